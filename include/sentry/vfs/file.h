@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Open files: what a descriptor points to. Every kind of file (of a file system, pipe, socket, eventfd, epoll)
+ * is a struct file with file_ops.
+ *
+ * Operations never sleep for readiness: they return -EAGAIN and notify the wait queue that poll named. The
+ * syscall layer has the one loop that blocks. They may park for the gofer or the disk.
+ */
+#ifndef SENTRY_VFS_FILE_H
+#define SENTRY_VFS_FILE_H
+
+#include "base/lock.h"
+#include "base/ref.h"
+#include "sentry/cred/cred.h"
+#include "sentry/sched/waitq.h"
+#include "sentry/usermem/usermem.h"
+
+struct file;
+struct inode;
+struct dentry;
+struct mount;
+struct mappable;
+struct lx_stat_all; /* everything statx(2) knows; vfs/inode.h */
+
+/* A place in the tree; holds a reference on both when it is stored ("path_get"). */
+struct path {
+	struct mount *mnt;
+	struct dentry *dentry;
+};
+
+/* For getdents: called for each entry; false: the buffer is full, stop before this one. next_off is the
+ * position to continue after this entry. type is LX_DT_*. */
+struct dir_emit {
+	bool (*fn)(struct dir_emit *e, const char *name, size_t len, uint64_t ino, uint8_t type, int64_t next_off);
+};
+
+struct file_ops {
+	/* Last reference is gone. */
+	void (*release)(struct file *f);
+	/* A descriptor to it was closed in some table (flush(2)-like; POSIX locks are dropped by the vfs). */
+	void (*flush)(struct file *f, const struct call *c);
+	/* Move bytes at *pos and advance it. Files without a position get pos == NULL-like use: they ignore it.
+	 * -EAGAIN: would block. NULL: -EINVAL. rwf: LX_RWF_* flags already checked by the caller. */
+	ssize_t (*read)(struct file *f, const struct call *c, struct uio *u, int64_t *pos, uint32_t rwf);
+	ssize_t (*write)(struct file *f, const struct call *c, struct uio *u, int64_t *pos, uint32_t rwf);
+	/* New position or -errno. NULL: -ESPIPE. */
+	int64_t (*lseek)(struct file *f, const struct call *c, int64_t off, int whence);
+	/* Present readiness, LX_POLL*. NULL: always readable and writable. */
+	uint32_t (*poll)(struct file *f, struct poll_table *pt);
+	/* -ENOTTY for what it does not know. NULL: -ENOTTY. */
+	int64_t (*ioctl)(struct file *f, const struct call *c, uint32_t cmd, uint64_t arg);
+	/* Entries from f->pos on; advances f->pos. NULL: -ENOTDIR. */
+	int (*iterate)(struct file *f, const struct call *c, struct dir_emit *e);
+	/* What mmap maps, a new reference; -ENODEV if NULL. prot/shared say what is wanted. */
+	int (*mappable)(struct file *f, const struct call *c, int prot, bool shared, struct mappable **ret);
+	int (*fsync)(struct file *f, const struct call *c, bool data_only);
+	int (*fallocate)(struct file *f, const struct call *c, int mode, int64_t off, int64_t len);
+	/* O_NONBLOCK, O_APPEND, O_ASYNC, O_DIRECT are about to change by fcntl(F_SETFL); may refuse. */
+	int (*set_flags)(struct file *f, uint32_t new_flags);
+	/* For /proc/PID/fdinfo: append lines. */
+	void (*fdinfo)(struct file *f, char *buf, size_t cap);
+};
+
+struct file {
+	struct ref ref;
+	const struct file_ops *ops;
+	void *priv;             /* of the ops */
+	struct path path;       /* always set; files without a name have one in an internal mount (pseudo fs) */
+	struct inode *inode;    /* = path.dentry's inode at open time; a reference */
+	const struct cred *cred; /* of the opener; a reference */
+	_Atomic uint32_t flags; /* LX_O_* status flags and access mode */
+	uint32_t mode;          /* LX_FMODE_* */
+	struct mutex pos_lock;  /* rank FILE; guards pos against two users of one open file */
+	struct sleeplock pos_sleep; /* held by read/write/lseek/getdents of files with a position */
+	int64_t pos;
+	/* owner for SIGIO, set by F_SETOWN */
+	_Atomic int32_t fown_pid;
+	_Atomic int32_t fown_signo;
+	void *epolls;           /* epoll's own list of items that watch this file; event/ */
+	struct waitq *pollq;    /* may be NULL: the one queue that this file notifies (for SIGIO) */
+};
+
+#define LX_FMODE_READ   1u
+#define LX_FMODE_WRITE  2u
+#define LX_FMODE_EXEC   4u
+#define LX_FMODE_LSEEK  8u   /* has a position */
+#define LX_FMODE_PREAD  16u  /* pread(2)/pwrite(2) allowed */
+#define LX_FMODE_PATH   32u  /* O_PATH */
+#define LX_FMODE_STREAM 64u  /* no position lock needed: pipe, socket, tty */
+
+struct file *file_get(struct file *f);
+void file_put(struct file *f);
+
+/* An open file without a name in any tree (pipe end, socket, eventfd ...). desc is what /proc/self/fd shows,
+ * such as "anon_inode:[eventfd]" or "socket:[%lu]" / "pipe:[%lu]" where %lu becomes the inode number;
+ * ifmt is the S_IFMT part for fstat (LX_S_IFSOCK, LX_S_IFIFO, or 0600 anon). On success consumes priv. */
+int file_new_anon(const struct file_ops *ops, void *priv, const char *desc, uint32_t ifmt, uint32_t oflags,
+	struct file **ret);
+
+#endif
