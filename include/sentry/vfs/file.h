@@ -59,6 +59,9 @@ struct file_ops {
 	int (*set_flags)(struct file *f, uint32_t new_flags);
 	/* For /proc/PID/fdinfo: append lines. */
 	void (*fdinfo)(struct file *f, char *buf, size_t cap);
+	/* Is the open complete? -EAGAIN while it has to wait for the other end (FIFO), and notifies the queue that
+	 * it registered with pt. NULL: complete. */
+	int (*open_wait)(struct file *f, struct poll_table *pt);
 };
 
 struct file {

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mount(2), umount2(2), and the fsopen family's flags. */
+#ifndef ABI_MOUNT_H
+#define ABI_MOUNT_H
+
+#include "abi/types.h"
+
+#define LX_MS_RDONLY	  1u
+#define LX_MS_NOSUID	  2u
+#define LX_MS_NODEV	  4u
+#define LX_MS_NOEXEC	  8u
+#define LX_MS_SYNCHRONOUS 16u
+#define LX_MS_REMOUNT	  32u
+#define LX_MS_MANDLOCK	  64u
+#define LX_MS_DIRSYNC	  128u
+#define LX_MS_NOSYMFOLLOW 256u
+#define LX_MS_NOATIME	  1024u
+#define LX_MS_NODIRATIME  2048u
+#define LX_MS_BIND	  4096u
+#define LX_MS_MOVE	  8192u
+#define LX_MS_REC	  16384u
+#define LX_MS_SILENT	  32768u
+#define LX_MS_POSIXACL	  (1u << 16)
+#define LX_MS_UNBINDABLE  (1u << 17)
+#define LX_MS_PRIVATE	  (1u << 18)
+#define LX_MS_SLAVE	  (1u << 19)
+#define LX_MS_SHARED	  (1u << 20)
+#define LX_MS_RELATIME	  (1u << 21)
+#define LX_MS_I_VERSION	  (1u << 23)
+#define LX_MS_STRICTATIME (1u << 24)
+#define LX_MS_LAZYTIME	  (1u << 25)
+#define LX_MS_MGC_VAL	  0xc0ed0000u
+#define LX_MS_MGC_MSK	  0xffff0000u
+
+#define LX_MNT_FORCE	   1
+#define LX_MNT_DETACH	   2
+#define LX_MNT_EXPIRE	   4
+#define LX_UMOUNT_NOFOLLOW 8
+
+#define LX_ST_RDONLY	  0x0001
+#define LX_ST_NOSUID	  0x0002
+#define LX_ST_NODEV	  0x0004
+#define LX_ST_NOEXEC	  0x0008
+#define LX_ST_SYNCHRONOUS 0x0010
+#define LX_ST_VALID	  0x0020
+#define LX_ST_MANDLOCK	  0x0040
+#define LX_ST_NOATIME	  0x0400
+#define LX_ST_NODIRATIME  0x0800
+#define LX_ST_RELATIME	  0x1000
+#define LX_ST_NOSYMFOLLOW 0x2000
+
+#endif

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Mounts, namespaces of mounts, and the file context of a task (root, cwd, umask).
+ *
+ * The tree is changed under one sleeplock (mnt_tree_lock, taken inside these functions) and read
+ * under the mutex of rank MOUNT. A mount holds a reference on its super, root, parent and
+ * mountpoint.
+ */
+#ifndef SENTRY_VFS_MOUNT_H
+#define SENTRY_VFS_MOUNT_H
+
+#include "abi/mount.h"
+#include "base/list.h"
+#include "base/lock.h"
+#include "base/ref.h"
+#include "sentry/vfs/file.h"
+#include "sentry/vfs/fs.h"
+
+#define MNT_NOSUID	LX_MS_NOSUID
+#define MNT_NODEV	LX_MS_NODEV
+#define MNT_NOEXEC	LX_MS_NOEXEC
+#define MNT_RDONLY	LX_MS_RDONLY
+#define MNT_NOATIME	LX_MS_NOATIME
+#define MNT_NODIRATIME	LX_MS_NODIRATIME
+#define MNT_RELATIME	LX_MS_RELATIME
+#define MNT_NOSYMFOLLOW LX_MS_NOSYMFOLLOW
+#define MNT_FLAGS_USER                                                                             \
+	(MNT_NOSUID | MNT_NODEV | MNT_NOEXEC | MNT_RDONLY | MNT_NOATIME | MNT_NODIRATIME |         \
+		MNT_RELATIME | MNT_NOSYMFOLLOW)
+#define MNT_LOCKED     (1u << 24) /* set up by the runtime: the guest may not unmount or loosen it */
+#define MNT_UNBINDABLE (1u << 25)
+#define MNT_DETACHED   (1u << 26) /* no longer in a tree */
+#define MNT_INTERNAL   (1u << 27) /* of nameless files */
+
+struct mnt_ns;
+
+struct mount {
+	struct ref ref;
+	_Atomic uint32_t flags; /* MNT_* */
+	struct super *sb;
+	struct dentry *root;
+	/* the tree; under mnt_tree_lock, read under the mutex */
+	struct mnt_ns *ns;    /* borrowed; NULL: in none */
+	struct mount *parent; /* a reference; NULL: root of a namespace or detached */
+	struct dentry *mountpoint;
+	struct list hash_node; /* by (parent, mountpoint) */
+	struct list children, child_node;
+	struct list ns_node; /* in ns->mounts, in order of mounting */
+	/* propagation */
+	uint32_t peer_group;  /* > 0: shared */
+	struct list peers;    /* ring of the group's members */
+	struct mount *master; /* slave of it; borrowed */
+	struct list slaves, slave_node;
+	uint64_t id;	  /* mnt_id of mountinfo, statx, fdinfo */
+	bool expiry_mark; /* MNT_EXPIRE was asked for once, and nobody used it since */
+};
+
+struct mnt_ns {
+	struct ref ref;
+	struct mount *root; /* a reference */
+	struct list mounts;
+	_Atomic uint64_t events; /* counts changes: poll of /proc/mounts */
+	struct waitq pollq;
+	uint64_t id; /* inode number of /proc/PID/ns/mnt */
+	uint32_t nmounts;
+};
+
+/* root, cwd, umask of a task; shared by CLONE_FS. */
+struct fs_ctx {
+	struct ref ref;
+	struct mutex lock; /* rank FSCTX: all below */
+	struct path root, cwd;
+	_Atomic uint32_t umask;
+	struct mnt_ns *ns; /* a reference */
+};
+
+/* Once, at start: the caches, the internal super of nameless files. */
+int vfs_init(void);
+
+void path_get(const struct path *p);
+void path_put(const struct path *p); /* accepts {NULL, NULL} */
+static inline bool
+path_equal(const struct path *a, const struct path *b)
+{
+	return a->mnt == b->mnt && a->dentry == b->dentry;
+}
+
+struct mount *mount_get(struct mount *m);
+void mount_put(struct mount *m); /* may park */
+
+/* A namespace with one mount: sb's root (borrowed). */
+int mnt_ns_new(struct super *sb, uint32_t mnt_flags, struct mnt_ns **ret);
+/* unshare(CLONE_NEWNS): copy every mount of ns; fs's root and cwd (if not NULL) move to the copies.
+ */
+int mnt_ns_copy(struct mnt_ns *ns, struct fs_ctx *fs, struct mnt_ns **ret);
+struct mnt_ns *mnt_ns_get(struct mnt_ns *ns);
+void mnt_ns_put(struct mnt_ns *ns);
+void mnt_ns_root(struct mnt_ns *ns, struct path *ret); /* the topmost root; new references */
+
+struct fs_ctx *fs_ctx_new(
+	struct mnt_ns *ns); /* root = cwd = root of ns, umask 022; NULL: out of memory */
+struct fs_ctx *fs_ctx_dup(struct fs_ctx *fs); /* a copy (clone without CLONE_FS) */
+struct fs_ctx *fs_ctx_get(struct fs_ctx *fs);
+void fs_ctx_put(struct fs_ctx *fs);
+void fs_ctx_root(struct fs_ctx *fs, struct path *ret); /* new references */
+void fs_ctx_cwd(struct fs_ctx *fs, struct path *ret);
+void fs_ctx_set_root(struct fs_ctx *fs, const struct path *p); /* borrowed */
+void fs_ctx_set_cwd(struct fs_ctx *fs, const struct path *p);
+
+/* --- changes of the tree; the callers' rights (CAP_SYS_ADMIN) are checked in vfs_mount and the
+ * syscalls --- */
+
+/* Mount sb (borrowed) on `on`. -EBUSY, -ENOTDIR, -EINVAL. */
+int mnt_attach_super(const struct path *on, struct super *sb, uint32_t mnt_flags);
+int mnt_bind(const struct path *from, const struct path *on, bool recursive);
+int mnt_move(const struct path *from, const struct path *on);
+/* Change flags of the one mount (MS_REMOUNT|MS_BIND); or of the super too. */
+int mnt_remount(const struct path *p, const struct call *c, uint32_t mnt_flags, uint32_t ms_flags,
+	const char *options, bool bind_only);
+/* how: one of LX_MS_PRIVATE, _SHARED, _SLAVE, _UNBINDABLE */
+int mnt_set_propagation(const struct path *p, uint32_t how, bool recursive);
+int mnt_umount(const struct path *p, int flags); /* LX_MNT_DETACH, LX_MNT_EXPIRE, LX_MNT_FORCE */
+/* new_root and put_old as in pivot_root(2); each mnt_ns user's root and cwd that equal the old root
+ * are moved for the fs_ctxs that each_fs tells (kernel: all tasks), plus fs. */
+int mnt_pivot_root(struct fs_ctx *fs, const struct path *new_root, const struct path *put_old,
+	void (*each_fs)(void (*fn)(struct fs_ctx *fs, void *arg), void *arg));
+
+/* mount(2) whole: flags as of the guest, strings in sentry memory. */
+int vfs_mount(const struct call *c, const char *source, const char *target, const char *type,
+	uint64_t flags, const char *options);
+
+/* Go up: from the root of a mount to the place it is mounted on. False at the top. p's references
+ * move. */
+bool mnt_follow_up(struct path *p);
+/* Go down: as long as something is mounted on p. p's references move. */
+void mnt_follow_down(struct path *p);
+
+/* May the mount be written? 0 or -EROFS. */
+static inline int
+mnt_want_write(struct mount *m)
+{
+	if ((atomic_load_explicit(&m->flags, memory_order_relaxed) & MNT_RDONLY) ||
+		(atomic_load_explicit(&m->sb->flags, memory_order_relaxed) & SUPER_RDONLY))
+		return -30; /* EROFS */
+	return 0;
+}
+
+/* /proc/PID/mounts, mountinfo, mountstats: a malloc'd text of the mounts under root, or NULL. */
+enum mnt_show {
+	MNT_SHOW_MOUNTS,
+	MNT_SHOW_MOUNTINFO,
+	MNT_SHOW_MOUNTSTATS,
+};
+char *mnt_ns_show(struct mnt_ns *ns, const struct path *root, enum mnt_show how, size_t *len);
+
+#endif

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Path walk, and what is done to names: open, create, link, rename, remove. Paths are
+ * NUL-terminated strings in sentry memory (copied from the guest once). `base` is where a relative
+ * path starts: NULL for the caller's cwd. Every function checks permissions with c->cred, and may
+ * park. Errors are Linux's, in Linux's order.
+ */
+#ifndef SENTRY_VFS_PATH_H
+#define SENTRY_VFS_PATH_H
+
+#include "abi/fs.h"
+#include "sentry/vfs/dentry.h"
+#include "sentry/vfs/file.h"
+#include "sentry/vfs/fs.h"
+#include "sentry/vfs/inode.h"
+#include "sentry/vfs/mount.h"
+
+#define LOOKUP_FOLLOW	     0x0001u /* a symlink as last component is followed */
+#define LOOKUP_DIRECTORY     0x0002u /* the last component must be a directory (-ENOTDIR) */
+#define LOOKUP_EMPTY	     0x0004u /* "" means base itself (AT_EMPTY_PATH) */
+#define LOOKUP_PARENT	     0x0008u /* stop before the last component (internal) */
+#define LOOKUP_NO_XDEV	     0x0100u /* RESOLVE_*, the rest */
+#define LOOKUP_NO_MAGICLINKS 0x0200u
+#define LOOKUP_NO_SYMLINKS   0x0400u
+#define LOOKUP_BENEATH	     0x0800u
+#define LOOKUP_IN_ROOT	     0x1000u
+#define LOOKUP_CACHED	     0x2000u /* -EAGAIN rather than ask the file system */
+#define LOOKUP_MOUNTPOINT    0x4000u /* do not step onto what is mounted on the last component */
+
+/* Resolve to a place that exists; new references in *ret. */
+int vfs_lookup(const struct call *c, const struct path *base, const char *path, uint32_t flags,
+	struct path *ret);
+
+/* How the last component looked. */
+enum last_type {
+	LAST_NORM,
+	LAST_DOT,
+	LAST_DOTDOT,
+	LAST_ROOT, /* the path is "/", or a magic link */
+};
+
+/* Resolve all but the last component. *last points into path (or into *buf, malloc'd, when symlinks
+ * were followed: the caller frees it). slash: the path ended with a '/'. */
+int vfs_lookup_parent(const struct call *c, const struct path *base, const char *path,
+	uint32_t flags, struct path *ret, struct name *last, enum last_type *type, bool *slash,
+	char **buf);
+
+/* One name in a directory: through the cache to the file system. A reference, positive or negative,
+ * in *ret. */
+int vfs_lookup_one(
+	const struct call *c, struct dentry *dir, const struct name *n, struct dentry **ret);
+
+struct open_spec {
+	uint32_t flags;	 /* LX_O_* */
+	uint32_t mode;	 /* permission bits of a new file, before umask */
+	uint32_t lookup; /* LOOKUP_NO_XDEV and such from RESOLVE_* */
+	bool exec;	 /* for execve: needs X permission, a regular file, no noexec mount; denies
+			    writers */
+};
+
+/* open(2) whole: walk, create, checks, truncation. The file may still have to wait for its other
+ * end (FIFOs): see file_ops.open_wait. */
+int vfs_open(const struct call *c, const struct path *base, const char *path,
+	const struct open_spec *how, struct file **ret);
+/* Open what path names already. */
+int vfs_open_path(
+	const struct call *c, const struct path *p, const struct open_spec *how, struct file **ret);
+/* Open for execve; *ret then keeps writers away (ETXTBSY) until the last file_put. */
+int vfs_open_exec(const struct call *c, const struct path *base, const char *path,
+	uint32_t lookup_flags, struct file **ret);
+
+int vfs_mkdir(const struct call *c, const struct path *base, const char *path, uint32_t mode);
+/* rdev: LX_MKDEV. mode has the type (0: regular). */
+int vfs_mknod(const struct call *c, const struct path *base, const char *path, uint32_t mode,
+	uint32_t rdev);
+/* As vfs_mknod, for bind(2) of a unix socket: also gives the path. */
+int vfs_mknod_path(const struct call *c, const struct path *base, const char *path, uint32_t mode,
+	uint32_t rdev, struct path *ret);
+int vfs_symlink(
+	const struct call *c, const char *target, const struct path *base, const char *path);
+/* flags: LX_AT_SYMLINK_FOLLOW, LX_AT_EMPTY_PATH */
+int vfs_link(const struct call *c, const struct path *old_base, const char *old,
+	const struct path *new_base, const char *new_path, int flags);
+int vfs_unlink(const struct call *c, const struct path *base, const char *path);
+int vfs_rmdir(const struct call *c, const struct path *base, const char *path);
+int vfs_rename(const struct call *c, const struct path *old_base, const char *old,
+	const struct path *new_base, const char *new_path, uint32_t flags);
+
+/* Attributes of p. statx_flags: LX_AT_STATX_*. */
+int vfs_getattr(
+	const struct call *c, const struct path *p, uint32_t statx_flags, struct lx_stat_all *st);
+/* Check rights (notify_change in Linux) and apply. a->valid without CTIME; *_NOW values are filled
+ * in here. owner_times: IATTR_ATIME/MTIME with given values need ownership, _NOW ones only write
+ * access. */
+int vfs_setattr(const struct call *c, const struct path *p, struct iattr *a);
+int vfs_truncate(const struct call *c, const struct path *p, int64_t size);
+int vfs_ftruncate(const struct call *c, struct file *f, int64_t size);
+/* access(2): cred is c's with the real ids put in by the caller where wanted. */
+int vfs_access(const struct call *c, const struct path *p, int mask);
+ssize_t vfs_readlink(const struct call *c, const struct path *p, char *buf, size_t cap);
+
+/* Names are whole ("user.x"); rights are checked. */
+ssize_t vfs_getxattr(
+	const struct call *c, const struct path *p, const char *name, void *buf, size_t size);
+int vfs_setxattr(const struct call *c, const struct path *p, const char *name, const void *val,
+	size_t size, int flags);
+ssize_t vfs_listxattr(const struct call *c, const struct path *p, char *buf, size_t size);
+int vfs_removexattr(const struct call *c, const struct path *p, const char *name);
+
+/* The text of p as seen from root (NULL: from the top of its namespace), in buf: a pointer into
+ * buf, or an ERANGE/ENOMEM-like -errno in *err with NULL. " (deleted)" is appended for names that
+ * are gone.
+ * "(unreachable)" is prepended when p is not below root. */
+char *vfs_d_path(const struct path *p, const struct path *root, char *buf, size_t cap, int *err);
+
+/* What happened to an inode, for inotify. name: the entry in a directory, or NULL. d: the dentry or
+ * NULL. */
+struct vfs_notify_event {
+	struct inode *inode;
+	struct dentry *dentry; /* its parent is told too */
+	uint32_t mask;	       /* LX_IN_* */
+	uint32_t cookie;       /* ties IN_MOVED_FROM and _TO */
+	const char *name;
+	uint32_t name_len;
+};
+extern void (*vfs_notify_hook)(const struct vfs_notify_event *ev); /* NULL until event/ sets it */
+/* A file or its dentry was touched: tells the inode and, with the name, its parent. */
+void vfs_notify(struct dentry *d, uint32_t mask);
+/* An entry of a directory changed. */
+void vfs_notify_entry(struct inode *dir, uint32_t mask, uint32_t cookie, const struct name *n);
+
+/* Devices by number: opening a node of that number in any tree calls open (inode_ops.open's
+ * contract). */
+struct vfs_dev {
+	uint32_t type; /* LX_S_IFCHR or LX_S_IFBLK */
+	uint32_t major, minor, nminors;
+	const char *name;
+	int (*open)(struct file *f, const struct call *c);
+	struct list node;
+};
+void vfs_dev_register(struct vfs_dev *d); /* at start; d is kept */
+/* Opening a FIFO and what its inode->ipc needs at the end; set by fs/pipe at start. */
+extern int (*vfs_fifo_open)(struct file *f, const struct call *c);
+extern void (*vfs_fifo_free)(struct inode *i);
+
+#endif
