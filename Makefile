@@ -12,8 +12,12 @@ WARN     := -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototype
 HARDEN   := -fPIE -fstack-protector-strong $(if $(SAN),,-D_FORTIFY_SOURCE=2)
 CFLAGS_ALL  = -std=gnu17 -D_GNU_SOURCE -g $(OPT) $(WARN) $(HARDEN) $(SAN) -pthread \
 	-Iinclude -I. -I$(BUILD)/gen $(CFLAGS)
+# moat's own processes start in a millisecond because nothing is left to the dynamic linker. Sanitizers need it.
+LDFLAGS_PROG = $(if $(SAN),$(LDFLAGS_ALL),-static-pie -Wl,-z,relro,-z,now -pthread $(LDFLAGS))
+LIB_PROTO = $(if $(SAN),-lprotobuf-c,-l:libprotobuf-c.a)
 LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now -pthread $(SAN) $(LDFLAGS)
 
+.SECONDEXPANSION:
 .PHONY: all deps run test test-unit test-guest bench asan tsan format lint install clean
 all:
 
@@ -25,7 +29,7 @@ clean:
 	rm -rf $(BUILD)
 
 # --- generic rules -----------------------------------------------------------------------------------
-$(BUILD)/obj/%.o: %.c
+$(BUILD)/obj/%.o: %.c | $$(GEN_HDRS)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 

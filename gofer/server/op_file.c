@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Requests about one file: its attributes, its contents' descriptor, its entries, its extended attributes. */
+#include "internal.h"
+#include "platform/host/err.h"
+#include <dirent.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+static int
+reply_attr(const struct node *n, Gofer__AttrRep *a, struct reply *r)
+{
+	a->attr = reply_alloc(r, 1, sizeof *a->attr);
+	if (!a->attr)
+		return -ENOMEM;
+	gofer__attr__init(a->attr);
+	return node_attr(n->fd, a->attr);
+}
+
+int
+op_getattr(const Gofer__NodeReq *q, Gofer__AttrRep *a, struct reply *r)
+{
+	NODE_AUTO n = node_get(q->node);
+
+	return n ? reply_attr(n, a, r) : -EBADF;
+}
+
+static int
+set_size(const struct node *n, uint64_t size)
+{
+	int fd, err;
+
+	if (n->type != S_IFREG)
+		return n->type == S_IFDIR ? -EISDIR : -EINVAL;
+	if (size > INT64_MAX)
+		return -EFBIG;
+	fd = node_reopen(n, O_WRONLY);
+	if (fd < 0)
+		return fd;
+	err = HOST_RETRY(ftruncate(fd, (off_t)size));
+	close(fd);
+	return err;
+}
+
+static int
+set_times(const struct node *n, const Gofer__SetattrReq *q)
+{
+	struct timespec ts[2] = {{q->atime_s, q->atime_ns}, {q->mtime_s, q->mtime_ns}};
+
+	if (q->atime_ns >= 1000000000 || q->mtime_ns >= 1000000000)
+		return -EINVAL;
+	if (!(q->valid & WIRE_SET_ATIME))
+		ts[0].tv_nsec = UTIME_OMIT;
+	else if (q->valid & WIRE_SET_ATIME_NOW)
+		ts[0].tv_nsec = UTIME_NOW;
+	if (!(q->valid & WIRE_SET_MTIME))
+		ts[1].tv_nsec = UTIME_OMIT;
+	else if (q->valid & WIRE_SET_MTIME_NOW)
+		ts[1].tv_nsec = UTIME_NOW;
+	return HOST_RETRY(utimensat(AT_FDCWD, fd_path(n->fd).s, ts, 0));
+}
+
+int
+op_setattr(const Gofer__SetattrReq *q, Gofer__AttrRep *a, struct reply *r)
+{
+	NODE_AUTO n = node_get(q->node);
+	int err = 0;
+
+	if (!n)
+		return -EBADF;
+	if (q->valid & ~(uint32_t)WIRE_SET_ALL)
+		return -EINVAL;
+	if (n->readonly)
+		return -EROFS;
+	if (n->opaque)
+		return -EACCES;
+	if (q->valid & WIRE_SET_SIZE)
+		err = set_size(n, q->size);
+	/* The owner first: changing it clears the setuid bits that mode may set. */
+	if (err == 0 && (q->valid & (WIRE_SET_UID | WIRE_SET_GID)))
+		err = HOST_RETRY(fchownat(n->fd, "", q->valid & WIRE_SET_UID ? q->uid : (uid_t)-1,
+			q->valid & WIRE_SET_GID ? q->gid : (gid_t)-1, AT_EMPTY_PATH));
+	if (err == 0 && (q->valid & WIRE_SET_MODE))
+		err = n->type == S_IFLNK ? -EOPNOTSUPP
+			: HOST_RETRY(fchmodat(AT_FDCWD, fd_path(n->fd).s, q->mode & 07777, 0));
+	if (err == 0 && (q->valid & (WIRE_SET_ATIME | WIRE_SET_MTIME)))
+		err = set_times(n, q);
+	return err < 0 ? err : reply_attr(n, a, r);
+}
+
+int
+op_open(const Gofer__OpenReq *q, Gofer__AttrRep *a, struct reply *r)
+{
+	NODE_AUTO n = node_get(q->node);
+	int flags;
+
+	if (!n)
+		return -EBADF;
+	switch (q->access) {
+	case WIRE_READ:
+		flags = O_RDONLY;
+		break;
+	case WIRE_WRITE:
+	case WIRE_WRITE | WIRE_TRUNC:
+		flags = O_WRONLY;
+		break;
+	case WIRE_READ | WIRE_WRITE:
+	case WIRE_READ | WIRE_WRITE | WIRE_TRUNC:
+		flags = O_RDWR;
+		break;
+	default:
+		return -EINVAL;
+	}
+	if (n->readonly && (q->access & WIRE_WRITE))
+		return -EROFS;
+	/* Directories are listed by request: a descriptor of one could open others. */
+	if (n->type != S_IFREG)
+		return n->type == S_IFDIR ? -EISDIR : -ENXIO;
+	if (q->access & WIRE_TRUNC)
+		flags |= O_TRUNC;
+	r->fd = node_reopen(n, flags);
+	return r->fd < 0 ? r->fd : reply_attr(n, a, r);
+}
+
+struct dirent64_buf {
+	uint64_t ino;
+	int64_t off;
+	uint16_t reclen;
+	uint8_t type;
+	char name[];
+};
+
+/* What getdents64 may fill so that the reply fits a packet: an entry takes at most 3 times its record (without
+ * attributes: about its own size), and 180 bytes more with attributes, a record being 24 bytes at least. */
+#define LIST_BYTES       40960
+#define LIST_BYTES_ATTRS 6144
+
+/* Read a stretch of n's entries; the directory stream is shared by all who read it. */
+static ssize_t
+read_entries(struct node *n, int64_t cookie, char *buf, size_t cap)
+{
+	WITH_MUTEX(&n->lock);
+	ssize_t r;
+
+	if (n->dirfd < 0) {
+		n->dirfd = node_reopen(n, O_RDONLY | O_DIRECTORY);
+		if (n->dirfd < 0) {
+			r = n->dirfd;
+			n->dirfd = -1;
+			return r;
+		}
+	}
+	r = HOST(lseek(n->dirfd, cookie, SEEK_SET));
+	if (r >= 0)
+		r = HOST_RETRY(syscall(SYS_getdents64, n->dirfd, buf, cap));
+	if (r <= 0) {
+		close(n->dirfd);
+		n->dirfd = -1;
+	}
+	return r;
+}
+
+static bool
+dot_or_dotdot(const char *s)
+{
+	return s[0] == '.' && (!s[1] || (s[1] == '.' && !s[2]));
+}
+
+int
+op_readdir(const Gofer__ReaddirReq *q, Gofer__ReaddirRep *a, struct reply *r)
+{
+	NODE_AUTO n = node_get(q->node);
+	size_t cap = q->attrs ? LIST_BYTES_ATTRS : LIST_BYTES, max = cap / 24;
+	Gofer__Entry *e;
+	Gofer__Attr *at = NULL;
+	char *buf;
+	ssize_t got;
+
+	if (!n)
+		return -EBADF;
+	if (n->type != S_IFDIR)
+		return -ENOTDIR;
+	if (n->opaque) {
+		a->end = true;
+		return 0;
+	}
+	buf = reply_alloc(r, 1, cap);
+	a->entries = reply_alloc(r, max, sizeof *a->entries);
+	e = reply_alloc(r, max, sizeof *e);
+	if (q->attrs)
+		at = reply_alloc(r, max, sizeof *at);
+	if (!buf || !a->entries || !e || (q->attrs && !at))
+		return -ENOMEM;
+	got = read_entries(n, q->cookie, buf, cap);
+	if (got < 0)
+		return (int)got;
+	a->end = got == 0;
+	for (ssize_t off = 0; off < got;) {
+		struct dirent64_buf *d = (void *)(buf + off);
+
+		off += d->reclen;
+		if (dot_or_dotdot(d->name)) {
+			/* An empty message would look like progress without any: pass the position on. */
+			if (off < got || a->n_entries)
+				continue;
+		}
+		gofer__entry__init(e);
+		e->name = wire_bytes(d->name, strlen(d->name));
+		e->ino = d->ino;
+		e->type = d->type;
+		e->cookie = d->off;
+		if (at && !dot_or_dotdot(d->name)) {
+			int fd = open_beneath(n->fd, d->name, O_PATH, 0);
+
+			gofer__attr__init(at);
+			if (fd >= 0 && node_attr(fd, at) == 0)
+				e->attr = at++;
+			if (fd >= 0)
+				close(fd);
+		}
+		a->entries[a->n_entries++] = e++;
+	}
+	return 0;
+}
+
+int
+op_statfs(const Gofer__NodeReq *q, Gofer__StatfsRep *a, struct reply *r)
+{
+	NODE_AUTO n = node_get(q->node);
+	struct statfs s;
+	int err;
+
+	(void)r;
+	if (!n)
+		return -EBADF;
+	err = HOST_RETRY(fstatfs(n->fd, &s));
+	if (err < 0)
+		return err;
+	a->type = (uint64_t)s.f_type;
+	a->bsize = (uint64_t)s.f_bsize;
+	a->blocks = s.f_blocks;
+	a->bfree = s.f_bfree;
+	a->bavail = s.f_bavail;
+	a->files = s.f_files;
+	a->ffree = s.f_ffree;
+	a->namelen = (uint64_t)s.f_namelen;
+	a->frsize = (uint64_t)s.f_frsize;
+	a->flags = (uint64_t)s.f_flags;
+	return 0;
+}
+
+int
+op_syncdir(const Gofer__NodeReq *q, Gofer__Empty *a, struct reply *r)
+{
+	NODE_AUTO n = node_get(q->node);
+	int fd, err;
+
+	(void)a, (void)r;
+	if (!n)
+		return -EBADF;
+	if (n->type != S_IFDIR)
+		return -ENOTDIR;
+	fd = node_reopen(n, O_RDONLY | O_DIRECTORY);
+	if (fd < 0)
+		return fd;
+	err = HOST_RETRY(fsync(fd));
+	close(fd);
+	return err;
+}
+
+struct xname {
+	char s[256];
+};
+
+/* The attribute that a request names, if it is of a kind that the gofer touches. */
+static int
+get_xname(const ProtobufCBinaryData *b, struct xname *x)
+{
+	static const char *const kinds[] = {
+		"user.", "trusted.", "security.", "system.posix_acl_access", "system.posix_acl_default"};
+
+	if (b->len == 0 || b->len >= sizeof x->s || memchr(b->data, 0, b->len))
+		return -ERANGE;
+	memcpy(x->s, b->data, b->len);
+	x->s[b->len] = 0;
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+		if (strncmp(x->s, kinds[i], strlen(kinds[i])) == 0)
+			return 0;
+	return -EOPNOTSUPP;
+}
+
+int
+op_getxattr(const Gofer__XattrReq *q, Gofer__XattrRep *a, struct reply *r)
+{
+	NODE_AUTO n = node_get(q->node);
+	struct xname name;
+	uint8_t *buf;
+	ssize_t len;
+	int err;
+
+	if (!n)
+		return -EBADF;
+	if (n->opaque)
+		return -EOPNOTSUPP;
+	err = get_xname(&q->name, &name);
+	if (err < 0)
+		return err;
+	buf = reply_alloc(r, 1, WIRE_XATTR_MAX);
+	if (!buf)
+		return -ENOMEM;
+	len = HOST_RETRY(getxattr(fd_path(n->fd).s, name.s, buf, WIRE_XATTR_MAX));
+	if (len < 0)
+		return (int)len;
+	a->value = wire_bytes(buf, (size_t)len);
+	return 0;
+}
+
+int
+op_setxattr(const Gofer__XattrReq *q, Gofer__Empty *a, struct reply *r)
+{
+	NODE_AUTO n = node_get(q->node);
+	struct xname name;
+	int err;
+
+	(void)a, (void)r;
+	if (!n)
+		return -EBADF;
+	if (n->readonly)
+		return -EROFS;
+	if (n->opaque || (q->flags & ~(uint32_t)(XATTR_CREATE | XATTR_REPLACE)))
+		return n->opaque ? -EOPNOTSUPP : -EINVAL;
+	err = get_xname(&q->name, &name);
+	if (err < 0)
+		return err;
+	return HOST_RETRY(setxattr(fd_path(n->fd).s, name.s, q->value.data, q->value.len, (int)q->flags));
+}
+
+int
+op_listxattr(const Gofer__NodeReq *q, Gofer__XattrRep *a, struct reply *r)
+{
+	NODE_AUTO n = node_get(q->node);
+	char *buf;
+	ssize_t len;
+
+	if (!n)
+		return -EBADF;
+	if (n->opaque)
+		return 0;
+	buf = reply_alloc(r, 1, WIRE_XATTR_MAX);
+	if (!buf)
+		return -ENOMEM;
+	len = HOST_RETRY(listxattr(fd_path(n->fd).s, buf, WIRE_XATTR_MAX));
+	if (len < 0)
+		return (int)len;
+	a->value = wire_bytes(buf, (size_t)len);
+	return 0;
+}
+
+int
+op_removexattr(const Gofer__XattrReq *q, Gofer__Empty *a, struct reply *r)
+{
+	NODE_AUTO n = node_get(q->node);
+	struct xname name;
+	int err;
+
+	(void)a, (void)r;
+	if (!n)
+		return -EBADF;
+	if (n->readonly)
+		return -EROFS;
+	if (n->opaque)
+		return -EOPNOTSUPP;
+	err = get_xname(&q->name, &name);
+	return err < 0 ? err : HOST_RETRY(removexattr(fd_path(n->fd).s, name.s));
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The loop: a packet in, a handler by messages.def, a packet out. Several threads run it on one socket, each with
+ * a packet buffer of its own; a request that sits on a slow disk holds up one of them. A peer that breaks the form
+ * of the protocol is not spoken to any longer: the process ends, and the sandbox with it.
+ */
+#include "base/log.h"
+#include "internal.h"
+#include "platform/host/err.h"
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static void
+reply_clear(struct reply *r)
+{
+	for (unsigned i = 0; i < r->nmem; i++)
+		free(r->mem[i]);
+	r->nmem = 0;
+	if (r->fd >= 0)
+		close(r->fd);
+	r->fd = -1;
+}
+
+static int
+send_reply(int sock, const struct wire_head *h, int err, const ProtobufCMessage *m, const struct reply *r)
+{
+	int sent;
+
+	if (h->type == GOFER_FORGET)
+		return 0;
+	sent = wire_send_msg(
+		sock, h->type, h->id, err, err ? NULL : m, &r->fd, err == 0 && r->fd >= 0 ? 1 : 0, 0);
+	if (sent == -EMSGSIZE || sent == -ENOMEM)
+		sent = wire_send_msg(sock, h->type, h->id, sent == -EMSGSIZE ? -EOVERFLOW : sent, NULL, NULL, 0, 0);
+	return sent;
+}
+
+/* 0, or -EPROTO: the body is no message of its type. Other errors go into the reply. */
+static int
+dispatch(int sock, const struct wire_packet *p)
+{
+	struct reply r = {.fd = -1};
+	int sent = -EPROTO;
+
+	switch (p->head.type) {
+#define GOFER(NAME, name, Req, req, Rep, rep)                                                      \
+	case GOFER_##NAME: {                                                                       \
+		Gofer__##Req *q = wire_unpack(&gofer__##req##__descriptor, p->body, p->head.len);  \
+		Gofer__##Rep a;                                                                    \
+		if (!q)                                                                            \
+			return -EPROTO;                                                            \
+		gofer__##rep##__init(&a);                                                          \
+		int err = op_##name(q, &a, &r);                                                    \
+		sent = send_reply(sock, &p->head, err, &a.base, &r);                               \
+		gofer__##req##__free_unpacked(q, NULL);                                            \
+		break;                                                                             \
+	}
+#include "gofer/proto/messages.def"
+#undef GOFER
+	default:
+		break;
+	}
+	reply_clear(&r);
+	return sent;
+}
+
+void
+serve(int sock)
+{
+	struct wire_packet *p = malloc(sizeof *p);
+	int r;
+
+	if (!p)
+		_exit(1);
+	for (;;) {
+		r = wire_recv(sock, p, 0);
+		if (r == 0)
+			_exit(0); /* the sandbox is gone */
+		if (r > 0 && p->nfds) {
+			wire_close_fds(p, 0);
+			r = -EPROTO;
+		}
+		if (r > 0)
+			r = dispatch(sock, p);
+		if (r == -EPIPE)
+			_exit(0);
+		if (r < 0) {
+			log_error("the connection broke: %s", r == -EPROTO ? "malformed request" : "error on the socket");
+			_exit(1);
+		}
+	}
+}

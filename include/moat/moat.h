@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libmoat: run a program in a sandbox.
+ *
+ *	struct moat_config c;
+ *	moat_config_init(&c);
+ *	c.args = argv; c.mounts = ...; c.nmounts = ...;
+ *	if (moat_start(&c, &sandbox, &error) == 0) {
+ *		moat_wait(sandbox, &status, &error);
+ *		moat_destroy(sandbox);
+ *	}
+ *
+ * Functions return 0 or a negative errno; struct moat_error then has a text of one line that names the thing that
+ * failed. Different sandboxes can be used from different threads; one sandbox by one thread at a time.
+ */
+#ifndef MOAT_MOAT_H
+#define MOAT_MOAT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define MOAT_API __attribute__((visibility("default")))
+#else
+#define MOAT_API
+#endif
+
+#define MOAT_VERSION "0.1.0"
+
+struct moat_sandbox;
+
+struct moat_error {
+	int code;  /* errno, positive */
+	bool exec; /* the sandbox came up, but the program could not be started */
+	char text[512];
+};
+
+enum moat_mount_kind {
+	MOAT_MOUNT_HOST,    /* a directory or file of the host: source */
+	MOAT_MOUNT_TMPFS,
+	MOAT_MOUNT_PROC,
+	MOAT_MOUNT_SYSFS,
+	MOAT_MOUNT_DEV,     /* null, zero, full, random, urandom, tty ... */
+	MOAT_MOUNT_DEVPTS,
+	MOAT_MOUNT_MQUEUE,
+	MOAT_MOUNT_CGROUP,
+};
+
+struct moat_mount {
+	enum moat_mount_kind kind;
+	const char *source;    /* path on the host; for other kinds what /proc/mounts shows, may be NULL */
+	const char *target;    /* absolute path inside; "/" comes first */
+	const char *options;   /* of the file system ("size=64m"), may be NULL */
+	unsigned long flags;   /* MS_RDONLY, MS_NOSUID, ... of mount(2) */
+	bool shared;           /* HOST: others change it while the sandbox runs: look again at every use */
+	bool overlay;          /* HOST: what is written stays in memory and is gone at the end */
+};
+
+struct moat_rlimit {
+	int resource; /* RLIMIT_* */
+	uint64_t cur, max;
+};
+
+/* Maps of a user namespace, for a user who is not root: who the ids inside are on the host. */
+struct moat_idmap {
+	uint32_t inside, outside, count;
+};
+
+struct moat_config {
+	/* what runs */
+	const char *const *args;  /* NULL-terminated; args[0] is looked up in PATH of env */
+	const char *const *env;   /* NULL-terminated, or NULL: empty */
+	const char *cwd;          /* NULL: "/" */
+	bool make_cwd;            /* create it when it is missing */
+	uint32_t uid, gid;
+	const uint32_t *groups;
+	size_t ngroups;
+	/* capabilities inside the sandbox: bit n is capability n; they give no right on the host */
+	uint64_t cap_effective, cap_permitted, cap_inheritable, cap_bounding, cap_ambient;
+	bool no_new_privs;
+	uint32_t umask;
+	int oom_score_adj;
+	const struct moat_rlimit *rlimits; /* others are those of the caller */
+	size_t nrlimits;
+	int stdio[3];             /* borrowed; -1: closed */
+	bool terminal;            /* stdio[0] is the program's controlling terminal */
+
+	/* where it runs */
+	const struct moat_mount *mounts; /* the first one is the root */
+	size_t nmounts;
+	bool root_readonly;
+	const char *const *masked_paths;   /* NULL-terminated, or NULL */
+	const char *const *readonly_paths; /* NULL-terminated, or NULL */
+	const char *hostname, *domainname; /* NULL: "moat", "(none)" */
+	const char *network;      /* "none" (default) or "host" */
+	const struct moat_idmap *uid_map, *gid_map;
+	size_t nuid_map, ngid_map;
+
+	/* how */
+	const char *platform;     /* "trap" (default) or "ptrace" */
+	const char *libexec;      /* directory of moat-sentry and moat-gofer; NULL: the installed one */
+	const char *weaker;       /* parts of the isolation to do without, by commas; see `moat do --help` */
+	int log_fd, trace_fd;     /* borrowed; -1: none */
+	bool debug;               /* log more than errors */
+	unsigned workers;         /* threads that run the sandbox's kernel; 0: as the host has CPUs, at most 4 */
+	bool no_spin, no_rewrite, no_stub_answers, no_marshal; /* switch off shortcuts, for tests */
+	uint64_t memory_limit;    /* what the sandbox shows as its memory; 0: the host's */
+	bool die_with_parent;     /* also end when the calling thread ends without moat_destroy */
+};
+
+/* Defaults: nothing mounted, no network, root with no capabilities, the caller's standard streams. */
+MOAT_API void moat_config_init(struct moat_config *c);
+
+/* Start the sandbox and the program in it. Returns when the program runs. */
+MOAT_API int moat_start(const struct moat_config *c, struct moat_sandbox **ret, struct moat_error *err);
+
+/* Wait for the first process to end; *ret_status is as wait(2) has it. -ECONNRESET: the sandbox itself died. */
+MOAT_API int moat_wait(struct moat_sandbox *s, int *ret_status, struct moat_error *err);
+
+/* A descriptor that becomes readable when moat_wait will not block. */
+MOAT_API int moat_fd(const struct moat_sandbox *s);
+
+/* Signal a process by its number inside (0: the first one). */
+MOAT_API int moat_signal(struct moat_sandbox *s, int pid, int signo);
+
+/* The host's process number of the sandbox. */
+MOAT_API int moat_pid(const struct moat_sandbox *s);
+
+/* End what still runs and free everything. NULL is fine. */
+MOAT_API void moat_destroy(struct moat_sandbox *s);
+
+MOAT_API const char *moat_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Starting one of moat's own programs in namespaces of its own. */
+#ifndef PLATFORM_HOST_NS_H
+#define PLATFORM_HOST_NS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define NS_CONTROL_FD 3 /* where the program finds its control socket */
+
+struct ns_idmap {
+	uint32_t inside, outside, count;
+};
+
+struct ns_spawn {
+	const char *path;           /* the program */
+	const char *name;           /* its argv[0] */
+	unsigned namespaces;        /* CLONE_NEW* */
+	/* With CLONE_NEWUSER: the maps, and who the program is inside. It keeps all capabilities in there. */
+	const struct ns_idmap *uid_map, *gid_map;
+	unsigned nuid, ngid;
+	bool set_ids;               /* become uid and gid (inside) before the program starts */
+	uint32_t uid, gid;
+	int control;                /* becomes NS_CONTROL_FD; the program has 0-2 beside it: /dev/null and our stderr */
+	bool die_with_parent;       /* SIGKILL when the thread that called this ends */
+	bool ambient_caps;          /* keep capabilities over the exec although uid is not 0 */
+};
+
+/* Clone and exec. Safe in a threaded process. The child's pid, or -errno with the failing step in err. */
+pid_t ns_spawn(const struct ns_spawn *s, char *err, size_t cap);
+
+#endif

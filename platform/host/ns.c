@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Clone into new namespaces, map the ids from outside, exec. The child is a copy of a process that may have other
+ * threads: it makes raw system calls only, and tells by a pipe which step failed.
+ */
+#include "platform/host/ns.h"
+#include "platform/host/err.h"
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/close_range.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum step {
+	STEP_NONE,
+	STEP_GROUPS,
+	STEP_IDS,
+	STEP_CAPS,
+	STEP_FDS,
+	STEP_EXEC,
+};
+
+struct failure {
+	int32_t step, err;
+};
+
+static const char *const step_text[] = {
+	[STEP_GROUPS] = "cannot drop the supplementary groups",
+	[STEP_IDS] = "cannot change to the sandbox's user",
+	[STEP_CAPS] = "cannot keep the capabilities in the new user namespace",
+	[STEP_FDS] = "cannot arrange the descriptors",
+	[STEP_EXEC] = "cannot start",
+};
+
+static _Noreturn void
+child_fail(int report, enum step step, int err)
+{
+	struct failure f = {(int32_t)step, -err};
+
+	(void)!write(report, &f, sizeof f);
+	_exit(127);
+}
+
+/* Make every permitted capability inheritable and ambient, so that an exec by a user other than 0 keeps it. */
+static int
+raise_ambient(void)
+{
+	struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct d[2];
+	int r = HOST((int)syscall(SYS_capget, &h, d));
+
+	if (r < 0)
+		return r;
+	for (int i = 0; i < 2; i++)
+		d[i].inheritable = d[i].effective = d[i].permitted;
+	r = HOST((int)syscall(SYS_capset, &h, d));
+	for (int c = 0; r == 0 && c <= CAP_LAST_CAP; c++)
+		if ((d[c / 32].permitted >> c % 32) & 1)
+			r = HOST(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, c, 0, 0));
+	return r;
+}
+
+static _Noreturn void
+child(const struct ns_spawn *s, int go, int report)
+{
+	char *argv[2] = {(char *)(uintptr_t)s->name, NULL}, *envp[1] = {NULL};
+	sigset_t none;
+	char c;
+	int r, null;
+
+	/* The parent writes the id maps first. End of file: it could not, and says so itself. */
+	if (HOST_RETRY(read(go, &c, 1)) != 1)
+		_exit(127);
+	syscall(SYS_setsid);
+	if (s->set_ids) {
+		/* Forbidden in a user namespace of an unprivileged user, where the groups stay as they are. */
+		r = HOST((int)syscall(SYS_setgroups, 0, NULL));
+		if (r < 0 && !(r == -EPERM && (s->namespaces & CLONE_NEWUSER)))
+			child_fail(report, STEP_GROUPS, r);
+		/* Changing from 0 would take the capabilities away. */
+		if (s->ambient_caps)
+			prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
+		r = HOST((int)syscall(SYS_setresgid, s->gid, s->gid, s->gid));
+		if (r == 0)
+			r = HOST((int)syscall(SYS_setresuid, s->uid, s->uid, s->uid));
+		if (r < 0)
+			child_fail(report, STEP_IDS, r);
+	}
+	if (s->ambient_caps && (r = raise_ambient()) < 0)
+		child_fail(report, STEP_CAPS, r);
+	/* After the change of ids, which clears it. */
+	if (s->die_with_parent)
+		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	null = HOST(open("/dev/null", O_RDWR));
+	if (null < 0)
+		child_fail(report, STEP_FDS, null);
+	/* report and control may lie on each other's numbers: move them out of the way. */
+	report = fcntl(report, F_DUPFD_CLOEXEC, 16);
+	r = HOST(fcntl(s->control, F_DUPFD, 17));
+	if (r < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(r, NS_CONTROL_FD) < 0)
+		child_fail(report, STEP_FDS, r < 0 ? r : -EMFILE);
+	r = HOST((int)syscall(SYS_close_range, NS_CONTROL_FD + 1, ~0U, CLOSE_RANGE_CLOEXEC));
+	if (r < 0)
+		for (int fd = NS_CONTROL_FD + 1; fd < 65536; fd++)
+			fcntl(fd, F_SETFD, FD_CLOEXEC);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	for (int sig = 1; sig < 32; sig++)
+		if (sig != SIGKILL && sig != SIGSTOP)
+			signal(sig, SIG_DFL);
+	signal(SIGPIPE, SIG_IGN);
+	execve(s->path, argv, envp);
+	child_fail(report, STEP_EXEC, -errno);
+}
+
+static int
+write_proc(pid_t pid, const char *file, const char *text)
+{
+	char path[64];
+	int fd, r;
+
+	snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, file);
+	fd = HOST(open(path, O_WRONLY | O_CLOEXEC));
+	if (fd < 0)
+		return fd;
+	r = (int)HOST_RETRY(write(fd, text, strlen(text)));
+	close(fd);
+	return r < 0 ? r : 0;
+}
+
+static int
+write_map(pid_t pid, const char *file, const struct ns_idmap *m, unsigned n)
+{
+	char text[4096];
+	size_t len = 0;
+
+	for (unsigned i = 0; i < n && len < sizeof text - 40; i++)
+		len += (size_t)snprintf(text + len, sizeof text - len, "%u %u %u\n", m[i].inside, m[i].outside, m[i].count);
+	return write_proc(pid, file, text);
+}
+
+static int
+write_maps(pid_t pid, const struct ns_spawn *s, char *err, size_t cap)
+{
+	int r = write_map(pid, "gid_map", s->gid_map, s->ngid);
+
+	if (r == -EPERM) {
+		/* Unprivileged: only after the right to drop groups was given up. */
+		r = write_proc(pid, "setgroups", "deny");
+		if (r == 0)
+			r = write_map(pid, "gid_map", s->gid_map, s->ngid);
+	}
+	if (r == 0)
+		r = write_map(pid, "uid_map", s->uid_map, s->nuid);
+	if (r < 0)
+		snprintf(err, cap, "cannot map users into the new user namespace: %s", strerror(-r));
+	return r;
+}
+
+static const char *
+clone_hint(int r, unsigned ns)
+{
+	if (r == -ENOSPC)
+		return " (a limit in /proc/sys/user is reached)";
+	if (r == -EPERM && (ns & CLONE_NEWUSER))
+		return " (user namespaces are forbidden here)";
+	if (r == -EPERM)
+		return " (not permitted)";
+	if (r == -EINVAL)
+		return " (the kernel lacks one of the namespaces)";
+	return "";
+}
+
+pid_t
+ns_spawn(const struct ns_spawn *s, char *err, size_t cap)
+{
+	int go[2], report[2], r;
+	struct failure f;
+	pid_t pid;
+
+	if ((r = HOST(pipe2(go, O_CLOEXEC))) < 0)
+		goto undo_nothing;
+	if ((r = HOST(pipe2(report, O_CLOEXEC))) < 0)
+		goto undo_go;
+	pid = (pid_t)syscall(SYS_clone, (unsigned long)s->namespaces | SIGCHLD, 0, 0, 0, 0);
+	if (pid == 0) {
+		close(go[1]);
+		close(report[0]);
+		child(s, go[0], report[1]);
+	}
+	r = HOST(pid);
+	close(go[0]);
+	close(report[1]);
+	if (r < 0) {
+		snprintf(err, cap, "cannot create namespaces for %s: %s%s", s->name, strerror(-r),
+			clone_hint(r, s->namespaces));
+		close(go[1]);
+		close(report[0]);
+		return r;
+	}
+	r = s->namespaces & CLONE_NEWUSER ? write_maps(pid, s, err, cap) : 0;
+	if (r == 0)
+		(void)!write(go[1], "", 1);
+	close(go[1]);
+	if (r == 0) {
+		ssize_t n = HOST_RETRY(read(report[0], &f, sizeof f));
+
+		if (n == sizeof f) {
+			r = -f.err;
+			snprintf(err, cap, "%s %s: %s",
+				f.step > STEP_NONE && f.step <= STEP_EXEC ? step_text[f.step] : "failed",
+				f.step == STEP_EXEC ? s->path : s->name, strerror(f.err));
+		}
+	}
+	close(report[0]);
+	if (r < 0) {
+		(void)HOST_RETRY(waitpid(pid, NULL, 0));
+		return r;
+	}
+	return pid;
+undo_go:
+	close(go[0]);
+	close(go[1]);
+undo_nothing:
+	snprintf(err, cap, "cannot make a pipe: %s", strerror(-r));
+	return r;
+}

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From struct moat_config to the messages of control.proto and gofer.proto. Exports are numbered in the order of the
+ * mounts of kind MOAT_MOUNT_HOST.
+ */
+#include "internal.h"
+#include "platform/host/err.h"
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Mount kinds are the same numbers on the wire. */
+_Static_assert((int)MOAT_MOUNT_HOST == CONTROL__MOUNT__KIND__GOFER, "kinds of mounts");
+_Static_assert((int)MOAT_MOUNT_DEVPTS == CONTROL__MOUNT__KIND__DEVPTS, "kinds of mounts");
+_Static_assert((int)MOAT_MOUNT_CGROUP == CONTROL__MOUNT__KIND__CGROUP, "kinds of mounts");
+
+static ProtobufCBinaryData
+text(const char *s)
+{
+	return wire_bytes(s, s ? strlen(s) : 0);
+}
+
+static size_t
+count(const char *const *list)
+{
+	size_t n = 0;
+
+	while (list && list[n])
+		n++;
+	return n;
+}
+
+int
+config_check(const struct moat_config *c, struct moat_error *err)
+{
+	size_t hosts = 0;
+
+	if (!c->args || !c->args[0] || !c->args[0][0])
+		return error_set(err, -EINVAL, "args: no program named");
+	if (c->nmounts == 0 || strcmp(c->mounts[0].target, "/") != 0)
+		return error_set(err, -EINVAL, "mounts: the first one has to be the root (\"/\")");
+	for (size_t i = 0; i < c->nmounts; i++) {
+		const struct moat_mount *m = &c->mounts[i];
+
+		if (!m->target || m->target[0] != '/')
+			return error_set(err, -EINVAL, "mounts[%zu].target: not an absolute path", i);
+		if (m->kind == MOAT_MOUNT_HOST && !m->source)
+			return error_set(err, -EINVAL, "mounts[%zu].source: missing", i);
+		hosts += m->kind == MOAT_MOUNT_HOST;
+	}
+	if (hosts >= WIRE_FDS_MAX)
+		return error_set(err, -E2BIG, "mounts: more than %u of the host", WIRE_FDS_MAX - 1);
+	if (c->platform && strcmp(c->platform, "trap") != 0 && strcmp(c->platform, "ptrace") != 0)
+		return error_set(err, -EINVAL, "platform: \"%s\" is neither trap nor ptrace", c->platform);
+	if (c->network && strcmp(c->network, "none") != 0 && strcmp(c->network, "host") != 0)
+		return error_set(err, -EINVAL, "network: \"%s\" is neither none nor host", c->network);
+	if (c->cwd && c->cwd[0] != '/')
+		return error_set(err, -EINVAL, "cwd: \"%s\" is not an absolute path", c->cwd);
+	for (size_t i = 0; i < c->nrlimits; i++)
+		if (c->rlimits[i].resource < 0 || c->rlimits[i].resource >= RLIM_NLIMITS ||
+			c->rlimits[i].cur > c->rlimits[i].max)
+			return error_set(err, -EINVAL, "rlimits[%zu]: soft limit above the hard one, or unknown", i);
+	return 0;
+}
+
+int
+config_send_gofer(int sock, const struct moat_config *c, int conn, struct moat_error *err)
+{
+	Gofer__Setup m = GOFER__SETUP__INIT;
+	Gofer__Export ex[WIRE_FDS_MAX], *list[WIRE_FDS_MAX];
+	int fds[WIRE_FDS_MAX] = {conn}, r = 0;
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < c->nmounts && r == 0; i++) {
+		const struct moat_mount *mnt = &c->mounts[i];
+
+		if (mnt->kind != MOAT_MOUNT_HOST)
+			continue;
+		gofer__export__init(&ex[n]);
+		ex[n].readonly = mnt->overlay || (mnt->flags & MS_RDONLY) || (i == 0 && c->root_readonly);
+		list[n] = &ex[n];
+		fds[n + 1] = HOST_RETRY(open(mnt->source, O_PATH | O_CLOEXEC));
+		if (fds[n + 1] < 0) {
+			r = error_set(err, fds[n + 1], "cannot open %s (to mount it at %s): %s", mnt->source, mnt->target,
+				strerror(-fds[n + 1]));
+			break;
+		}
+		n++;
+	}
+	if (r == 0) {
+		m.exports = list;
+		m.n_exports = n;
+		m.weaker = (char *)(uintptr_t)(c->weaker ? c->weaker : "");
+		r = wire_control_send(sock, CONTROL_SETUP, &m.base, fds, n + 1);
+		if (r < 0)
+			error_set(err, r, "cannot talk to moat-gofer: %s", strerror(-r));
+	}
+	for (uint32_t i = 0; i < n; i++)
+		close(fds[i + 1]);
+	return r;
+}
+
+/* Lists of texts, malloc'd; NULL: out of memory. */
+static ProtobufCBinaryData *
+texts(const char *const *list, size_t *ret_n)
+{
+	size_t n = count(list);
+	ProtobufCBinaryData *b = calloc(n ? n : 1, sizeof *b);
+
+	for (size_t i = 0; b && i < n; i++)
+		b[i] = text(list[i]);
+	*ret_n = n;
+	return b;
+}
+
+static void
+fill_mount(Control__Mount *m, const struct moat_mount *c, uint32_t *next_export)
+{
+	struct stat st;
+
+	control__mount__init(m);
+	m->kind = (Control__Mount__Kind)c->kind;
+	m->target = text(c->target);
+	m->source = text(c->source);
+	m->data = text(c->options);
+	m->flags = (uint32_t)c->flags;
+	m->shared = c->shared;
+	m->overlay = c->overlay;
+	if (c->kind == MOAT_MOUNT_HOST) {
+		m->export = (*next_export)++;
+		m->file = stat(c->source, &st) == 0 && !S_ISDIR(st.st_mode);
+	}
+}
+
+/* The caller's limits, changed by the configured ones. */
+static size_t
+fill_rlimits(const struct moat_config *c, Control__Rlimit *r, Control__Rlimit **list)
+{
+	for (int i = 0; i < (int)RLIM_NLIMITS; i++) {
+		struct rlimit l = {RLIM_INFINITY, RLIM_INFINITY};
+
+		(void)getrlimit((__rlimit_resource_t)i, &l);
+		control__rlimit__init(&r[i]);
+		r[i].type = (uint32_t)i;
+		r[i].cur = l.rlim_cur;
+		r[i].max = l.rlim_max;
+		list[i] = &r[i];
+	}
+	for (size_t i = 0; i < c->nrlimits; i++) {
+		r[c->rlimits[i].resource].cur = c->rlimits[i].cur;
+		r[c->rlimits[i].resource].max = c->rlimits[i].max;
+	}
+	return RLIM_NLIMITS;
+}
+
+int
+config_send_sentry(int sock, const struct moat_config *c, int conn, struct moat_error *err)
+{
+	Control__Start m = CONTROL__START__INIT;
+	Control__Process p = CONTROL__PROCESS__INIT;
+	Control__Rlimit limits[RLIM_NLIMITS], *limit_list[RLIM_NLIMITS];
+	Control__Mount *mounts = calloc(c->nmounts, sizeof *mounts);
+	Control__Mount **mount_list = calloc(c->nmounts, sizeof *mount_list);
+	int fds[6] = {conn, c->stdio[0], c->stdio[1], c->stdio[2]}, r = -ENOMEM;
+	int closed = -1;
+	uint32_t nfds = 4, next_export = 0;
+
+	m.process = &p;
+	p.args = texts(c->args, &p.n_args);
+	p.env = texts(c->env, &p.n_env);
+	m.masked_paths = texts(c->masked_paths, &m.n_masked_paths);
+	m.readonly_paths = texts(c->readonly_paths, &m.n_readonly_paths);
+	if (!mounts || !mount_list || !p.args || !p.env || !m.masked_paths || !m.readonly_paths)
+		goto out;
+	for (size_t i = 0; i < c->nmounts; i++) {
+		fill_mount(&mounts[i], &c->mounts[i], &next_export);
+		mount_list[i] = &mounts[i];
+	}
+	m.mounts = mount_list;
+	m.n_mounts = c->nmounts;
+	p.cwd = text(c->cwd ? c->cwd : "/");
+	p.make_cwd = c->make_cwd;
+	p.uid = c->uid;
+	p.gid = c->gid;
+	p.groups = (uint32_t *)(uintptr_t)c->groups;
+	p.n_groups = c->ngroups;
+	p.cap_effective = c->cap_effective;
+	p.cap_permitted = c->cap_permitted;
+	p.cap_inheritable = c->cap_inheritable;
+	p.cap_bounding = c->cap_bounding;
+	p.cap_ambient = c->cap_ambient;
+	p.no_new_privs = c->no_new_privs;
+	p.umask = c->umask;
+	p.oom_score_adj = c->oom_score_adj;
+	p.terminal = c->terminal;
+	p.n_rlimits = fill_rlimits(c, limits, limit_list);
+	p.rlimits = limit_list;
+	m.hostname = text(c->hostname ? c->hostname : "moat");
+	m.domainname = text(c->domainname ? c->domainname : "(none)");
+	m.platform = text(c->platform ? c->platform : "trap");
+	m.network = text(c->network ? c->network : "none");
+	m.workers = c->workers;
+	m.no_spin = c->no_spin;
+	m.no_rewrite = c->no_rewrite;
+	m.no_stub_answers = c->no_stub_answers;
+	m.no_marshal = c->no_marshal;
+	m.memory_limit = c->memory_limit;
+	m.root_readonly = c->root_readonly;
+	m.weaker = (char *)(uintptr_t)(c->weaker ? c->weaker : "");
+	m.debug = c->debug;
+	m.has_log = c->log_fd >= 0;
+	m.has_trace = c->trace_fd >= 0;
+	if (m.has_log)
+		fds[nfds++] = c->log_fd;
+	if (m.has_trace)
+		fds[nfds++] = c->trace_fd;
+	/* A closed stream travels as a descriptor that stands for nothing. */
+	for (int i = 1; i < 4; i++) {
+		if (fds[i] >= 0)
+			continue;
+		if (closed < 0)
+			closed = HOST_RETRY(open("/", O_PATH | O_CLOEXEC));
+		fds[i] = closed;
+		p.closed |= 1u << (i - 1);
+	}
+	r = wire_control_send(sock, CONTROL_START, &m.base, fds, nfds);
+out:
+	free(mounts);
+	free(mount_list);
+	free(p.args);
+	free(p.env);
+	free(m.masked_paths);
+	free(m.readonly_paths);
+	if (closed >= 0)
+		close(closed);
+	return r < 0 ? error_set(err, r, "cannot talk to moat-sentry: %s", strerror(-r)) : 0;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The CLI's own: options that several commands share, and how a sandbox is run in the foreground. */
+#ifndef TOOLS_MOAT_MOAT_H
+#define TOOLS_MOAT_MOAT_H
+
+#include "moat/moat.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+struct command {
+	const char *name;
+	const char *what;               /* one line for --help */
+	int (*run)(int argc, char **argv); /* argv[0] is the command's name; exit status */
+};
+
+int cmd_do(int argc, char **argv);
+int cmd_run(int argc, char **argv);
+int cmd_syscalls(int argc, char **argv);
+
+#define EXIT_SANDBOX 125 /* moat itself failed, as opposed to the program */
+
+/* Say why on stderr, with the name of the program in front; returns EXIT_SANDBOX. */
+int complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* A growing list of strings, NULL-terminated. Running out of memory ends the program. */
+struct strings {
+	const char **v;
+	size_t n, cap;
+};
+
+void strings_add(struct strings *s, const char *str);
+/* NAME=VALUE: replaces an older one of that name. */
+void strings_set_env(struct strings *s, const char *assignment);
+void strings_free(struct strings *s);
+void *xcalloc(size_t n, size_t size);
+
+/* Options of every command that starts a sandbox. */
+struct common {
+	const char *platform, *network, *weaker, *debug_log, *trace, *overlay, *memory;
+	bool trace_on, no_spin, no_rewrite, no_stub_answers, no_marshal;
+	unsigned workers;
+	struct moat_config *config;
+	int trace_fd, log_fd;
+	char libexec[4096];
+};
+
+extern const char common_help[];
+
+/* If argv[*i] is one of them, take it (and its value) and advance *i: 1. 0: it is not. < 0: it is wrong, and
+ * that was said. */
+int common_option(struct common *c, int argc, char **argv, int *i);
+/* Put what they say into c->config. 0, or an exit status (it was said). */
+int common_apply(struct common *c);
+/* The value of --name=VALUE or --name VALUE, if argv[*i] is that option; NULL if not. A missing value: "" and
+ * *bad is set. */
+const char *option_value(const char *name, int argc, char **argv, int *i, bool *bad);
+
+/* Start, pass signals on, wait, clean up: the exit status of the program, 128 + n for a signal. */
+int run_foreground(struct moat_config *c);
+
+#endif

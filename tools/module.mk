@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+# libmoat (static and shared) and the command line on top of it.
+LIBMOAT_SRCS := $(wildcard tools/libmoat/*.c)
+# What the library takes along of the lower levels.
+LIBMOAT_OBJS := $(LIBMOAT_SRCS:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/platform/host/ns.o \
+	$(BUILD)/obj/platform/host/confine_names.o
+CLI_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tools/moat/*.c))
+
+PREFIX     ?= /usr/local
+MOAT_LIBEXEC ?= $(PREFIX)/libexec/moat
+$(BUILD)/obj/tools/libmoat/%.o: CFLAGS_ALL += -DMOAT_LIBEXEC='"$(MOAT_LIBEXEC)"'
+$(LIBMOAT_OBJS) $(WIRE_OBJS): HARDEN := -fPIC $(filter-out -fPIE,$(HARDEN)) -fvisibility=hidden
+
+# One object, so that only the API is visible and users need no other library of ours.
+$(BUILD)/obj/libmoat.o: $(LIBMOAT_OBJS) $(WIRE_OBJS)
+	$(LD) -r -o $@ $^
+	objcopy --localize-hidden $@
+
+$(BUILD)/libmoat.a: $(BUILD)/obj/libmoat.o
+	rm -f $@
+	$(AR) rcs $@ $<
+
+$(BUILD)/libmoat.so.0: $(BUILD)/obj/libmoat.o
+	$(CC) -shared -Wl,-soname,libmoat.so.0 -Wl,-z,relro,-z,now $(SAN) -o $@ $< -lprotobuf-c
+
+$(BUILD)/libmoat.so: $(BUILD)/libmoat.so.0
+	ln -sf libmoat.so.0 $@
+
+$(BUILD)/libmoat.pc: tools/libmoat/libmoat.pc.in tools/module.mk
+	@mkdir -p $(@D)
+	sed 's|@PREFIX@|$(PREFIX)|' $< >$@
+
+$(BUILD)/moat: $(CLI_OBJS) $(BUILD)/obj/platform/host/confine_names.o $(BUILD)/libmoat.a
+	$(CC) $(LDFLAGS_PROG) -o $@ $^ $(LIB_PROTO) $(if $(SAN),-ljansson,-l:libjansson.a)
+
+all: $(BUILD)/moat $(BUILD)/libmoat.a $(BUILD)/libmoat.so $(BUILD)/libmoat.pc
