@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Packets on a SOCK_SEQPACKET socket; see gofer/wire.h. No state, no locks: one call is one packet. */
+/* Packets on a SOCK_SEQPACKET socket; see gofer/wire.h. No state, no locks: one call is one packet.
+ */
 #include "gofer/wire.h"
 #include "platform/host/err.h"
 #include <stdlib.h>
@@ -25,7 +26,8 @@ wire_pair(int sv[2])
 }
 
 int
-wire_send(int sock, const struct wire_head *h, const void *body, size_t len, const int *fds, uint32_t nfds, int flags)
+wire_send(int sock, const struct wire_head *h, const void *body, size_t len, const int *fds,
+	uint32_t nfds, int flags)
 {
 	union {
 		struct cmsghdr h;
@@ -56,8 +58,8 @@ wire_send(int sock, const struct wire_head *h, const void *body, size_t len, con
 }
 
 int
-wire_send_msg(int sock, uint16_t type, uint64_t id, int32_t error, const ProtobufCMessage *msg, const int *fds,
-	uint32_t nfds, int flags)
+wire_send_msg(int sock, uint16_t type, uint64_t id, int32_t error, const ProtobufCMessage *msg,
+	const int *fds, uint32_t nfds, int flags)
 {
 	struct wire_head h = {.id = id, .error = error, .type = type};
 	size_t len = msg ? protobuf_c_message_get_packed_size(msg) : 0;
@@ -85,7 +87,8 @@ wire_close_fds(struct wire_packet *p, uint32_t from)
 		p->nfds = from;
 }
 
-/* Take the descriptors out of a received control buffer; more than fit are closed and counted as an error. */
+/* Take the descriptors out of a received control buffer; more than fit are closed and counted as an
+ * error. */
 static bool
 take_fds(struct wire_packet *p, struct msghdr *m)
 {
@@ -123,8 +126,10 @@ wire_recv(int sock, struct wire_packet *p, int flags)
 		char buf[CMSG_SPACE(WIRE_FDS_MAX * sizeof(int))];
 	} ctl;
 	struct iovec iov[2] = {{&p->head, sizeof p->head}, {p->body, sizeof p->body}};
-	struct msghdr m = {
-		.msg_iov = iov, .msg_iovlen = 2, .msg_control = ctl.buf, .msg_controllen = sizeof ctl.buf};
+	struct msghdr m = {.msg_iov = iov,
+		.msg_iovlen = 2,
+		.msg_control = ctl.buf,
+		.msg_controllen = sizeof ctl.buf};
 	ssize_t n = HOST_RETRY(recvmsg(sock, &m, flags | MSG_CMSG_CLOEXEC));
 	bool ok;
 
@@ -143,7 +148,8 @@ wire_recv(int sock, struct wire_packet *p, int flags)
 }
 
 int
-wire_control_send(int sock, uint16_t type, const ProtobufCMessage *msg, const int *fds, uint32_t nfds)
+wire_control_send(
+	int sock, uint16_t type, const ProtobufCMessage *msg, const int *fds, uint32_t nfds)
 {
 	size_t len = msg ? protobuf_c_message_get_packed_size(msg) : 0, off = 0;
 	uint8_t *buf = NULL;
@@ -159,7 +165,8 @@ wire_control_send(int sock, uint16_t type, const ProtobufCMessage *msg, const in
 		size_t part = len - off < WIRE_BODY_MAX ? len - off : WIRE_BODY_MAX;
 		struct wire_head h = {.type = type, .more = off + part < len};
 
-		r = wire_send(sock, &h, buf ? buf + off : NULL, part, off ? NULL : fds, off ? 0 : nfds, 0);
+		r = wire_send(sock, &h, buf ? buf + off : NULL, part, off ? NULL : fds,
+			off ? 0 : nfds, 0);
 		off += part;
 	} while (r == 0 && off < len);
 	free(buf);
@@ -181,7 +188,8 @@ wire_control_recv(int sock, struct wire_control *c)
 		r = wire_recv(sock, p, 0);
 		if (r <= 0)
 			break;
-		if ((c->type && (p->head.type != c->type || p->nfds)) || p->head.len > WIRE_CONTROL_MAX - c->len) {
+		if ((c->type && (p->head.type != c->type || p->nfds)) ||
+			p->head.len > WIRE_CONTROL_MAX - c->len) {
 			wire_close_fds(p, 0);
 			r = c->type ? -EPROTO : -E2BIG;
 			break;
@@ -229,7 +237,8 @@ wire_unpack(const ProtobufCMessageDescriptor *d, const void *body, size_t len)
 bool
 wire_name_ok(const ProtobufCBinaryData *b)
 {
-	if (b->len == 0 || b->len > 255 || memchr(b->data, '/', b->len) || memchr(b->data, 0, b->len))
+	if (b->len == 0 || b->len > 255 || memchr(b->data, '/', b->len) ||
+		memchr(b->data, 0, b->len))
 		return false;
 	return !(b->data[0] == '.' && (b->len == 1 || (b->len == 2 && b->data[1] == '.')));
 }

@@ -2,12 +2,13 @@
 /*
  * The gofer's own: exports, nodes, handlers.
  *
- * A node stands for one file that the sentry has walked to; it holds an O_PATH descriptor and never a path.
- * The working directory of the process is a detached mount of its own /proc/self/fd, so that the relative path
- * "N" names exactly what descriptor N stands for: that is how O_PATH descriptors are opened, chmod'ed and so on.
+ * A node stands for one file that the sentry has walked to; it holds an O_PATH descriptor and never
+ * a path. The working directory of the process is a detached mount of its own /proc/self/fd, so
+ * that the relative path "N" names exactly what descriptor N stands for: that is how O_PATH
+ * descriptors are opened, chmod'ed and so on.
  *
- * Locks: nodes.lock (the table) and node.lock (the directory stream) are leaves; neither is held in a request
- * of another node.
+ * Locks: nodes.lock (the table) and node.lock (the directory stream) are leaves; neither is held in
+ * a request of another node.
  */
 #ifndef GOFER_SERVER_INTERNAL_H
 #define GOFER_SERVER_INTERNAL_H
@@ -27,13 +28,13 @@ struct export_root {
 
 struct node {
 	struct ref ref;
-	int fd;         /* O_PATH */
-	uint32_t type;  /* S_IFMT part; cannot change */
+	int fd;	       /* O_PATH */
+	uint32_t type; /* S_IFMT part; cannot change */
 	uint64_t dev;
-	bool readonly;  /* of its export */
-	bool opaque;    /* root of the host's proc, sysfs ...: shown, never entered */
+	bool readonly; /* of its export */
+	bool opaque;   /* root of the host's proc, sysfs ...: shown, never entered */
 	struct mutex lock;
-	int dirfd;      /* an open directory stream, or -1 */
+	int dirfd; /* an open directory stream, or -1 */
 };
 
 /* What a reply carries beside its message. Freed by the dispatcher. */
@@ -50,7 +51,8 @@ void nodes_init(uint32_t max);
 uint32_t nodes_max(void);
 struct node *node_get(uint64_t id); /* a reference, or NULL: no such node */
 void node_put(struct node *n);
-/* Take fd in as a new node and describe it. On failure fd is closed. parent NULL: the root of an export. */
+/* Take fd in as a new node and describe it. On failure fd is closed. parent NULL: the root of an
+ * export. */
 int node_add(struct reply *r, int fd, const struct node *parent, bool readonly, Gofer__Node **ret);
 void node_forget(uint64_t id);
 int node_attr(int fd, Gofer__Attr *a);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * moat-gofer: the process that touches the container's files for the sentry. Started by libmoat in namespaces of its
- * own with a control socket; gets its exports from there, shuts itself in, says that it is ready, and serves until
- * the sentry is gone.
+ * moat-gofer: the process that touches the container's files for the sentry. Started by libmoat in
+ * namespaces of its own with a control socket; gets its exports from there, shuts itself in, says
+ * that it is ready, and serves until the sentry is gone.
  */
 #include "base/log.h"
+#include "control.pb-c.h"
 #include "internal.h"
 #include "platform/host/confine.h"
 #include "platform/host/err.h"
 #include "platform/host/ns.h"
-#include "control.pb-c.h"
 #include <linux/capability.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -20,7 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define THREADS     4 /* requests that can be in work at once */
+#define THREADS	    4 /* requests that can be in work at once */
 #define STACK_BYTES (128 << 10)
 #define SPARE_FDS   256 /* beside those of nodes: open directories, descriptors on their way */
 
@@ -75,8 +75,8 @@ take_setup(uint32_t *ret_weaker)
 static void
 shut_in(uint32_t weaker)
 {
-	uint64_t keep = BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_DAC_READ_SEARCH) | BIT(CAP_FOWNER) |
-		BIT(CAP_FSETID) | BIT(CAP_MKNOD) | BIT(CAP_SETFCAP);
+	uint64_t keep = BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_DAC_READ_SEARCH) |
+			BIT(CAP_FOWNER) | BIT(CAP_FSETID) | BIT(CAP_MKNOD) | BIT(CAP_SETFCAP);
 	char err[256];
 	int r = confine_cwd_to_fds(err, sizeof err);
 
@@ -102,7 +102,8 @@ raise_fd_limit(void)
 	(void)setrlimit(RLIMIT_NOFILE, &l);
 	if (l.rlim_max > 1u << 20)
 		return 1u << 20;
-	return l.rlim_max > 2 * SPARE_FDS ? (uint32_t)l.rlim_max - SPARE_FDS : (uint32_t)l.rlim_max / 2;
+	return l.rlim_max > 2 * SPARE_FDS ? (uint32_t)l.rlim_max - SPARE_FDS
+					  : (uint32_t)l.rlim_max / 2;
 }
 
 static void *

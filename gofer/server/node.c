@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of nodes, and the few ways in which a descriptor becomes another one. Numbers are index plus
- * generation, so that a stale one finds nothing. The table is bounded by the descriptors that the process may
- * have.
+ * The table of nodes, and the few ways in which a descriptor becomes another one. Numbers are index
+ * plus generation, so that a stale one finds nothing. The table is bounded by the descriptors that
+ * the process may have.
  */
 #include "internal.h"
 #include "platform/host/err.h"
@@ -86,10 +86,11 @@ open_beneath(int dirfd, const char *name, int flags, uint32_t mode)
 static bool
 is_kernel_fs(int fd)
 {
-	static const long magic[] = {PROC_SUPER_MAGIC, SYSFS_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC,
-		DEBUGFS_MAGIC, TRACEFS_MAGIC, SECURITYFS_MAGIC, BPF_FS_MAGIC, EFIVARFS_MAGIC, SELINUX_MAGIC,
-		SMACK_MAGIC, NSFS_MAGIC, DEVPTS_SUPER_MAGIC, BINFMTFS_MAGIC, PSTOREFS_MAGIC, 0x62656570 /* configfs */,
-		0x65735543 /* fusectl */, 0x67596969 /* rpc_pipefs */, 0x19800202 /* mqueue */};
+	static const long magic[] = {PROC_SUPER_MAGIC, SYSFS_MAGIC, CGROUP_SUPER_MAGIC,
+		CGROUP2_SUPER_MAGIC, DEBUGFS_MAGIC, TRACEFS_MAGIC, SECURITYFS_MAGIC, BPF_FS_MAGIC,
+		EFIVARFS_MAGIC, SELINUX_MAGIC, SMACK_MAGIC, NSFS_MAGIC, DEVPTS_SUPER_MAGIC,
+		BINFMTFS_MAGIC, PSTOREFS_MAGIC, 0x62656570 /* configfs */, 0x65735543 /* fusectl */,
+		0x67596969 /* rpc_pipefs */, 0x19800202 /* mqueue */};
 	struct statfs s;
 
 	if (HOST_RETRY(fstatfs(fd, &s)) < 0)
@@ -166,7 +167,7 @@ node_add(struct reply *r, int fd, const struct node *parent, bool readonly, Gofe
 		Gofer__Node node;
 		Gofer__Attr attr;
 		uint8_t link[4096];
-	} *m;
+	} * m;
 	Gofer__Attr at = GOFER__ATTR__INIT;
 	struct node *n = calloc(1, sizeof *n);
 	int err = -ENOMEM;

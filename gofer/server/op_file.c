@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests about one file: its attributes, its contents' descriptor, its entries, its extended attributes. */
+/* Requests about one file: its attributes, its contents' descriptor, its entries, its extended
+ * attributes. */
 #include "internal.h"
 #include "platform/host/err.h"
 #include <dirent.h>
@@ -85,7 +86,8 @@ op_setattr(const Gofer__SetattrReq *q, Gofer__AttrRep *a, struct reply *r)
 			q->valid & WIRE_SET_GID ? q->gid : (gid_t)-1, AT_EMPTY_PATH));
 	if (err == 0 && (q->valid & WIRE_SET_MODE))
 		err = n->type == S_IFLNK ? -EOPNOTSUPP
-			: HOST_RETRY(fchmodat(AT_FDCWD, fd_path(n->fd).s, q->mode & 07777, 0));
+					 : HOST_RETRY(fchmodat(
+						   AT_FDCWD, fd_path(n->fd).s, q->mode & 07777, 0));
 	if (err == 0 && (q->valid & (WIRE_SET_ATIME | WIRE_SET_MTIME)))
 		err = set_times(n, q);
 	return err < 0 ? err : reply_attr(n, a, r);
@@ -133,9 +135,10 @@ struct dirent64_buf {
 	char name[];
 };
 
-/* What getdents64 may fill so that the reply fits a packet: an entry takes at most 3 times its record (without
- * attributes: about its own size), and 180 bytes more with attributes, a record being 24 bytes at least. */
-#define LIST_BYTES       40960
+/* What getdents64 may fill so that the reply fits a packet: an entry takes at most 3 times its
+ * record (without attributes: about its own size), and 180 bytes more with attributes, a record
+ * being 24 bytes at least. */
+#define LIST_BYTES	 40960
 #define LIST_BYTES_ATTRS 6144
 
 /* Read a stretch of n's entries; the directory stream is shared by all who read it. */
@@ -203,7 +206,8 @@ op_readdir(const Gofer__ReaddirReq *q, Gofer__ReaddirRep *a, struct reply *r)
 
 		off += d->reclen;
 		if (dot_or_dotdot(d->name)) {
-			/* An empty message would look like progress without any: pass the position on. */
+			/* An empty message would look like progress without any: pass the position
+			 * on. */
 			if (off < got || a->n_entries)
 				continue;
 		}
@@ -279,8 +283,8 @@ struct xname {
 static int
 get_xname(const ProtobufCBinaryData *b, struct xname *x)
 {
-	static const char *const kinds[] = {
-		"user.", "trusted.", "security.", "system.posix_acl_access", "system.posix_acl_default"};
+	static const char *const kinds[] = {"user.", "trusted.", "security.",
+		"system.posix_acl_access", "system.posix_acl_default"};
 
 	if (b->len == 0 || b->len >= sizeof x->s || memchr(b->data, 0, b->len))
 		return -ERANGE;
@@ -335,7 +339,8 @@ op_setxattr(const Gofer__XattrReq *q, Gofer__Empty *a, struct reply *r)
 	err = get_xname(&q->name, &name);
 	if (err < 0)
 		return err;
-	return HOST_RETRY(setxattr(fd_path(n->fd).s, name.s, q->value.data, q->value.len, (int)q->flags));
+	return HOST_RETRY(
+		setxattr(fd_path(n->fd).s, name.s, q->value.data, q->value.len, (int)q->flags));
 }
 
 int

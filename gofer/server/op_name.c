@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests that find, make, move and remove names. Each name is one component, resolved from a held descriptor
- * and never followed. What was made gets its owner before anybody else is told of it.
+ * Requests that find, make, move and remove names. Each name is one component, resolved from a held
+ * descriptor and never followed. What was made gets its owner before anybody else is told of it.
  */
 #include "internal.h"
 #include "platform/host/err.h"
@@ -113,8 +113,8 @@ set_owner_mode(int fd, uint32_t uid, uint32_t gid, uint32_t mode, bool symlink)
 
 /* The name was just made: describe it, or take it back. */
 static int
-finish_new(struct node *dir, const struct cname *name, const Gofer__NewReq *q, int flags, Gofer__NodeRep *a,
-	struct reply *r)
+finish_new(struct node *dir, const struct cname *name, const Gofer__NewReq *q, int flags,
+	Gofer__NodeRep *a, struct reply *r)
 {
 	int fd = open_beneath(dir->fd, name->s, O_PATH, 0), err;
 
@@ -138,7 +138,8 @@ op_create(const Gofer__NewReq *q, Gofer__NodeRep *a, struct reply *r)
 
 	if (err < 0 || (err = get_name(&q->name, &name)) < 0)
 		return err;
-	fd = open_beneath(dir->fd, name.s, O_CREAT | O_EXCL | O_NOCTTY | (q->access & WIRE_WRITE ? O_RDWR : O_RDONLY),
+	fd = open_beneath(dir->fd, name.s,
+		O_CREAT | O_EXCL | O_NOCTTY | (q->access & WIRE_WRITE ? O_RDWR : O_RDONLY),
 		q->mode & 0777);
 	if (fd < 0)
 		return fd;
@@ -163,7 +164,8 @@ op_tmpfile(const Gofer__NewReq *q, Gofer__NodeRep *a, struct reply *r)
 
 	if (err < 0)
 		return err;
-	fd = HOST_RETRY(openat(AT_FDCWD, fd_path(dir->fd).s, O_TMPFILE | O_RDWR | O_CLOEXEC, q->mode & 0777));
+	fd = HOST_RETRY(openat(
+		AT_FDCWD, fd_path(dir->fd).s, O_TMPFILE | O_RDWR | O_CLOEXEC, q->mode & 0777));
 	if (fd < 0)
 		return fd;
 	r->fd = fd;
@@ -277,7 +279,8 @@ op_rename(const Gofer__RenameReq *q, Gofer__Empty *a, struct reply *r)
 	int err = get_dir(q->old_dir, &from);
 
 	(void)a, (void)r;
-	if (err < 0 || (err = get_dir(q->new_dir, &to)) < 0 || (err = get_name(&q->old_name, &from_name)) < 0 ||
+	if (err < 0 || (err = get_dir(q->new_dir, &to)) < 0 ||
+		(err = get_name(&q->old_name, &from_name)) < 0 ||
 		(err = get_name(&q->new_name, &to_name)) < 0)
 		return err;
 	if (q->flags & ~(WIRE_RENAME_NOREPLACE | WIRE_RENAME_EXCHANGE))

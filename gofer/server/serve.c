@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The loop: a packet in, a handler by messages.def, a packet out. Several threads run it on one socket, each with
- * a packet buffer of its own; a request that sits on a slow disk holds up one of them. A peer that breaks the form
- * of the protocol is not spoken to any longer: the process ends, and the sandbox with it.
+ * The loop: a packet in, a handler by messages.def, a packet out. Several threads run it on one
+ * socket, each with a packet buffer of its own; a request that sits on a slow disk holds up one of
+ * them. A peer that breaks the form of the protocol is not spoken to any longer: the process ends,
+ * and the sandbox with it.
  */
 #include "base/log.h"
 #include "internal.h"
@@ -23,16 +24,18 @@ reply_clear(struct reply *r)
 }
 
 static int
-send_reply(int sock, const struct wire_head *h, int err, const ProtobufCMessage *m, const struct reply *r)
+send_reply(int sock, const struct wire_head *h, int err, const ProtobufCMessage *m,
+	const struct reply *r)
 {
 	int sent;
 
 	if (h->type == GOFER_FORGET)
 		return 0;
-	sent = wire_send_msg(
-		sock, h->type, h->id, err, err ? NULL : m, &r->fd, err == 0 && r->fd >= 0 ? 1 : 0, 0);
+	sent = wire_send_msg(sock, h->type, h->id, err, err ? NULL : m, &r->fd,
+		err == 0 && r->fd >= 0 ? 1 : 0, 0);
 	if (sent == -EMSGSIZE || sent == -ENOMEM)
-		sent = wire_send_msg(sock, h->type, h->id, sent == -EMSGSIZE ? -EOVERFLOW : sent, NULL, NULL, 0, 0);
+		sent = wire_send_msg(sock, h->type, h->id, sent == -EMSGSIZE ? -EOVERFLOW : sent,
+			NULL, NULL, 0, 0);
 	return sent;
 }
 
@@ -86,7 +89,8 @@ serve(int sock)
 		if (r == -EPIPE)
 			_exit(0);
 		if (r < 0) {
-			log_error("the connection broke: %s", r == -EPROTO ? "malformed request" : "error on the socket");
+			log_error("the connection broke: %s",
+				r == -EPROTO ? "malformed request" : "error on the socket");
 			_exit(1);
 		}
 	}

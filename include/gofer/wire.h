@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The wire between sentry, gofer and launcher: packets on a SOCK_SEQPACKET unix socket, a fixed head and a
- * protobuf body, descriptors beside it. Requests carry an id that their reply repeats, so that many can be in
- * flight. Whatever arrives is checked for form here; what it says is checked by whoever acts on it.
+ * The wire between sentry, gofer and launcher: packets on a SOCK_SEQPACKET unix socket, a fixed
+ * head and a protobuf body, descriptors beside it. Requests carry an id that their reply repeats,
+ * so that many can be in flight. Whatever arrives is checked for form here; what it says is checked
+ * by whoever acts on it.
  */
 #ifndef GOFER_WIRE_H
 #define GOFER_WIRE_H
@@ -51,22 +52,23 @@ struct wire_packet {
 /* A connected pair, close-on-exec, with room for several full packets each way. -errno. */
 int wire_pair(int sv[2]);
 
-/* One packet. -EMSGSIZE: the body is too large; -EAGAIN: no room now (MSG_DONTWAIT in flags); -EPIPE. fds stay the
- * caller's. */
-int wire_send(int sock, const struct wire_head *h, const void *body, size_t len, const int *fds, uint32_t nfds,
-	int flags);
+/* One packet. -EMSGSIZE: the body is too large; -EAGAIN: no room now (MSG_DONTWAIT in flags);
+ * -EPIPE. fds stay the caller's. */
+int wire_send(int sock, const struct wire_head *h, const void *body, size_t len, const int *fds,
+	uint32_t nfds, int flags);
 /* One packet with msg (may be NULL) as its body. */
 int wire_send_msg(int sock, uint16_t type, uint64_t id, int32_t error, const ProtobufCMessage *msg,
 	const int *fds, uint32_t nfds, int flags);
 
-/* 1: a packet in *p; 0: the peer is gone; -EPROTO: malformed (its fds are closed); -EAGAIN and others. flags:
- * MSG_DONTWAIT or 0. */
+/* 1: a packet in *p; 0: the peer is gone; -EPROTO: malformed (its fds are closed); -EAGAIN and
+ * others. flags: MSG_DONTWAIT or 0. */
 int wire_recv(int sock, struct wire_packet *p, int flags);
 void wire_close_fds(struct wire_packet *p, uint32_t from); /* those not taken, from index on */
 
 /* Control messages of up to WIRE_CONTROL_MAX bytes, in as many packets as that takes. Blocking. */
 #define WIRE_CONTROL_MAX (16u << 20)
-int wire_control_send(int sock, uint16_t type, const ProtobufCMessage *msg, const int *fds, uint32_t nfds);
+int wire_control_send(
+	int sock, uint16_t type, const ProtobufCMessage *msg, const int *fds, uint32_t nfds);
 
 struct wire_control {
 	uint16_t type;
@@ -77,7 +79,7 @@ struct wire_control {
 };
 
 int wire_control_recv(int sock, struct wire_control *c); /* as wire_recv; -E2BIG */
-void wire_control_free(struct wire_control *c);          /* fds that are not -1 are closed */
+void wire_control_free(struct wire_control *c);		 /* fds that are not -1 are closed */
 
 /* Unpack a body. NULL: malformed. Free with protobuf_c_message_free_unpacked. */
 void *wire_unpack(const ProtobufCMessageDescriptor *d, const void *body, size_t len);
@@ -112,7 +114,7 @@ enum wire_setattr {
 
 #define WIRE_RENAME_NOREPLACE 1u
 #define WIRE_RENAME_EXCHANGE  2u
-#define WIRE_WALK_MAX         16u
-#define WIRE_XATTR_MAX        65000u /* value bytes; Linux allows 65536 */
+#define WIRE_WALK_MAX	      16u
+#define WIRE_XATTR_MAX	      65000u /* value bytes; Linux allows 65536 */
 
 #endif

@@ -10,8 +10,9 @@
  *		moat_destroy(sandbox);
  *	}
  *
- * Functions return 0 or a negative errno; struct moat_error then has a text of one line that names the thing that
- * failed. Different sandboxes can be used from different threads; one sandbox by one thread at a time.
+ * Functions return 0 or a negative errno; struct moat_error then has a text of one line that names
+ *the thing that failed. Different sandboxes can be used from different threads; one sandbox by one
+ *thread at a time.
  */
 #ifndef MOAT_MOAT_H
 #define MOAT_MOAT_H
@@ -41,11 +42,11 @@ struct moat_error {
 };
 
 enum moat_mount_kind {
-	MOAT_MOUNT_HOST,    /* a directory or file of the host: source */
+	MOAT_MOUNT_HOST, /* a directory or file of the host: source */
 	MOAT_MOUNT_TMPFS,
 	MOAT_MOUNT_PROC,
 	MOAT_MOUNT_SYSFS,
-	MOAT_MOUNT_DEV,     /* null, zero, full, random, urandom, tty ... */
+	MOAT_MOUNT_DEV, /* null, zero, full, random, urandom, tty ... */
 	MOAT_MOUNT_DEVPTS,
 	MOAT_MOUNT_MQUEUE,
 	MOAT_MOUNT_CGROUP,
@@ -53,12 +54,13 @@ enum moat_mount_kind {
 
 struct moat_mount {
 	enum moat_mount_kind kind;
-	const char *source;    /* path on the host; for other kinds what /proc/mounts shows, may be NULL */
-	const char *target;    /* absolute path inside; "/" comes first */
-	const char *options;   /* of the file system ("size=64m"), may be NULL */
-	unsigned long flags;   /* MS_RDONLY, MS_NOSUID, ... of mount(2) */
-	bool shared;           /* HOST: others change it while the sandbox runs: look again at every use */
-	bool overlay;          /* HOST: what is written stays in memory and is gone at the end */
+	const char *
+		source; /* path on the host; for other kinds what /proc/mounts shows, may be NULL */
+	const char *target;  /* absolute path inside; "/" comes first */
+	const char *options; /* of the file system ("size=64m"), may be NULL */
+	unsigned long flags; /* MS_RDONLY, MS_NOSUID, ... of mount(2) */
+	bool shared;  /* HOST: others change it while the sandbox runs: look again at every use */
+	bool overlay; /* HOST: what is written stays in memory and is gone at the end */
 };
 
 struct moat_rlimit {
@@ -73,10 +75,10 @@ struct moat_idmap {
 
 struct moat_config {
 	/* what runs */
-	const char *const *args;  /* NULL-terminated; args[0] is looked up in PATH of env */
-	const char *const *env;   /* NULL-terminated, or NULL: empty */
-	const char *cwd;          /* NULL: "/" */
-	bool make_cwd;            /* create it when it is missing */
+	const char *const *args; /* NULL-terminated; args[0] is looked up in PATH of env */
+	const char *const *env;	 /* NULL-terminated, or NULL: empty */
+	const char *cwd;	 /* NULL: "/" */
+	bool make_cwd;		 /* create it when it is missing */
 	uint32_t uid, gid;
 	const uint32_t *groups;
 	size_t ngroups;
@@ -87,8 +89,8 @@ struct moat_config {
 	int oom_score_adj;
 	const struct moat_rlimit *rlimits; /* others are those of the caller */
 	size_t nrlimits;
-	int stdio[3];             /* borrowed; -1: closed */
-	bool terminal;            /* stdio[0] is the program's controlling terminal */
+	int stdio[3];  /* borrowed; -1: closed */
+	bool terminal; /* stdio[0] is the program's controlling terminal */
 
 	/* where it runs */
 	const struct moat_mount *mounts; /* the first one is the root */
@@ -97,29 +99,34 @@ struct moat_config {
 	const char *const *masked_paths;   /* NULL-terminated, or NULL */
 	const char *const *readonly_paths; /* NULL-terminated, or NULL */
 	const char *hostname, *domainname; /* NULL: "moat", "(none)" */
-	const char *network;      /* "none" (default) or "host" */
+	const char *network;		   /* "none" (default) or "host" */
 	const struct moat_idmap *uid_map, *gid_map;
 	size_t nuid_map, ngid_map;
 
 	/* how */
-	const char *platform;     /* "trap" (default) or "ptrace" */
-	const char *libexec;      /* directory of moat-sentry and moat-gofer; NULL: the installed one */
-	const char *weaker;       /* parts of the isolation to do without, by commas; see `moat do --help` */
-	int log_fd, trace_fd;     /* borrowed; -1: none */
-	bool debug;               /* log more than errors */
-	unsigned workers;         /* threads that run the sandbox's kernel; 0: as the host has CPUs, at most 4 */
+	const char *platform; /* "trap" (default) or "ptrace" */
+	const char *libexec;  /* directory of moat-sentry and moat-gofer; NULL: the installed one */
+	const char
+		*weaker; /* parts of the isolation to do without, by commas; see `moat do --help` */
+	int log_fd, trace_fd; /* borrowed; -1: none */
+	bool debug;	      /* log more than errors */
+	unsigned workers; /* threads that run the sandbox's kernel; 0: as the host has CPUs, at most
+			     4 */
 	bool no_spin, no_rewrite, no_stub_answers, no_marshal; /* switch off shortcuts, for tests */
-	uint64_t memory_limit;    /* what the sandbox shows as its memory; 0: the host's */
-	bool die_with_parent;     /* also end when the calling thread ends without moat_destroy */
+	uint64_t memory_limit; /* what the sandbox shows as its memory; 0: the host's */
+	bool die_with_parent;  /* also end when the calling thread ends without moat_destroy */
 };
 
-/* Defaults: nothing mounted, no network, root with no capabilities, the caller's standard streams. */
+/* Defaults: nothing mounted, no network, root with no capabilities, the caller's standard streams.
+ */
 MOAT_API void moat_config_init(struct moat_config *c);
 
 /* Start the sandbox and the program in it. Returns when the program runs. */
-MOAT_API int moat_start(const struct moat_config *c, struct moat_sandbox **ret, struct moat_error *err);
+MOAT_API int moat_start(
+	const struct moat_config *c, struct moat_sandbox **ret, struct moat_error *err);
 
-/* Wait for the first process to end; *ret_status is as wait(2) has it. -ECONNRESET: the sandbox itself died. */
+/* Wait for the first process to end; *ret_status is as wait(2) has it. -ECONNRESET: the sandbox
+ * itself died. */
 MOAT_API int moat_wait(struct moat_sandbox *s, int *ret_status, struct moat_error *err);
 
 /* A descriptor that becomes readable when moat_wait will not block. */

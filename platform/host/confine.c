@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The steps by which a process shuts itself in; see platform/host/confine.h. Runs single-threaded, at start. */
+/* The steps by which a process shuts itself in; see platform/host/confine.h. Runs single-threaded,
+ * at start. */
 #include "platform/host/confine.h"
 #include "platform/host/err.h"
 #include <fcntl.h>
@@ -38,7 +39,8 @@ confine_empty_root(bool keep_cwd, char *err, size_t cap)
 	if (keep_cwd && (cwd = HOST(open(".", O_PATH | O_DIRECTORY | O_CLOEXEC))) < 0)
 		return fail(err, cap, cwd, "cannot hold the working directory");
 	for (i = 0; i < sizeof places / sizeof places[0]; i++) {
-		r = HOST(mount("none", places[i], "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k,mode=0555"));
+		r = HOST(mount("none", places[i], "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+			"size=4k,mode=0555"));
 		if (r == 0)
 			break;
 	}
@@ -50,8 +52,9 @@ confine_empty_root(bool keep_cwd, char *err, size_t cap)
 		return fail(err, cap, r, "cannot make an empty directory the root (pivot_root)");
 	if ((r = HOST(umount2(".", MNT_DETACH))) < 0)
 		return fail(err, cap, r, "cannot detach the old root");
-	if ((r = HOST(mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
-		     NULL))) < 0)
+	if ((r = HOST(mount(NULL, "/", NULL,
+		     MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL))) <
+		0)
 		return fail(err, cap, r, "cannot make the empty root read-only");
 	r = keep_cwd ? HOST(fchdir(cwd)) : HOST(chdir("/"));
 	if (cwd >= 0)
@@ -62,7 +65,9 @@ confine_empty_root(bool keep_cwd, char *err, size_t cap)
 int
 confine_cwd_to_fds(char *err, size_t cap)
 {
-	int fd = HOST((int)syscall(SYS_open_tree, AT_FDCWD, "/proc/self/fd", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)), r;
+	int fd = HOST((int)syscall(
+		    SYS_open_tree, AT_FDCWD, "/proc/self/fd", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)),
+	    r;
 
 	/* Without the right to mount (mntns given up), the directory itself has to do. */
 	if (fd == -EPERM)
@@ -97,7 +102,8 @@ confine_caps(uint64_t keep, char *err, size_t cap)
 		return fail(err, cap, r, "cannot read the capabilities");
 	have = d[0].permitted | (uint64_t)d[1].permitted << 32;
 	keep &= have;
-	/* The bounding set can only be cut by who has the right to; others cannot gain from it, with no_new_privs. */
+	/* The bounding set can only be cut by who has the right to; others cannot gain from it,
+	 * with no_new_privs. */
 	for (int c = 0; c <= CAP_LAST_CAP; c++)
 		if (!(keep >> c & 1) && (have >> CAP_SETPCAP & 1))
 			(void)prctl(PR_CAPBSET_DROP, c, 0, 0, 0);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Names of the parts of the isolation, from weaker.def; for the launcher as well as for those who shut themselves in. */
+/* Names of the parts of the isolation, from weaker.def; for the launcher as well as for those who
+ * shut themselves in. */
 #include "platform/host/confine.h"
 #include "platform/host/err.h"
 #include <string.h>

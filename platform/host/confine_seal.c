@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The filter on host calls; see platform/host/hostcalls.def, from which the programs are made at build time. */
+/* The filter on host calls; see platform/host/hostcalls.def, from which the programs are made at
+ * build time. */
 #include "base/log.h"
 #include "platform/host/confine.h"
 #include "platform/host/err.h"
@@ -13,7 +14,10 @@
 
 #include "hostfilters.h" /* generated */
 
-#define PROGRAM(f) {sizeof(f) / sizeof((f)[0]), (struct sock_filter *)(uintptr_t)(f)}
+#define PROGRAM(f)                                                                                 \
+	{                                                                                          \
+		sizeof(f) / sizeof((f)[0]), (struct sock_filter *)(uintptr_t)(f)                   \
+	}
 
 static const struct sock_fprog programs[] = {
 	[CONFINE_GOFER] = PROGRAM(filter_gofer),
@@ -28,7 +32,8 @@ static void
 forbidden(int sig, siginfo_t *si, void *ctx)
 {
 	(void)sig, (void)ctx;
-	log_error("host call %d is not in the list of allowed ones (platform/host/hostcalls.def); the process ends",
+	log_error("host call %d is not in the list of allowed ones (platform/host/hostcalls.def); "
+		  "the process ends",
 		si->si_syscall);
 	_exit(125);
 }
@@ -40,7 +45,8 @@ confine_seal(enum confine_filter which, char *err, size_t cap)
 	long r;
 
 	sigaction(SIGSYS, &sa, NULL);
-	r = HOST(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &programs[which]));
+	r = HOST(syscall(
+		SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &programs[which]));
 	if (r == 0)
 		return 0;
 	snprintf(err, cap, "cannot install the filter on host calls (seccomp): %s",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Clone into new namespaces, map the ids from outside, exec. The child is a copy of a process that may have other
- * threads: it makes raw system calls only, and tells by a pipe which step failed.
+ * Clone into new namespaces, map the ids from outside, exec. The child is a copy of a process that
+ * may have other threads: it makes raw system calls only, and tells by a pipe which step failed.
  */
 #include "platform/host/ns.h"
 #include "platform/host/err.h"
@@ -47,7 +47,8 @@ child_fail(int report, enum step step, int err)
 	_exit(127);
 }
 
-/* Make every permitted capability inheritable and ambient, so that an exec by a user other than 0 keeps it. */
+/* Make every permitted capability inheritable and ambient, so that an exec by a user other than 0
+ * keeps it. */
 static int
 raise_ambient(void)
 {
@@ -79,7 +80,8 @@ child(const struct ns_spawn *s, int go, int report)
 		_exit(127);
 	syscall(SYS_setsid);
 	if (s->set_ids) {
-		/* Forbidden in a user namespace of an unprivileged user, where the groups stay as they are. */
+		/* Forbidden in a user namespace of an unprivileged user, where the groups stay as
+		 * they are. */
 		r = HOST((int)syscall(SYS_setgroups, 0, NULL));
 		if (r < 0 && !(r == -EPERM && (s->namespaces & CLONE_NEWUSER)))
 			child_fail(report, STEP_GROUPS, r);
@@ -141,7 +143,8 @@ write_map(pid_t pid, const char *file, const struct ns_idmap *m, unsigned n)
 	size_t len = 0;
 
 	for (unsigned i = 0; i < n && len < sizeof text - 40; i++)
-		len += (size_t)snprintf(text + len, sizeof text - len, "%u %u %u\n", m[i].inside, m[i].outside, m[i].count);
+		len += (size_t)snprintf(text + len, sizeof text - len, "%u %u %u\n", m[i].inside,
+			m[i].outside, m[i].count);
 	return write_proc(pid, file, text);
 }
 
@@ -159,7 +162,8 @@ write_maps(pid_t pid, const struct ns_spawn *s, char *err, size_t cap)
 	if (r == 0)
 		r = write_map(pid, "uid_map", s->uid_map, s->nuid);
 	if (r < 0)
-		snprintf(err, cap, "cannot map users into the new user namespace: %s", strerror(-r));
+		snprintf(
+			err, cap, "cannot map users into the new user namespace: %s", strerror(-r));
 	return r;
 }
 
@@ -214,7 +218,8 @@ ns_spawn(const struct ns_spawn *s, char *err, size_t cap)
 		if (n == sizeof f) {
 			r = -f.err;
 			snprintf(err, cap, "%s %s: %s",
-				f.step > STEP_NONE && f.step <= STEP_EXEC ? step_text[f.step] : "failed",
+				f.step > STEP_NONE && f.step <= STEP_EXEC ? step_text[f.step]
+									  : "failed",
 				f.step == STEP_EXEC ? s->path : s->name, strerror(f.err));
 		}
 	}

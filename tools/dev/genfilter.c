@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Build tool: makes platform/host/hostcalls.def into BPF programs, one for each process and mode, through libseccomp,
- * and prints them as C. The processes then need neither libseccomp nor time for it.
+ * Build tool: makes platform/host/hostcalls.def into BPF programs, one for each process and mode,
+ * through libseccomp, and prints them as C. The processes then need neither libseccomp nor time for
+ * it.
  */
 #include <asm/termbits.h>
 #include <errno.h>
@@ -32,9 +33,15 @@ struct row {
 	struct scmp_arg_cmp check[3];
 };
 
-#define EQ(arg, value)         {(arg), SCMP_CMP_MASKED_EQ, 0xffffffffU, (value)}
-#define BITS(arg, mask, value) {(arg), SCMP_CMP_MASKED_EQ, (mask), (value)}
-#define ALLOW(who, call, reason, ...) {who, #call, 0, {__VA_ARGS__}},
+#define EQ(arg, value)                                                                             \
+	{                                                                                          \
+		(arg), SCMP_CMP_MASKED_EQ, 0xffffffffU, (value)                                    \
+	}
+#define BITS(arg, mask, value)                                                                     \
+	{                                                                                          \
+		(arg), SCMP_CMP_MASKED_EQ, (mask), (value)                                         \
+	}
+#define ALLOW(who, call, reason, ...)  {who, #call, 0, {__VA_ARGS__}},
 #define REFUSE(who, call, err, reason) {who, #call, err, {}},
 
 static const struct row rows[] = {
@@ -61,7 +68,8 @@ emit(const char *name, unsigned who)
 	if (!f || !tmp)
 		check(-ENOMEM, name);
 	check(seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2), "optimize");
-	check(seccomp_attr_set(f, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS), "bad architecture");
+	check(seccomp_attr_set(f, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS),
+		"bad architecture");
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		const struct row *r = &rows[i];
 		unsigned nchecks = 0;
@@ -73,8 +81,9 @@ emit(const char *name, unsigned who)
 			check(-ENOSYS, r->call);
 		while (nchecks < 3 && r->check[nchecks].op != 0)
 			nchecks++;
-		check(seccomp_rule_add_array(
-			      f, r->refuse ? SCMP_ACT_ERRNO(r->refuse) : SCMP_ACT_ALLOW, nr, nchecks, r->check),
+		check(seccomp_rule_add_array(f,
+			      r->refuse ? SCMP_ACT_ERRNO(r->refuse) : SCMP_ACT_ALLOW, nr, nchecks,
+			      r->check),
 			r->call);
 	}
 	check(seccomp_export_bpf(f, fileno(tmp)), "export");
@@ -84,7 +93,8 @@ emit(const char *name, unsigned who)
 		check(-E2BIG, name);
 	printf("static const struct sock_filter %s[] = {\n", name);
 	for (size_t i = 0; i < n; i++)
-		printf("\t{0x%x, %u, %u, 0x%x},\n", insn[i].code, insn[i].jt, insn[i].jf, insn[i].k);
+		printf("\t{0x%x, %u, %u, 0x%x},\n", insn[i].code, insn[i].jt, insn[i].jf,
+			insn[i].k);
 	printf("};\n");
 	fclose(tmp);
 	seccomp_release(f);

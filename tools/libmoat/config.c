@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From struct moat_config to the messages of control.proto and gofer.proto. Exports are numbered in the order of the
- * mounts of kind MOAT_MOUNT_HOST.
+ * From struct moat_config to the messages of control.proto and gofer.proto. Exports are numbered in
+ * the order of the mounts of kind MOAT_MOUNT_HOST.
  */
 #include "internal.h"
 #include "platform/host/err.h"
@@ -47,7 +47,8 @@ config_check(const struct moat_config *c, struct moat_error *err)
 		const struct moat_mount *m = &c->mounts[i];
 
 		if (!m->target || m->target[0] != '/')
-			return error_set(err, -EINVAL, "mounts[%zu].target: not an absolute path", i);
+			return error_set(
+				err, -EINVAL, "mounts[%zu].target: not an absolute path", i);
 		if (m->kind == MOAT_MOUNT_HOST && !m->source)
 			return error_set(err, -EINVAL, "mounts[%zu].source: missing", i);
 		hosts += m->kind == MOAT_MOUNT_HOST;
@@ -55,15 +56,18 @@ config_check(const struct moat_config *c, struct moat_error *err)
 	if (hosts >= WIRE_FDS_MAX)
 		return error_set(err, -E2BIG, "mounts: more than %u of the host", WIRE_FDS_MAX - 1);
 	if (c->platform && strcmp(c->platform, "trap") != 0 && strcmp(c->platform, "ptrace") != 0)
-		return error_set(err, -EINVAL, "platform: \"%s\" is neither trap nor ptrace", c->platform);
+		return error_set(
+			err, -EINVAL, "platform: \"%s\" is neither trap nor ptrace", c->platform);
 	if (c->network && strcmp(c->network, "none") != 0 && strcmp(c->network, "host") != 0)
-		return error_set(err, -EINVAL, "network: \"%s\" is neither none nor host", c->network);
+		return error_set(
+			err, -EINVAL, "network: \"%s\" is neither none nor host", c->network);
 	if (c->cwd && c->cwd[0] != '/')
 		return error_set(err, -EINVAL, "cwd: \"%s\" is not an absolute path", c->cwd);
 	for (size_t i = 0; i < c->nrlimits; i++)
 		if (c->rlimits[i].resource < 0 || c->rlimits[i].resource >= RLIM_NLIMITS ||
 			c->rlimits[i].cur > c->rlimits[i].max)
-			return error_set(err, -EINVAL, "rlimits[%zu]: soft limit above the hard one, or unknown", i);
+			return error_set(err, -EINVAL,
+				"rlimits[%zu]: soft limit above the hard one, or unknown", i);
 	return 0;
 }
 
@@ -81,12 +85,13 @@ config_send_gofer(int sock, const struct moat_config *c, int conn, struct moat_e
 		if (mnt->kind != MOAT_MOUNT_HOST)
 			continue;
 		gofer__export__init(&ex[n]);
-		ex[n].readonly = mnt->overlay || (mnt->flags & MS_RDONLY) || (i == 0 && c->root_readonly);
+		ex[n].readonly =
+			mnt->overlay || (mnt->flags & MS_RDONLY) || (i == 0 && c->root_readonly);
 		list[n] = &ex[n];
 		fds[n + 1] = HOST_RETRY(open(mnt->source, O_PATH | O_CLOEXEC));
 		if (fds[n + 1] < 0) {
-			r = error_set(err, fds[n + 1], "cannot open %s (to mount it at %s): %s", mnt->source, mnt->target,
-				strerror(-fds[n + 1]));
+			r = error_set(err, fds[n + 1], "cannot open %s (to mount it at %s): %s",
+				mnt->source, mnt->target, strerror(-fds[n + 1]));
 			break;
 		}
 		n++;

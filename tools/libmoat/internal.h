@@ -17,7 +17,8 @@ struct moat_sandbox {
 };
 
 /* Say what failed; returns r. */
-int error_set(struct moat_error *e, int r, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+int error_set(struct moat_error *e, int r, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /* config.c: what the two programs are told */
 int config_check(const struct moat_config *c, struct moat_error *err);

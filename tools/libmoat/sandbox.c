@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A sandbox's life as the launcher sees it: two programs started in namespaces of their own (start_gofer,
- * start_sentry), the messages that tell them what to do (config.c), waiting, ending.
+ * A sandbox's life as the launcher sees it: two programs started in namespaces of their own
+ * (start_gofer, start_sentry), the messages that tell them what to do (config.c), waiting, ending.
  */
 #include "internal.h"
 #include "platform/host/confine.h"
@@ -19,7 +19,8 @@
 #define SENTRY_ID 65534 /* nobody: whom the sentry runs as when root starts it */
 
 #define NS_ALL                                                                                     \
-	(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS | CLONE_NEWCGROUP)
+	(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS | \
+		CLONE_NEWCGROUP)
 
 const char *
 moat_version(void)
@@ -71,8 +72,9 @@ namespaces_less(unsigned ns, uint32_t weaker)
 	static const struct {
 		uint32_t weaker;
 		unsigned ns;
-	} parts[] = {{WEAKER_USERNS, CLONE_NEWUSER}, {WEAKER_PIDNS, CLONE_NEWPID}, {WEAKER_NETNS, CLONE_NEWNET},
-		{WEAKER_IPCNS, CLONE_NEWIPC}, {WEAKER_UTSNS, CLONE_NEWUTS}, {WEAKER_MNTNS, CLONE_NEWNS}};
+	} parts[] = {{WEAKER_USERNS, CLONE_NEWUSER}, {WEAKER_PIDNS, CLONE_NEWPID},
+		{WEAKER_NETNS, CLONE_NEWNET}, {WEAKER_IPCNS, CLONE_NEWIPC},
+		{WEAKER_UTSNS, CLONE_NEWUTS}, {WEAKER_MNTNS, CLONE_NEWNS}};
 
 	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
 		if (weaker & parts[i].weaker)
@@ -88,8 +90,8 @@ program_path(const struct moat_config *c, const char *name, char *buf, size_t ca
 }
 
 static int
-spawn(struct moat_sandbox *s, struct ns_spawn *n, const char *name, const struct moat_config *c, int *ret_sock,
-	pid_t *ret_pid, struct moat_error *err)
+spawn(struct moat_sandbox *s, struct ns_spawn *n, const char *name, const struct moat_config *c,
+	int *ret_sock, pid_t *ret_pid, struct moat_error *err)
 {
 	char path[4096];
 	int sv[2], r = wire_pair(sv);
@@ -114,8 +116,8 @@ spawn(struct moat_sandbox *s, struct ns_spawn *n, const char *name, const struct
 	return 0;
 }
 
-/* Root keeps the host's user namespace for the gofer, because changing owners and making nodes need it; everybody
- * else gets one that maps what they may map. */
+/* Root keeps the host's user namespace for the gofer, because changing owners and making nodes need
+ * it; everybody else gets one that maps what they may map. */
 static int
 start_gofer(struct moat_sandbox *s, const struct moat_config *c, struct moat_error *err)
 {
@@ -139,7 +141,8 @@ static int
 start_sentry(struct moat_sandbox *s, const struct moat_config *c, struct moat_error *err)
 {
 	struct ns_idmap uid = {geteuid(), geteuid(), 1}, gid = {getegid(), getegid(), 1};
-	struct ns_spawn n = {.namespaces = NS_ALL, .uid_map = &uid, .nuid = 1, .gid_map = &gid, .ngid = 1};
+	struct ns_spawn n = {
+		.namespaces = NS_ALL, .uid_map = &uid, .nuid = 1, .gid_map = &gid, .ngid = 1};
 
 	if (c->network && strcmp(c->network, "host") == 0)
 		n.namespaces &= ~(unsigned)CLONE_NEWNET;
@@ -161,9 +164,10 @@ peer_died(pid_t *pid, const char *name, struct moat_error *err)
 	if (*pid > 0 && HOST_RETRY(waitpid(*pid, &status, 0)) == *pid) {
 		*pid = 0;
 		if (WIFSIGNALED(status))
-			return error_set(err, -ECONNRESET, "%s was killed by signal %d (%s)", name, WTERMSIG(status),
-				strsignal(WTERMSIG(status)));
-		return error_set(err, -ECONNRESET, "%s ended unexpectedly (status %d)", name, WEXITSTATUS(status));
+			return error_set(err, -ECONNRESET, "%s was killed by signal %d (%s)", name,
+				WTERMSIG(status), strsignal(WTERMSIG(status)));
+		return error_set(err, -ECONNRESET, "%s ended unexpectedly (status %d)", name,
+			WEXITSTATUS(status));
 	}
 	return error_set(err, -ECONNRESET, "%s ended unexpectedly", name);
 }
@@ -184,7 +188,8 @@ await(int sock, uint16_t want, pid_t *pid, const char *name, struct moat_error *
 		wire_control_free(&m);
 		return 0;
 	}
-	f = m.type == CONTROL_FAILED ? wire_unpack(&control__failed__descriptor, m.body, m.len) : NULL;
+	f = m.type == CONTROL_FAILED ? wire_unpack(&control__failed__descriptor, m.body, m.len)
+				     : NULL;
 	wire_control_free(&m);
 	if (!f)
 		return error_set(err, -EPROTO, "%s sent an unexpected message", name);
@@ -223,7 +228,8 @@ moat_start(const struct moat_config *c, struct moat_sandbox **ret, struct moat_e
 	}
 	if ((r = start_sentry(s, c, err)) < 0 || (r = start_gofer(s, c, err)) < 0)
 		goto undo;
-	/* The sentry first: it has more to do, and waits for the gofer only when it attaches the root. */
+	/* The sentry first: it has more to do, and waits for the gofer only when it attaches the
+	 * root. */
 	if ((r = config_send_sentry(s->sentry_sock, c, conn[0], err)) < 0 ||
 		(r = config_send_gofer(s->gofer_sock, c, conn[1], err)) < 0)
 		goto undo;
@@ -310,7 +316,8 @@ moat_destroy(struct moat_sandbox *s)
 {
 	if (!s)
 		return;
-	/* The sentry is the init of its pid namespace: all stubs die with it. The gofer ends when it is gone. */
+	/* The sentry is the init of its pid namespace: all stubs die with it. The gofer ends when
+	 * it is gone. */
 	if (s->sentry_pid > 0) {
 		kill(s->sentry_pid, SIGKILL);
 		(void)HOST_RETRY(waitpid(s->sentry_pid, NULL, 0));

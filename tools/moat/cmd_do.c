@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * moat do: run a command with this machine's files. The root is the host's, read-only underneath, and what is written
- * stays in memory; /proc, /sys and /dev are the sandbox's own; the user, the environment and the working directory
- * are the caller's.
+ * moat do: run a command with this machine's files. The root is the host's, read-only underneath,
+ * and what is written stays in memory; /proc, /sys and /dev are the sandbox's own; the user, the
+ * environment and the working directory are the caller's.
  */
 #include "moat.h"
 #include <errno.h>
@@ -16,7 +16,7 @@
 extern char **environ;
 
 #define MAX_VOLUMES 40
-#define CAP_ALL     ((1ULL << 41) - 1)
+#define CAP_ALL	    ((1ULL << 41) - 1)
 
 struct do_opts {
 	struct common common;
@@ -31,9 +31,11 @@ static int
 help(void)
 {
 	printf("usage: moat do [OPTIONS] [--] COMMAND [ARGUMENT...]\n\n"
-	       "Run COMMAND in a sandbox that shows this machine's files. What it writes stays in memory.\n\n"
+	       "Run COMMAND in a sandbox that shows this machine's files. What it writes stays in "
+	       "memory.\n\n"
 	       "  --rootfs=DIR              show DIR as the root instead of the host's\n"
-	       "  --volume=SRC:DST[:ro]     show the host's SRC at DST; writes reach the host unless ro\n"
+	       "  --volume=SRC:DST[:ro]     show the host's SRC at DST; writes reach the host "
+	       "unless ro\n"
 	       "  --env=NAME=VALUE          set a variable; --clear-env: start from none\n"
 	       "  --workdir=DIR             where to start (default: where moat was called)\n"
 	       "  --user=UID[:GID]          who to be inside (default: who called moat)\n"
@@ -109,13 +111,25 @@ static int
 start(struct do_opts *o, char **args)
 {
 	struct moat_mount mounts[8 + MAX_VOLUMES] = {
-		{.kind = MOAT_MOUNT_HOST, .source = o->rootfs ? o->rootfs : "/", .target = "/", .overlay = true},
-		{.kind = MOAT_MOUNT_PROC, .target = "/proc", .flags = MS_NOSUID | MS_NODEV | MS_NOEXEC},
-		{.kind = MOAT_MOUNT_SYSFS, .target = "/sys", .flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY},
+		{.kind = MOAT_MOUNT_HOST,
+			.source = o->rootfs ? o->rootfs : "/",
+			.target = "/",
+			.overlay = true},
+		{.kind = MOAT_MOUNT_PROC,
+			.target = "/proc",
+			.flags = MS_NOSUID | MS_NODEV | MS_NOEXEC},
+		{.kind = MOAT_MOUNT_SYSFS,
+			.target = "/sys",
+			.flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY},
 		{.kind = MOAT_MOUNT_DEV, .target = "/dev", .flags = MS_NOSUID},
-		{.kind = MOAT_MOUNT_DEVPTS, .target = "/dev/pts", .flags = MS_NOSUID | MS_NOEXEC,
+		{.kind = MOAT_MOUNT_DEVPTS,
+			.target = "/dev/pts",
+			.flags = MS_NOSUID | MS_NOEXEC,
 			.options = "mode=620,ptmxmode=666"},
-		{.kind = MOAT_MOUNT_TMPFS, .target = "/dev/shm", .flags = MS_NOSUID | MS_NODEV, .options = "mode=1777"},
+		{.kind = MOAT_MOUNT_TMPFS,
+			.target = "/dev/shm",
+			.flags = MS_NOSUID | MS_NODEV,
+			.options = "mode=1777"},
 	};
 	struct moat_config c;
 	gid_t groups[64];
@@ -194,7 +208,8 @@ cmd_do(int argc, char **argv)
 				return complain("out of memory");
 		} else if (strcmp(argv[i], "--clear-env") == 0) {
 			strings_free(&o.env);
-			strings_add(&o.env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+			strings_add(&o.env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/"
+					    "bin:/sbin:/bin");
 		} else
 			return complain("do: unknown option %s (see moat do --help)", argv[i]);
 		if (bad)

@@ -19,7 +19,7 @@ struct row {
 
 static const struct row rows[] = {
 #define SYSCALL(nr, name, status, why, ...) {nr, #name, status, "", why},
-#define ABSENT(nr, name, err, why, ...)     {nr, #name, ABSENT_, #err, why},
+#define ABSENT(nr, name, err, why, ...)	    {nr, #name, ABSENT_, #err, why},
 #include "sentry/syscall/table.def"
 #undef SYSCALL
 #undef ABSENT
@@ -28,13 +28,15 @@ static const struct row rows[] = {
 int
 cmd_syscalls(int argc, char **argv)
 {
-	static const char *const words[] = {[FULL] = "full", [PARTIAL] = "partial", [ABSENT_] = "absent"};
+	static const char *const words[] = {
+		[FULL] = "full", [PARTIAL] = "partial", [ABSENT_] = "absent"};
 	unsigned count[3] = {0};
 
 	if (argc > 1 && strcmp(argv[1], "--help") != 0)
 		return complain("syscalls: takes no argument, but got \"%s\"", argv[1]);
 	if (argc > 1) {
-		printf("usage: moat syscalls\n\nPrint number, name, status and what is missing of each system call.\n");
+		printf("usage: moat syscalls\n\nPrint number, name, status and what is missing of "
+		       "each system call.\n");
 		return 0;
 	}
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -42,7 +44,8 @@ cmd_syscalls(int argc, char **argv)
 
 		count[r->status]++;
 		if (r->status == ABSENT_)
-			printf("%3u  %-24s %-8s %s: %s\n", r->nr, r->name, words[r->status], r->err, r->why);
+			printf("%3u  %-24s %-8s %s: %s\n", r->nr, r->name, words[r->status], r->err,
+				r->why);
 		else
 			printf("%3u  %-24s %-8s %s\n", r->nr, r->name, words[r->status], r->why);
 	}

@@ -11,15 +11,18 @@
 
 const char common_help[] =
 	"  --platform=trap|ptrace    how guest code is run (default: trap)\n"
-	"  --network=none|host       what the sandbox reaches beyond its own loopback (default: none)\n"
+	"  --network=none|host       what the sandbox reaches beyond its own loopback (default: "
+	"none)\n"
 	"  --overlay=root:memory|none  where writes to the root go\n"
 	"  --trace[=FILE]            write each system call to FILE, or to stderr\n"
 	"  --debug-log=FILE          write what moat itself does to FILE\n"
 	"  --memory=BYTES[k|m|g]     how much memory the sandbox shows as the machine's\n"
 	"  --workers=N               threads that run the sandbox's kernel\n"
-	"  --weaker-isolation=PART,...  do without a part of the isolation that cannot be had here:\n"
+	"  --weaker-isolation=PART,...  do without a part of the isolation that cannot be had "
+	"here:\n"
 	"                            userns pidns netns ipcns utsns mntns caps seccomp\n"
-	"  --without=PART,...        switch off a shortcut, to find its bugs: spin rewriting stub-answers marshalling\n";
+	"  --without=PART,...        switch off a shortcut, to find its bugs: spin rewriting "
+	"stub-answers marshalling\n";
 
 void *
 xcalloc(size_t n, size_t size)
@@ -96,8 +99,8 @@ take_without(struct common *c, const char *list)
 	struct {
 		const char *name;
 		bool *flag;
-	} parts[] = {{"spin", &c->no_spin}, {"rewriting", &c->no_rewrite}, {"stub-answers", &c->no_stub_answers},
-		{"marshalling", &c->no_marshal}};
+	} parts[] = {{"spin", &c->no_spin}, {"rewriting", &c->no_rewrite},
+		{"stub-answers", &c->no_stub_answers}, {"marshalling", &c->no_marshal}};
 
 	while (*list) {
 		size_t n = strcspn(list, ","), i;
@@ -120,8 +123,9 @@ common_option(struct common *c, int argc, char **argv, int *i)
 {
 	const struct {
 		const char *name, **value;
-	} texts[] = {{"--platform", &c->platform}, {"--network", &c->network}, {"--weaker-isolation", &c->weaker},
-		{"--debug-log", &c->debug_log}, {"--overlay", &c->overlay}, {"--memory", &c->memory}};
+	} texts[] = {{"--platform", &c->platform}, {"--network", &c->network},
+		{"--weaker-isolation", &c->weaker}, {"--debug-log", &c->debug_log},
+		{"--overlay", &c->overlay}, {"--memory", &c->memory}};
 	bool bad = false;
 	const char *v;
 
@@ -164,7 +168,8 @@ find_libexec(struct common *c)
 	char *slash;
 
 	if (n < 0)
-		return complain("cannot find this program's own path (is /proc mounted?): %s", strerror(errno));
+		return complain("cannot find this program's own path (is /proc mounted?): %s",
+			strerror(errno));
 	c->libexec[n] = 0;
 	slash = strrchr(c->libexec, '/');
 	*slash = 0;
@@ -218,11 +223,13 @@ common_apply(struct common *c)
 		return r;
 	if (c->weaker) {
 		if (weaker_parse(c->weaker, &weaker, &bad) < 0)
-			return complain("--weaker-isolation: \"%s\" is not one of its parts (see --help)", bad);
+			return complain(
+				"--weaker-isolation: \"%s\" is not one of its parts (see --help)",
+				bad);
 		for (unsigned i = 0; i < WEAKER_COUNT; i++)
 			if (weaker >> i & 1)
-				fprintf(stderr, "moat: warning: weaker isolation (%s): %s\n", weaker_name(i),
-					weaker_cost(i));
+				fprintf(stderr, "moat: warning: weaker isolation (%s): %s\n",
+					weaker_name(i), weaker_cost(i));
 	}
 	if (c->overlay && strcmp(c->overlay, "root:memory") != 0 && strcmp(c->overlay, "none") != 0)
 		return complain("--overlay: \"%s\" is neither root:memory nor none", c->overlay);

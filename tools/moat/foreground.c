@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 /* What is meant for the program. The rest (SIGTSTP and its kind, faults, SIGCHLD) is ours. */
-static const int forwarded[] = {
-	SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH, SIGCONT, SIGVTALRM, SIGPROF, SIGIO};
+static const int forwarded[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM,
+	SIGWINCH, SIGCONT, SIGVTALRM, SIGPROF, SIGIO};
 
 static int
 start_failure(const struct moat_error *e, const struct moat_config *c)
@@ -23,7 +23,8 @@ start_failure(const struct moat_error *e, const struct moat_config *c)
 		if (!strchr(c->args[0], '/'))
 			complain("exec: \"%s\": executable file not found in $PATH", c->args[0]);
 		else
-			complain("exec: \"%s\": stat %s: no such file or directory", c->args[0], c->args[0]);
+			complain("exec: \"%s\": stat %s: no such file or directory", c->args[0],
+				c->args[0]);
 		return 127;
 	case EACCES:
 		complain("exec: \"%s\": permission denied", c->args[0]);
@@ -61,7 +62,8 @@ run_foreground(struct moat_config *c)
 		if (poll(p, 2, -1) < 0 && errno != EINTR)
 			break;
 		if ((p[0].revents & POLLIN) && read(p[0].fd, &si, sizeof si) == sizeof si)
-			(void)moat_signal(s, 0, (int)si.ssi_signo); /* it may be gone: moat_wait tells */
+			(void)moat_signal(
+				s, 0, (int)si.ssi_signo); /* it may be gone: moat_wait tells */
 		if (p[1].revents)
 			break;
 	}

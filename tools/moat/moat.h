@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The CLI's own: options that several commands share, and how a sandbox is run in the foreground. */
+/* The CLI's own: options that several commands share, and how a sandbox is run in the foreground.
+ */
 #ifndef TOOLS_MOAT_MOAT_H
 #define TOOLS_MOAT_MOAT_H
 
@@ -9,7 +10,7 @@
 
 struct command {
 	const char *name;
-	const char *what;               /* one line for --help */
+	const char *what;		   /* one line for --help */
 	int (*run)(int argc, char **argv); /* argv[0] is the command's name; exit status */
 };
 
@@ -46,13 +47,13 @@ struct common {
 
 extern const char common_help[];
 
-/* If argv[*i] is one of them, take it (and its value) and advance *i: 1. 0: it is not. < 0: it is wrong, and
- * that was said. */
+/* If argv[*i] is one of them, take it (and its value) and advance *i: 1. 0: it is not. < 0: it is
+ * wrong, and that was said. */
 int common_option(struct common *c, int argc, char **argv, int *i);
 /* Put what they say into c->config. 0, or an exit status (it was said). */
 int common_apply(struct common *c);
-/* The value of --name=VALUE or --name VALUE, if argv[*i] is that option; NULL if not. A missing value: "" and
- * *bad is set. */
+/* The value of --name=VALUE or --name VALUE, if argv[*i] is that option; NULL if not. A missing
+ * value: "" and *bad is set. */
 const char *option_value(const char *name, int argc, char **argv, int *i, bool *bad);
 
 /* Start, pass signals on, wait, clean up: the exit status of the program, 128 + n for a signal. */

@@ -15,20 +15,23 @@ struct ns_idmap {
 };
 
 struct ns_spawn {
-	const char *path;           /* the program */
-	const char *name;           /* its argv[0] */
-	unsigned namespaces;        /* CLONE_NEW* */
-	/* With CLONE_NEWUSER: the maps, and who the program is inside. It keeps all capabilities in there. */
+	const char *path;    /* the program */
+	const char *name;    /* its argv[0] */
+	unsigned namespaces; /* CLONE_NEW* */
+	/* With CLONE_NEWUSER: the maps, and who the program is inside. It keeps all capabilities in
+	 * there. */
 	const struct ns_idmap *uid_map, *gid_map;
 	unsigned nuid, ngid;
-	bool set_ids;               /* become uid and gid (inside) before the program starts */
+	bool set_ids; /* become uid and gid (inside) before the program starts */
 	uint32_t uid, gid;
-	int control;                /* becomes NS_CONTROL_FD; the program has 0-2 beside it: /dev/null and our stderr */
-	bool die_with_parent;       /* SIGKILL when the thread that called this ends */
-	bool ambient_caps;          /* keep capabilities over the exec although uid is not 0 */
+	int control; /* becomes NS_CONTROL_FD; the program has 0-2 beside it: /dev/null and our
+			stderr */
+	bool die_with_parent; /* SIGKILL when the thread that called this ends */
+	bool ambient_caps;    /* keep capabilities over the exec although uid is not 0 */
 };
 
-/* Clone and exec. Safe in a threaded process. The child's pid, or -errno with the failing step in err. */
+/* Clone and exec. Safe in a threaded process. The child's pid, or -errno with the failing step in
+ * err. */
 pid_t ns_spawn(const struct ns_spawn *s, char *err, size_t cap);
 
 #endif
