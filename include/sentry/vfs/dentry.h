@@ -36,10 +36,12 @@ struct dentry {
 	char short_name[DENTRY_INLINE];
 };
 
-#define DENTRY_HASHED  1u /* found in its parent's table */
-#define DENTRY_MOUNTED 2u /* something is mounted on it, in some namespace */
-#define DENTRY_USED    4u /* looked up since the clock hand last passed */
-#define DENTRY_DEAD    8u /* a removed directory: nothing can be made in it */
+#define DENTRY_HASHED	  1u  /* found in its parent's table */
+#define DENTRY_MOUNTED	  2u  /* something is mounted on it, in some namespace */
+#define DENTRY_USED	  4u  /* looked up since the clock hand last passed */
+#define DENTRY_DEAD	  8u  /* a removed directory: nothing can be made in it */
+#define DENTRY_UNLINKED	  32u /* its name was removed (not just forgotten) */
+#define DENTRY_PINS_SUPER 16u /* without a parent: holds a reference on sb */
 
 extern uint32_t dcache_limit;
 

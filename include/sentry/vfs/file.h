@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Open files: what a descriptor points to. Every kind of file (of a file system, pipe, socket, eventfd, epoll)
- * is a struct file with file_ops.
+ * Open files: what a descriptor points to. Every kind of file (of a file system, pipe, socket,
+ * eventfd, epoll) is a struct file with file_ops.
  *
- * Operations never sleep for readiness: they return -EAGAIN and notify the wait queue that poll named. The
- * syscall layer has the one loop that blocks. They may park for the gofer or the disk.
+ * Operations never sleep for readiness: they return -EAGAIN and notify the wait queue that poll
+ * named. The syscall layer has the one loop that blocks. They may park for the gofer or the disk.
  */
 #ifndef SENTRY_VFS_FILE_H
 #define SENTRY_VFS_FILE_H
@@ -28,21 +28,26 @@ struct path {
 	struct dentry *dentry;
 };
 
-/* For getdents: called for each entry; false: the buffer is full, stop before this one. next_off is the
- * position to continue after this entry. type is LX_DT_*. */
+/* For getdents: called for each entry; false: the buffer is full, stop before this one. next_off is
+ * the position to continue after this entry. type is LX_DT_*. */
 struct dir_emit {
-	bool (*fn)(struct dir_emit *e, const char *name, size_t len, uint64_t ino, uint8_t type, int64_t next_off);
+	bool (*fn)(struct dir_emit *e, const char *name, size_t len, uint64_t ino, uint8_t type,
+		int64_t next_off);
 };
 
 struct file_ops {
 	/* Last reference is gone. */
 	void (*release)(struct file *f);
-	/* A descriptor to it was closed in some table (flush(2)-like; POSIX locks are dropped by the vfs). */
+	/* A descriptor to it was closed in some table (flush(2)-like; POSIX locks are dropped by
+	 * the vfs). */
 	void (*flush)(struct file *f, const struct call *c);
-	/* Move bytes at *pos and advance it. Files without a position get pos == NULL-like use: they ignore it.
-	 * -EAGAIN: would block. NULL: -EINVAL. rwf: LX_RWF_* flags already checked by the caller. */
-	ssize_t (*read)(struct file *f, const struct call *c, struct uio *u, int64_t *pos, uint32_t rwf);
-	ssize_t (*write)(struct file *f, const struct call *c, struct uio *u, int64_t *pos, uint32_t rwf);
+	/* Move bytes at *pos and advance it. Files without a position get pos == NULL-like use:
+	 * they ignore it. -EAGAIN: would block. NULL: -EINVAL. rwf: LX_RWF_* flags already checked
+	 * by the caller. */
+	ssize_t (*read)(
+		struct file *f, const struct call *c, struct uio *u, int64_t *pos, uint32_t rwf);
+	ssize_t (*write)(
+		struct file *f, const struct call *c, struct uio *u, int64_t *pos, uint32_t rwf);
 	/* New position or -errno. NULL: -ESPIPE. */
 	int64_t (*lseek)(struct file *f, const struct call *c, int64_t off, int whence);
 	/* Present readiness, LX_POLL*. NULL: always readable and writable. */
@@ -52,52 +57,73 @@ struct file_ops {
 	/* Entries from f->pos on; advances f->pos. NULL: -ENOTDIR. */
 	int (*iterate)(struct file *f, const struct call *c, struct dir_emit *e);
 	/* What mmap maps, a new reference; -ENODEV if NULL. prot/shared say what is wanted. */
-	int (*mappable)(struct file *f, const struct call *c, int prot, bool shared, struct mappable **ret);
+	int (*mappable)(
+		struct file *f, const struct call *c, int prot, bool shared, struct mappable **ret);
 	int (*fsync)(struct file *f, const struct call *c, bool data_only);
 	int (*fallocate)(struct file *f, const struct call *c, int mode, int64_t off, int64_t len);
-	/* O_NONBLOCK, O_APPEND, O_ASYNC, O_DIRECT are about to change by fcntl(F_SETFL); may refuse. */
+	/* O_NONBLOCK, O_APPEND, O_ASYNC, O_DIRECT are about to change by fcntl(F_SETFL); may
+	 * refuse. */
 	int (*set_flags)(struct file *f, uint32_t new_flags);
 	/* For /proc/PID/fdinfo: append lines. */
 	void (*fdinfo)(struct file *f, char *buf, size_t cap);
-	/* Is the open complete? -EAGAIN while it has to wait for the other end (FIFO), and notifies the queue that
-	 * it registered with pt. NULL: complete. */
+	/* Is the open complete? -EAGAIN while it has to wait for the other end (FIFO), and notifies
+	 * the queue that it registered with pt. NULL: complete. */
 	int (*open_wait)(struct file *f, struct poll_table *pt);
 };
 
 struct file {
 	struct ref ref;
 	const struct file_ops *ops;
-	void *priv;             /* of the ops */
-	struct path path;       /* always set; files without a name have one in an internal mount (pseudo fs) */
-	struct inode *inode;    /* = path.dentry's inode at open time; a reference */
-	const struct cred *cred; /* of the opener; a reference */
-	_Atomic uint32_t flags; /* LX_O_* status flags and access mode */
-	uint32_t mode;          /* LX_FMODE_* */
-	struct mutex pos_lock;  /* rank FILE; guards pos against two users of one open file */
+	void *priv;	  /* of the ops */
+	struct path path; /* always set; files without a name have one in an internal mount (pseudo
+			     fs) */
+	struct inode *inode;	    /* = path.dentry's inode at open time; a reference */
+	const struct cred *cred;    /* of the opener; a reference */
+	_Atomic uint32_t flags;	    /* LX_O_* status flags and access mode */
+	uint32_t mode;		    /* LX_FMODE_* */
+	struct mutex pos_lock;	    /* rank FILE; guards pos against two users of one open file */
 	struct sleeplock pos_sleep; /* held by read/write/lseek/getdents of files with a position */
 	int64_t pos;
 	/* owner for SIGIO, set by F_SETOWN */
 	_Atomic int32_t fown_pid;
 	_Atomic int32_t fown_signo;
-	void *epolls;           /* epoll's own list of items that watch this file; event/ */
-	struct waitq *pollq;    /* may be NULL: the one queue that this file notifies (for SIGIO) */
+	void *epolls;	     /* epoll's own list of items that watch this file; event/ */
+	struct waitq *pollq; /* may be NULL: the one queue that this file notifies (for SIGIO) */
 };
 
-#define LX_FMODE_READ   1u
-#define LX_FMODE_WRITE  2u
-#define LX_FMODE_EXEC   4u
-#define LX_FMODE_LSEEK  8u   /* has a position */
-#define LX_FMODE_PREAD  16u  /* pread(2)/pwrite(2) allowed */
-#define LX_FMODE_PATH   32u  /* O_PATH */
-#define LX_FMODE_STREAM 64u  /* no position lock needed: pipe, socket, tty */
+#define LX_FMODE_READ	   1u
+#define LX_FMODE_WRITE	   2u
+#define LX_FMODE_EXEC	   4u
+#define LX_FMODE_LSEEK	   8u	 /* has a position */
+#define LX_FMODE_PREAD	   16u	 /* pread(2)/pwrite(2) allowed */
+#define LX_FMODE_PATH	   32u	 /* O_PATH */
+#define LX_FMODE_STREAM	   64u	 /* no position lock needed: pipe, socket, tty */
+#define LX_FMODE_WRITER	   128u	 /* counted in inode->writecount and mount->writers */
+#define LX_FMODE_DENYWRITE 256u	 /* opened for execve: writers get ETXTBSY */
+#define LX_FMODE_CREATED   512u	 /* this open made the file (F_CREATED_QUERY) */
+#define LX_FMODE_OPENED	   1024u /* the open came through: release is called */
+
+static inline uint32_t
+file_flags(const struct file *f)
+{
+	return atomic_load_explicit(&f->flags, memory_order_relaxed);
+}
+
+/* Called for the last reference of a file whose `epolls` is set, before release: event/ forgets the
+ * file. */
+extern void (*file_epoll_gone)(struct file *f);
 
 struct file *file_get(struct file *f);
 void file_put(struct file *f);
 
-/* An open file without a name in any tree (pipe end, socket, eventfd ...). desc is what /proc/self/fd shows,
- * such as "anon_inode:[eventfd]" or "socket:[%lu]" / "pipe:[%lu]" where %lu becomes the inode number;
- * ifmt is the S_IFMT part for fstat (LX_S_IFSOCK, LX_S_IFIFO, or 0600 anon). On success consumes priv. */
-int file_new_anon(const struct file_ops *ops, void *priv, const char *desc, uint32_t ifmt, uint32_t oflags,
-	struct file **ret);
+/* An open file without a name in any tree (pipe end, socket, eventfd ...). desc is what
+ * /proc/self/fd shows, such as "anon_inode:[eventfd]" or "socket:[%lu]" / "pipe:[%lu]" where %lu
+ * becomes the inode number; ifmt is the S_IFMT part for fstat (LX_S_IFSOCK, LX_S_IFIFO, or 0600
+ * anon). On success consumes priv. */
+int file_new_anon(const struct file_ops *ops, void *priv, const char *desc, uint32_t ifmt,
+	uint32_t oflags, struct file **ret);
+/* The same over an inode that is there already (the other end of a pipe, a memfd); borrowed. */
+int file_new_inode(struct inode *inode, const struct file_ops *ops, void *priv, const char *desc,
+	uint32_t oflags, struct file **ret);
 
 #endif

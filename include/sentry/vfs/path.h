@@ -90,9 +90,11 @@ int vfs_rename(const struct call *c, const struct path *old_base, const char *ol
 int vfs_getattr(
 	const struct call *c, const struct path *p, uint32_t statx_flags, struct lx_stat_all *st);
 /* Check rights (notify_change in Linux) and apply. a->valid without CTIME; *_NOW values are filled
- * in here. owner_times: IATTR_ATIME/MTIME with given values need ownership, _NOW ones only write
- * access. */
+ * in here. When both times are _NOW, write access suffices; else changing them takes ownership. */
 int vfs_setattr(const struct call *c, const struct path *p, struct iattr *a);
+int vfs_chmod(const struct call *c, const struct path *p, uint32_t mode);
+int vfs_chown(const struct call *c, const struct path *p, uint32_t uid,
+	uint32_t gid); /* UINT32_MAX: keep */
 int vfs_truncate(const struct call *c, const struct path *p, int64_t size);
 int vfs_ftruncate(const struct call *c, struct file *f, int64_t size);
 /* access(2): cred is c's with the real ids put in by the caller where wanted. */
@@ -112,6 +114,9 @@ int vfs_removexattr(const struct call *c, const struct path *p, const char *name
  * are gone.
  * "(unreachable)" is prepended when p is not below root. */
 char *vfs_d_path(const struct path *p, const struct path *root, char *buf, size_t cap, int *err);
+
+/* The text of d below the root of its file system, in buf; NULL: too long. */
+char *vfs_dentry_path(struct dentry *d, char *buf, size_t cap);
 
 /* What happened to an inode, for inotify. name: the entry in a directory, or NULL. d: the dentry or
  * NULL. */

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tmpfs, and files of it without a name: memfds, shared anonymous memory, SysV segments. */
+#ifndef SENTRY_FS_TMPFS_H
+#define SENTRY_FS_TMPFS_H
+
+#include "sentry/vfs/file.h"
+#include "sentry/vfs/fs.h"
+
+/* Register the type and make the internal super of nameless files. */
+int tmpfs_init(void);
+
+/* A fresh tmpfs; options as for mount(2). */
+int tmpfs_new(const struct call *c, const char *options, struct super **ret);
+
+/* An open nameless file of size bytes, all zero. desc: as /proc/self/fd shows it ("/memfd:name").
+ */
+int tmpfs_file_new(const struct call *c, const char *desc, int64_t size, uint32_t mode,
+	uint32_t oflags, struct file **ret);
+
+/* Seals (memfd_create(2)): -EINVAL when f is no such file. */
+int tmpfs_seals_get(struct file *f);
+int tmpfs_seals_add(struct file *f, uint32_t seals);
+void tmpfs_seals_init(struct file *f, uint32_t seals);
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * File locks: flock(2), POSIX record locks and OFD locks. A request that meets a conflict answers
+ * -EAGAIN; to wait, a caller puts a file_lock_wait in the queue, tries again and parks, which the
+ * syscall layer does. Rules: flock(2), fcntl(2); Linux: fs/locks.c.
+ */
+#ifndef SENTRY_VFS_LOCK_H
+#define SENTRY_VFS_LOCK_H
+
+#include "abi/fs.h"
+#include "sentry/vfs/file.h"
+
+enum lock_kind {
+	LOCK_KIND_FLOCK, /* owner: the open file */
+	LOCK_KIND_POSIX, /* owner: the descriptor table (call.files_id) */
+	LOCK_KIND_OFD,	 /* owner: the open file; conflicts with POSIX locks */
+};
+
+struct lock_request {
+	enum lock_kind kind;
+	int16_t type;	    /* LX_F_RDLCK, _WRLCK, _UNLCK */
+	int64_t start, end; /* inclusive; INT64_MAX: to the end */
+	uint64_t owner;	    /* POSIX: files_id; else the file's address */
+	int32_t pid;	    /* as F_GETLK shows it; -1 for OFD */
+};
+
+/* Fill in from a guest's struct flock (already copied). f->pos and the size are looked at. -EINVAL,
+ * -EOVERFLOW. */
+int lock_request_init(struct lock_request *rq, const struct call *c, struct file *f,
+	const struct lx_flock *fl, bool ofd);
+/* Set or clear. -EAGAIN: conflict. -ENOLCK, -ENOMEM. */
+int file_lock_set(struct file *f, const struct lock_request *rq);
+/* The first lock in the way of rq, in *fl (type LX_F_UNLCK if none). */
+void file_lock_get(struct file *f, const struct lock_request *rq, struct lx_flock *fl);
+/* The queue that is notified when a lock of f's inode goes. NULL: no memory. */
+struct waitq *file_lock_queue(struct file *f);
+/* rq is about to wait: would that close a circle of waiting POSIX owners? -EDEADLK, else it is
+ * recorded until file_lock_wait_end. */
+int file_lock_wait_begin(struct file *f, const struct lock_request *rq, void **cookie);
+void file_lock_wait_end(void *cookie);
+
+/* The owner's POSIX locks on f's inode go (close of any descriptor). */
+void file_locks_close(struct file *f, uint64_t owner);
+/* Last reference to f: its flock and OFD locks go. */
+void file_locks_release(struct file *f);
+
+#endif

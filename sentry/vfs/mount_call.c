@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mount(2) as a whole (Linux: path_mount), and the texts of /proc/PID/mounts and mountinfo. */
+#include "abi/mount.h"
+#include "mount_internal.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint32_t
+flags_of_ms(uint64_t ms)
+{
+	uint32_t f = 0;
+
+	/* relatime unless something else is asked for */
+	if (!(ms & LX_MS_NOATIME))
+		f |= MNT_RELATIME;
+	f |= (uint32_t)ms & (LX_MS_NOSUID | LX_MS_NODEV | LX_MS_NOEXEC | LX_MS_NOATIME |
+				    LX_MS_NODIRATIME | LX_MS_RDONLY | LX_MS_NOSYMFOLLOW);
+	if (ms & LX_MS_STRICTATIME)
+		f &= ~(MNT_RELATIME | MNT_NOATIME);
+	return f;
+}
+
+static int
+new_mount(const struct call *c, const struct path *on, const char *source, const char *type,
+	uint32_t sb_flags, uint32_t mnt_flags, const char *options)
+{
+	struct mount_request rq = {source, options, sb_flags, NULL};
+	struct fs_type *t;
+	struct super *sb;
+	int r;
+
+	if (!type)
+		return -EINVAL;
+	t = fs_type_find(type, strlen(type));
+	if (!t || (t->flags & FS_TYPE_INTERNAL))
+		return -ENODEV;
+	if (!(t->flags & FS_TYPE_USERNS_MOUNT))
+		return -EPERM;
+	r = fs_mount(type, c, &rq, &sb);
+	if (r)
+		return r;
+	r = mnt_attach_super(on, sb, mnt_flags);
+	super_put(sb);
+	return r;
+}
+
+static int
+bind_mount(
+	const struct call *c, const struct path *on, const char *source, bool recursive, bool move)
+{
+	struct path from;
+	int r;
+
+	if (!source || !*source)
+		return -EINVAL;
+	r = vfs_lookup(c, NULL, source, LOOKUP_FOLLOW, &from);
+	if (r)
+		return r;
+	if (from.mnt->ns != c->fs->ns)
+		r = -EINVAL;
+	else
+		r = move ? mnt_move(&from, on) : mnt_bind(&from, on, recursive);
+	path_put(&from);
+	return r;
+}
+
+static int
+mount_on(const struct call *c, const struct path *on, const char *source, const char *type,
+	uint64_t ms, const char *options)
+{
+	const uint32_t prop = LX_MS_SHARED | LX_MS_PRIVATE | LX_MS_SLAVE | LX_MS_UNBINDABLE;
+	uint32_t mf = flags_of_ms(ms);
+	uint32_t sf = (uint32_t)ms &
+		      (LX_MS_RDONLY | LX_MS_SYNCHRONOUS | LX_MS_MANDLOCK | LX_MS_DIRSYNC |
+			      LX_MS_SILENT | LX_MS_LAZYTIME | LX_MS_I_VERSION | LX_MS_POSIXACL);
+
+	if (on->mnt->ns != c->fs->ns)
+		return -EINVAL;
+	/* a remount that names no kind of atime keeps the one in force */
+	if ((ms & LX_MS_REMOUNT) &&
+		!(ms & (LX_MS_NOATIME | LX_MS_NODIRATIME | LX_MS_RELATIME | LX_MS_STRICTATIME)))
+		mf = (mf & ~(MNT_NOATIME | MNT_NODIRATIME | MNT_RELATIME)) |
+		     (atomic_load(&on->mnt->flags) & (MNT_NOATIME | MNT_NODIRATIME | MNT_RELATIME));
+	if ((ms & (LX_MS_REMOUNT | LX_MS_BIND)) == (LX_MS_REMOUNT | LX_MS_BIND))
+		return mnt_remount(on, c, mf, (uint32_t)ms, options, true);
+	if (ms & LX_MS_REMOUNT)
+		return mnt_remount(on, c, mf, sf, options, false);
+	if (ms & LX_MS_BIND)
+		return bind_mount(c, on, source, ms & LX_MS_REC, false);
+	if (ms & prop) {
+		uint32_t how = (uint32_t)ms & prop;
+
+		if ((ms & ~(uint64_t)(prop | LX_MS_REC | LX_MS_SILENT)) || (how & (how - 1)))
+			return -EINVAL;
+		return mnt_set_propagation(on, how, ms & LX_MS_REC);
+	}
+	if (ms & LX_MS_MOVE)
+		return bind_mount(c, on, source, false, true);
+	return new_mount(c, on, source, type, sf, mf, options);
+}
+
+int
+vfs_mount(const struct call *c, const char *source, const char *target, const char *type,
+	uint64_t ms, const char *options)
+{
+	struct path on;
+	int r;
+
+	if ((ms & LX_MS_MGC_MSK) == LX_MS_MGC_VAL)
+		ms &= ~(uint64_t)LX_MS_MGC_MSK;
+	r = vfs_lookup(c, NULL, target, LOOKUP_FOLLOW, &on);
+	if (r)
+		return r;
+	if (!cred_capable(c->cred, LX_CAP_SYS_ADMIN))
+		r = -EPERM;
+	else
+		r = mount_on(c, &on, source, type, ms, options);
+	path_put(&on);
+	return r;
+}
+
+/* --- texts --- */
+
+static void
+put_escaped(FILE *f, const char *s)
+{
+	for (; *s; s++) {
+		if (strchr(" \t\n\\", *s) || *s == '#')
+			fprintf(f, "\\%03o", (unsigned char)*s);
+		else
+			fputc(*s, f);
+	}
+}
+
+static void
+put_mnt_flags(FILE *f, uint32_t fl)
+{
+	static const struct {
+		uint32_t flag;
+		const char *text;
+	} names[] = {
+		{MNT_NOSUID, ",nosuid"},
+		{MNT_NODEV, ",nodev"},
+		{MNT_NOEXEC, ",noexec"},
+		{MNT_NOATIME, ",noatime"},
+		{MNT_NODIRATIME, ",nodiratime"},
+		{MNT_RELATIME, ",relatime"},
+		{MNT_NOSYMFOLLOW, ",nosymfollow"},
+	};
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (fl & names[i].flag)
+			fputs(names[i].text, f);
+}
+
+static void
+put_super_flags(FILE *f, struct super *sb)
+{
+	char opts[1024] = "";
+
+	fputs(atomic_load(&sb->flags) & SUPER_RDONLY ? "ro" : "rw", f);
+	if (atomic_load(&sb->flags) & SUPER_SYNCHRONOUS)
+		fputs(",sync", f);
+	if (sb->ops && sb->ops->show_options)
+		sb->ops->show_options(sb, opts, sizeof opts);
+	fputs(opts, f);
+}
+
+static void
+show_one(FILE *f, struct mount *m, const char *where, const char *root, uint64_t parent_id,
+	uint32_t master, enum mnt_show how)
+{
+	struct super *sb = m->sb;
+	uint32_t fl = atomic_load(&m->flags);
+	const char *source = sb->source && *sb->source ? sb->source : "none";
+	bool ro = (fl & MNT_RDONLY) || (atomic_load(&sb->flags) & SUPER_RDONLY);
+
+	switch (how) {
+	case MNT_SHOW_MOUNTS:
+		put_escaped(f, source);
+		fputc(' ', f);
+		put_escaped(f, where);
+		fprintf(f, " %s %s", sb->type->name, ro ? "ro" : "rw");
+		if (atomic_load(&sb->flags) & SUPER_SYNCHRONOUS)
+			fputs(",sync", f);
+		put_mnt_flags(f, fl);
+		{
+			char opts[1024] = "";
+
+			if (sb->ops && sb->ops->show_options)
+				sb->ops->show_options(sb, opts, sizeof opts);
+			fputs(opts, f);
+		}
+		fputs(" 0 0\n", f);
+		break;
+	case MNT_SHOW_MOUNTINFO:
+		fprintf(f, "%lu %lu %u:%u ", (unsigned long)m->id, (unsigned long)parent_id,
+			LX_MAJOR(sb->dev), LX_MINOR(sb->dev));
+		put_escaped(f, root);
+		fputc(' ', f);
+		put_escaped(f, where);
+		fputs(fl & MNT_RDONLY ? " ro" : " rw", f);
+		put_mnt_flags(f, fl);
+		if (m->peer_group)
+			fprintf(f, " shared:%u", m->peer_group);
+		if (master)
+			fprintf(f, " master:%u", master);
+		if (fl & MNT_UNBINDABLE)
+			fputs(" unbindable", f);
+		fprintf(f, " - %s ", sb->type->name);
+		put_escaped(f, source);
+		fputc(' ', f);
+		put_super_flags(f, sb);
+		fputc('\n', f);
+		break;
+	case MNT_SHOW_MOUNTSTATS:
+		fputs(sb->source && *sb->source ? "device " : "no device", f);
+		if (sb->source && *sb->source)
+			put_escaped(f, source);
+		fputs(" mounted on ", f);
+		put_escaped(f, where);
+		fprintf(f, " with fstype %s\n", sb->type->name);
+		break;
+	}
+}
+
+char *
+mnt_ns_show(struct mnt_ns *ns, const struct path *root, enum mnt_show how, size_t *len)
+{
+	char *out = NULL, *where = malloc(2 * LX_PATH_MAX),
+	     *in_fs = where ? where + LX_PATH_MAX : NULL;
+	FILE *f = where ? open_memstream(&out, len) : NULL;
+	struct mount *m;
+
+	if (!f) {
+		free(where);
+		return NULL;
+	}
+	sleeplock_lock(&mnt_tree_lock);
+	list_for_each_entry (m, &ns->mounts, ns_node) {
+		struct path at = {m, m->root};
+		uint64_t parent_id = m->parent ? m->parent->id : m->id;
+		uint32_t master = m->master ? m->master->peer_group : 0;
+		char *w, *r;
+		int err;
+
+		w = vfs_d_path(&at, root, where, LX_PATH_MAX, &err);
+		if (!w || *w != '/')
+			continue; /* not to be seen from this root */
+		r = vfs_dentry_path(m->root, in_fs, LX_PATH_MAX);
+		show_one(f, m, w, r ? r : "/", parent_id, master, how);
+	}
+	sleeplock_unlock(&mnt_tree_lock);
+	fclose(f);
+	free(where);
+	return out;
+}

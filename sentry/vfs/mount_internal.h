@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by the mount_*.c files. "tree" = mnt_tree_lock is held, "_locked" = mnt_mutex too. */
+#ifndef SENTRY_VFS_MOUNT_INTERNAL_H
+#define SENTRY_VFS_MOUNT_INTERNAL_H
+
+#include "internal.h"
+
+#define MNT_MAX 100000 /* mounts in a namespace (fs.mount-max) */
+
+struct mount *mount_new(struct super *sb, struct dentry *root, uint32_t flags);
+struct mount *mount_child_locked(struct mount *parent, struct dentry *d);
+void mount_link_locked(struct mount *m, struct mount *parent, struct dentry *d);
+/* The references on parent and mountpoint go to *old. */
+void mount_unlink_locked(struct mount *m, struct path *old);
+struct mnt_ns *mnt_ns_alloc(void);
+void mnt_ns_changed(struct mnt_ns *ns);
+
+/* Take m and all below it out of the tree; drops the tree's references. tree. */
+void mount_detach_tree(struct mount *m);
+/* Copy m (from root d of it), and with recursive all below, into no tree yet. Unbindable ones are
+ * left out below m. propagate: shared copies join their peers' group, slaves their master's. tree.
+ */
+int mount_copy_tree(struct mount *m, struct dentry *d, bool recursive, bool keep_unbindable,
+	struct mount **ret);
+void mount_set_ns(struct mount *m, struct mnt_ns *ns); /* whole tree; takes the tree's references */
+/* The next mount of the tree below top in preorder, or NULL. */
+struct mount *mount_next(struct mount *m, struct mount *top);
+
+bool mount_shared(const struct mount *m);
+void mount_make_shared(struct mount *m); /* a group of its own, unless it is in one */
+void mount_join_group(struct mount *m, struct mount *peer);
+void mount_make_slave_of(struct mount *m, struct mount *master);
+void mount_make_private(struct mount *m); /* leave the group and the master */
+void mount_make_slave(struct mount *m);
+/* The members of m's propagation: peers and slaves, transitively; walks them one after another, not
+ * m itself. */
+struct mount *propagation_next(struct mount *m, struct mount *origin);
+
+/* Attach the unattached tree m on (parent, d), and copies of it where parent propagates to. tree.
+ */
+int mount_attach(struct mount *m, struct mount *parent, struct dentry *d);
+
+#endif
