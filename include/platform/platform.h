@@ -61,6 +61,11 @@ struct plat_env {
 	void (*unpark)(void *cookie);
 	/* A thread of the space died on the host without being asked to; any thread. */
 	void (*thread_gone)(struct plat_thread *t, void *owner);
+	/* For the rewriting of syscall sites; owner is that of the thread. find_gap: reserve len bytes near an address
+	 * (within 1 GiB), which the guest neither sees nor gets; 0: none. may_patch: does [addr, addr + len) lie in
+	 * private executable memory, and with which protection? */
+	uint64_t (*find_gap)(struct plat_thread *t, void *owner, uint64_t near, uint64_t len);
+	bool (*may_patch)(void *owner, uint64_t addr, uint64_t len, int *ret_prot);
 	int ncpu;                      /* host CPUs that the sandbox may use */
 	bool may_spin;                 /* false: one CPU, or switched off */
 };

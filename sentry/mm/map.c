@@ -25,9 +25,15 @@ unmap_range(const struct mm_call *c, uint64_t start, uint64_t end)
 	return err;
 }
 
+uint64_t
+mm_find_place(struct mm *mm, uint64_t hint, uint64_t len)
+{
+	return vma_place(mm, hint, len, false);
+}
+
 int64_t
-mm_mmap(const struct mm_call *c, uint64_t addr, uint64_t len, int prot, uint32_t flags, struct mappable *map,
-	uint64_t off, int may_prot, uint32_t vma_flags)
+mm_mmap(const struct mm_call *c, uint64_t addr, uint64_t len, int prot, uint32_t flags,
+	struct mappable *map, uint64_t off, int may_prot, uint32_t vma_flags)
 {
 	struct mm *mm = c->mm;
 	struct vma *v;
@@ -57,7 +63,8 @@ mm_mmap(const struct mm_call *c, uint64_t addr, uint64_t len, int prot, uint32_t
 
 	sleeplock_lock(&mm->write_lock);
 	vma_flags |= mm->default_flags;
-	err = mm_check_limits(c, len, prot, vma_flags, (prot & LX_PROT_WRITE) && !(vma_flags & VMA_SHARED));
+	err = mm_check_limits(
+		c, len, prot, vma_flags, (prot & LX_PROT_WRITE) && !(vma_flags & VMA_SHARED));
 	if (err)
 		goto out;
 	if (fixed) {
@@ -65,9 +72,12 @@ mm_mmap(const struct mm_call *c, uint64_t addr, uint64_t len, int prot, uint32_t
 			err = -EEXIST;
 			if (flags & LX_MAP_FIXED_NOREPLACE)
 				goto out;
-			/* The host's MAP_FIXED replaces in one step; only the tree forgets what was there. */
+			/* The host's MAP_FIXED replaces in one step; only the tree forgets what was
+			 * there. */
 			for (v = vma_find(mm, addr); v && v->start < addr + len; v = vma_next(v)) {
-				err = v->flags & VMA_SEALED ? -EPERM : v->flags & VMA_HIDDEN ? -ENOMEM : 0;
+				err = v->flags & VMA_SEALED   ? -EPERM
+				      : v->flags & VMA_HIDDEN ? -ENOMEM
+							      : 0;
 				if (err)
 					goto out;
 			}
@@ -108,8 +118,8 @@ mm_mmap(const struct mm_call *c, uint64_t addr, uint64_t len, int prot, uint32_t
 	vma_insert_locked(mm, v);
 	mutex_unlock(&mm->lock);
 	vma_merge(mm, v);
-	/* A large or unusual mapping can fail on the host (overcommit, the file): find out while it can be
-	 * undone. */
+	/* A large or unusual mapping can fail on the host (overcommit, the file): find out while it
+	 * can be undone. */
 	if (len >= (256UL << 20) || (vma_flags & VMA_SHARED)) {
 		err = plat->flush(c->pt);
 		if (err) {
@@ -140,10 +150,11 @@ mm_munmap(const struct mm_call *c, uint64_t addr, uint64_t len)
 	return err ? err : ferr;
 }
 
-/* Move [old, old + old_len) of v to new_addr, with room for new_len. The target is free. write_lock is held. */
+/* Move [old, old + old_len) of v to new_addr, with room for new_len. The target is free. write_lock
+ * is held. */
 static int
-move_area(const struct mm_call *c, struct vma *v, uint64_t old, uint64_t old_len, uint64_t new_addr, uint64_t new_len,
-	bool keep_old)
+move_area(const struct mm_call *c, struct vma *v, uint64_t old, uint64_t old_len, uint64_t new_addr,
+	uint64_t new_len, bool keep_old)
 {
 	struct mm *mm = c->mm;
 	struct vma *n = vma_copy(v);
@@ -248,8 +259,9 @@ mm_mremap(const struct mm_call *c, uint64_t old, uint64_t old_len, uint64_t new_
 			goto out;
 		}
 	}
-	if (!(flags & (LX_MREMAP_FIXED | LX_MREMAP_DONTUNMAP)) && old_len && old + old_len == v->end &&
-		old + new_len <= top && vma_range_free(mm, v->end, old + new_len)) {
+	if (!(flags & (LX_MREMAP_FIXED | LX_MREMAP_DONTUNMAP)) && old_len &&
+		old + old_len == v->end && old + new_len <= top &&
+		vma_range_free(mm, v->end, old + new_len)) {
 		/* Room behind it. */
 		struct vma *n = vma_copy(v);
 
@@ -277,7 +289,9 @@ mm_mremap(const struct mm_call *c, uint64_t old, uint64_t old_len, uint64_t new_
 		goto out;
 	}
 	if (flags & LX_MREMAP_FIXED) {
-		err = vma_range_free(mm, new_addr, new_addr + new_len) ? 0 : unmap_range(c, new_addr, new_addr + new_len);
+		err = vma_range_free(mm, new_addr, new_addr + new_len)
+			      ? 0
+			      : unmap_range(c, new_addr, new_addr + new_len);
 		if (!err && new_len < old_len) {
 			err = unmap_range(c, old + new_len, old + old_len);
 			old_len = new_len;
@@ -288,7 +302,8 @@ mm_mremap(const struct mm_call *c, uint64_t old, uint64_t old_len, uint64_t new_
 		}
 		v = vma_find(mm, old);
 	} else {
-		new_addr = vma_place(mm, flags & LX_MREMAP_DONTUNMAP ? new_addr : 0, new_len, false);
+		new_addr =
+			vma_place(mm, flags & LX_MREMAP_DONTUNMAP ? new_addr : 0, new_len, false);
 		ret = -ENOMEM;
 		if (!new_addr)
 			goto out;
@@ -320,7 +335,8 @@ mm_brk(const struct mm_call *c, uint64_t brk)
 		struct vma *v;
 
 		if (!vma_range_free(mm, old_end, new_end + LX_PAGE_SIZE) ||
-			mm_check_limits(c, new_end - old_end, LX_PROT_READ | LX_PROT_WRITE, mm->default_flags, true))
+			mm_check_limits(c, new_end - old_end, LX_PROT_READ | LX_PROT_WRITE,
+				mm->default_flags, true))
 			goto out;
 		v = vma_alloc();
 		if (!v)

@@ -11,7 +11,8 @@
  *       +---------- PARKED <----------------+     |
  *                     wake while RUNNING -> WOKEN-+
  *
- * A fiber becomes PARKED only after its registers are saved: the worker does that, on its own stack.
+ * A fiber becomes PARKED only after its registers are saved: the worker does that, on its own
+ * stack.
  */
 #include "base/ref.h"
 #include "sentry/sched/internal.h"
@@ -25,7 +26,7 @@
 #else
 #define STACK_BYTES (64UL << 10)
 #endif
-#define GUARD_BYTES  4096UL
+#define GUARD_BYTES   4096UL
 #define STACKS_CACHED 32
 
 #ifdef __SANITIZE_ADDRESS__
@@ -110,7 +111,13 @@ fiber_main(void *arg)
 	__sanitizer_finish_switch_fiber(NULL, &w->stack_bottom, &w->stack_size);
 #endif
 	f->fn(f->arg);
-	atomic_store(&f->state, FIBER_DONE);
+	fiber_exit();
+}
+
+void
+fiber_exit(void)
+{
+	atomic_store(&fiber_self()->state, FIBER_DONE);
 	worker_switch_to_scheduler();
 	panic("a fiber that was done ran on");
 }
@@ -144,8 +151,8 @@ fiber_spawn(void (*fn)(void *arg), void *arg, struct fiber **ret)
 	timer_init(&f->sleep, sleep_over, f);
 	atomic_store(&f->state, FIBER_READY);
 
-	/* The frame that fiber_switch_asm pops: mxcsr and x87 word, r15 r14 r13 r12 rbx rbp, return address; then
-	 * the stack pointer is 16-byte aligned at the call in fiber_entry_asm. */
+	/* The frame that fiber_switch_asm pops: mxcsr and x87 word, r15 r14 r13 r12 rbx rbp, return
+	 * address; then the stack pointer is 16-byte aligned at the call in fiber_entry_asm. */
 	sp = (uint64_t *)((char *)f->stack + GUARD_BYTES + STACK_BYTES);
 	*--sp = 0;
 	*--sp = 0;

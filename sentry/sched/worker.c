@@ -2,21 +2,21 @@
 /*
  * Workers, the run queue, and the policy of spinning and sleeping.
  *
- * A worker runs ready fibers. One that finds none becomes the poller (at most one at a time): it looks at the
- * platform's slots, at timers and at host descriptors. It spins while that pays, then sleeps in epoll. Workers
- * that find the poller's place taken sleep on idle_cond, and are woken when there is more ready than the awake
- * ones can take.
+ * A worker runs ready fibers. One that finds none becomes the poller (at most one at a time): it
+ * looks at the platform's slots, at timers and at host descriptors. It spins while that pays, then
+ * sleeps in epoll. Workers that find the poller's place taken sleep on idle_cond, and are woken
+ * when there is more ready than the awake ones can take.
  *
- * When spinning pays: there is more than one CPU, a request came within SPIN_NS, and nobody else wanted this
- * CPU: a gap of STOLEN_NS between two looks means that the host ran something else here, and spinning is off for
- * PENALTY_NS.
+ * When spinning pays: there is more than one CPU, a request came within SPIN_NS, and nobody else
+ * wanted this CPU: a gap of STOLEN_NS between two looks means that the host ran something else
+ * here, and spinning is off for PENALTY_NS.
  *
- * No wake-up is lost: a pusher stores, fences, and reads `sleeping`; the poller stores `sleeping`, fences, and
- * looks at the queue.
+ * No wake-up is lost: a pusher stores, fences, and reads `sleeping`; the poller stores `sleeping`,
+ * fences, and looks at the queue.
  */
 #include "base/log.h"
-#include "sentry/sched/internal.h"
 #include "platform/host/file.h"
+#include "sentry/sched/internal.h"
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -28,13 +28,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define SPIN_NS       50000
-#define STOLEN_NS     30000
-#define PENALTY_NS    1000000
-#define SPIN_BATCH    64  /* looks between two readings of the clock */
-#define FAIR_RUNS     61  /* fibers run between two looks at the outside */
+#define SPIN_NS	       50000
+#define STOLEN_NS      30000
+#define PENALTY_NS     1000000
+#define SPIN_BATCH     64 /* looks between two readings of the clock */
+#define FAIR_RUNS      61 /* fibers run between two looks at the outside */
 #define EVENTS_AT_ONCE 64
-#define MAX_WORKERS   16
+#define MAX_WORKERS    16
 
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/common_interface_defs.h>
@@ -46,6 +46,7 @@
 static struct sched_hooks hooks = {.doorbell_fd = -1};
 static int nr_workers, ncpu;
 static bool may_spin;
+static uint8_t online[sizeof(cpu_set_t)];
 static pthread_t threads[MAX_WORKERS];
 static int epoll_fd = -1, poke_fd = -1;
 static _Atomic bool stopping;
@@ -56,14 +57,15 @@ static _Atomic uint32_t runq_len;
 
 static pthread_mutex_t idle_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t idle_cond = PTHREAD_COND_INITIALIZER;
-static _Atomic int nr_idle;      /* workers in idle_cond */
-static int idle_tickets;         /* idle_lock: wake-ups not yet taken */
+static _Atomic int nr_idle;	 /* workers in idle_cond */
+static int idle_tickets;	 /* idle_lock: wake-ups not yet taken */
 static _Atomic bool poller_busy; /* somebody is the poller */
-static _Atomic bool sleeping;    /* the poller is in, or about to go into, epoll */
+static _Atomic bool sleeping;	 /* the poller is in, or about to go into, epoll */
 static _Atomic int64_t sleep_until_ns;
 static int64_t no_spin_before_ns; /* of the poller */
 
-/* Events that the poller fetched and has not handed out; watches_lock guards them against unwatch. */
+/* Events that the poller fetched and has not handed out; watches_lock guards them against unwatch.
+ */
 static struct mutex watches_lock = MUTEX_INIT(EVENT);
 static struct epoll_event batch[EVENTS_AT_ONCE];
 static int batch_len;
@@ -80,6 +82,13 @@ int
 sched_ncpu(void)
 {
 	return ncpu;
+}
+
+void
+sched_online_cpus(uint8_t *mask, size_t len)
+{
+	memset(mask, 0, len);
+	memcpy(mask, online, len < sizeof online ? len : sizeof online);
 }
 
 void
@@ -145,8 +154,8 @@ worker_switch_to_scheduler(void)
 #ifdef __SANITIZE_ADDRESS__
 	void *fake = NULL;
 
-	__sanitizer_start_switch_fiber(atomic_load(&f->state) == FIBER_DONE ? NULL : &fake, w->stack_bottom,
-		w->stack_size);
+	__sanitizer_start_switch_fiber(atomic_load(&f->state) == FIBER_DONE ? NULL : &fake,
+		w->stack_bottom, w->stack_size);
 #endif
 #ifdef __SANITIZE_THREAD__
 	__tsan_switch_to_fiber(w->tsan, 0);
@@ -166,7 +175,8 @@ run_fiber(struct worker *w, struct fiber *f)
 	atomic_store(&f->state, FIBER_RUNNING);
 	w->current = f;
 #ifdef __SANITIZE_ADDRESS__
-	__sanitizer_start_switch_fiber(&w->fake_stack, (char *)f->stack + 4096, (size_t)((char *)f->sp - (char *)f->stack));
+	__sanitizer_start_switch_fiber(&w->fake_stack, (char *)f->stack + 4096,
+		(size_t)((char *)f->sp - (char *)f->stack));
 #endif
 #ifdef __SANITIZE_THREAD__
 	__tsan_switch_to_fiber(f->tsan, 0);
@@ -211,7 +221,8 @@ fetch_events(int64_t deadline_ns)
 		if (n < 0 && errno == ENOSYS) {
 			int64_t ms = tp ? ts.tv_sec * 1000 + (ts.tv_nsec + 999999) / 1000000 : -1;
 
-			n = epoll_wait(epoll_fd, batch, EVENTS_AT_ONCE, ms > 60000 ? 60000 : (int)ms);
+			n = epoll_wait(
+				epoll_fd, batch, EVENTS_AT_ONCE, ms > 60000 ? 60000 : (int)ms);
 		}
 	}
 	return n < 0 ? 0 : (uint32_t)n;
@@ -261,8 +272,8 @@ sleep_in_epoll(void)
 	atomic_store(&sleep_until_ns, until);
 	atomic_store(&sleeping, true);
 	atomic_thread_fence(memory_order_seq_cst);
-	if (!(hooks.prepare_sleep && hooks.prepare_sleep()) && !atomic_load(&runq_len) && !atomic_load(&stopping) &&
-		timer_next_ns() >= until)
+	if (!(hooks.prepare_sleep && hooks.prepare_sleep()) && !atomic_load(&runq_len) &&
+		!atomic_load(&stopping) && timer_next_ns() >= until)
 		n = fetch_events(until);
 	atomic_store(&sleeping, false);
 	if (hooks.woke)
@@ -284,7 +295,8 @@ poll_until_work(void)
 			int64_t now;
 
 			for (int i = 0; i < SPIN_BATCH; i++) {
-				if (hooks.poll() || atomic_load_explicit(&runq_len, memory_order_relaxed))
+				if (hooks.poll() ||
+					atomic_load_explicit(&runq_len, memory_order_relaxed))
 					return;
 				__builtin_ia32_pause();
 			}
@@ -355,6 +367,7 @@ sched_init(const struct sched_config *cfg)
 
 	CPU_ZERO(&set);
 	ncpu = sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
+	memcpy(online, &set, sizeof online < sizeof set ? sizeof online : sizeof set);
 	nr_workers = cfg->workers ? cfg->workers : ncpu;
 	if (nr_workers > 4 && !cfg->workers)
 		nr_workers = 4;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tasks (guest threads), thread groups (guest processes), and what they share. Linux counterparts: task_struct,
- * signal_struct, sighand_struct, pid.
+ * Tasks (guest threads), thread groups (guest processes), and what they share. Linux counterparts:
+ * task_struct, signal_struct, sighand_struct, pid.
  *
  * Locks: the letter behind a member says what guards it.
  *   (T) tasklist_lock: the process tree, pids, groups, sessions, wait states
@@ -29,6 +29,8 @@ struct mm;
 struct tty;
 struct file;
 struct uts_ns;
+struct user;
+struct mm_call;
 
 extern struct mutex tasklist_lock;
 
@@ -43,18 +45,17 @@ enum pid_role {
 /* A number that is in use by a task, a group or a session. */
 struct pid {
 	struct ref ref;
-	int32_t nr;                    /* (C) */
-	struct task *task;             /* (T) whose tid it is, NULL when gone */
-	struct tgroup *tgroup;         /* (T) whose tgid it is, NULL when reaped */
+	int32_t nr;			/* (C) */
+	struct task *task;		/* (T) whose tid it is, NULL when gone */
+	struct tgroup *tgroup;		/* (T) whose tgid it is, NULL when reaped */
 	struct list members[PID_ROLES]; /* (T) PGID, SID: tgroups by their pid_node */
-	struct waitq waitq;            /* pidfds: notified when the tgroup dies */
+	struct waitq waitq;		/* pidfds: notified when the tgroup dies */
 };
 
 struct sigqueue {
 	struct list node;
 	struct lx_siginfo info;
-	bool preallocated; /* belongs to a POSIX timer */
-	bool queued;
+	struct user *user; /* counted against its RLIMIT_SIGPENDING; a reference */
 };
 
 struct sigpending {
@@ -80,67 +81,69 @@ struct posix_timer;
 
 struct tgroup {
 	struct ref ref;
-	struct list threads; /* (T+S to write) tasks by tg_node; the leader first */
-	uint32_t nr_threads; /* (S) not yet exited */
-	struct task *leader; /* (T) */
-	struct pid *pid[PID_ROLES]; /* (T) TGID, PGID, SID; references */
+	struct list threads;		 /* (T+S to write) tasks by tg_node; the leader first */
+	uint32_t nr_threads;		 /* (S) not yet exited */
+	struct task *leader;		 /* (T) */
+	struct pid *pid[PID_ROLES];	 /* (T) TGID, PGID, SID; references */
 	struct list pid_node[PID_ROLES]; /* (T) */
 
-	struct tgroup *parent;   /* (T) NULL only for init */
-	struct list children;    /* (T) by sibling */
-	struct list sibling;     /* (T) */
-	int32_t creator_tid;     /* (T) which thread of the parent made it, for __WNOTHREAD */
-	bool is_subreaper;       /* (T) */
-	bool has_child_subreaper;
+	struct tgroup *parent; /* (T) NULL only for init */
+	struct list children;  /* (T) by sibling */
+	struct list sibling;   /* (T) */
+	int32_t creator_tid;   /* (T) which thread of the parent made it, for __WNOTHREAD */
+	bool is_subreaper;     /* (T) */
+	bool unkillable; /* (C) pid 1: signals without a handler do nothing, but for the sandbox's
+			    own */
 	enum tgroup_wait_state state; /* (T) */
-	int exit_signal;         /* (T) */
-	int exit_code;           /* (T) wait status, once a zombie */
-	struct waitq wait_children; /* notified when a child changes state */
+	int exit_signal;	      /* (T) */
+	int exit_code;		      /* (T) wait status, once a zombie */
+	struct waitq wait_children;   /* notified when a child changes state */
 
-	struct sighand *sighand; /* (C) until execve: a reference */
+	struct sighand *sighand;	  /* (C) until execve: a reference */
 	struct sigpending shared_pending; /* (S) */
-	bool group_exit;         /* (S) all threads are to die, with group_exit_code */
-	int group_exit_code;     /* (S) */
-	struct task *group_exec_task; /* (S) execve waits for the others to die */
-	uint32_t stop_pending;   /* (S) threads that have still to stop */
-	bool stopping, stopped;  /* (S) */
-	int stop_signo;          /* (S) */
-	bool stop_reported;      /* (T) wait has seen this stop */
-	bool continued_pending;  /* (T) WCONTINUED not yet seen */
-	struct waitq stop_wait;  /* stopped threads wait here for SIGCONT or SIGKILL */
+	bool group_exit;		  /* (S) all threads are to die, with group_exit_code */
+	int group_exit_code;		  /* (S) */
+	struct task *group_exec_task;	  /* (S) execve waits for the others to die */
+	uint32_t stop_pending;		  /* (S) threads that have still to stop */
+	bool stopping, stopped;		  /* (S) */
+	int stop_signo;			  /* (S) */
+	bool stop_reported;		  /* (T) wait has seen this stop */
+	bool continued_pending;		  /* (T) WCONTINUED not yet seen */
+	struct waitq stop_wait;		  /* stopped threads wait here for SIGCONT or SIGKILL */
 
-	struct rlimits rlim;     /* atomically read; written under (S) */
-	struct tty *tty;         /* (S) controlling terminal; a reference */
-	bool session_leader;     /* (S) */
-	bool did_exec;           /* (T) setpgid(2) EACCES */
+	struct rlimits rlim; /* atomically read; written under (S) */
+	struct tty *tty;     /* (S) controlling terminal; a reference */
+	bool session_leader; /* (S) */
+	bool did_exec;	     /* (T) setpgid(2) EACCES */
 
 	struct timer real_timer; /* (S) ITIMER_REAL */
 	int64_t real_interval_ns, real_deadline_ns;
 	struct cpu_itimer {
 		int64_t interval_ns, deadline_cpu_ns; /* 0: off */
-	} cpu_itimer[2];         /* (S) ITIMER_VIRTUAL, ITIMER_PROF */
-	struct timer cpu_timer;  /* samples CPU time for the above and RLIMIT_CPU */
-	struct list posix_timers; /* (S) */
-	int32_t next_timer_id;   /* (S) */
+	} cpu_itimer[2];			      /* (S) ITIMER_VIRTUAL, ITIMER_PROF */
+	struct timer cpu_timer;	  /* samples CPU time for the above and RLIMIT_CPU */
+	struct list posix_timers; /* (S) struct posix_timer */
+	int32_t next_timer_id;	  /* (S) */
 
 	/* resources of threads and children that are gone, ns and counts (T) */
 	int64_t dead_utime_ns, dead_stime_ns, child_utime_ns, child_stime_ns;
 	int64_t maxrss_kb, child_maxrss_kb;
-	int64_t start_ns;        /* (C) host CLOCK_MONOTONIC */
+	int64_t start_ns; /* (C) host CLOCK_MONOTONIC */
 	int oom_score_adj;
-	int32_t nice;            /* as shown; the host is not asked */
+	int32_t nice; /* as shown; the host is not asked */
 	uint8_t sched_policy;
 	int32_t sched_priority;
-	int32_t pdeath_signal;   /* of the leader thread's prctl */
 	uint8_t dumpable;
+	bool membarrier_registered;
 };
 
 enum task_flags {
 	TF_EXITING = 1u << 0,
 	TF_VFORK_CHILD = 1u << 1,
-	TF_KILLED = 1u << 2,  /* host thread gone */
+	TF_KILLED = 1u << 2,	   /* host thread gone */
 	TF_RESTORE_MASK = 1u << 3, /* saved_mask goes back in force after the signal work */
 	TF_FORKNOEXEC = 1u << 4,
+	TF_NO_RESULT = 1u << 5, /* the syscall has set all registers itself */
 };
 
 struct task_mem {
@@ -150,40 +153,42 @@ struct task_mem {
 
 struct task {
 	struct ref ref;
-	struct list tg_node;       /* (T+S) in tgroup->threads */
-	struct tgroup *tgroup;     /* (C) a reference */
-	struct pid *pid;           /* (T) TID; a reference; changes in execve of a non-leader */
-	int32_t tid;               /* = pid->nr */
-	struct fiber *fiber;       /* (C) */
-	struct plat_thread *pt;    /* (O) replaced by execve */
-	struct mutex pt_lock;      /* rank TASK: held by others who use pt (kick, peek) and to replace it */
+	struct list tg_node;	/* (T+S) in tgroup->threads */
+	struct tgroup *tgroup;	/* (C) a reference */
+	struct pid *pid;	/* (T) TID; a reference; changes in execve of a non-leader */
+	int32_t tid;		/* = pid->nr */
+	struct fiber *fiber;	/* (C) */
+	struct plat_thread *pt; /* (O) replaced by execve */
+	struct mutex
+		pt_lock; /* rank TASK: held by others who use pt (kick, peek) and to replace it */
 
-	struct mm *mm;             /* (O) a reference; others under pt_lock */
-	struct fdtable *files;     /* (O) a reference; others under pt_lock */
-	struct fs_ctx *fs;         /* (O) a reference; others under pt_lock */
-	const struct cred *cred;   /* (O) a reference; others under pt_lock */
-	struct uts_ns *uts;        /* (O) */
-	struct call call;          /* (O) what handlers below the kernel get */
-	struct task_mem mem;       /* call.um */
-	char comm[16];             /* (O) others read bytes */
+	struct mm *mm;		 /* (O) a reference; others under pt_lock */
+	struct fdtable *files;	 /* (O) a reference; others under pt_lock */
+	struct fs_ctx *fs;	 /* (O) a reference; others under pt_lock */
+	const struct cred *cred; /* (O) a reference; others under pt_lock */
+	struct uts_ns *uts;	 /* (O) a reference */
+	struct user *user;	 /* (O) whose RLIMIT_NPROC it counts against */
+	struct call call;	 /* (O) what handlers below the kernel get */
+	struct task_mem mem;	 /* call.um */
+	char comm[16];		 /* (O) others read bytes */
 
 	/* signals */
-	lx_sigset blocked;         /* (O under S) */
-	lx_sigset saved_mask;      /* (O) sigsuspend, ppoll: goes back with TF_RESTORE_MASK */
-	lx_sigset waiting_for;     /* (S) sigtimedwait: these wake it although blocked */
+	lx_sigset blocked;	   /* (O under S) */
+	lx_sigset saved_mask;	   /* (O) sigsuspend, ppoll: goes back with TF_RESTORE_MASK */
+	lx_sigset waiting_for;	   /* (S) sigtimedwait: these wake it although blocked */
 	struct sigpending pending; /* (S) */
-	_Atomic uint32_t work;     /* TW_*: to look at before the guest runs on */
+	_Atomic uint32_t work;	   /* TW_*: to look at before the guest runs on */
+	_Atomic bool in_guest;	   /* about to run, or running, guest code: wake it by plat->kick */
 	struct lx_stack altstack;  /* (O) */
-	struct list signalfd_waiters;
-	struct waitq sigwait;      /* signalfds and sigtimedwait */
+	struct waitq sigwait;	   /* signalfds and sigtimedwait */
 
-	uint32_t flags;            /* (O) TF_* */
-	int exit_code;             /* (O) */
-	bool dead;                 /* (T) has left the thread group */
-	bool stopped_here;         /* (S) is parked in a group stop */
+	uint32_t flags;	   /* (O) TF_* */
+	int exit_code;	   /* (O) */
+	bool dead;	   /* (T) has left the thread group */
+	bool stopped_here; /* (S) is parked in a group stop */
 
 	struct task *vfork_parent; /* (T) who waits for exec or exit; a reference */
-	bool vfork_done;           /* (T) */
+	bool vfork_done;	   /* (T) */
 
 	struct uaddr clear_child_tid; /* (O) */
 	struct uaddr robust_list;     /* (O) */
@@ -199,20 +204,23 @@ struct task {
 	uint64_t args[6];
 	bool in_syscall;
 
+	int32_t pdeath_signal; /* (O) prctl(PR_SET_PDEATHSIG) */
 	uint32_t personality;
+	int ioprio; /* ioprio_set(2); kept and shown */
 	bool keep_caps;
 	uint64_t timer_slack_ns;
 	int64_t start_ns;
-	int64_t stime_ns;          /* time in the sentry for this task (O) */
+	int64_t stime_ns; /* time in the sentry for this task (O) */
 	uint64_t nvcsw, nivcsw;
-	uint8_t affinity[128];     /* cpu mask as set by sched_setaffinity (O under S) */
-	struct file *exec_file;    /* unused by threads; see mm */
+	uint8_t affinity[128]; /* cpu mask as set by sched_setaffinity (O under S) */
 };
 
-#define TW_SIGNAL  1u  /* a signal may be due */
-#define TW_STOP    2u  /* group stop */
-#define TW_EXIT    4u  /* the group exits, or execve elsewhere kills this thread */
-#define TW_GONE    8u  /* the host thread died */
+#define TW_SIGNAL   1u	/* a signal may be due */
+#define TW_STOP	    2u	/* group stop */
+#define TW_EXIT	    4u	/* the group exits, or execve elsewhere kills this thread */
+#define TW_IDENTITY 16u /* parent, group or session changed: publish again what the stub answers   \
+			 */
+#define TW_GONE 8u	/* the host thread died */
 
 /* The task of the calling fiber; NULL in fibers that are no guest threads. */
 struct task *task_current(void);
@@ -231,6 +239,9 @@ task_tgid(const struct task *t)
 struct task *task_find_locked(int32_t tid);
 struct tgroup *tgroup_find_locked(int32_t tgid);
 struct pid *pid_find_locked(int32_t nr);
+void pid_unref(struct pid *p);
+/* Move g to another process group or session. */
+void tgroup_set_pid_locked(struct tgroup *g, enum pid_role role, struct pid *p);
 /* The same with a reference taken and no lock needed. */
 struct task *task_find_get(int32_t tid);
 struct tgroup *tgroup_find_get(int32_t tgid);
@@ -238,28 +249,42 @@ struct tgroup *tgroup_find_get(int32_t tgid);
 /* --- signals (signal_*.c) --- */
 /* Interrupted: a signal is due that is not blocked and not ignored, or the task is to die. */
 bool task_interrupted(const struct task *t);
-/* Queue a signal. Thread safe; takes the locks itself. info may be NULL (SI_KERNEL). 0, -EAGAIN (queue full, for
- * real-time signals sent by sigqueue), -ESRCH (dying). */
+/* Queue a signal. Thread safe; takes the locks itself. info may be NULL (SI_KERNEL). 0, -EAGAIN
+ * (queue full, for real-time signals sent by sigqueue), -ESRCH (dying). */
 int signal_send_task(struct task *t, int signo, const struct lx_siginfo *info);
 int signal_send_tgroup(struct tgroup *g, int signo, const struct lx_siginfo *info);
 /* To all members of a process group; caller holds no lock. -ESRCH if there is none. */
 int signal_send_pgrp(int32_t pgid, int signo, const struct lx_siginfo *info);
-/* A signal that the current task's own action raised, and that it cannot ignore or block away (a fault). */
+/* A signal that the current task's own action raised, and that it cannot ignore or block away (a
+ * fault). */
 void signal_force(struct task *t, int signo, const struct lx_siginfo *info);
 /* May the caller signal g? kill(2)'s rule. */
 bool signal_permitted(const struct task *from, const struct tgroup *g, int signo);
 void signal_info_user(struct lx_siginfo *info, const struct task *from, int signo, int code);
 /* Set the caller's mask (SIGKILL and SIGSTOP are left out), and look at what became due. */
 void signal_set_mask(struct task *t, lx_sigset mask);
-/* For ppoll, pselect, sigsuspend, epoll_pwait: use mask now; the old one comes back after the syscall, or after
- * the handler that it let through. sigsetsize is checked (EINVAL), the set copied in (EFAULT); null: nothing. */
+/* For ppoll, pselect, sigsuspend, epoll_pwait: use mask now; the old one comes back after the
+ * syscall, or after the handler that it let through. sigsetsize is checked (EINVAL), the set copied
+ * in (EFAULT); null: nothing. */
 int signal_use_temp_mask(struct task *t, struct uaddr set, uint64_t sigsetsize);
 /* After such a syscall: if it did not end by a signal, put the old mask back. */
 void signal_end_temp_mask(struct task *t, int64_t result);
 
+/* Take the first signal of `set` that is queued for t (its own queue, then the group's). 0: none.
+ * Takes the lock. */
+int signal_dequeue(struct task *t, lx_sigset set, struct lx_siginfo *info);
+bool signal_ignored_by_default(int signo);
+/* Forget what is queued of signo, in all threads of g. */
+void signal_discard_locked(struct tgroup *g, int signo);
+/* sigaltstack(2): sp is the guest's stack pointer. -EPERM on the stack in use, -EINVAL, -ENOMEM. */
+int task_set_altstack(struct task *t, const struct lx_stack *n, uint64_t sp);
+bool task_on_altstack(const struct task *t, uint64_t sp);
+/* What is queued for t and its group, blocked or not. */
+lx_sigset signal_pending_set(struct task *t);
+
 /* --- parking in a syscall (task_wait.c) --- */
-/* Park until woken, a signal is due (-ERESTARTSYS) or the deadline (host CLOCK_MONOTONIC ns, INT64_MAX: none)
- * has passed (-ETIMEDOUT). 0: woken, look again. */
+/* Park until woken, a signal is due (-ERESTARTSYS) or the deadline (host CLOCK_MONOTONIC ns,
+ * INT64_MAX: none) has passed (-ETIMEDOUT). 0: woken, look again. */
 int task_park(struct task *t, int64_t deadline_ns);
 
 /* --- life (task_clone.c, task_exec.c, task_exit.c, task_wait.c) --- */
@@ -273,7 +298,13 @@ int64_t task_clone(struct task *t, const struct clone_request *r);
 void task_exit_group(struct task *t, int status); /* marks; the run loop ends the task */
 void task_exit_thread(struct task *t, int status);
 
-/* A task's permissions over another, as ptrace(2) "access mode" checks; used by /proc and process_vm_*. */
+/* For calls into mm about the caller's own memory. */
+void task_mm_call(struct task *t, struct mm_call *ret);
+/* The credentials of t were changed by its own fiber: c is a new reference that t takes over. */
+void task_set_cred(struct task *t, const struct cred *c);
+
+/* A task's permissions over another, as ptrace(2) "access mode" checks; used by /proc and
+ * process_vm_*. */
 bool task_may_access(const struct task *who, const struct task *target);
 
 /* --- identity that the stub answers --- */

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A guest address space: the map of areas. The pages are the host's; every change here is also queued on the
- * platform thread of the caller, who runs in this address space.
+ * A guest address space: the map of areas. The pages are the host's; every change here is also
+ * queued on the platform thread of the caller, who runs in this address space.
  *
- * Two locks: write_lock (sleeplock) is held by everything that changes the map, across the host calls that this
- * needs; lock (rank MM) guards the tree for short looks. Whoever holds write_lock may read the tree without lock.
+ * Two locks: write_lock (sleeplock) is held by everything that changes the map, across the host
+ * calls that this needs; lock (rank MM) guards the tree for short looks. Whoever holds write_lock
+ * may read the tree without lock.
  *
- * When more than one task uses the space, a change that takes something away is made on the host before
- * write_lock is released: else another thread could get the same addresses and have its map removed by ours.
+ * When more than one task uses the space, a change that takes something away is made on the host
+ * before write_lock is released: else another thread could get the same addresses and have its map
+ * removed by ours.
  */
 #ifndef SENTRY_MM_MM_H
 #define SENTRY_MM_MM_H
@@ -31,7 +33,7 @@ enum vma_flags {
 	VMA_NORESERVE = 1u << 6,
 	VMA_STACK = 1u << 7,
 	VMA_HEAP = 1u << 8,
-	VMA_HIDDEN = 1u << 9,  /* of the platform; not the guest's to see or to remove */
+	VMA_HIDDEN = 1u << 9, /* of the platform; not the guest's to see or to remove */
 	VMA_VDSO = 1u << 10,
 	VMA_HUGE = 1u << 11,
 	VMA_NOHUGE = 1u << 12,
@@ -44,41 +46,43 @@ enum vma_flags {
 
 struct vma {
 	RB_ENTRY(vma) node;
-	uint64_t start, end; /* page aligned, [start, end) */
-	uint32_t flags;      /* VMA_* */
-	uint8_t prot;        /* LX_PROT_* now */
-	uint8_t may_prot;    /* what mprotect may give */
+	uint64_t start, end;  /* page aligned, [start, end) */
+	uint32_t flags;	      /* VMA_* */
+	uint8_t prot;	      /* LX_PROT_* now */
+	uint8_t may_prot;     /* what mprotect may give */
 	struct mappable *map; /* a reference; NULL: private anonymous */
-	uint64_t off;        /* of start in map */
-	char *name;          /* prctl(PR_SET_VMA_ANON_NAME); owned, or NULL */
+	uint64_t off;	      /* of start in map */
+	char *name;	      /* prctl(PR_SET_VMA_ANON_NAME); owned, or NULL */
 };
 
 RB_HEAD(vma_tree, vma);
 
 struct mm {
 	struct ref ref;
-	_Atomic int32_t users;      /* tasks that run in it (fork, exec, exit keep it) */
+	_Atomic int32_t users; /* tasks that run in it (fork, exec, exit keep it) */
 	struct sleeplock write_lock;
-	struct mutex lock;          /* rank MM */
+	struct mutex lock; /* rank MM */
 	struct vma_tree vmas;
-	struct vma *_Atomic last;   /* the last one found */
+	struct vma *_Atomic last; /* the last one found */
 	uint32_t nr_vmas;
 	uint64_t total_bytes, data_bytes, stack_bytes, locked_bytes;
 	uint64_t hiwater_bytes;
-	uint64_t mmap_base;         /* areas are placed below it, downwards */
-	uint64_t place_hint;        /* nothing fits between here and mmap_base, probably */
+	uint64_t mmap_base;  /* areas are placed below it, downwards */
+	uint64_t place_hint; /* nothing fits between here and mmap_base, probably */
 	uint64_t brk_start, brk;
 	uint64_t stack_top;
-	uint32_t default_flags;     /* VMA_LOCKED after mlockall(MCL_FUTURE) */
+	uint32_t default_flags; /* VMA_LOCKED after mlockall(MCL_FUTURE) */
 	bool legacy_layout;
-	/* For /proc/PID: cmdline, environ, auxv, exe, stat. Written at exec and by prctl(PR_SET_MM). */
+	/* For /proc/PID: cmdline, environ, auxv, exe, stat. Written at exec and by
+	 * prctl(PR_SET_MM). */
 	uint64_t start_code, end_code, start_data, end_data, start_stack;
 	uint64_t arg_start, arg_end, env_start, env_end;
 	uint64_t auxv[64];
-	uint32_t auxv_len;          /* words */
-	struct file *exe_file;      /* a reference */
+	uint32_t auxv_len;     /* words */
+	struct file *exe_file; /* a reference */
 	void (*exe_put)(struct file *f);
 	uint8_t dumpable;
+	bool thp_disabled;
 };
 
 /* Who changes the map: the space, the platform thread that carries it out, and the limits. */
@@ -95,20 +99,24 @@ void mm_put(struct mm *mm);
 void mm_add_user(struct mm *mm);
 void mm_drop_user(struct mm *mm);
 
-/* Lay out a fresh space for exec: mmap_base from the stack limit, the vdso's areas. randomize: ASLR. */
+/* Lay out a fresh space for exec: mmap_base from the stack limit, the vdso's areas. randomize:
+ * ASLR. */
 int mm_layout(struct mm *mm, const struct rlimits *rlim, bool randomize, uint64_t *ret_stack_top);
-/* Copy the map for fork; child_pt is the platform's copy of the caller's thread (for areas that are not to be
- * inherited as they are). */
+/* Copy the map for fork; child_pt is the platform's copy of the caller's thread (for areas that are
+ * not to be inherited as they are). */
 int mm_fork(const struct mm_call *c, struct plat_thread *child_pt, struct mm **ret);
 
-/* mmap(2) after the file was resolved: flags are LX_MAP_*, map NULL for anonymous private; its reference is
- * borrowed. may_prot: what mprotect may later give. Address or -errno. */
-int64_t mm_mmap(const struct mm_call *c, uint64_t addr, uint64_t len, int prot, uint32_t flags, struct mappable *map,
-	uint64_t off, int may_prot, uint32_t vma_flags);
+/* mmap(2) after the file was resolved: flags are LX_MAP_*, map NULL for anonymous private; its
+ * reference is borrowed. may_prot: what mprotect may later give. Address or -errno. */
+int64_t mm_mmap(const struct mm_call *c, uint64_t addr, uint64_t len, int prot, uint32_t flags,
+	struct mappable *map, uint64_t off, int may_prot, uint32_t vma_flags);
+/* Where a mapping of len bytes would go, without making it; 0: no room. For a space with one user.
+ */
+uint64_t mm_find_place(struct mm *mm, uint64_t hint, uint64_t len);
 int mm_munmap(const struct mm_call *c, uint64_t addr, uint64_t len);
 int mm_mprotect(const struct mm_call *c, uint64_t addr, uint64_t len, int prot);
-int64_t mm_mremap(const struct mm_call *c, uint64_t old, uint64_t old_len, uint64_t new_len, uint32_t flags,
-	uint64_t new_addr);
+int64_t mm_mremap(const struct mm_call *c, uint64_t old, uint64_t old_len, uint64_t new_len,
+	uint32_t flags, uint64_t new_addr);
 int64_t mm_brk(const struct mm_call *c, uint64_t brk);
 int mm_madvise(const struct mm_call *c, uint64_t addr, uint64_t len, int advice);
 int mm_mlock(const struct mm_call *c, uint64_t addr, uint64_t len, bool on, bool onfault);
@@ -118,20 +126,23 @@ int mm_msync(const struct mm_call *c, uint64_t addr, uint64_t len, uint32_t flag
 int mm_set_name(const struct mm_call *c, uint64_t addr, uint64_t len, const char *name);
 int mm_seal(const struct mm_call *c, uint64_t addr, uint64_t len);
 
-/* Is [addr, addr + len) mapped with all of prot? Grows a stack area if that is what is missing. For checking
- * before a copy: no lock is held, may be called from any handler of a task of this space. */
+/* Is [addr, addr + len) mapped with all of prot? Grows a stack area if that is what is missing. For
+ * checking before a copy: no lock is held, may be called from any handler of a task of this space.
+ */
 bool mm_accessible(const struct mm_call *c, uint64_t addr, uint64_t len, int prot);
 /* A page fault at addr: true if the map was changed so that the access can be tried again. */
 bool mm_fault(const struct mm_call *c, uint64_t addr, int prot);
 /* True if addr is in some area of the guest (decides SEGV_ACCERR or MAPERR). */
 bool mm_mapped(struct mm *mm, uint64_t addr);
 
-/* Reserve a hidden range near `near` (within 1 GiB) for the platform; nothing is mapped on the host. 0: none. */
+/* Reserve a hidden range near `near` (within 1 GiB) for the platform; nothing is mapped on the
+ * host. 0: none. */
 uint64_t mm_reserve_hidden(struct mm *mm, uint64_t near, uint64_t len);
 /* If addr..addr+len lies in one private executable area of the guest, its protection; else -1. */
 int mm_code_prot(struct mm *mm, uint64_t addr, uint64_t len);
 
 /* Call fn for each area of the guest from addr on, in order, under lock, until it returns false. */
-void mm_for_each(struct mm *mm, uint64_t addr, bool (*fn)(const struct vma *v, void *arg), void *arg);
+void mm_for_each(
+	struct mm *mm, uint64_t addr, bool (*fn)(const struct vma *v, void *arg), void *arg);
 
 #endif

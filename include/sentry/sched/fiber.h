@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fibers: the threads of control of the sentry. A guest thread is one; so is each kernel helper. Workers (host
- * threads) run them. A fiber gives up its worker only in fiber_park and what calls it, and may go on in
- * another worker: nothing thread-local is held across a park.
+ * Fibers: the threads of control of the sentry. A guest thread is one; so is each kernel helper.
+ * Workers (host threads) run them. A fiber gives up its worker only in fiber_park and what calls
+ * it, and may go on in another worker: nothing thread-local is held across a park.
  */
 #ifndef SENTRY_SCHED_FIBER_H
 #define SENTRY_SCHED_FIBER_H
@@ -15,10 +15,13 @@ struct fiber;
 /* Make a fiber and let it run. Its stack is freed when fn returns. -ENOMEM. Any thread. */
 int fiber_spawn(void (*fn)(void *arg), void *arg, struct fiber **ret);
 
+/* End the calling fiber, as if its fn returned. */
+_Noreturn void fiber_exit(void);
+
 struct fiber *fiber_self(void); /* NULL outside of one */
 
-/* Sleep until somebody wakes this fiber. A wake that came since the last park makes it return at once, so:
- * register, check the condition, park. Returns may be spurious; callers check again. */
+/* Sleep until somebody wakes this fiber. A wake that came since the last park makes it return at
+ * once, so: register, check the condition, park. Returns may be spurious; callers check again. */
 void fiber_park(void);
 
 /* As fiber_park, but no later than deadline_ns on the host's CLOCK_MONOTONIC (INT64_MAX: never).

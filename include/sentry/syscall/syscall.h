@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The syscall table and its dispatcher. table.def has one row for each syscall; handlers, argument carrying,
- * trace output and `moat syscalls` are made from it.
+ * The syscall table and its dispatcher. table.def has one row for each syscall; handlers, argument
+ * carrying, trace output and `moat syscalls` are made from it.
  */
 #ifndef SENTRY_SYSCALL_SYSCALL_H
 #define SENTRY_SYSCALL_SYSCALL_H
@@ -20,23 +20,23 @@ enum sc_status {
 /* What an argument is, for carrying it and for printing it. */
 enum sc_arg_kind {
 	SA_NONE,
-	SA_NUM,    /* signed decimal */
-	SA_UNUM,   /* unsigned decimal */
+	SA_NUM,	 /* signed decimal */
+	SA_UNUM, /* unsigned decimal */
 	SA_HEX,
-	SA_OCT,    /* a mode */
+	SA_OCT, /* a mode */
 	SA_FD,
 	SA_DIRFD,
-	SA_SIG,    /* signal number */
-	SA_PTR,    /* address, not looked at */
-	SA_PATH,   /* string in */
+	SA_SIG,	 /* signal number */
+	SA_PTR,	 /* address, not looked at */
+	SA_PATH, /* string in */
 	SA_STR,
-	SA_BUF_IN, /* len: index of the argument with the length */
-	SA_BUF_OUT, /* len: the same; printed up to the result */
-	SA_IN,     /* struct in, size bytes */
-	SA_OUT,    /* struct out, size bytes */
-	SA_VEC_IN, /* iovec array whose buffers are read; len: argument with the count */
-	SA_VEC_OUT, /* iovec array whose buffers are written */
-	SA_FLAGS,  /* names from the flag table `tab` */
+	SA_BUF_IN,   /* len: index of the argument with the length */
+	SA_BUF_OUT,  /* len: the same; printed up to the result */
+	SA_IN,	     /* struct in, size bytes */
+	SA_OUT,	     /* struct out, size bytes */
+	SA_VEC_IN,   /* iovec array whose buffers are read; len: argument with the count */
+	SA_VEC_OUT,  /* iovec array whose buffers are written */
+	SA_FLAGS,    /* names from the flag table `tab` */
 	SA_SIGFRAME, /* not an argument: the frame that rt_sigreturn reads */
 };
 
@@ -51,7 +51,7 @@ struct sc_row {
 	const char *name;
 	int64_t (*fn)(struct task *t, const uint64_t a[6]);
 	uint8_t status; /* enum sc_status */
-	int16_t err;    /* SC_ABSENT: what it answers, positive */
+	int16_t err;	/* SC_ABSENT: what it answers, positive */
 	uint8_t nargs;
 	const char *why; /* what is missing, or why it is absent */
 	struct sc_arg arg[6];
@@ -62,6 +62,9 @@ struct sc_row {
 const struct sc_row *syscall_row(uint32_t nr); /* NULL: no such number */
 /* Run one: the result or -errno (or a restart code). */
 int64_t syscall_dispatch(struct task *t, uint32_t nr, const uint64_t a[6]);
+/* A futex call that was carried out by the platform is over: trace it, and the result as it goes
+ * on. */
+int64_t syscall_futex_done(struct task *t, uint32_t nr, const uint64_t a[6], int64_t result);
 /* The part of the table that the platform needs; SC_MAX rows, static. */
 const struct plat_syscall_desc *syscall_plat_desc(void);
 

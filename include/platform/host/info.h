@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Figures of the host. */
+#ifndef PLATFORM_HOST_INFO_H
+#define PLATFORM_HOST_INFO_H
+
+#include <stdint.h>
+
+struct host_sysinfo {
+	uint64_t total_bytes, free_bytes, shared_bytes, buffer_bytes;
+	uint64_t loads[3]; /* 16 fraction bits */
+	int64_t uptime_s;
+};
+
+void host_sysinfo(struct host_sysinfo *ret);
+/* membarrier(MEMBARRIER_CMD_GLOBAL): every running thread of the host passes a barrier. Slow. -errno. */
+int host_membarrier_global(void);
+
+#endif

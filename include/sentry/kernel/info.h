@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Figures of the whole sandbox, for sysinfo(2) and /proc. */
+#ifndef SENTRY_KERNEL_INFO_H
+#define SENTRY_KERNEL_INFO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct task;
+struct mm;
+
+struct kernel_meminfo {
+	uint64_t total_bytes, free_bytes;
+};
+
+void kernel_meminfo(struct kernel_meminfo *ret);
+/* Three averages as fixed point numbers with `shift` fraction bits. */
+void kernel_loadavg(uint64_t ret[3], int shift);
+int kernel_nr_tasks(void);
+int kernel_nr_running(void);
+int64_t kernel_boot_ns(void);	    /* host CLOCK_MONOTONIC */
+uint64_t kernel_memory_limit(void); /* bytes, 0: none */
+int32_t kernel_last_pid(void);
+
+/* Make every other task of t's group come out of guest code once: a memory barrier on each. */
+int64_t task_kick_siblings_and_wait(struct task *t);
+/* Read or write memory of another task, which must still have this mm. */
+int task_peek_poke(
+	struct task *o, struct mm *mm, uint64_t addr, void *buf, uint64_t len, bool write);
+
+#endif

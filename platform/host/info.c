@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "platform/host/info.h"
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+void
+host_sysinfo(struct host_sysinfo *ret)
+{
+	struct sysinfo si;
+
+	*ret = (struct host_sysinfo){0};
+	if (sysinfo(&si))
+		return;
+	ret->total_bytes = (uint64_t)si.totalram * si.mem_unit;
+	ret->free_bytes = (uint64_t)(si.freeram + si.bufferram) * si.mem_unit;
+	ret->shared_bytes = (uint64_t)si.sharedram * si.mem_unit;
+	ret->buffer_bytes = (uint64_t)si.bufferram * si.mem_unit;
+	ret->uptime_s = si.uptime;
+	for (int i = 0; i < 3; i++)
+		ret->loads[i] = si.loads[i];
+}
+
+int
+host_membarrier_global(void)
+{
+	return syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) ? -errno : 0;
+}

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* clone(2) in all its forms. Linux counterpart: kernel/fork.c, whose checks and their order are
+ * kept. */
+#include "abi/sched.h"
+#include "sentry/kernel/internal.h"
+#include "sentry/kernel/pidfd.h"
+#include "sentry/vfs/mount.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define NAMESPACE_FLAGS                                                                            \
+	(LX_CLONE_NEWNS | LX_CLONE_NEWUTS | LX_CLONE_NEWIPC | LX_CLONE_NEWUSER | LX_CLONE_NEWPID | \
+		LX_CLONE_NEWNET | LX_CLONE_NEWCGROUP | LX_CLONE_NEWTIME)
+
+static int
+check_flags(const struct task *t, const struct clone_request *r)
+{
+	uint64_t f = r->flags;
+
+	if ((f & LX_CLONE_FS) && (f & (LX_CLONE_NEWNS | LX_CLONE_NEWUSER)))
+		return -EINVAL;
+	if ((f & LX_CLONE_THREAD) && !(f & LX_CLONE_SIGHAND))
+		return -EINVAL;
+	if ((f & LX_CLONE_SIGHAND) && !(f & LX_CLONE_VM))
+		return -EINVAL;
+	if ((f & LX_CLONE_PARENT) && t->tgroup->unkillable)
+		return -EINVAL;
+	if ((f & LX_CLONE_THREAD) && (f & (LX_CLONE_NEWUSER | LX_CLONE_NEWPID)))
+		return -EINVAL;
+	if ((f & LX_CLONE_PIDFD) && (f & LX_CLONE_DETACHED))
+		return -EINVAL;
+	if ((f & LX_CLONE_SIGHAND) && (f & LX_CLONE_CLEAR_SIGHAND))
+		return -EINVAL;
+	/* New namespaces are not there yet: what a kernel built without them answers. */
+	if (f & (NAMESPACE_FLAGS & ~(LX_CLONE_NEWUTS | LX_CLONE_NEWNS)))
+		return -EINVAL;
+	if ((f & (LX_CLONE_NEWUTS | LX_CLONE_NEWNS)) && !cred_capable(t->cred, LX_CAP_SYS_ADMIN))
+		return -EPERM;
+	return 0;
+}
+
+/* Everything of the new task but its address space. */
+static int
+copy_parts(struct task *t, struct task *n, uint64_t f)
+{
+	struct tgroup *g = t->tgroup;
+	int err;
+
+	n->cred = cred_get(t->cred);
+	n->user = user_get(t->cred->uid);
+	if (!n->user)
+		return -ENOMEM;
+	if (f & LX_CLONE_NEWUTS) {
+		n->uts = uts_new(t->uts->nodename, t->uts->domainname);
+		if (!n->uts)
+			return -ENOMEM;
+	} else {
+		ref_get(&t->uts->ref);
+		n->uts = t->uts;
+	}
+	if (f & LX_CLONE_FILES) {
+		n->files = fdtable_get(t->files);
+	} else {
+		err = fdtable_dup(t->files, UINT32_MAX, &n->files);
+		if (err)
+			return err;
+	}
+	n->fs = f & LX_CLONE_FS ? fs_ctx_get(t->fs) : fs_ctx_dup(t->fs);
+	if (!n->fs)
+		return -ENOMEM;
+	if (f & LX_CLONE_NEWNS) {
+		struct mnt_ns *ns;
+
+		err = mnt_ns_copy(n->fs->ns, n->fs, &ns);
+		if (err)
+			return err;
+		mnt_ns_put(n->fs->ns);
+		n->fs->ns = ns;
+	}
+	memcpy(n->comm, t->comm, sizeof n->comm);
+	n->blocked = t->blocked;
+	n->personality = t->personality;
+	n->keep_caps = t->keep_caps;
+	n->timer_slack_ns = t->timer_slack_ns;
+	memcpy(n->affinity, t->affinity, sizeof n->affinity);
+	/* sigaltstack(2): kept unless the memory is shared by something that is not vfork */
+	if (!(f & LX_CLONE_VM) || (f & LX_CLONE_VFORK))
+		n->altstack = t->altstack;
+	if (f & LX_CLONE_THREAD) {
+		n->tgroup = tgroup_get(g);
+		return 0;
+	}
+
+	n->tgroup = tgroup_alloc();
+	if (!n->tgroup)
+		return -ENOMEM;
+	if (f & LX_CLONE_SIGHAND) {
+		ref_get(&g->sighand->ref);
+		n->tgroup->sighand = g->sighand;
+	} else {
+		n->tgroup->sighand = sighand_copy(g->sighand);
+		if (!n->tgroup->sighand)
+			return -ENOMEM;
+		if (f & LX_CLONE_CLEAR_SIGHAND)
+			for (int i = 0; i < LX_NSIG; i++)
+				if (n->tgroup->sighand->action[i].handler != LX_SIG_IGN)
+					n->tgroup->sighand->action[i] = (struct lx_sigaction){0};
+	}
+	memcpy(&n->tgroup->rlim, &g->rlim, sizeof g->rlim);
+	n->tgroup->tty = g->tty;
+	n->tgroup->nice = g->nice;
+	n->tgroup->sched_policy = g->sched_policy;
+	n->tgroup->sched_priority = g->sched_priority;
+	n->tgroup->oom_score_adj = g->oom_score_adj;
+	n->tgroup->dumpable = g->dumpable;
+	return 0;
+}
+
+static int
+copy_space(struct task *t, struct task *n, uint64_t f)
+{
+	struct mm_call mc;
+	int err;
+
+	task_mm_call(t, &mc);
+	if (f & LX_CLONE_VM) {
+		err = plat->thread_new(t->pt, n, &n->pt);
+		if (err)
+			return err;
+		n->mm = mm_get(t->mm);
+		mm_add_user(n->mm);
+		return 0;
+	}
+	/* Nobody may change the map between the host's copy and ours. */
+	sleeplock_lock(&t->mm->write_lock);
+	err = plat->space_fork(t->pt, n, &n->pt);
+	if (!err) {
+		err = mm_fork(&mc, n->pt, &n->mm);
+		if (err) {
+			plat->thread_exit(n->pt, 0);
+			n->pt = NULL;
+		}
+	}
+	sleeplock_unlock(&t->mm->write_lock);
+	if (!err && t->mm->exe_file) {
+		n->mm->exe_file = file_get(t->mm->exe_file);
+		n->mm->exe_put = file_put;
+	}
+	return err;
+}
+
+static void
+undo_parts(struct task *n)
+{
+	if (n->pt)
+		plat->thread_exit(n->pt, 0);
+	if (n->mm) {
+		mm_drop_user(n->mm);
+		mm_put(n->mm);
+	}
+	n->pt = NULL;
+	n->mm = NULL;
+	if (n->files)
+		fdtable_put(n->files, NULL);
+	if (n->fs)
+		fs_ctx_put(n->fs);
+	task_put(n);
+}
+
+static int64_t
+wait_vfork(struct task *t)
+{
+	for (;;) {
+		bool done;
+
+		mutex_lock(&tasklist_lock);
+		done = t->vfork_done;
+		mutex_unlock(&tasklist_lock);
+		if (done)
+			return 0;
+		/* Only death ends the wait (vfork(2)); signals stay pending. */
+		if (atomic_load(&t->work) & TW_EXIT)
+			return 0;
+		fiber_park();
+	}
+}
+
+int64_t
+task_clone(struct task *t, const struct clone_request *r)
+{
+	uint64_t f = r->flags;
+	struct guest_regs *regs;
+	struct tgroup *g = t->tgroup;
+	struct task *n;
+	struct file *pidfd = NULL;
+	int pidfd_nr = -1;
+	int32_t tid;
+	int err = check_flags(t, r);
+
+	if (err)
+		return err;
+	n = task_alloc();
+	if (!n)
+		return -ENOMEM;
+	err = copy_parts(t, n, f);
+	if (err)
+		goto undo;
+	if ((uint64_t)user_add_process(n->user, 1) > rlimit_cur(&g->rlim, LX_RLIMIT_NPROC) &&
+		t->cred->uid != 0 && !cred_capable(t->cred, LX_CAP_SYS_RESOURCE) &&
+		!cred_capable(t->cred, LX_CAP_SYS_ADMIN)) {
+		err = -EAGAIN;
+		goto undo_count;
+	}
+	err = copy_space(t, n, f);
+	if (err) {
+		if (err != -ENOMEM)
+			err = -EAGAIN;
+		goto undo_count;
+	}
+	regs = plat->regs(n->pt);
+	regs->rax = 0;
+	if (r->stack)
+		regs->rsp = r->stack;
+	if (f & LX_CLONE_SETTLS)
+		regs->fs_base = r->tls;
+	plat->regs_dirty(n->pt);
+	if (f & LX_CLONE_CHILD_CLEARTID)
+		n->clear_child_tid = ua(r->child_tid);
+
+	mutex_lock(&tasklist_lock);
+	n->pid = pid_alloc_locked(r->set_tid);
+	if (!n->pid) {
+		mutex_unlock(&tasklist_lock);
+		err = r->set_tid ? -EEXIST : -EAGAIN;
+		goto undo_count;
+	}
+	ref_get(&n->pid->ref);
+	n->pid->task = n;
+	n->tid = tid = n->pid->nr;
+	mutex_unlock(&tasklist_lock);
+
+	if (f & LX_CLONE_PIDFD) {
+		err = pidfd_new(n->pid, 0, &pidfd);
+		if (!err)
+			pidfd_nr = task_fd_install_put(t, pidfd, true);
+		if (!err && pidfd_nr < 0)
+			err = pidfd_nr;
+		if (!err && copy_out(&t->mem.um, ua(r->pidfd), &pidfd_nr, sizeof pidfd_nr))
+			err = -EFAULT;
+		if (err)
+			goto undo_pid;
+	}
+	if (f & LX_CLONE_PARENT_SETTID)
+		(void)copy_out(&t->mem.um, ua(r->parent_tid), &tid, sizeof tid);
+	if (f & LX_CLONE_CHILD_SETTID)
+		(void)plat->copy_out(n->pt, r->child_tid, &tid, sizeof tid);
+
+	/* From here on it cannot fail but by a signal that kills us: enter it into the world. */
+	mutex_lock(&tasklist_lock);
+	mutex_lock(&g->sighand->lock);
+	if (atomic_load(&t->work) & TW_EXIT) {
+		mutex_unlock(&g->sighand->lock);
+		mutex_unlock(&tasklist_lock);
+		err = -ERESTARTNOINTR;
+		goto undo_pid;
+	}
+	if (f & LX_CLONE_THREAD) {
+		list_push_back(&g->threads, &n->tg_node);
+		g->nr_threads++;
+		if (g->stopping) {
+			g->stop_pending++;
+			atomic_fetch_or(&n->work, TW_STOP);
+		}
+		mutex_unlock(&g->sighand->lock);
+	} else {
+		struct tgroup *ng = n->tgroup,
+			      *p = f & LX_CLONE_PARENT && g->parent ? g->parent : g;
+
+		mutex_unlock(&g->sighand->lock);
+		tgroup_get(ng); /* of the tree; dropped when it is reaped */
+		list_push_back(&ng->threads, &n->tg_node);
+		ng->nr_threads = 1;
+		ng->leader = n;
+		pid_attach_tgroup_locked(ng, PID_TGID, n->pid);
+		pid_attach_tgroup_locked(ng, PID_PGID, g->pid[PID_PGID]);
+		pid_attach_tgroup_locked(ng, PID_SID, g->pid[PID_SID]);
+		ng->parent = tgroup_get(p);
+		list_push_back(&p->children, &ng->sibling);
+		ng->creator_tid = t->tid;
+		ng->exit_signal = f & LX_CLONE_PARENT ? g->exit_signal : r->exit_signal;
+	}
+	if (f & LX_CLONE_VFORK) {
+		t->vfork_done = false;
+		n->vfork_parent = task_get(t);
+		n->flags |= TF_VFORK_CHILD;
+	}
+	n->flags |= TF_FORKNOEXEC;
+	atomic_fetch_add(&nr_tasks, 1);
+	mutex_unlock(&tasklist_lock);
+	task_init_call(n);
+	task_publish_identity(n);
+	plat->set_name(n->pt, n->comm);
+	/* Two references: the group's (its list), and the fiber's. */
+	task_get(n);
+	err = fiber_spawn_task(n);
+	if (err)
+		panic("out of memory for a fiber");
+	return f & LX_CLONE_VFORK ? (wait_vfork(t), tid) : tid;
+
+undo_pid:
+	if (pidfd_nr >= 0 && !fdtable_remove(t->files, pidfd_nr, &pidfd))
+		file_put(pidfd);
+	mutex_lock(&tasklist_lock);
+	n->pid->task = NULL;
+	pid_unused_locked(n->pid);
+	mutex_unlock(&tasklist_lock);
+undo_count:
+	user_add_process(n->user, -1);
+undo:
+	undo_parts(n);
+	return err;
+}

@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The end of tasks and thread groups: giving back what they hold, telling the parent, reparenting,
+ * reaping. Linux counterpart: kernel/exit.c.
+ */
+#include "abi/mman.h"
+#include "sentry/kernel/internal.h"
+#include "sentry/kernel/tty.h"
+#include "sentry/vfs/mount.h"
+#include <string.h>
+
+#define FUTEX_WAITERS	  0x80000000u
+#define FUTEX_OWNER_DIED  0x40000000u
+#define FUTEX_TID_MASK	  0x3fffffffu
+#define ROBUST_LIST_LIMIT 2048
+
+void
+task_exit_group(struct task *t, int status)
+{
+	mutex_lock(&t->tgroup->sighand->lock);
+	tgroup_start_exit_locked(t->tgroup, status, t);
+	atomic_fetch_or(&t->work, TW_EXIT);
+	mutex_unlock(&t->tgroup->sighand->lock);
+}
+
+void
+task_exit_thread(struct task *t, int status)
+{
+	t->exit_code = status;
+	atomic_fetch_or(&t->work, TW_EXIT);
+}
+
+/* --- robust futexes (Documentation/locking/robust-futexes.rst) --- */
+
+static void
+robust_one(struct task *t, uint64_t addr)
+{
+	uint32_t v;
+
+	if ((addr & 3) || plat->peek(t->pt, &v, addr, sizeof v))
+		return;
+	for (int tries = 0; tries < 64; tries++) {
+		uint32_t seen = v;
+
+		if ((v & FUTEX_TID_MASK) != (uint32_t)t->tid)
+			return;
+		if (plat->cmpxchg32(t->pt, addr, &seen, (v & FUTEX_WAITERS) | FUTEX_OWNER_DIED))
+			return;
+		if (seen == v) {
+			if (v & FUTEX_WAITERS)
+				(void)plat->futex_wake(t->pt, addr, 1, ~0u, false);
+			return;
+		}
+		v = seen;
+	}
+}
+
+static void
+robust_list_exit(struct task *t)
+{
+	struct {
+		uint64_t next;
+		int64_t futex_offset;
+		uint64_t pending;
+	} head;
+	uint64_t entry;
+	int left = ROBUST_LIST_LIMIT;
+
+	if (ua_null(t->robust_list) || plat->peek(t->pt, &head, t->robust_list.v, sizeof head))
+		return;
+	entry = head.next & ~1UL;
+	while (entry != t->robust_list.v && left-- > 0) {
+		uint64_t next;
+
+		if (plat->peek(t->pt, &next, entry, sizeof next))
+			break;
+		if (entry != (head.pending & ~1UL))
+			robust_one(t, entry + (uint64_t)head.futex_offset);
+		entry = next & ~1UL;
+	}
+	if (head.pending & ~1UL)
+		robust_one(t, (head.pending & ~1UL) + (uint64_t)head.futex_offset);
+}
+
+/* --- telling the parent --- */
+
+static int64_t
+to_ticks(int64_t ns)
+{
+	return ns / 10000000;
+}
+
+static void
+fill_child_info(struct lx_siginfo *info, const struct tgroup *g, int code, int status)
+{
+	*info = (struct lx_siginfo){.signo = LX_SIGCHLD, .code = code};
+	info->chld.pid = g->pid[PID_TGID]->nr;
+	info->chld.uid = g->leader->cred->uid;
+	info->chld.status = status;
+	info->chld.utime = to_ticks(g->dead_utime_ns);
+	info->chld.stime = to_ticks(g->dead_stime_ns);
+}
+
+void
+tgroup_tell_parent_locked(struct tgroup *g, int code, int status)
+{
+	struct tgroup *p = g->parent;
+	struct lx_siginfo info;
+	bool cont = false, wanted;
+
+	if (!p)
+		return;
+	fill_child_info(&info, g, code, status);
+	mutex_lock(&p->sighand->lock);
+	wanted = p->sighand->action[LX_SIGCHLD - 1].handler != LX_SIG_IGN &&
+		 !(p->sighand->action[LX_SIGCHLD - 1].flags & LX_SA_NOCLDSTOP);
+	if (wanted)
+		(void)signal_send_locked(p, NULL, LX_SIGCHLD, &info, false, &cont);
+	mutex_unlock(&p->sighand->lock);
+	waitq_notify(&p->wait_children, ~0u);
+}
+
+/* Is no member's parent in another group of the same session? (POSIX, "orphaned process group") */
+bool
+pgrp_is_orphaned_locked(struct pid *pgrp, struct tgroup *ignore)
+{
+	struct tgroup *g;
+
+	list_for_each_entry (g, &pgrp->members[PID_PGID], pid_node[PID_PGID]) {
+		struct tgroup *p = g->parent;
+
+		if (g == ignore || g->state >= TG_ZOMBIE || !p || p == init_tgroup)
+			continue;
+		if (p->pid[PID_PGID] != pgrp && p->pid[PID_SID] == g->pid[PID_SID])
+			return false;
+	}
+	return true;
+}
+
+static bool
+has_stopped_locked(struct pid *pgrp)
+{
+	struct tgroup *g;
+
+	list_for_each_entry (g, &pgrp->members[PID_PGID], pid_node[PID_PGID])
+		if (g->state == TG_STOPPED)
+			return true;
+	return false;
+}
+
+/* A process group that becomes orphaned by g's end, with stopped members, gets SIGHUP and SIGCONT.
+ */
+static int32_t
+newly_orphaned_locked(struct tgroup *g, struct tgroup *parent)
+{
+	struct pid *pgrp = g->pid[PID_PGID];
+
+	if (parent && parent->pid[PID_PGID] != pgrp && parent->pid[PID_SID] == g->pid[PID_SID] &&
+		pgrp_is_orphaned_locked(pgrp, g) && has_stopped_locked(pgrp))
+		return pgrp->nr;
+	return 0;
+}
+
+void
+tgroup_release_locked(struct tgroup *g)
+{
+	struct tgroup *p = g->parent;
+	struct task *leader = g->leader;
+
+	g->state = TG_DEAD;
+	list_del(&g->sibling);
+	if (p) {
+		p->child_utime_ns += g->dead_utime_ns + g->child_utime_ns;
+		p->child_stime_ns += g->dead_stime_ns + g->child_stime_ns;
+		if (g->maxrss_kb > p->child_maxrss_kb)
+			p->child_maxrss_kb = g->maxrss_kb;
+		if (g->child_maxrss_kb > p->child_maxrss_kb)
+			p->child_maxrss_kb = g->child_maxrss_kb;
+	}
+	pid_detach_tgroup_locked(g, PID_PGID);
+	pid_detach_tgroup_locked(g, PID_SID);
+	if (leader) {
+		leader->pid->task = NULL;
+		g->leader = NULL;
+	}
+	pid_detach_tgroup_locked(g, PID_TGID);
+	if (p) {
+		g->parent = NULL;
+		tgroup_put(p);
+	}
+	if (leader) {
+		user_add_process(leader->user, -1);
+		task_put(leader);
+	}
+	tgroup_put(g);
+}
+
+/* Children of a group that ends go to the nearest subreaper above, or to init. */
+static void
+reparent_children_locked(struct tgroup *g, int32_t *hup, unsigned *nhup, unsigned max)
+{
+	struct tgroup *reaper = init_tgroup, *c, *tmp;
+
+	for (struct tgroup *a = g->parent; a; a = a->parent) {
+		if (a->is_subreaper && !a->group_exit && a->state < TG_ZOMBIE) {
+			reaper = a;
+			break;
+		}
+	}
+	if (reaper == g)
+		reaper = NULL;
+	list_for_each_entry_safe (c, tmp, &g->children, sibling) {
+		struct tgroup *old = c->parent;
+		int32_t pg;
+
+		list_del(&c->sibling);
+		c->parent = reaper ? tgroup_get(reaper) : NULL;
+		if (reaper)
+			list_push_back(&reaper->children, &c->sibling);
+		tgroup_put(old);
+		c->exit_signal = LX_SIGCHLD;
+		if (c->leader && c->leader->pdeath_signal && c->state < TG_ZOMBIE) {
+			bool cont = false;
+
+			mutex_lock(&c->sighand->lock);
+			(void)signal_send_locked(
+				c, NULL, c->leader->pdeath_signal, NULL, false, &cont);
+			mutex_unlock(&c->sighand->lock);
+		}
+		if (c->leader)
+			atomic_fetch_or(&c->leader->work, TW_IDENTITY);
+		if (c->leader)
+			task_wake_for_work(c->leader);
+		pg = newly_orphaned_locked(c, g);
+		if (pg && *nhup < max)
+			hup[(*nhup)++] = pg;
+		if (c->state == TG_ZOMBIE) {
+			if (!reaper)
+				tgroup_release_locked(c);
+			else
+				waitq_notify(&reaper->wait_children, ~0u);
+		}
+	}
+}
+
+/* The last thread is gone: the group becomes a zombie, or vanishes if nobody wants its status. */
+static void
+tgroup_exit(struct tgroup *g)
+{
+	int32_t hup[32];
+	unsigned nhup = 0;
+	struct tgroup *p;
+	struct lx_siginfo info;
+	bool reap, cont = false;
+	int status, pg;
+
+	if (g->session_leader)
+		tty_session_ended(g);
+	mutex_lock(&tasklist_lock);
+	if (g == init_tgroup)
+		init_tgroup = NULL;
+	status = g->group_exit ? g->group_exit_code : g->leader->exit_code;
+	g->exit_code = status;
+	reparent_children_locked(g, hup, &nhup, sizeof hup / sizeof *hup);
+	pg = newly_orphaned_locked(g, g->parent);
+	if (pg && nhup < sizeof hup / sizeof *hup)
+		hup[nhup++] = pg;
+	g->state = TG_ZOMBIE;
+	waitq_notify(&g->pid[PID_TGID]->waitq, ~0u);
+	p = g->parent;
+	reap = !p;
+	if (p) {
+		int code = (status & 0x7f) ? LX_CLD_KILLED : LX_CLD_EXITED;
+
+		fill_child_info(
+			&info, g, code, status & 0x7f ? status & 0x7f : (status >> 8) & 0xff);
+		info.signo = g->exit_signal;
+		mutex_lock(&p->sighand->lock);
+		if (g->exit_signal == LX_SIGCHLD) {
+			struct lx_sigaction *a = &p->sighand->action[LX_SIGCHLD - 1];
+
+			reap = a->handler == LX_SIG_IGN || (a->flags & LX_SA_NOCLDWAIT);
+		}
+		if (g->exit_signal &&
+			!(reap && p->sighand->action[LX_SIGCHLD - 1].handler == LX_SIG_IGN))
+			(void)signal_send_locked(p, NULL, g->exit_signal, &info, false, &cont);
+		mutex_unlock(&p->sighand->lock);
+		waitq_notify(&p->wait_children, ~0u);
+	}
+	if (reap)
+		tgroup_release_locked(g);
+	mutex_unlock(&tasklist_lock);
+	for (unsigned i = 0; i < nhup; i++) {
+		(void)signal_send_pgrp(hup[i], LX_SIGHUP, NULL);
+		(void)signal_send_pgrp(hup[i], LX_SIGCONT, NULL);
+	}
+}
+
+/* Pid 1 of the sandbox is gone: so is everything else. */
+static void
+kill_everyone(struct tgroup *except)
+{
+	mutex_lock(&tasklist_lock);
+	for (int32_t nr = 1; nr < 32768; nr++) {
+		struct tgroup *g = tgroup_find_locked(nr);
+
+		if (!g || g == except || g->state >= TG_ZOMBIE)
+			continue;
+		mutex_lock(&g->sighand->lock);
+		tgroup_start_exit_locked(g, LX_SIGKILL, NULL);
+		mutex_unlock(&g->sighand->lock);
+	}
+	mutex_unlock(&tasklist_lock);
+}
+
+static void
+drop_resources(struct task *t)
+{
+	struct mm *mm;
+	struct fdtable *files;
+	struct fs_ctx *fs;
+	struct plat_thread *pt;
+	uint64_t clear_tid = 0;
+	int64_t cpu;
+
+	if (t->pt && !(atomic_load(&t->work) & TW_GONE))
+		robust_list_exit(t);
+	if (!ua_null(t->clear_child_tid) && atomic_load(&t->mm->users) > 1)
+		clear_tid = t->clear_child_tid.v;
+	cpu = t->pt ? plat->thread_cpu_ns(t->pt) : 0;
+
+	files = t->files;
+	fdtable_put(files, &t->call);
+	mutex_lock(&t->pt_lock);
+	t->files = NULL;
+	fs = t->fs;
+	t->fs = NULL;
+	mm = t->mm;
+	t->mm = NULL;
+	pt = t->pt;
+	t->pt = NULL;
+	mutex_unlock(&t->pt_lock);
+	fs_ctx_put(fs);
+	mutex_lock(&tasklist_lock);
+	t->tgroup->dead_utime_ns += cpu;
+	t->tgroup->dead_stime_ns += t->stime_ns;
+	mutex_unlock(&tasklist_lock);
+	if (pt)
+		plat->thread_exit(pt, clear_tid);
+	mm_drop_user(mm);
+	mm_put(mm);
+}
+
+void
+task_release_vfork_parent(struct task *t)
+{
+	struct task *p;
+
+	mutex_lock(&tasklist_lock);
+	p = t->vfork_parent;
+	t->vfork_parent = NULL;
+	if (p) {
+		p->vfork_done = true;
+		fiber_wake(p->fiber);
+	}
+	mutex_unlock(&tasklist_lock);
+	task_put(p);
+}
+
+static _Noreturn void
+end_fiber(struct task *t)
+{
+	fiber_set_local(NULL);
+	task_put(t);
+	atomic_fetch_sub(&nr_tasks, 1);
+	kernel_task_gone();
+	fiber_exit();
+}
+
+void
+task_do_exit(struct task *t)
+{
+	struct tgroup *g = t->tgroup;
+	struct task *exec_task = NULL;
+	bool last, is_leader;
+
+	t->flags |= TF_EXITING;
+	mutex_lock(&g->sighand->lock);
+	if (g->stopping && !t->stopped_here && g->stop_pending && --g->stop_pending == 0) {
+		g->stopping = false;
+		g->stopped = true;
+	}
+	if (g->nr_threads == 1) {
+		int status = g->group_exit ? g->group_exit_code : t->exit_code;
+
+		g->group_exit = true;
+		g->group_exit_code = status;
+	}
+	mutex_unlock(&g->sighand->lock);
+	drop_resources(t);
+	task_release_vfork_parent(t);
+
+	mutex_lock(&tasklist_lock);
+	mutex_lock(&g->sighand->lock);
+	t->dead = true;
+	list_del(&t->tg_node);
+	is_leader = g->leader == t;
+	last = --g->nr_threads == 0;
+	if (g->group_exec_task && g->nr_threads == 1)
+		exec_task = g->group_exec_task;
+	sigpending_flush(&t->pending, ~0ULL);
+	mutex_unlock(&g->sighand->lock);
+	if (!is_leader) {
+		struct pid *p = t->pid;
+
+		p->task = NULL;
+		pid_unused_locked(p);
+		user_add_process(t->user, -1);
+	}
+	if (exec_task)
+		fiber_wake(exec_task->fiber);
+	mutex_unlock(&tasklist_lock);
+	if (!is_leader)
+		task_put(t); /* the group's reference; the fiber has one too */
+	if (last) {
+		bool init = g == init_tgroup;
+		int status;
+
+		itimers_stop(g);
+		posix_timers_drop_all(g);
+		tgroup_get(g);
+		tgroup_exit(g);
+		status = g->exit_code;
+		if (init)
+			kill_everyone(g);
+		kernel_process_gone(g, status);
+		tgroup_put(g);
+	}
+	end_fiber(t);
+}

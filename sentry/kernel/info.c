@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Figures of the whole sandbox, and looking into another task's memory. */
+#include "sentry/kernel/info.h"
+#include "platform/host/info.h"
+#include "sentry/kernel/internal.h"
+#include "sentry/sched/sched.h"
+
+void
+kernel_meminfo(struct kernel_meminfo *ret)
+{
+	struct host_sysinfo si;
+	uint64_t limit = kernel_memory_limit();
+
+	host_sysinfo(&si);
+	ret->total_bytes = si.total_bytes;
+	ret->free_bytes = si.free_bytes;
+	if (limit && limit < ret->total_bytes) {
+		ret->total_bytes = limit;
+		if (ret->free_bytes > limit)
+			ret->free_bytes = limit;
+	}
+}
+
+void
+kernel_loadavg(uint64_t ret[3], int shift)
+{
+	struct host_sysinfo si;
+
+	host_sysinfo(&si);
+	for (int i = 0; i < 3; i++)
+		ret[i] = si.loads[i] >> (16 - shift);
+}
+
+int
+kernel_nr_tasks(void)
+{
+	return atomic_load(&nr_tasks);
+}
+
+int
+kernel_nr_running(void)
+{
+	int n = 0;
+
+	mutex_lock(&tasklist_lock);
+	for (int32_t nr = 1; nr < 32768; nr++) {
+		struct task *t = task_find_locked(nr);
+
+		if (t && atomic_load(&t->in_guest))
+			n++;
+	}
+	mutex_unlock(&tasklist_lock);
+	return n;
+}
+
+int32_t
+kernel_last_pid(void)
+{
+	return pid_last;
+}
+
+static int64_t
+host_barrier(void *arg)
+{
+	(void)arg;
+	return host_membarrier_global();
+}
+
+int64_t
+task_kick_siblings_and_wait(struct task *t)
+{
+	(void)t;
+	return sched_blocking(host_barrier, NULL);
+}
+
+int
+task_peek_poke(struct task *o, struct mm *mm, uint64_t addr, void *buf, uint64_t len, bool write)
+{
+	int err = -EFAULT;
+
+	mutex_lock(&o->pt_lock);
+	if (o->mm == mm && o->pt)
+		err = write ? plat->poke(o->pt, addr, buf, len) : plat->peek(o->pt, buf, addr, len);
+	mutex_unlock(&o->pt_lock);
+	return err;
+}

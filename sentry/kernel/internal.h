@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SENTRY_KERNEL_INTERNAL_H
+#define SENTRY_KERNEL_INTERNAL_H
+
+#include "abi/restart.h"
+#include "base/log.h"
+#include "sentry/kernel/fdtable.h"
+#include "sentry/kernel/init.h"
+#include "sentry/kernel/task.h"
+#include "sentry/mm/mm.h"
+#include <errno.h>
+#include <stdatomic.h>
+
+/* --- pid.c; all under tasklist_lock --- */
+struct pid *pid_alloc_locked(int32_t want); /* 0: the next free; NULL: taken, or all in use */
+void pid_attach_tgroup_locked(struct tgroup *g, enum pid_role role, struct pid *p);
+void pid_detach_tgroup_locked(struct tgroup *g, enum pid_role role);
+void pid_unused_locked(
+	struct pid *p);	 /* take it out of the table if nothing has this number any more */
+extern int32_t pid_last; /* the newest number, for /proc/loadavg */
+
+/* --- user.c --- */
+struct user *user_get(uint32_t uid);
+void user_put(struct user *u);
+int user_add_process(struct user *u, int n);  /* the new count */
+int user_add_sigqueue(struct user *u, int n); /* the new count */
+
+/* --- task.c --- */
+struct task *task_alloc(void);
+struct tgroup *tgroup_alloc(void);
+struct sighand *sighand_new(void);
+struct sighand *sighand_copy(struct sighand *s);
+void sighand_put(struct sighand *s);
+struct uts_ns *uts_new(const char *nodename, const char *domainname);
+void uts_put(struct uts_ns *u);
+void task_init_call(struct task *t);
+extern _Atomic int32_t nr_tasks;
+extern struct tgroup *init_tgroup; /* (T) */
+
+/* --- signal_send.c --- */
+#define SIG_STOPS                                                                                  \
+	(LX_SIGBIT(LX_SIGSTOP) | LX_SIGBIT(LX_SIGTSTP) | LX_SIGBIT(LX_SIGTTIN) |                   \
+		LX_SIGBIT(LX_SIGTTOU))
+#define SIG_NEVER_BLOCKED (LX_SIGBIT(LX_SIGKILL) | LX_SIGBIT(LX_SIGSTOP))
+enum sig_default {
+	SIGD_TERM,
+	SIGD_CORE,
+	SIGD_IGNORE,
+	SIGD_STOP,
+};
+enum sig_default signal_default(int signo);
+void sigpending_init(struct sigpending *p);
+void sigpending_flush(struct sigpending *p, lx_sigset set);
+int signal_dequeue_locked(struct task *t, lx_sigset set, struct lx_siginfo *info);
+/* Recompute TW_SIGNAL of t. sighand lock held. */
+void signal_recalc_locked(struct task *t);
+/* Make t look at its work, wherever it is. */
+void task_wake_for_work(struct task *t);
+/* Send with the sighand lock held; *cont: a stop was ended, and the caller tells the parent after
+ * unlocking. */
+int signal_send_locked(struct tgroup *g, struct task *t, int signo, const struct lx_siginfo *info,
+	bool force, bool *cont);
+void signal_tell_parent_continued(struct tgroup *g);
+/* All threads of g are to die with this status; sighand lock held. */
+void tgroup_start_exit_locked(struct tgroup *g, int status, struct task *except);
+
+/* --- signal_deliver.c --- */
+/* Before the guest runs on: signals, stops, exit. Does not return if the task ends. result: of the
+ * syscall that is being left, restart codes included (has_result), which is turned into what the
+ * guest sees. */
+void signal_work(struct task *t, bool has_result, int64_t result);
+
+/* --- exit.c --- */
+_Noreturn void task_do_exit(struct task *t);
+/* The parent is told that g, a child, stopped or went on; under tasklist_lock. */
+void tgroup_tell_parent_locked(struct tgroup *g, int code, int status);
+void tgroup_release_locked(struct tgroup *g); /* reaped: pids go */
+bool pgrp_is_orphaned_locked(struct pid *pgrp, struct tgroup *ignore);
+
+void task_release_vfork_parent(struct task *t);
+
+/* --- init.c --- */
+void kernel_task_gone(void);
+void kernel_process_gone(
+	struct tgroup *g, int status); /* on_exit of processes that came from outside */
+
+/* --- exec.c --- */
+
+/* --- run.c --- */
+void task_main(void *task); /* the fiber of a guest thread */
+int fiber_spawn_task(struct task *t);
+
+/* --- timers.c --- */
+void itimers_init(struct tgroup *g);
+void itimers_stop(struct tgroup *g);	      /* the group ends */
+void posix_timers_drop_all(struct tgroup *g); /* exec and exit */
+
+#endif

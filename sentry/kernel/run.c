@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The run loop of a guest thread: run guest code until something happens, handle it, look at
+ * signals, and again.
+ */
+#include "abi/mman.h"
+#include "sentry/kernel/internal.h"
+#include "sentry/syscall/syscall.h"
+
+static void
+handle_fault(struct task *t, const struct plat_fault *f)
+{
+	struct lx_siginfo info = {.signo = f->signo, .code = f->code};
+	struct mm_call mc;
+	int prot;
+
+	info.fault.addr = f->addr;
+	if (f->signo == LX_SIGSEGV && f->trapno == 14) {
+		prot = f->err & 16 ? LX_PROT_EXEC : f->err & 2 ? LX_PROT_WRITE : LX_PROT_READ;
+		task_mm_call(t, &mc);
+		if (mm_fault(&mc, f->addr, prot))
+			return;
+		info.code = mm_mapped(t->mm, f->addr) ? LX_SEGV_ACCERR : LX_SEGV_MAPERR;
+	}
+	signal_force(t, f->signo, &info);
+}
+
+static void
+handle_gone(struct task *t)
+{
+	/* The host process was killed, or destroyed itself: to its parent it died by SIGKILL. */
+	atomic_fetch_or(&t->work, TW_GONE);
+	mutex_lock(&t->tgroup->sighand->lock);
+	tgroup_start_exit_locked(t->tgroup, LX_SIGKILL, NULL);
+	mutex_unlock(&t->tgroup->sighand->lock);
+}
+
+/* futex(2): a wait without a timeout is restarted after a handler with SA_RESTART, one with a
+ * timeout never. */
+static int64_t
+futex_restart(int64_t r, const uint64_t args[6])
+{
+	if (r != -EINTR && r != -ERESTARTSYS)
+		return r;
+	return args[3] ? -ERESTARTNOHAND : -ERESTARTSYS;
+}
+
+void
+task_main(void *arg)
+{
+	struct task *t = arg;
+	struct plat_event ev;
+
+	fiber_set_local(t);
+	for (;;) {
+		int64_t result = 0;
+		bool has_result = false;
+
+		atomic_store(&t->in_guest, true);
+		atomic_thread_fence(memory_order_seq_cst);
+		if (atomic_load(&t->work)) {
+			atomic_store(&t->in_guest, false);
+			if (atomic_load(&t->work) & TW_IDENTITY) {
+				atomic_fetch_and(&t->work, ~TW_IDENTITY);
+				task_publish_identity(t);
+			}
+			signal_work(t, false, 0);
+			continue;
+		}
+		plat->run(t->pt, &ev);
+		atomic_store(&t->in_guest, false);
+
+		switch (ev.kind) {
+		case PLAT_EV_SYSCALL:
+			if (ev.compat) {
+				plat->set_result(t->pt, -ENOSYS);
+				continue;
+			}
+			t->nr = ev.nr;
+			result = syscall_dispatch(t, ev.nr, ev.args);
+			if (t->flags & TF_NO_RESULT)
+				t->flags &= ~(uint32_t)TF_NO_RESULT;
+			else
+				has_result = true;
+			break;
+		case PLAT_EV_FUTEX:
+			t->nr = ev.nr;
+			result = syscall_futex_done(
+				t, ev.nr, ev.args, futex_restart(ev.result, ev.args));
+			has_result = true;
+			break;
+		case PLAT_EV_FAULT:
+			handle_fault(t, &ev.fault);
+			break;
+		case PLAT_EV_INTERRUPT:
+			break;
+		case PLAT_EV_GONE:
+			handle_gone(t);
+			break;
+		}
+		if (!atomic_load(&t->work) && !(result <= -512 && result >= -516)) {
+			if (has_result)
+				plat->set_result(t->pt, result);
+			continue;
+		}
+		if (atomic_load(&t->work) & TW_IDENTITY) {
+			atomic_fetch_and(&t->work, ~TW_IDENTITY);
+			task_publish_identity(t);
+		}
+		signal_work(t, has_result, result);
+	}
+}
+
+int
+fiber_spawn_task(struct task *t)
+{
+	/* The fiber must be known before it runs: others wake it by t->fiber. */
+	return fiber_spawn(task_main, t, &t->fiber);
+}

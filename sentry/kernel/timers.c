@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Timers of processes. ITIMER_REAL and POSIX timers on wall clocks are host timers; those on CPU
+ * time are looked at by cpu_timer, which is armed for the earliest moment at which the time could
+ * be used up. All state is under the sighand's lock; a timer's callback takes it, so it is never
+ * held while waiting for a callback.
+ */
+#include "sentry/kernel/timers.h"
+#include "sentry/kernel/internal.h"
+#include <stdlib.h>
+
+#define CPU_SAMPLE_MIN_NS 1000000
+
+struct posix_timer {
+	struct list node; /* in g->posix_timers */
+	struct tgroup *g; /* borrowed: dropped before the group is */
+	int32_t id;
+	struct posix_timer_spec spec;
+	struct timer timer;
+	int64_t interval_ns;
+	int64_t deadline_ns; /* host CLOCK_MONOTONIC, or CPU time; 0: not armed */
+	struct task *task;   /* SIGEV_THREAD_ID: a reference */
+	int32_t overrun, last_overrun;
+	bool pending; /* its signal is queued */
+	bool dead;
+};
+
+static int64_t
+overruns(int64_t *deadline, int64_t interval, int64_t now)
+{
+	int64_t n = (now - *deadline) / interval + 1;
+
+	*deadline += n * interval;
+	return n;
+}
+
+/* --- CPU time --- */
+
+static void
+arm_cpu_timer_locked(struct tgroup *g, int64_t cpu)
+{
+	int64_t first = INT64_MAX;
+	struct posix_timer *p;
+	uint64_t lim = rlimit_cur(&g->rlim, LX_RLIMIT_CPU);
+
+	for (int i = 0; i < 2; i++)
+		if (g->cpu_itimer[i].deadline_cpu_ns && g->cpu_itimer[i].deadline_cpu_ns < first)
+			first = g->cpu_itimer[i].deadline_cpu_ns;
+	list_for_each_entry (p, &g->posix_timers, node)
+		if (clock_is_cpu(p->spec.clock) && p->deadline_ns && p->deadline_ns < first)
+			first = p->deadline_ns;
+	if (lim != LX_RLIM_INFINITY && lim < INT64_MAX / 1000000000 &&
+		(int64_t)lim * 1000000000 < first)
+		first = (int64_t)lim * 1000000000;
+	if (first != INT64_MAX) {
+		int64_t wait = (first - cpu) / (g->nr_threads ? g->nr_threads : 1);
+
+		timer_arm(&g->cpu_timer,
+			sched_now_ns() + (wait < CPU_SAMPLE_MIN_NS ? CPU_SAMPLE_MIN_NS : wait));
+	}
+}
+
+static void
+send_locked(struct tgroup *g, struct task *t, int signo, const struct lx_siginfo *info)
+{
+	bool cont = false;
+
+	(void)signal_send_locked(g, t, signo, info, false, &cont);
+}
+
+static void
+fire_posix_locked(struct posix_timer *p, int64_t now)
+{
+	struct lx_siginfo info = {.code = LX_SI_TIMER};
+	int64_t n = 1;
+
+	if (p->interval_ns)
+		n = overruns(&p->deadline_ns, p->interval_ns, now);
+	else
+		p->deadline_ns = 0;
+	if (p->spec.notify == LX_SIGEV_NONE)
+		return;
+	if (p->pending) {
+		p->overrun = p->overrun > INT32_MAX - n ? INT32_MAX : p->overrun + (int32_t)n;
+		return;
+	}
+	p->overrun = (int32_t)(n - 1 > INT32_MAX ? INT32_MAX : n - 1);
+	info.timer.tid = p->id;
+	info.timer.overrun = p->overrun;
+	info.timer.value = p->spec.value;
+	p->pending = true;
+	send_locked(p->g, p->task, p->spec.signo, &info);
+	/* Ignored: nobody will ever take it. */
+	if (!((p->task ? p->task->pending.set : p->g->shared_pending.set) &
+		    LX_SIGBIT(p->spec.signo)))
+		p->pending = false;
+}
+
+void
+posix_timer_signal_taken_locked(struct tgroup *g, int32_t id)
+{
+	struct posix_timer *p;
+
+	list_for_each_entry (p, &g->posix_timers, node) {
+		if (p->id == id) {
+			p->last_overrun = p->overrun;
+			p->overrun = 0;
+			p->pending = false;
+		}
+	}
+}
+
+static void
+cpu_sample(struct timer *timer)
+{
+	static const int signals[2] = {LX_SIGVTALRM, LX_SIGPROF};
+	struct tgroup *g = timer->arg;
+	int64_t cpu = tgroup_cpu_ns(g);
+	uint64_t lim = rlimit_cur(&g->rlim, LX_RLIMIT_CPU);
+	struct posix_timer *p;
+
+	mutex_lock(&g->sighand->lock);
+	for (int i = 0; i < 2; i++) {
+		struct cpu_itimer *it = &g->cpu_itimer[i];
+
+		if (!it->deadline_cpu_ns || cpu < it->deadline_cpu_ns)
+			continue;
+		if (it->interval_ns)
+			(void)overruns(&it->deadline_cpu_ns, it->interval_ns, cpu);
+		else
+			it->deadline_cpu_ns = 0;
+		send_locked(g, NULL, signals[i], NULL);
+	}
+	list_for_each_entry (p, &g->posix_timers, node)
+		if (clock_is_cpu(p->spec.clock) && p->deadline_ns && cpu >= p->deadline_ns)
+			fire_posix_locked(p, cpu);
+	if (lim != LX_RLIM_INFINITY && cpu >= (int64_t)lim * 1000000000) {
+		if (cpu >= (int64_t)g->rlim.r[LX_RLIMIT_CPU].max * 1000000000 &&
+			g->rlim.r[LX_RLIMIT_CPU].max < INT64_MAX / 1000000000) {
+			send_locked(g, NULL, LX_SIGKILL, NULL);
+		} else {
+			send_locked(g, NULL, LX_SIGXCPU, NULL);
+			g->rlim.r[LX_RLIMIT_CPU].cur++; /* again in a second, as Linux does */
+		}
+	}
+	if (g->nr_threads)
+		arm_cpu_timer_locked(g, cpu);
+	mutex_unlock(&g->sighand->lock);
+}
+
+void
+tgroup_cpu_limit_changed(struct tgroup *g)
+{
+	int64_t cpu = tgroup_cpu_ns(g);
+
+	mutex_lock(&g->sighand->lock);
+	arm_cpu_timer_locked(g, cpu);
+	mutex_unlock(&g->sighand->lock);
+}
+
+/* --- interval timers --- */
+
+static void
+real_expired(struct timer *timer)
+{
+	struct tgroup *g = timer->arg;
+	int64_t now = sched_now_ns();
+
+	mutex_lock(&g->sighand->lock);
+	if (g->real_deadline_ns && g->real_deadline_ns <= now) {
+		if (g->real_interval_ns) {
+			(void)overruns(&g->real_deadline_ns, g->real_interval_ns, now);
+			timer_arm(&g->real_timer, g->real_deadline_ns);
+		} else {
+			g->real_deadline_ns = 0;
+		}
+		send_locked(g, NULL, LX_SIGALRM, NULL);
+	}
+	mutex_unlock(&g->sighand->lock);
+}
+
+void
+itimers_init(struct tgroup *g)
+{
+	timer_init(&g->real_timer, real_expired, g);
+	timer_init(&g->cpu_timer, cpu_sample, g);
+}
+
+void
+itimers_stop(struct tgroup *g)
+{
+	timer_cancel_sync(&g->real_timer);
+	timer_cancel_sync(&g->cpu_timer);
+	timer_cancel_sync(&g->real_timer);
+}
+
+static void
+itimer_get_locked(struct tgroup *g, int which, int64_t cpu, struct itimer *ret)
+{
+	int64_t left;
+
+	if (which == LX_ITIMER_REAL) {
+		ret->interval_ns = g->real_interval_ns;
+		left = g->real_deadline_ns ? g->real_deadline_ns - sched_now_ns() : 0;
+		ret->value_ns = g->real_deadline_ns && left <= 0 ? 1000 : left;
+		return;
+	}
+	ret->interval_ns = g->cpu_itimer[which - 1].interval_ns;
+	left = g->cpu_itimer[which - 1].deadline_cpu_ns;
+	ret->value_ns = left ? (left > cpu ? left - cpu : 1000) : 0;
+}
+
+void
+itimer_get(struct tgroup *g, int which, struct itimer *ret)
+{
+	int64_t cpu = which == LX_ITIMER_REAL ? 0 : tgroup_cpu_ns(g);
+
+	mutex_lock(&g->sighand->lock);
+	itimer_get_locked(g, which, cpu, ret);
+	mutex_unlock(&g->sighand->lock);
+}
+
+void
+itimer_set(struct tgroup *g, int which, const struct itimer *v, struct itimer *ret_old)
+{
+	int64_t cpu = which == LX_ITIMER_REAL ? 0 : tgroup_cpu_ns(g);
+
+	mutex_lock(&g->sighand->lock);
+	itimer_get_locked(g, which, cpu, ret_old);
+	if (which == LX_ITIMER_REAL) {
+		g->real_interval_ns = v->interval_ns;
+		g->real_deadline_ns = v->value_ns ? sched_now_ns() + v->value_ns : 0;
+		if (g->real_deadline_ns)
+			timer_arm(&g->real_timer, g->real_deadline_ns);
+		else
+			timer_cancel(&g->real_timer);
+	} else {
+		struct cpu_itimer *it = &g->cpu_itimer[which - 1];
+
+		it->interval_ns = v->interval_ns;
+		it->deadline_cpu_ns = v->value_ns ? cpu + v->value_ns : 0;
+		arm_cpu_timer_locked(g, cpu);
+	}
+	mutex_unlock(&g->sighand->lock);
+}
+
+/* --- POSIX timers --- */
+
+static void
+posix_expired(struct timer *timer)
+{
+	struct posix_timer *p = timer->arg;
+	struct sighand *s = p->g->sighand;
+	int64_t now = sched_now_ns();
+
+	mutex_lock(&s->lock);
+	if (!p->dead && p->deadline_ns && p->deadline_ns <= now) {
+		fire_posix_locked(p, now);
+		if (p->deadline_ns)
+			timer_arm(&p->timer, p->deadline_ns);
+	}
+	mutex_unlock(&s->lock);
+}
+
+static struct posix_timer *
+find_locked(struct tgroup *g, int32_t id)
+{
+	struct posix_timer *p;
+
+	list_for_each_entry (p, &g->posix_timers, node)
+		if (p->id == id)
+			return p;
+	return NULL;
+}
+
+static void
+free_timer(struct posix_timer *p)
+{
+	timer_cancel_sync(&p->timer);
+	timer_cancel_sync(&p->timer); /* it may have armed itself again meanwhile */
+	task_put(p->task);
+	free(p);
+	LIVE_DEC(TIMER);
+}
+
+int
+posix_timer_create(struct task *t, const struct posix_timer_spec *s, int32_t *ret_id)
+{
+	struct tgroup *g = t->tgroup;
+	struct posix_timer *p;
+	struct task *target = NULL;
+
+	if (s->notify == LX_SIGEV_THREAD_ID) {
+		target = task_find_get(s->tid);
+		if (!target || target->tgroup != g) {
+			task_put(target);
+			return -EINVAL;
+		}
+	}
+	p = calloc(1, sizeof *p);
+	if (!p) {
+		task_put(target);
+		return -EAGAIN;
+	}
+	LIVE_INC(TIMER);
+	p->g = g;
+	p->spec = *s;
+	p->task = target;
+	timer_init(&p->timer, posix_expired, p);
+	mutex_lock(&g->sighand->lock);
+	p->id = g->next_timer_id++;
+	if (s->value_is_id)
+		p->spec.value = (uint64_t)p->id;
+	list_push_back(&g->posix_timers, &p->node);
+	*ret_id = p->id;
+	mutex_unlock(&g->sighand->lock);
+	return 0;
+}
+
+static void
+get_locked(struct posix_timer *p, int64_t now, struct itimer *ret)
+{
+	ret->interval_ns = p->interval_ns;
+	ret->value_ns = !p->deadline_ns ? 0 : p->deadline_ns > now ? p->deadline_ns - now : 1;
+}
+
+static int64_t
+timer_now(struct tgroup *g, const struct posix_timer *p)
+{
+	return clock_is_cpu(p->spec.clock) ? tgroup_cpu_ns(g) : sched_now_ns();
+}
+
+/* The lock is not held while CPU time is read: that takes it. */
+static int
+with_timer(struct task *t, int32_t id, int64_t *now)
+{
+	struct tgroup *g = t->tgroup;
+	struct posix_timer *p;
+	struct posix_timer copy;
+
+	mutex_lock(&g->sighand->lock);
+	p = find_locked(g, id);
+	if (p)
+		copy.spec = p->spec;
+	mutex_unlock(&g->sighand->lock);
+	if (!p)
+		return -EINVAL;
+	*now = timer_now(g, &copy);
+	return 0;
+}
+
+int
+posix_timer_set(
+	struct task *t, int32_t id, bool absolute, const struct itimer *v, struct itimer *ret_old)
+{
+	struct tgroup *g = t->tgroup;
+	struct posix_timer *p;
+	int64_t now;
+	int err = with_timer(t, id, &now);
+
+	if (err)
+		return err;
+	mutex_lock(&g->sighand->lock);
+	p = find_locked(g, id);
+	if (!p) {
+		mutex_unlock(&g->sighand->lock);
+		return -EINVAL;
+	}
+	get_locked(p, now, ret_old);
+	p->interval_ns = v->interval_ns;
+	p->overrun = 0;
+	if (!v->value_ns)
+		p->deadline_ns = 0;
+	else if (!absolute)
+		p->deadline_ns = v->value_ns > INT64_MAX - now ? INT64_MAX : now + v->value_ns;
+	else
+		p->deadline_ns = clock_is_cpu(p->spec.clock)
+					 ? v->value_ns
+					 : clock_deadline(p->spec.clock, v->value_ns);
+	if (p->deadline_ns < 0)
+		p->deadline_ns = 1;
+	if (clock_is_cpu(p->spec.clock)) {
+		arm_cpu_timer_locked(g, now);
+	} else if (p->deadline_ns) {
+		timer_arm(&p->timer, p->deadline_ns);
+	} else {
+		timer_cancel(&p->timer);
+	}
+	mutex_unlock(&g->sighand->lock);
+	return 0;
+}
+
+int
+posix_timer_get(struct task *t, int32_t id, struct itimer *ret)
+{
+	struct tgroup *g = t->tgroup;
+	struct posix_timer *p;
+	int64_t now;
+	int err = with_timer(t, id, &now);
+
+	if (err)
+		return err;
+	mutex_lock(&g->sighand->lock);
+	p = find_locked(g, id);
+	if (p)
+		get_locked(p, now, ret);
+	mutex_unlock(&g->sighand->lock);
+	return p ? 0 : -EINVAL;
+}
+
+int
+posix_timer_overrun(struct task *t, int32_t id)
+{
+	struct tgroup *g = t->tgroup;
+	struct posix_timer *p;
+	int n = -EINVAL;
+
+	mutex_lock(&g->sighand->lock);
+	p = find_locked(g, id);
+	if (p)
+		n = p->last_overrun;
+	mutex_unlock(&g->sighand->lock);
+	return n;
+}
+
+int
+posix_timer_delete(struct task *t, int32_t id)
+{
+	struct tgroup *g = t->tgroup;
+	struct posix_timer *p;
+
+	mutex_lock(&g->sighand->lock);
+	p = find_locked(g, id);
+	if (p) {
+		p->dead = true;
+		list_del(&p->node);
+	}
+	mutex_unlock(&g->sighand->lock);
+	if (!p)
+		return -EINVAL;
+	free_timer(p);
+	return 0;
+}
+
+void
+posix_timers_drop_all(struct tgroup *g)
+{
+	for (;;) {
+		struct posix_timer *p;
+
+		mutex_lock(&g->sighand->lock);
+		p = list_first(&g->posix_timers, struct posix_timer, node);
+		if (p) {
+			p->dead = true;
+			list_del(&p->node);
+		}
+		mutex_unlock(&g->sighand->lock);
+		if (!p)
+			break;
+		free_timer(p);
+	}
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Waiting: parking with signals and time in mind, and for children (wait4, waitid). */
+#include "sentry/kernel/wait.h"
+#include "sentry/kernel/internal.h"
+
+int
+task_park(struct task *t, int64_t deadline_ns)
+{
+	if (task_interrupted(t))
+		return -ERESTARTSYS;
+	t->nvcsw++;
+	if (!fiber_park_until(deadline_ns))
+		return -ETIMEDOUT;
+	return task_interrupted(t) ? -ERESTARTSYS : 0;
+}
+
+static bool
+matches_locked(const struct tgroup *c, const struct wait_request *r)
+{
+	switch (r->which) {
+	case WAIT_PID:
+		if (c->pid[PID_TGID]->nr != r->id)
+			return false;
+		break;
+	case WAIT_PGID:
+		if (!c->pid[PID_PGID] || c->pid[PID_PGID]->nr != r->id)
+			return false;
+		break;
+	default:
+		break;
+	}
+	if (r->options & LX_WNOTHREAD && c->creator_tid != r->caller_tid)
+		return false;
+	if (r->options & LX_WALL)
+		return true;
+	/* "Clone" children are those that do not tell by SIGCHLD (wait4(2), __WCLONE). */
+	return (c->exit_signal != LX_SIGCHLD) == !!(r->options & LX_WCLONE);
+}
+
+static void
+fill_result(const struct tgroup *c, struct wait_result *w, int code, int status)
+{
+	w->pid = c->pid[PID_TGID]->nr;
+	w->uid = c->leader->cred->uid;
+	w->code = code;
+	w->status = status;
+	w->utime_ns = c->dead_utime_ns + c->child_utime_ns;
+	w->stime_ns = c->dead_stime_ns + c->child_stime_ns;
+	w->maxrss_kb = c->maxrss_kb > c->child_maxrss_kb ? c->maxrss_kb : c->child_maxrss_kb;
+}
+
+/* 1: found one, 0: none ready, -ECHILD: none at all. */
+static int
+look_locked(struct tgroup *g, const struct wait_request *r, struct wait_result *w)
+{
+	struct tgroup *c, *tmp;
+	bool any = false;
+
+	list_for_each_entry_safe (c, tmp, &g->children, sibling) {
+		if (!matches_locked(c, r))
+			continue;
+		any = true;
+		if (c->state == TG_ZOMBIE && (r->options & LX_WEXITED)) {
+			int st = c->exit_code;
+
+			if (st & 0x7f)
+				fill_result(c, w, LX_CLD_KILLED, st & 0x7f);
+			else
+				fill_result(c, w, LX_CLD_EXITED, (st >> 8) & 0xff);
+			w->wstatus = st;
+			if (!(r->options & LX_WNOWAIT))
+				tgroup_release_locked(c);
+			return 1;
+		}
+		if (c->state == TG_STOPPED && (r->options & LX_WSTOPPED) && !c->stop_reported) {
+			fill_result(c, w, LX_CLD_STOPPED, c->stop_signo);
+			w->wstatus = c->stop_signo << 8 | 0x7f;
+			if (!(r->options & LX_WNOWAIT))
+				c->stop_reported = true;
+			return 1;
+		}
+		if (c->continued_pending && (r->options & LX_WCONTINUED)) {
+			fill_result(c, w, LX_CLD_CONTINUED, LX_SIGCONT);
+			w->wstatus = 0xffff;
+			if (!(r->options & LX_WNOWAIT))
+				c->continued_pending = false;
+			return 1;
+		}
+	}
+	return any ? 0 : -ECHILD;
+}
+
+int
+task_wait_child(struct task *t, const struct wait_request *r, struct wait_result *w)
+{
+	struct tgroup *g = t->tgroup;
+	struct waiter waiter;
+	int found;
+
+	waiter_init_fiber(&waiter, t->fiber, ~0u);
+	waitq_add(&g->wait_children, &waiter);
+	for (;;) {
+		mutex_lock(&tasklist_lock);
+		found = look_locked(g, r, w);
+		mutex_unlock(&tasklist_lock);
+		if (found || (r->options & LX_WNOHANG))
+			break;
+		found = task_park(t, INT64_MAX);
+		if (found)
+			break;
+	}
+	waitq_remove(&waiter);
+	return found;
+}

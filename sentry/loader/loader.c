@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Programs: which file runs (scripts), and putting image, interpreter, heap and stack into a space.
+ */
+#include "abi/fs.h"
+#include "abi/mman.h"
+#include "sentry/loader/internal.h"
+#include "sentry/vfs/path.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define SCRIPT_BYTES  256 /* BINPRM_BUF_SIZE */
+#define SCRIPT_DEPTH  5
+#define DYN_BASE(top) ((top) / 3 * 2) /* where a PIE goes, ELF_ET_DYN_BASE */
+
+int
+strings_add(struct strings *s, const char *str, size_t len)
+{
+	if (len + 1 > LOADER_MAX_STRLEN || s->count == UINT32_MAX)
+		return -E2BIG;
+	if (s->len + len + 1 + (s->count + 1UL) * 8 > s->limit)
+		return -E2BIG;
+	if (s->len + len + 1 > s->cap) {
+		size_t cap = s->cap ? s->cap * 2 : 1024;
+		char *p;
+
+		while (cap < s->len + len + 1)
+			cap *= 2;
+		p = realloc(s->data, cap);
+		if (!p)
+			return -ENOMEM;
+		s->data = p;
+		s->cap = cap;
+	}
+	memcpy(s->data + s->len, str, len);
+	s->data[s->len + len] = 0;
+	s->len += len + 1;
+	s->count++;
+	return 0;
+}
+
+void
+strings_free(struct strings *s)
+{
+	free(s->data);
+	*s = (struct strings){0};
+}
+
+/* Replace args by: interpreter, its optional argument, path of the script, args without the first.
+ */
+static int
+script_args(struct program *p, const char *interp, const char *arg, const char *path)
+{
+	struct strings n = {.limit = p->args.limit};
+	const char *rest = p->args.data;
+	int err = strings_add(&n, interp, strlen(interp));
+
+	if (!err && arg)
+		err = strings_add(&n, arg, strlen(arg));
+	if (!err)
+		err = strings_add(&n, path, strlen(path));
+	for (uint32_t i = 0; i < p->args.count && !err; i++) {
+		if (i)
+			err = strings_add(&n, rest, strlen(rest));
+		rest += strlen(rest) + 1;
+	}
+	if (err) {
+		strings_free(&n);
+		return err;
+	}
+	strings_free(&p->args);
+	p->args = n;
+	return 0;
+}
+
+/* buf starts with #!: cut out the interpreter and its argument (fs/binfmt_script.c). */
+static int
+script_parse(char *buf, size_t len, char **interp, char **arg)
+{
+	char *end = memchr(buf, '\n', len), *s = buf + 2, *e;
+
+	if (!end) {
+		/* The line is longer than the buffer: the interpreter's name at least must be
+		 * whole. */
+		end = buf + len;
+		for (e = s; e < end && (*e == ' ' || *e == '\t'); e++)
+			;
+		while (e < end && *e && *e != ' ' && *e != '\t')
+			e++;
+		if (e == end && len == SCRIPT_BYTES)
+			return -ENOEXEC;
+	}
+	while (end > s && (end[-1] == ' ' || end[-1] == '\t'))
+		end--;
+	*end = 0;
+	while (*s == ' ' || *s == '\t')
+		s++;
+	if (!*s)
+		return -ENOEXEC;
+	*interp = s;
+	while (*s && *s != ' ' && *s != '\t')
+		s++;
+	while (*s == ' ' || *s == '\t')
+		*s++ = 0;
+	*arg = *s ? s : NULL;
+	return 0;
+}
+
+static void
+set_comm(struct program *p, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	strncpy(p->comm, slash ? slash + 1 : path, sizeof p->comm - 1);
+	p->comm[sizeof p->comm - 1] = 0;
+}
+
+/* The first bytes of a file, up to cap - 1: how many, with a NUL behind them. */
+static ssize_t
+read_head(struct file *f, const struct call *c, char *buf, size_t cap)
+{
+	struct uio u;
+	int64_t pos = 0;
+	ssize_t n;
+
+	if (!f->ops->read)
+		return -EACCES;
+	uio_init_kernel(&u, buf, cap - 1);
+	n = f->ops->read(f, c, &u, &pos, 0);
+	if (n >= 0)
+		buf[n] = 0;
+	return n;
+}
+
+static int
+open_interp(struct program *p, const struct call *c, const char *path)
+{
+	int err = vfs_open_exec(c, NULL, path, LOOKUP_FOLLOW, &p->interp.file);
+	bool ignored = false;
+	char *none = NULL;
+
+	if (!err)
+		err = elf_parse(&p->interp, c, true, &none, &ignored);
+	return err;
+}
+
+int
+loader_open(struct program *p, const struct call *c, const struct path *base, const char *path,
+	uint32_t lookup_flags)
+{
+	char buf[SCRIPT_BYTES + 1], *interp_path = NULL;
+	int err = vfs_open_exec(c, base, path, lookup_flags, &p->file);
+
+	if (err)
+		return err;
+	p->path = strdup(path);
+	if (!p->path)
+		return -ENOMEM;
+	set_comm(p, path);
+	for (int depth = 0;; depth++) {
+		ssize_t n = read_head(p->file, c, buf, sizeof buf);
+		char *interp, *arg;
+		struct file *next;
+		const char *name;
+
+		if (n < 0)
+			return (int)n;
+		if (n < 2 || buf[0] != '#' || buf[1] != '!')
+			break;
+		if (depth == SCRIPT_DEPTH)
+			return -ELOOP;
+		err = script_parse(buf, (size_t)n, &interp, &arg);
+		if (err)
+			return err;
+		name = depth == 0 ? path : p->args.data;
+		err = script_args(p, interp, arg, name);
+		if (err)
+			return err;
+		err = vfs_open_exec(c, NULL, interp, LOOKUP_FOLLOW, &next);
+		if (err)
+			return err;
+		if (depth == 0)
+			p->script = p->file;
+		else
+			file_put(p->file);
+		p->file = next;
+	}
+	p->exe.file = file_get(p->file);
+	err = elf_parse(&p->exe, c, false, &interp_path, &p->exec_stack);
+	if (!err && interp_path)
+		err = open_interp(p, c, interp_path);
+	free(interp_path);
+	return err;
+}
+
+void
+program_free(struct program *p)
+{
+	elf_free(&p->exe);
+	elf_free(&p->interp);
+	if (p->file)
+		file_put(p->file);
+	if (p->script)
+		file_put(p->script);
+	free(p->path);
+	strings_free(&p->args);
+	strings_free(&p->envs);
+	*p = (struct program){0};
+}
+
+static uint64_t
+random_pages(bool randomize, unsigned bits)
+{
+	uint64_t r = 0;
+
+	if (randomize)
+		(void)getrandom(&r, sizeof r, 0);
+	return (r & ((1ULL << bits) - 1)) << LX_PAGE_SHIFT;
+}
+
+int
+loader_load(struct program *p, const struct mm_call *mc, const struct call *c,
+	const struct cred *new_cred, bool secure, bool randomize, struct loaded *ret)
+{
+	struct mm *mm = mc->mm;
+	uint64_t stack_top, bias = 0, interp_bias = 0, where = 0, brk;
+	int err = mm_layout(mm, mc->rlim, randomize, &stack_top);
+
+	if (err)
+		return err;
+	if (p->exe.eh.type == LX_ET_DYN && p->interp.file)
+		where = (DYN_BASE(plat->guest_top()) & ~(LX_PAGE_SIZE - 1)) +
+			random_pages(randomize, 28);
+	err = elf_map(&p->exe, mc, c, where, true, &bias);
+	if (err)
+		return err;
+	/* The heap starts behind the image; for a static PIE, far from the mmap area (Linux,
+	 * binfmt_elf.c). */
+	brk = p->exe.span_end + bias;
+	if (p->exe.eh.type == LX_ET_DYN && !p->interp.file)
+		brk = DYN_BASE(plat->guest_top()) & ~(LX_PAGE_SIZE - 1);
+	brk += random_pages(randomize, 13);
+	mm->brk_start = mm->brk = brk;
+	if (p->interp.file) {
+		err = elf_map(&p->interp, mc, c, 0, false, &interp_bias);
+		if (err)
+			return err;
+	}
+	err = stack_build(p, mc, new_cred, secure, stack_top, bias, interp_bias, &ret->sp);
+	if (err)
+		return err;
+	ret->entry = p->interp.file ? p->interp.eh.entry + interp_bias : p->exe.eh.entry + bias;
+	return plat->flush(mc->pt);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SENTRY_SYSCALL_INTERNAL_H
+#define SENTRY_SYSCALL_INTERNAL_H
+
+#include "abi/restart.h"
+#include "sentry/kernel/fdtable.h"
+#include "sentry/kernel/task.h"
+#include "sentry/syscall/syscall.h"
+#include <errno.h>
+
+struct sc_flag {
+	uint64_t value;
+	const char *name;
+};
+
+/* Decode and check a timespec from guest memory: ns, saturating at INT64_MAX. -EFAULT, -EINVAL. */
+int timespec_in(struct task *t, struct uaddr addr, int64_t *ret_ns);
+int timespec_out(struct task *t, struct uaddr addr, int64_t ns);
+int timeval_out(struct task *t, struct uaddr addr, int64_t ns);
+/* Host CLOCK_MONOTONIC deadline ns from now; saturates. */
+int64_t deadline_after(int64_t ns);
+
+static inline int32_t
+arg_int(uint64_t a)
+{
+	return (int32_t)(uint32_t)a;
+}
+
+#endif
