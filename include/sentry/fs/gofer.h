@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The file system whose files the gofer process holds. */
+#ifndef SENTRY_FS_GOFER_H
+#define SENTRY_FS_GOFER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* mount_request.priv of type "gofer". */
+struct gofer_mount {
+	uint32_t export; /* which of the gofer's directories */
+	bool shared;     /* others change it too: nothing is believed without asking again */
+};
+
+/* Once, at start: take over the connection (owned from then on) and register the type. died is called, from any
+ * worker, when the gofer is gone or breaks the protocol: nothing works any longer. */
+int gofer_init(int sock, void (*died)(const char *why));
+
+#endif

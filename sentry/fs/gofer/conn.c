@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The connection: requests go out with a number, the fiber parks, and whichever worker sees the reply come in hands
+ * it to that fiber. A gofer that is gone or breaks the protocol fails everything with EIO and is reported.
+ */
+#include "base/log.h"
+#include "internal.h"
+#include "platform/host/err.h"
+#include "sentry/sched/fiber.h"
+#include "sentry/sched/sched.h"
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define BUCKETS      64
+#define FORGET_BATCH 64
+
+struct pending {
+	struct list node;
+	uint64_t id;
+	uint16_t type;
+	bool done;
+	struct fiber *fiber;
+	int err;
+	int fd;
+	uint8_t *body; /* malloc'd */
+	size_t len;
+};
+
+static struct {
+	int sock;
+	struct hostfd_watch watch;
+	struct mutex lock; /* all below */
+	struct list pending[BUCKETS];
+	uint64_t next_id;
+	bool dead;
+	uint64_t *forget; /* nodes to forget, malloc'd */
+	uint32_t nforget, forget_cap;
+	struct waitq writable; /* who waits for room in the socket */
+	void (*died)(const char *why);
+} conn = {.sock = -1, .lock = MUTEX_INIT(GOFER)};
+
+static const struct {
+	const ProtobufCMessageDescriptor *rep;
+} messages[WIRE_GOFER_COUNT] = {
+#define GOFER(NAME, name, Req, req, Rep, rep) [GOFER_##NAME] = {&gofer__##rep##__descriptor},
+#include "gofer/proto/messages.def"
+#undef GOFER
+};
+
+/* Fail all that wait, and all that come. */
+static void
+connection_lost(const char *why)
+{
+	bool first;
+
+	mutex_lock(&conn.lock);
+	first = !conn.dead;
+	conn.dead = true;
+	for (int i = 0; i < BUCKETS; i++) {
+		struct list *l;
+
+		while ((l = list_pop_front(&conn.pending[i]))) {
+			struct pending *p = list_entry(l, struct pending, node);
+
+			p->err = -EIO;
+			p->done = true;
+			fiber_wake(p->fiber);
+		}
+	}
+	mutex_unlock(&conn.lock);
+	waitq_notify(&conn.writable, ~0u);
+	if (first)
+		conn.died(why);
+}
+
+/* Hand a reply to its request. False: nobody asked for this. */
+static bool
+deliver(struct wire_packet *p)
+{
+	struct pending *q, *found = NULL;
+	uint8_t *body = NULL;
+
+	if (p->head.type == 0 || p->head.type >= WIRE_GOFER_COUNT || p->head.more || p->nfds > 1 ||
+		p->head.error > 0 || p->head.error < -4095)
+		return false;
+	if (p->head.len && !(body = malloc(p->head.len)))
+		panic("out of memory");
+	if (body)
+		memcpy(body, p->body, p->head.len);
+	mutex_lock(&conn.lock);
+	list_for_each_entry(q, &conn.pending[p->head.id % BUCKETS], node)
+		if (q->id == p->head.id && q->type == p->head.type) {
+			found = q;
+			break;
+		}
+	if (found) {
+		list_del(&found->node);
+		found->err = p->head.error;
+		found->body = body;
+		found->len = p->head.len;
+		found->fd = p->nfds ? p->fds[0] : -1;
+		found->done = true;
+		p->nfds = 0;
+		fiber_wake(found->fiber);
+	}
+	mutex_unlock(&conn.lock);
+	if (!found)
+		free(body);
+	return found != NULL;
+}
+
+/* By one worker at a time. */
+static void
+readable(struct hostfd_watch *w, uint32_t events)
+{
+	static struct wire_packet packet;
+	int r;
+
+	(void)w;
+	if (events & EPOLLOUT)
+		waitq_notify(&conn.writable, ~0u);
+	for (;;) {
+		r = wire_recv(conn.sock, &packet, MSG_DONTWAIT);
+		if (r == -EAGAIN)
+			return;
+		if (r <= 0)
+			break;
+		if (!deliver(&packet)) {
+			wire_close_fds(&packet, 0);
+			r = -EPROTO;
+			break;
+		}
+	}
+	connection_lost(r == 0 ? "the gofer died" : r == -EPROTO ? "the gofer broke the protocol"
+								 : "error on the gofer's connection");
+}
+
+/* Send one packet; parks while there is no room. */
+static int
+send_request(uint16_t type, uint64_t id, const ProtobufCMessage *req)
+{
+	struct waiter w;
+	int r = wire_send_msg(conn.sock, type, id, 0, req, NULL, 0, MSG_DONTWAIT);
+
+	if (r != -EAGAIN)
+		return r;
+	waiter_init_fiber(&w, fiber_self(), ~0u);
+	waitq_add(&conn.writable, &w);
+	/* The deadline is for a notification that came between the try and the registration. */
+	while ((r = wire_send_msg(conn.sock, type, id, 0, req, NULL, 0, MSG_DONTWAIT)) == -EAGAIN)
+		fiber_park_until(sched_now_ns() + 1000000);
+	waitq_remove(&w);
+	return r;
+}
+
+static void
+flush_forgotten_locked(void)
+{
+	while (conn.nforget) {
+		Gofer__ForgetReq q = GOFER__FORGET_REQ__INIT;
+
+		q.n_nodes = conn.nforget < FORGET_BATCH ? conn.nforget : FORGET_BATCH;
+		q.nodes = conn.forget + conn.nforget - q.n_nodes;
+		/* Not sent for lack of room: they stay until next time. */
+		if (wire_send_msg(conn.sock, GOFER_FORGET, 0, 0, &q.base, NULL, 0, MSG_DONTWAIT) == -EAGAIN)
+			break;
+		conn.nforget -= (uint32_t)q.n_nodes;
+	}
+}
+
+void
+gofer_forget(uint64_t node)
+{
+	WITH_MUTEX(&conn.lock);
+
+	if (conn.nforget == conn.forget_cap) {
+		uint32_t cap = conn.forget_cap ? conn.forget_cap * 2 : FORGET_BATCH;
+		uint64_t *p = realloc(conn.forget, cap * sizeof *p);
+
+		if (!p)
+			return; /* the gofer keeps it for nothing */
+		conn.forget = p;
+		conn.forget_cap = cap;
+	}
+	conn.forget[conn.nforget++] = node;
+	if (conn.nforget >= FORGET_BATCH)
+		flush_forgotten_locked();
+}
+
+int
+gofer_call(uint16_t type, const ProtobufCMessage *req, void *rep, int *fd)
+{
+	struct pending p = {.type = type, .fiber = fiber_self(), .fd = -1};
+	ProtobufCMessage *m = NULL;
+	int r;
+
+	if (fd)
+		*fd = -1;
+	mutex_lock(&conn.lock);
+	if (conn.dead) {
+		mutex_unlock(&conn.lock);
+		return -EIO;
+	}
+	p.id = ++conn.next_id;
+	list_push_back(&conn.pending[p.id % BUCKETS], &p.node);
+	mutex_unlock(&conn.lock);
+	r = send_request(type, p.id, req);
+	if (r < 0) {
+		mutex_lock(&conn.lock);
+		if (!p.done)
+			list_del(&p.node);
+		mutex_unlock(&conn.lock);
+		return r == -EPIPE ? -EIO : r;
+	}
+	while (!__atomic_load_n(&p.done, __ATOMIC_ACQUIRE))
+		fiber_park();
+	/* deliver() still holds the lock when it sets done: wait for it to let go of p. */
+	mutex_lock(&conn.lock);
+	mutex_unlock(&conn.lock);
+	r = p.err;
+	if (r == 0) {
+		m = wire_unpack(messages[type].rep, p.body, p.len);
+		if (!m || (p.fd >= 0 && !fd)) {
+			if (m)
+				protobuf_c_message_free_unpacked(m, NULL);
+			m = NULL;
+			r = -EIO;
+			connection_lost("the gofer broke the protocol");
+		}
+	}
+	free(p.body);
+	if (r < 0 && p.fd >= 0)
+		close(p.fd);
+	else if (fd)
+		*fd = p.fd;
+	if (m && rep)
+		*(void **)rep = m;
+	else if (m)
+		protobuf_c_message_free_unpacked(m, NULL);
+	return r;
+}
+
+void
+gofer_rep_free(void *rep)
+{
+	if (rep)
+		protobuf_c_message_free_unpacked(rep, NULL);
+}
+
+int
+gofer_conn_start(int sock, void (*died)(const char *why))
+{
+	for (int i = 0; i < BUCKETS; i++)
+		list_init(&conn.pending[i]);
+	waitq_init(&conn.writable);
+	conn.sock = sock;
+	conn.died = died;
+	conn.watch = (struct hostfd_watch){.fd = sock, .fn = readable};
+	return sched_watch(&conn.watch, EPOLLIN | EPOLLOUT);
+}
