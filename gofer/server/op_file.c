@@ -140,12 +140,14 @@ struct dirent64_buf {
  * being 24 bytes at least. */
 #define LIST_BYTES	 40960
 #define LIST_BYTES_ATTRS 6144
+#define DIRENT_MAX       280 /* the largest record */
 
 /* Read a stretch of n's entries; the directory stream is shared by all who read it. */
 static ssize_t
-read_entries(struct node *n, int64_t cookie, char *buf, size_t cap)
+read_entries(struct node *n, int64_t cookie, char *buf, size_t cap, bool *end)
 {
 	WITH_MUTEX(&n->lock);
+	size_t got = 0;
 	ssize_t r;
 
 	if (n->dirfd < 0) {
@@ -157,13 +159,21 @@ read_entries(struct node *n, int64_t cookie, char *buf, size_t cap)
 		}
 	}
 	r = HOST(lseek(n->dirfd, cookie, SEEK_SET));
-	if (r >= 0)
-		r = HOST_RETRY(syscall(SYS_getdents64, n->dirfd, buf, cap));
+	/* Until the buffer is full or the end is seen, so that a small directory is one request. */
+	while (r >= 0 && cap - got >= DIRENT_MAX) {
+		r = HOST_RETRY(syscall(SYS_getdents64, n->dirfd, buf + got, cap - got));
+		if (r <= 0)
+			break;
+		got += (size_t)r;
+	}
+	if (r < 0 && got)
+		r = 1; /* what came before the error is good; the next request meets it again */
+	*end = r == 0;
 	if (r <= 0) {
 		close(n->dirfd);
 		n->dirfd = -1;
 	}
-	return r;
+	return r < 0 ? r : (ssize_t)got;
 }
 
 static bool
@@ -181,6 +191,7 @@ op_readdir(const Gofer__ReaddirReq *q, Gofer__ReaddirRep *a, struct reply *r)
 	Gofer__Attr *at = NULL;
 	char *buf;
 	ssize_t got;
+	bool end;
 
 	if (!n)
 		return -EBADF;
@@ -197,10 +208,10 @@ op_readdir(const Gofer__ReaddirReq *q, Gofer__ReaddirRep *a, struct reply *r)
 		at = reply_alloc(r, max, sizeof *at);
 	if (!buf || !a->entries || !e || (q->attrs && !at))
 		return -ENOMEM;
-	got = read_entries(n, q->cookie, buf, cap);
+	got = read_entries(n, q->cookie, buf, cap, &end);
 	if (got < 0)
 		return (int)got;
-	a->end = got == 0;
+	a->end = end;
 	for (ssize_t off = 0; off < got;) {
 		struct dirent64_buf *d = (void *)(buf + off);
 
@@ -208,7 +219,7 @@ op_readdir(const Gofer__ReaddirReq *q, Gofer__ReaddirRep *a, struct reply *r)
 		if (dot_or_dotdot(d->name)) {
 			/* An empty message would look like progress without any: pass the position
 			 * on. */
-			if (off < got || a->n_entries)
+			if (off < got || a->n_entries || end)
 				continue;
 		}
 		gofer__entry__init(e);

@@ -326,7 +326,8 @@ static bool
 rep_ok(const Gofer__ReaddirRep *rep)
 {
 	for (size_t i = 0; i < rep->n_entries; i++)
-		if (!wire_name_ok(&rep->entries[i]->name) && rep->entries[i]->name.data[0] != '.')
+		if (!wire_name_ok(&rep->entries[i]->name) &&
+			(!rep->entries[i]->name.len || rep->entries[i]->name.data[0] != '.'))
 			return false;
 	return rep->n_entries > 0 || rep->end;
 }

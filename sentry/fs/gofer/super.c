@@ -11,6 +11,8 @@ gofer_release_super(struct super *sb)
 {
 	struct gsuper *gs = sb->priv;
 
+	if (!gs)
+		return; /* it was never mounted */
 	mutex_destroy(&gs->lock);
 	free(gs);
 }
@@ -94,12 +96,7 @@ gofer_mount(const struct fs_type *type, const struct call *c, const struct mount
 undo:
 	gofer_rep_free(a);
 	free(gs);
-	if (sb && sb->priv)
-		super_put(sb);
-	else if (sb) {
-		sb->ops = &(const struct super_ops){0};
-		super_put(sb);
-	}
+	super_put(sb);
 	return r;
 }
 

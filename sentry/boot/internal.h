@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Starting the sentry: what the launcher asked for, and the steps to it. */
+#ifndef SENTRY_BOOT_INTERNAL_H
+#define SENTRY_BOOT_INTERNAL_H
+
+#include "control.pb-c.h"
+#include "sentry/vfs/mount.h"
+#include <stdint.h>
+
+enum start_fd {
+	START_FD_GOFER,
+	START_FD_STDIO, /* three */
+	START_FD_MORE = START_FD_STDIO + 3,
+};
+
+struct start {
+	Control__Start *m;
+	int gofer, stdio[3], log, trace; /* -1: none */
+	uint32_t weaker;
+};
+
+/* Tell the launcher what failed, and end. */
+_Noreturn void boot_fail(int err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Receive and check the start message. Ends the process if it is malformed. */
+void start_receive(int sock, struct start *s);
+
+/* Register all file systems. -errno. */
+int boot_register_fs(const struct start *s);
+
+/* Build the tree of mounts, in a fiber. -errno, with the failing mount in the log. */
+int boot_mounts(const struct start *s, const struct call *c, struct fs_ctx **ret);
+
+/* A host descriptor as an open file of the guest. */
+int boot_stdio(const struct start *s, int which, struct file **ret);
+
+#endif

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The tree of mounts, in the order in which the launcher lists them: the root first, each of the others on its target
+ * inside, which is made if it is missing. Runs in a fiber, before the first process.
+ */
+#include "base/log.h"
+#include "internal.h"
+#include "sentry/cred/cred.h"
+#include "sentry/fs/gofer.h"
+#include "sentry/fs/overlay.h"
+#include "sentry/fs/tmpfs.h"
+#include "sentry/vfs/path.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const type_names[] = {
+	[CONTROL__MOUNT__KIND__GOFER] = "gofer",
+	[CONTROL__MOUNT__KIND__TMPFS] = "tmpfs",
+	[CONTROL__MOUNT__KIND__PROC] = "proc",
+	[CONTROL__MOUNT__KIND__SYSFS] = "sysfs",
+	[CONTROL__MOUNT__KIND__DEVTMPFS] = "devtmpfs",
+	[CONTROL__MOUNT__KIND__DEVPTS] = "devpts",
+	[CONTROL__MOUNT__KIND__MQUEUE] = "mqueue",
+	[CONTROL__MOUNT__KIND__CGROUP] = "cgroup",
+};
+
+/* A text of the start message as a string; NULL if it is empty. Freed by the caller. */
+static char *
+text(const ProtobufCBinaryData *b)
+{
+	return b->len ? strndup((const char *)b->data, b->len) : NULL;
+}
+
+static int
+make_super(const Control__Mount *m, const struct call *c, struct super **ret)
+{
+	struct gofer_mount gm = {.export = m->export, .shared = m->shared && !m->overlay};
+	char *source = text(&m->source), *options = text(&m->data);
+	struct mount_request rq = {.source = source, .options = options, .ms_flags = m->flags};
+	struct super *lower;
+	int r = -ENODEV;
+
+	if (m->kind == CONTROL__MOUNT__KIND__GOFER) {
+		rq.priv = &gm;
+		rq.options = NULL;
+	}
+	if ((size_t)m->kind < sizeof type_names / sizeof type_names[0])
+		r = fs_mount(type_names[m->kind], c, &rq, ret);
+	if (r == 0 && m->overlay && m->kind == CONTROL__MOUNT__KIND__GOFER) {
+		lower = *ret;
+		r = overlay_new_memory(c, lower, ret);
+		super_put(lower);
+	}
+	free(source);
+	free(options);
+	return r;
+}
+
+/* Make path (absolute) a directory, with all above it; or an empty file. What is there already stays. */
+static int
+make_target(const struct call *c, const char *path, bool file)
+{
+	char *p = strdup(path), *slash;
+	int r = 0;
+
+	if (!p)
+		return -ENOMEM;
+	for (slash = p + 1; (slash = strchr(slash, '/')); slash++) {
+		*slash = 0;
+		r = vfs_mkdir(c, NULL, p, 0755);
+		*slash = '/';
+		if (r < 0 && r != -EEXIST && r != -EROFS)
+			break;
+	}
+	if (r == 0 || r == -EEXIST || r == -EROFS)
+		r = file ? vfs_mknod(c, NULL, path, LX_S_IFREG | 0644, 0) : vfs_mkdir(c, NULL, path, 0755);
+	free(p);
+	return r == -EEXIST ? 0 : r;
+}
+
+static int
+find_target(const struct call *c, const char *target, bool file, struct path *ret)
+{
+	int r = vfs_lookup(c, NULL, target, LOOKUP_FOLLOW, ret);
+
+	if (r != -ENOENT)
+		return r;
+	r = make_target(c, target, file);
+	return r < 0 ? r : vfs_lookup(c, NULL, target, LOOKUP_FOLLOW, ret);
+}
+
+static int
+add_mount(const struct call *c, const Control__Mount *m)
+{
+	char *target = text(&m->target);
+	struct super *sb = NULL;
+	struct path on;
+	int r;
+
+	if (!target)
+		return -ENOMEM;
+	r = make_super(m, c, &sb);
+	if (r == 0) {
+		r = find_target(c, target, m->file, &on);
+		if (r == 0) {
+			r = mnt_attach_super(&on, sb, m->flags & MNT_FLAGS_USER);
+			path_put(&on);
+		}
+		super_put(sb);
+	}
+	if (r < 0)
+		log_error("cannot mount %s at %s: %s", type_names[m->kind], target, strerror(-r));
+	free(target);
+	return r;
+}
+
+/* Cover a path: /dev/null over a file, an empty read-only directory over a directory. Missing: nothing to do. */
+static int
+mask(const struct call *c, const char *path)
+{
+	struct path on, null;
+	struct super *sb;
+	int r = vfs_lookup(c, NULL, path, LOOKUP_FOLLOW, &on);
+
+	if (r == -ENOENT || r == -ENOTDIR)
+		return 0;
+	if (r < 0)
+		return r;
+	if (inode_is_dir(on.dentry->inode)) {
+		r = tmpfs_new(c, "size=0,mode=755", &sb);
+		if (r == 0) {
+			r = mnt_attach_super(&on, sb, MNT_RDONLY | MNT_NOSUID | MNT_NODEV | MNT_NOEXEC);
+			super_put(sb);
+		}
+	} else {
+		r = vfs_lookup(c, NULL, "/dev/null", LOOKUP_FOLLOW, &null);
+		if (r == 0) {
+			r = mnt_bind(&null, &on, false);
+			path_put(&null);
+		}
+	}
+	path_put(&on);
+	return r;
+}
+
+static int
+make_readonly(const struct call *c, const char *path)
+{
+	struct path p;
+	int r = vfs_lookup(c, NULL, path, LOOKUP_FOLLOW, &p);
+
+	if (r == -ENOENT || r == -ENOTDIR)
+		return 0;
+	if (r < 0)
+		return r;
+	r = mnt_bind(&p, &p, true);
+	path_put(&p);
+	if (r < 0 || (r = vfs_lookup(c, NULL, path, LOOKUP_FOLLOW, &p)) < 0)
+		return r;
+	r = mnt_remount(&p, c,
+		(atomic_load(&p.mnt->flags) & MNT_FLAGS_USER) | MNT_RDONLY, 0, NULL, true);
+	path_put(&p);
+	return r;
+}
+
+static int
+each_path(const struct call *c, const ProtobufCBinaryData *b, size_t n, int (*fn)(const struct call *, const char *))
+{
+	int r = 0;
+
+	for (size_t i = 0; i < n && r == 0; i++) {
+		char *s = text(&b[i]);
+
+		r = s ? fn(c, s) : 0;
+		if (r < 0)
+			log_error("cannot mask or protect %s: %s", s, strerror(-r));
+		free(s);
+	}
+	return r;
+}
+
+static int
+enter_cwd(const struct start *s, const struct call *c, struct fs_ctx *fs)
+{
+	char *cwd = text(&s->m->process->cwd);
+	struct path p;
+	int r = cwd ? vfs_lookup(c, NULL, cwd, LOOKUP_FOLLOW | LOOKUP_DIRECTORY, &p) : -ENOMEM;
+
+	if (r == -ENOENT && s->m->process->make_cwd) {
+		r = make_target(c, cwd, false);
+		if (r == 0)
+			r = vfs_lookup(c, NULL, cwd, LOOKUP_FOLLOW | LOOKUP_DIRECTORY, &p);
+	}
+	if (r < 0) {
+		log_error("cannot enter the working directory %s: %s", cwd ? cwd : "", strerror(-r));
+	} else {
+		fs_ctx_set_cwd(fs, &p);
+		path_put(&p);
+	}
+	free(cwd);
+	return r;
+}
+
+int
+boot_mounts(const struct start *s, const struct call *c, struct fs_ctx **ret)
+{
+	const Control__Start *m = s->m;
+	struct call in = *c;
+	struct mnt_ns *ns;
+	struct super *sb;
+	struct fs_ctx *fs;
+	struct path root;
+	int r = make_super(m->mounts[0], c, &sb);
+
+	if (r < 0)
+		return r;
+	r = mnt_ns_new(sb, m->mounts[0]->flags & MNT_FLAGS_USER & ~(uint32_t)MNT_RDONLY, &ns);
+	super_put(sb);
+	if (r < 0)
+		return r;
+	fs = fs_ctx_new(ns);
+	mnt_ns_put(ns);
+	if (!fs)
+		return -ENOMEM;
+	in.fs = fs;
+	for (size_t i = 1; i < m->n_mounts && r == 0; i++)
+		r = add_mount(&in, m->mounts[i]);
+	if (r == 0)
+		r = each_path(&in, m->masked_paths, m->n_masked_paths, mask);
+	if (r == 0)
+		r = each_path(&in, m->readonly_paths, m->n_readonly_paths, make_readonly);
+	if (r == 0)
+		r = enter_cwd(s, &in, fs);
+	if (r == 0 && m->root_readonly) {
+		fs_ctx_root(fs, &root);
+		r = mnt_remount(&root, &in, (m->mounts[0]->flags & MNT_FLAGS_USER) | MNT_RDONLY, 0, NULL, true);
+		path_put(&root);
+	}
+	if (r < 0) {
+		fs_ctx_put(fs);
+		return r;
+	}
+	atomic_store(&fs->umask, m->process->umask & 0777);
+	*ret = fs;
+	return 0;
+}

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+# Tests. Folders are discovered: tests/unit/**/test_*.c is a libcheck program, tests/guest/*.c a program that runs natively
+# and in moat, tests/escape and tests/oci have scripts.
+UNIT_SRCS := $(shell find tests/unit -name 'test_*.c' 2>/dev/null | sort)
+UNIT_BINS := $(UNIT_SRCS:%.c=$(BUILD)/%)
+GUEST_SRCS := $(wildcard tests/guest/*.c)
+GUEST_BINS := $(GUEST_SRCS:%.c=$(BUILD)/%)
+RESULTS := $(BUILD)/tests/results
+PLATFORMS ?= trap ptrace
+# Give a test longer where the build is slow.
+TEST_SECONDS ?= 60
+comma := ,
+
+# All that is not a main program, to be linked into unit tests as far as they need it.
+TEST_LIB_OBJS = $(filter-out %/boot/main.o,$(SENTRY_OBJS)) $(PLAT_OBJS) $(HOST_OBJS) $(BASE_OBJS) $(WIRE_OBJS) \
+	$(filter-out %/server/main.o,$(GOFER_OBJS)) \
+	$(filter-out $(HOST_OBJS),$(LIBMOAT_OBJS)) $(filter-out %/moat/main.o,$(CLI_OBJS))
+
+$(BUILD)/obj/libtest.a: $$(TEST_LIB_OBJS)
+	@rm -f $@
+	@$(AR) rcs $@ $^
+
+$(BUILD)/tests/unit/%: tests/unit/%.c $(BUILD)/obj/libtest.a | $$(GEN_HDRS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -Itests -MMD -MP -MF $@.d -o $@ $< $(BUILD)/obj/libtest.a $(LDFLAGS_ALL) \
+		-lcheck -lsubunit -lprotobuf-c -ljansson -lrt -lm
+
+$(BUILD)/tests/guest/%: tests/guest/%.c
+	@mkdir -p $(@D)
+	gcc -std=gnu17 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Wno-unused-result -static -pthread -o $@ $< -lm
+
+-include $(shell find $(BUILD)/tests -name '*.d' 2>/dev/null)
+
+tab := $(shell printf '\t')
+unit_jobs = for t in $(UNIT_BINS); do printf '%s\t%s\t%s\n' "$${t\#$(BUILD)/tests/}" $(TEST_SECONDS) "$$t"; done
+guest_jobs = for p in $(PLATFORMS); do for t in $(GUEST_BINS); do \
+	printf '%s\t%s\t%s\n' "$$(basename $$t)/$$p" $(TEST_SECONDS) "tests/lib/guest-one $$t --platform=$$p"; done; done
+script_jobs = for t in $(wildcard tests/$(1)/*.sh); do \
+	printf '%s\t%s\t%s\n' "$${t\#tests/}" 120 "BUILD=$(BUILD) bash $$t"; done
+
+.PHONY: test-unit test-guest test-escape test-oci tests-clear
+tests-clear:
+	@mkdir -p $(BUILD)/tests && rm -rf $(RESULTS) $(RESULTS).d
+
+test-unit: tests-clear $(UNIT_BINS)
+	@$(unit_jobs) | tests/lib/runtests $(RESULTS); tests/lib/summary $(RESULTS)
+
+test-guest: tests-clear all $(GUEST_BINS)
+	@$(guest_jobs) | tests/lib/runtests $(RESULTS); tests/lib/summary $(RESULTS)
+
+test-escape: tests-clear all
+	@$(call script_jobs,escape) | tests/lib/runtests $(RESULTS); tests/lib/summary $(RESULTS)
+
+test-oci: tests-clear all
+	@$(call script_jobs,oci) | tests/lib/runtests $(RESULTS); tests/lib/summary $(RESULTS)
+
+test: tests-clear all $(UNIT_BINS) $(GUEST_BINS) $$(EXTRA_TEST_DEPS)
+	@{ $(unit_jobs); $(guest_jobs); $(call script_jobs,escape); $(call script_jobs,oci); $(EXTRA_TEST_JOBS) } \
+		| tests/lib/runtests $(RESULTS); tests/lib/summary $(RESULTS)

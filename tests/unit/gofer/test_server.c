@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The gofer as its client sees it: the real program, confined as in a sandbox, over its real socket. */
+#include "control.pb-c.h"
+#include "gofer.pb-c.h"
+#include "gofer/wire.h"
+#include "platform/host/err.h"
+#include "platform/host/ns.h"
+#include <check.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char dir[64];
+static int conn;
+static pid_t pid;
+static struct wire_packet reply;
+
+static void
+start(bool readonly)
+{
+	struct ns_spawn n = {.path = "build/moat-gofer",
+		.name = "moat-gofer",
+		.namespaces = CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS};
+	struct ns_idmap self_uid = {geteuid(), geteuid(), 1}, self_gid = {getegid(), getegid(), 1};
+	Gofer__Setup m = GOFER__SETUP__INIT;
+	Gofer__Export ex = GOFER__EXPORT__INIT, *list = &ex;
+	struct wire_control c;
+	int ctl[2], sv[2], fds[2];
+	char err[256], cmd[128];
+
+	strcpy(dir, "/tmp/gofer-test.XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(cmd, sizeof cmd, "cd %s && mkdir -p a/b/c && echo hello >a/file && ln -s /etc/passwd a/link && mkfifo fifo",
+		dir);
+	ck_assert_int_eq(system(cmd), 0);
+	ck_assert_int_eq(wire_pair(ctl), 0);
+	ck_assert_int_eq(wire_pair(sv), 0);
+	if (geteuid() != 0) {
+		n.namespaces |= CLONE_NEWUSER;
+		n.uid_map = &self_uid;
+		n.gid_map = &self_gid;
+		n.nuid = n.ngid = 1;
+		n.ambient_caps = true;
+	} else {
+		n.set_ids = true;
+	}
+	n.control = ctl[1];
+	pid = ns_spawn(&n, err, sizeof err);
+	ck_assert_msg(pid > 0, "%s", err);
+	ex.readonly = readonly;
+	m.exports = &list;
+	m.n_exports = 1;
+	fds[0] = sv[1];
+	fds[1] = open(dir, O_PATH | O_CLOEXEC);
+	ck_assert_int_eq(wire_control_send(ctl[0], CONTROL_SETUP, &m.base, fds, 2), 0);
+	ck_assert_int_eq(wire_control_recv(ctl[0], &c), 1);
+	if (c.type == CONTROL_FAILED) {
+		Control__Failed *f = wire_unpack(&control__failed__descriptor, c.body, c.len);
+
+		ck_abort_msg("%.*s", (int)f->text.len, (char *)f->text.data);
+	}
+	ck_assert_int_eq(c.type, CONTROL_READY);
+	wire_control_free(&c);
+	close(fds[0]);
+	close(fds[1]);
+	close(ctl[0]);
+	close(ctl[1]);
+	conn = sv[0];
+}
+
+static void
+stop(void)
+{
+	char cmd[128];
+	int status;
+
+	close(conn);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the gofer ended with %x", status);
+	snprintf(cmd, sizeof cmd, "rm -rf %s", dir);
+	ck_assert_int_eq(system(cmd), 0);
+}
+
+/* One request; the error, and the reply's message in *ret. */
+static int
+ask(uint16_t type, const void *req, const ProtobufCMessageDescriptor *d, void *ret)
+{
+	static uint64_t id;
+
+	ck_assert_int_eq(wire_send_msg(conn, type, ++id, 0, req, NULL, 0, 0), 0);
+	if (wire_recv(conn, &reply, 0) != 1) {
+		int status = -1;
+
+		waitpid(pid, &status, 0);
+		ck_abort_msg("no reply to request %u: the gofer ended with %x", type, status);
+	}
+	ck_assert_uint_eq(reply.head.id, id);
+	ck_assert_uint_eq(reply.head.type, type);
+	if (reply.head.error == 0 && ret) {
+		*(void **)ret = wire_unpack(d, reply.body, reply.head.len);
+		ck_assert_ptr_nonnull(*(void **)ret);
+	}
+	return reply.head.error;
+}
+
+static uint64_t
+attach(void)
+{
+	Gofer__AttachReq q = GOFER__ATTACH_REQ__INIT;
+	Gofer__NodeRep *a;
+
+	ck_assert_int_eq(ask(GOFER_ATTACH, &q, &gofer__node_rep__descriptor, &a), 0);
+	return a->node->id;
+}
+
+/* Walk a path of names parted by '/'. */
+static Gofer__WalkRep *
+walk(uint64_t from, const char *path, int want_error)
+{
+	Gofer__WalkReq q = GOFER__WALK_REQ__INIT;
+	ProtobufCBinaryData names[16];
+	Gofer__WalkRep *a = NULL;
+
+	q.dir = from;
+	q.names = names;
+	for (const char *p = path; *p; p += strcspn(p, "/"), p += *p == '/')
+		names[q.n_names++] = wire_bytes(p, strcspn(p, "/"));
+	ck_assert_int_eq(ask(GOFER_WALK, &q, &gofer__walk_rep__descriptor, &a), want_error);
+	return a;
+}
+
+START_TEST(walks)
+{
+	Gofer__WalkRep *a;
+	uint64_t root;
+
+	start(false);
+	root = attach();
+	a = walk(root, "a/b/c", 0);
+	ck_assert_uint_eq(a->n_nodes, 3);
+	ck_assert(S_ISDIR(a->nodes[2]->attr->mode));
+	a = walk(root, "a/file", 0);
+	ck_assert_uint_eq(a->nodes[1]->attr->size, 6);
+	a = walk(root, "a/missing/x", 0);
+	ck_assert_uint_eq(a->n_nodes, 1);
+	ck_assert_uint_eq(a->stopped, ENOENT);
+	a = walk(root, "a/link/x", 0);
+	ck_assert_uint_eq(a->n_nodes, 2);
+	ck_assert_uint_eq(a->stopped, ELOOP);
+	ck_assert_int_eq(a->nodes[1]->link.len, strlen("/etc/passwd"));
+	a = walk(root, "a/file/x", 0);
+	ck_assert_uint_eq(a->stopped, ENOTDIR);
+	stop();
+}
+END_TEST
+
+START_TEST(refuses_to_leave)
+{
+	uint64_t root;
+
+	start(false);
+	root = attach();
+	walk(root, "..", -EINVAL);
+	walk(root, ".", -EINVAL);
+	ck_assert_uint_eq(walk(root, "a/..", 0)->stopped, EINVAL);
+	walk(12345, "a", -EBADF);
+	{
+		Gofer__WalkReq q = GOFER__WALK_REQ__INIT;
+		ProtobufCBinaryData name = wire_bytes("a/b", 3);
+
+		q.dir = root;
+		q.names = &name;
+		q.n_names = 1;
+		ck_assert_int_eq(ask(GOFER_WALK, &q, NULL, NULL), -EINVAL);
+		name = wire_bytes("a\0b", 3);
+		ck_assert_int_eq(ask(GOFER_WALK, &q, NULL, NULL), -EINVAL);
+	}
+	stop();
+}
+END_TEST
+
+START_TEST(files)
+{
+	Gofer__NewReq q = GOFER__NEW_REQ__INIT;
+	Gofer__OpenReq o = GOFER__OPEN_REQ__INIT;
+	Gofer__SetattrReq s = GOFER__SETATTR_REQ__INIT;
+	Gofer__NodeRep *n;
+	Gofer__AttrRep *at;
+	uint64_t root;
+	char buf[16];
+
+	start(false);
+	root = attach();
+	q.dir = root;
+	q.name = wire_bytes("new", 3);
+	q.mode = S_IFREG | 0640;
+	q.uid = geteuid();
+	q.gid = getegid();
+	q.access = WIRE_READ | WIRE_WRITE;
+	ck_assert_int_eq(ask(GOFER_CREATE, &q, &gofer__node_rep__descriptor, &n), 0);
+	ck_assert_uint_eq(reply.nfds, 1);
+	ck_assert_int_eq(pwrite(reply.fds[0], "12345", 5, 0), 5);
+	close(reply.fds[0]);
+	ck_assert_uint_eq(n->node->attr->mode, S_IFREG | 0640);
+	ck_assert_int_eq(ask(GOFER_CREATE, &q, NULL, NULL), -EEXIST);
+	o.node = n->node->id;
+	o.access = WIRE_READ;
+	ck_assert_int_eq(ask(GOFER_OPEN, &o, &gofer__attr_rep__descriptor, &at), 0);
+	ck_assert_uint_eq(at->attr->size, 5);
+	ck_assert_int_eq(read(reply.fds[0], buf, sizeof buf), 5);
+	ck_assert_int_eq(write(reply.fds[0], buf, 1), -1);
+	close(reply.fds[0]);
+	s.node = n->node->id;
+	s.valid = WIRE_SET_SIZE | WIRE_SET_MODE | WIRE_SET_MTIME;
+	s.size = 3;
+	s.mode = 04755;
+	s.mtime_s = 1000;
+	ck_assert_int_eq(ask(GOFER_SETATTR, &s, &gofer__attr_rep__descriptor, &at), 0);
+	ck_assert_uint_eq(at->attr->size, 3);
+	ck_assert_uint_eq(at->attr->mode, S_IFREG | 04755);
+	ck_assert_int_eq(at->attr->mtime_s, 1000);
+	/* directories and FIFOs are not opened */
+	o.node = root;
+	ck_assert_int_eq(ask(GOFER_OPEN, &o, NULL, NULL), -EISDIR);
+	o.node = walk(root, "fifo", 0)->nodes[0]->id;
+	ck_assert_int_eq(ask(GOFER_OPEN, &o, NULL, NULL), -ENXIO);
+	o.node = walk(root, "a/link", 0)->nodes[1]->id;
+	ck_assert_int_eq(ask(GOFER_OPEN, &o, NULL, NULL), -ENXIO);
+	stop();
+}
+END_TEST
+
+START_TEST(names)
+{
+	Gofer__NewReq q = GOFER__NEW_REQ__INIT;
+	Gofer__LinkReq l = GOFER__LINK_REQ__INIT;
+	Gofer__RenameReq m = GOFER__RENAME_REQ__INIT;
+	Gofer__UnlinkReq u = GOFER__UNLINK_REQ__INIT;
+	Gofer__ReaddirReq d = GOFER__READDIR_REQ__INIT;
+	Gofer__ForgetReq fg = GOFER__FORGET_REQ__INIT;
+	Gofer__ReaddirRep *list;
+	Gofer__AttrRep *at;
+	Gofer__NodeRep *n;
+	uint64_t root, file;
+
+	start(false);
+	root = attach();
+	q.dir = root;
+	q.name = wire_bytes("dir", 3);
+	q.mode = S_IFDIR | 02755;
+	q.uid = geteuid();
+	q.gid = getegid();
+	ck_assert_int_eq(ask(GOFER_MKDIR, &q, &gofer__node_rep__descriptor, &n), 0);
+	ck_assert_uint_eq(n->node->attr->mode, S_IFDIR | 02755);
+	q.name = wire_bytes("sym", 3);
+	q.target = wire_bytes("nowhere", 7);
+	ck_assert_int_eq(ask(GOFER_SYMLINK, &q, &gofer__node_rep__descriptor, &n), 0);
+	ck_assert_uint_eq(n->node->link.len, 7);
+	q.name = wire_bytes("pipe", 4);
+	q.target = (ProtobufCBinaryData){0};
+	q.mode = S_IFIFO | 0600;
+	ck_assert_int_eq(ask(GOFER_MKNOD, &q, &gofer__node_rep__descriptor, &n), 0);
+	file = walk(root, "a/file", 0)->nodes[1]->id;
+	l.node = file;
+	l.dir = root;
+	l.name = wire_bytes("hard", 4);
+	ck_assert_int_eq(ask(GOFER_LINK, &l, &gofer__attr_rep__descriptor, &at), 0);
+	ck_assert_uint_eq(at->attr->nlink, 2);
+	m.old_dir = m.new_dir = root;
+	m.old_name = wire_bytes("hard", 4);
+	m.new_name = wire_bytes("moved", 5);
+	ck_assert_int_eq(ask(GOFER_RENAME, &m, NULL, NULL), 0);
+	m.flags = WIRE_RENAME_NOREPLACE;
+	m.old_name = wire_bytes("moved", 5);
+	m.new_name = wire_bytes("dir", 3);
+	ck_assert_int_eq(ask(GOFER_RENAME, &m, NULL, NULL), -EEXIST);
+	d.node = root;
+	d.attrs = true;
+	ck_assert_int_eq(ask(GOFER_READDIR, &d, &gofer__readdir_rep__descriptor, &list), 0);
+	ck_assert_uint_eq(list->n_entries, 6);
+	ck_assert(list->end);
+	ck_assert_ptr_nonnull(list->entries[5]->attr);
+	u.dir = root;
+	u.name = wire_bytes("dir", 3);
+	ck_assert_int_eq(ask(GOFER_UNLINK, &u, NULL, NULL), -EISDIR);
+	u.rmdir = true;
+	ck_assert_int_eq(ask(GOFER_UNLINK, &u, NULL, NULL), 0);
+	fg.nodes = &file;
+	fg.n_nodes = 1;
+	ck_assert_int_eq(wire_send_msg(conn, GOFER_FORGET, 0, 0, &fg.base, NULL, 0, 0), 0);
+	usleep(20000);
+	l.name = wire_bytes("again", 5);
+	ck_assert_int_eq(ask(GOFER_LINK, &l, NULL, NULL), -EBADF);
+	stop();
+}
+END_TEST
+
+START_TEST(readonly_export)
+{
+	Gofer__NewReq q = GOFER__NEW_REQ__INIT;
+	Gofer__OpenReq o = GOFER__OPEN_REQ__INIT;
+	Gofer__SetattrReq s = GOFER__SETATTR_REQ__INIT;
+	uint64_t root;
+
+	start(true);
+	root = attach();
+	q.dir = root;
+	q.name = wire_bytes("x", 1);
+	q.mode = S_IFREG | 0644;
+	ck_assert_int_eq(ask(GOFER_CREATE, &q, NULL, NULL), -EROFS);
+	o.node = s.node = walk(root, "a/file", 0)->nodes[1]->id;
+	o.access = WIRE_WRITE;
+	ck_assert_int_eq(ask(GOFER_OPEN, &o, NULL, NULL), -EROFS);
+	o.access = WIRE_READ | WIRE_TRUNC;
+	ck_assert_int_eq(ask(GOFER_OPEN, &o, NULL, NULL), -EINVAL);
+	s.valid = WIRE_SET_MODE;
+	ck_assert_int_eq(ask(GOFER_SETATTR, &s, NULL, NULL), -EROFS);
+	stop();
+}
+END_TEST
+
+START_TEST(xattrs)
+{
+	Gofer__XattrReq x = GOFER__XATTR_REQ__INIT;
+	Gofer__NodeReq q = GOFER__NODE_REQ__INIT;
+	Gofer__XattrRep *v;
+	int r;
+
+	start(false);
+	q.node = x.node = walk(attach(), "a/file", 0)->nodes[1]->id;
+	x.name = wire_bytes("user.k", 6);
+	x.value = wire_bytes("val", 3);
+	r = ask(GOFER_SETXATTR, &x, NULL, NULL);
+	if (r != -EOPNOTSUPP) { /* old tmpfs has no user.* */
+		ck_assert_int_eq(r, 0);
+		ck_assert_int_eq(ask(GOFER_GETXATTR, &x, &gofer__xattr_rep__descriptor, &v), 0);
+		ck_assert_uint_eq(v->value.len, 3);
+		ck_assert_int_eq(ask(GOFER_LISTXATTR, &q, &gofer__xattr_rep__descriptor, &v), 0);
+		ck_assert_uint_eq(v->value.len, 7);
+		ck_assert_int_eq(ask(GOFER_REMOVEXATTR, &x, NULL, NULL), 0);
+		ck_assert_int_eq(ask(GOFER_GETXATTR, &x, NULL, NULL), -ENODATA);
+	}
+	x.name = wire_bytes("bogus", 5);
+	ck_assert_int_eq(ask(GOFER_GETXATTR, &x, NULL, NULL), -EOPNOTSUPP);
+	stop();
+}
+END_TEST
+
+/* A peer that breaks the protocol is dropped; nothing else happens. */
+START_TEST(garbage)
+{
+	struct wire_head h = {.id = 1, .type = GOFER_WALK};
+	uint8_t junk[64];
+	int status;
+
+	start(false);
+	memset(junk, 0xff, sizeof junk);
+	ck_assert_int_eq(wire_send(conn, &h, junk, sizeof junk, NULL, 0, 0), 0);
+	ck_assert_int_eq(wire_recv(conn, &reply, 0), 0);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+	close(conn);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("gofer server");
+	TCase *t = tcase_create("requests");
+	SRunner *r;
+	int failed;
+
+	tcase_add_test(t, walks);
+	tcase_add_test(t, refuses_to_leave);
+	tcase_add_test(t, files);
+	tcase_add_test(t, names);
+	tcase_add_test(t, readonly_export);
+	tcase_add_test(t, xattrs);
+	tcase_add_test(t, garbage);
+	suite_add_tcase(s, t);
+	r = srunner_create(s);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed != 0;
+}
