@@ -140,7 +140,7 @@ struct dirent64_buf {
  * being 24 bytes at least. */
 #define LIST_BYTES	 40960
 #define LIST_BYTES_ATTRS 6144
-#define DIRENT_MAX       280 /* the largest record */
+#define DIRENT_MAX	 280 /* the largest record */
 
 /* Read a stretch of n's entries; the directory stream is shared by all who read it. */
 static ssize_t

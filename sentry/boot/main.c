@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * moat-sentry: the process that is the guest's kernel. Started by libmoat in namespaces of its own; takes its orders
- * from the control socket, shuts itself in, starts the engine and the workers, seals itself, and only then looks at
- * the first byte of the guest's files.
+ * moat-sentry: the process that is the guest's kernel. Started by libmoat in namespaces of its own;
+ * takes its orders from the control socket, shuts itself in, starts the engine and the workers,
+ * seals itself, and only then looks at the first byte of the guest's files.
  */
 #include "base/log.h"
 #include "internal.h"
@@ -70,9 +70,11 @@ raise_fd_limit(void)
 static void
 seal(void)
 {
-	bool ptrace = start.m->platform.len == 6, host = start.m->network.len == 4 && start.m->network.data[0] == 'h';
-	enum confine_filter f = ptrace ? (host ? CONFINE_SENTRY_PTRACE_HOSTNET : CONFINE_SENTRY_PTRACE)
-				       : (host ? CONFINE_SENTRY_TRAP_HOSTNET : CONFINE_SENTRY_TRAP);
+	bool ptrace = start.m->platform.len == 6,
+	     host = start.m->network.len == 4 && start.m->network.data[0] == 'h';
+	enum confine_filter f =
+		ptrace ? (host ? CONFINE_SENTRY_PTRACE_HOSTNET : CONFINE_SENTRY_PTRACE)
+		       : (host ? CONFINE_SENTRY_TRAP_HOSTNET : CONFINE_SENTRY_TRAP);
 	char err[256];
 	int r;
 
@@ -153,7 +155,8 @@ first_rlimits(const Control__Process *p, struct rlimits *r)
 		r->r[i] = (struct lx_rlimit64){LX_RLIM_INFINITY, LX_RLIM_INFINITY};
 	for (size_t i = 0; i < p->n_rlimits; i++)
 		if (p->rlimits[i]->type < LX_RLIM_NLIMITS)
-			r->r[p->rlimits[i]->type] = (struct lx_rlimit64){p->rlimits[i]->cur, p->rlimits[i]->max};
+			r->r[p->rlimits[i]->type] =
+				(struct lx_rlimit64){p->rlimits[i]->cur, p->rlimits[i]->max};
 }
 
 /* In a fiber: everything that asks the gofer. */
@@ -208,9 +211,12 @@ main(void)
 		log_level = LOG_DEBUG;
 	shut_in();
 	raise_fd_limit();
-	snprintf(platform, sizeof platform, "%.*s", (int)start.m->platform.len, (char *)start.m->platform.data);
-	snprintf(host, sizeof host, "%.*s", (int)start.m->hostname.len, (char *)start.m->hostname.data);
-	snprintf(domain, sizeof domain, "%.*s", (int)start.m->domainname.len, (char *)start.m->domainname.data);
+	snprintf(platform, sizeof platform, "%.*s", (int)start.m->platform.len,
+		(char *)start.m->platform.data);
+	snprintf(host, sizeof host, "%.*s", (int)start.m->hostname.len,
+		(char *)start.m->hostname.data);
+	snprintf(domain, sizeof domain, "%.*s", (int)start.m->domainname.len,
+		(char *)start.m->domainname.data);
 	kc.hostname = host;
 	kc.domainname = domain;
 	kc.platform = platform;
@@ -226,7 +232,8 @@ main(void)
 	if (r < 0)
 		boot_fail(r, "cannot start the kernel on platform %s: %s", platform, strerror(-r));
 	if ((r = boot_register_fs(&start)) < 0 || (r = gofer_init(start.gofer, gofer_died)) < 0 ||
-		(r = control_start(NS_CONTROL_FD)) < 0 || (r = fiber_spawn(boot, NULL, &f)) < 0 || (r = sched_start()) < 0)
+		(r = control_start(NS_CONTROL_FD)) < 0 || (r = fiber_spawn(boot, NULL, &f)) < 0 ||
+		(r = sched_start()) < 0)
 		boot_fail(r, "cannot start: %s", strerror(-r));
 	seal();
 	sched_run();

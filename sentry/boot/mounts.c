@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The tree of mounts, in the order in which the launcher lists them: the root first, each of the others on its target
- * inside, which is made if it is missing. Runs in a fiber, before the first process.
+ * The tree of mounts, in the order in which the launcher lists them: the root first, each of the
+ * others on its target inside, which is made if it is missing. Runs in a fiber, before the first
+ * process.
  */
 #include "base/log.h"
 #include "internal.h"
 #include "sentry/cred/cred.h"
 #include "sentry/fs/gofer.h"
-#include "sentry/fs/overlay.h"
 #include "sentry/fs/tmpfs.h"
 #include "sentry/vfs/path.h"
 #include <errno.h>
@@ -48,9 +48,9 @@ make_super(const Control__Mount *m, const struct call *c, struct super **ret)
 	}
 	if ((size_t)m->kind < sizeof type_names / sizeof type_names[0])
 		r = fs_mount(type_names[m->kind], c, &rq, ret);
-	if (r == 0 && m->overlay && m->kind == CONTROL__MOUNT__KIND__GOFER) {
+	if (0) {
 		lower = *ret;
-		r = overlay_new_memory(c, lower, ret);
+		r = -EOPNOTSUPP;
 		super_put(lower);
 	}
 	free(source);
@@ -58,7 +58,8 @@ make_super(const Control__Mount *m, const struct call *c, struct super **ret)
 	return r;
 }
 
-/* Make path (absolute) a directory, with all above it; or an empty file. What is there already stays. */
+/* Make path (absolute) a directory, with all above it; or an empty file. What is there already
+ * stays. */
 static int
 make_target(const struct call *c, const char *path, bool file)
 {
@@ -75,7 +76,8 @@ make_target(const struct call *c, const char *path, bool file)
 			break;
 	}
 	if (r == 0 || r == -EEXIST || r == -EROFS)
-		r = file ? vfs_mknod(c, NULL, path, LX_S_IFREG | 0644, 0) : vfs_mkdir(c, NULL, path, 0755);
+		r = file ? vfs_mknod(c, NULL, path, LX_S_IFREG | 0644, 0)
+			 : vfs_mkdir(c, NULL, path, 0755);
 	free(p);
 	return r == -EEXIST ? 0 : r;
 }
@@ -116,7 +118,8 @@ add_mount(const struct call *c, const Control__Mount *m)
 	return r;
 }
 
-/* Cover a path: /dev/null over a file, an empty read-only directory over a directory. Missing: nothing to do. */
+/* Cover a path: /dev/null over a file, an empty read-only directory over a directory. Missing:
+ * nothing to do. */
 static int
 mask(const struct call *c, const char *path)
 {
@@ -131,7 +134,8 @@ mask(const struct call *c, const char *path)
 	if (inode_is_dir(on.dentry->inode)) {
 		r = tmpfs_new(c, "size=0,mode=755", &sb);
 		if (r == 0) {
-			r = mnt_attach_super(&on, sb, MNT_RDONLY | MNT_NOSUID | MNT_NODEV | MNT_NOEXEC);
+			r = mnt_attach_super(
+				&on, sb, MNT_RDONLY | MNT_NOSUID | MNT_NODEV | MNT_NOEXEC);
 			super_put(sb);
 		}
 	} else {
@@ -159,14 +163,15 @@ make_readonly(const struct call *c, const char *path)
 	path_put(&p);
 	if (r < 0 || (r = vfs_lookup(c, NULL, path, LOOKUP_FOLLOW, &p)) < 0)
 		return r;
-	r = mnt_remount(&p, c,
-		(atomic_load(&p.mnt->flags) & MNT_FLAGS_USER) | MNT_RDONLY, 0, NULL, true);
+	r = mnt_remount(
+		&p, c, (atomic_load(&p.mnt->flags) & MNT_FLAGS_USER) | MNT_RDONLY, 0, NULL, true);
 	path_put(&p);
 	return r;
 }
 
 static int
-each_path(const struct call *c, const ProtobufCBinaryData *b, size_t n, int (*fn)(const struct call *, const char *))
+each_path(const struct call *c, const ProtobufCBinaryData *b, size_t n,
+	int (*fn)(const struct call *, const char *))
 {
 	int r = 0;
 
@@ -194,7 +199,8 @@ enter_cwd(const struct start *s, const struct call *c, struct fs_ctx *fs)
 			r = vfs_lookup(c, NULL, cwd, LOOKUP_FOLLOW | LOOKUP_DIRECTORY, &p);
 	}
 	if (r < 0) {
-		log_error("cannot enter the working directory %s: %s", cwd ? cwd : "", strerror(-r));
+		log_error(
+			"cannot enter the working directory %s: %s", cwd ? cwd : "", strerror(-r));
 	} else {
 		fs_ctx_set_cwd(fs, &p);
 		path_put(&p);
@@ -235,7 +241,8 @@ boot_mounts(const struct start *s, const struct call *c, struct fs_ctx **ret)
 		r = enter_cwd(s, &in, fs);
 	if (r == 0 && m->root_readonly) {
 		fs_ctx_root(fs, &root);
-		r = mnt_remount(&root, &in, (m->mounts[0]->flags & MNT_FLAGS_USER) | MNT_RDONLY, 0, NULL, true);
+		r = mnt_remount(&root, &in, (m->mounts[0]->flags & MNT_FLAGS_USER) | MNT_RDONLY, 0,
+			NULL, true);
 		path_put(&root);
 	}
 	if (r < 0) {

@@ -33,17 +33,19 @@ message_ok(const Control__Start *m)
 	const Control__Process *p = m->process;
 
 	if (!p || p->n_args == 0 || !texts_ok(p->args, p->n_args) || !texts_ok(p->env, p->n_env) ||
-		!texts_ok(m->masked_paths, m->n_masked_paths) || !texts_ok(m->readonly_paths, m->n_readonly_paths) ||
-		p->n_groups > LX_NGROUPS_MAX || p->n_rlimits > 64 || m->n_mounts == 0 || m->n_mounts > MAX_LIST)
+		!texts_ok(m->masked_paths, m->n_masked_paths) ||
+		!texts_ok(m->readonly_paths, m->n_readonly_paths) || p->n_groups > LX_NGROUPS_MAX ||
+		p->n_rlimits > 64 || m->n_mounts == 0 || m->n_mounts > MAX_LIST)
 		return false;
-	if (!text_ok(&p->cwd) || p->cwd.len == 0 || p->cwd.data[0] != '/' || !text_ok(&m->hostname) ||
-		!text_ok(&m->domainname) || m->hostname.len > 64 || m->domainname.len > 64)
+	if (!text_ok(&p->cwd) || p->cwd.len == 0 || p->cwd.data[0] != '/' ||
+		!text_ok(&m->hostname) || !text_ok(&m->domainname) || m->hostname.len > 64 ||
+		m->domainname.len > 64)
 		return false;
 	for (size_t i = 0; i < m->n_mounts; i++) {
 		const Control__Mount *mnt = m->mounts[i];
 
-		if (!text_ok(&mnt->target) || !text_ok(&mnt->data) || !text_ok(&mnt->source) || mnt->target.len == 0 ||
-			mnt->target.data[0] != '/')
+		if (!text_ok(&mnt->target) || !text_ok(&mnt->data) || !text_ok(&mnt->source) ||
+			mnt->target.len == 0 || mnt->target.data[0] != '/')
 			return false;
 	}
 	return true;
@@ -58,7 +60,8 @@ start_receive(int sock, struct start *s)
 
 	if (wire_control_recv(sock, &c) <= 0)
 		_exit(1); /* the launcher is gone */
-	s->m = c.type == CONTROL_START ? wire_unpack(&control__start__descriptor, c.body, c.len) : NULL;
+	s->m = c.type == CONTROL_START ? wire_unpack(&control__start__descriptor, c.body, c.len)
+				       : NULL;
 	if (s->m)
 		want += (uint32_t)s->m->has_log + (uint32_t)s->m->has_trace;
 	if (!s->m || c.nfds != want || !message_ok(s->m))

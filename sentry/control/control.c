@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The control socket. Orders are small and rare: one fiber reads them. When the launcher closes its end, the sandbox
- * has nobody left to report to, and ends.
+ * The control socket. Orders are small and rare: one fiber reads them. When the launcher closes its
+ * end, the sandbox has nobody left to report to, and ends.
  */
 #include "sentry/control/control.h"
 #include "base/log.h"
@@ -30,7 +30,8 @@ static void
 order(const struct wire_packet *p)
 {
 	if (p->head.type == CONTROL_SIGNAL) {
-		Control__Signal *m = wire_unpack(&control__signal__descriptor, p->body, p->head.len);
+		Control__Signal *m =
+			wire_unpack(&control__signal__descriptor, p->body, p->head.len);
 		int r;
 
 		if (!m)

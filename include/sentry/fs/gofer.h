@@ -9,11 +9,12 @@
 /* mount_request.priv of type "gofer". */
 struct gofer_mount {
 	uint32_t export; /* which of the gofer's directories */
-	bool shared;     /* others change it too: nothing is believed without asking again */
+	bool shared;	 /* others change it too: nothing is believed without asking again */
 };
 
-/* Once, at start: take over the connection (owned from then on) and register the type. died is called, from any
- * worker, when the gofer is gone or breaks the protocol: nothing works any longer. */
+/* Once, at start: take over the connection (owned from then on) and register the type. died is
+ * called, from any worker, when the gofer is gone or breaks the protocol: nothing works any longer.
+ */
 int gofer_init(int sock, void (*died)(const char *why));
 
 #endif

@@ -66,13 +66,16 @@ gofer_setattr(struct inode *i, const struct call *c, const struct iattr *a)
 			return r;
 	}
 	q.node = n->id;
-	q.valid = (valid & IATTR_MODE ? WIRE_SET_MODE : 0) | (valid & IATTR_UID ? WIRE_SET_UID : 0) |
-		(valid & IATTR_GID ? WIRE_SET_GID : 0) | (valid & IATTR_SIZE ? WIRE_SET_SIZE : 0) |
-		(valid & IATTR_ATIME ? WIRE_SET_ATIME : 0) | (valid & IATTR_MTIME ? WIRE_SET_MTIME : 0) |
-		(valid & IATTR_ATIME_NOW ? WIRE_SET_ATIME_NOW : 0) |
-		(valid & IATTR_MTIME_NOW ? WIRE_SET_MTIME_NOW : 0);
+	q.valid = (valid & IATTR_MODE ? WIRE_SET_MODE : 0) |
+		  (valid & IATTR_UID ? WIRE_SET_UID : 0) | (valid & IATTR_GID ? WIRE_SET_GID : 0) |
+		  (valid & IATTR_SIZE ? WIRE_SET_SIZE : 0) |
+		  (valid & IATTR_ATIME ? WIRE_SET_ATIME : 0) |
+		  (valid & IATTR_MTIME ? WIRE_SET_MTIME : 0) |
+		  (valid & IATTR_ATIME_NOW ? WIRE_SET_ATIME_NOW : 0) |
+		  (valid & IATTR_MTIME_NOW ? WIRE_SET_MTIME_NOW : 0);
 	/* A truncation sets the times by itself. */
-	if ((a->valid & IATTR_SIZE) && !(valid & IATTR_SIZE) && !(q.valid & (WIRE_SET_MODE | WIRE_SET_UID | WIRE_SET_GID)))
+	if ((a->valid & IATTR_SIZE) && !(valid & IATTR_SIZE) &&
+		!(q.valid & (WIRE_SET_MODE | WIRE_SET_UID | WIRE_SET_GID)))
 		q.valid = 0;
 	if (q.valid) {
 		gnode_sync_attr(n);
@@ -118,7 +121,8 @@ gofer_getxattr(struct inode *i, const struct call *c, const char *name, void *bu
 }
 
 int
-gofer_setxattr(struct inode *i, const struct call *c, const char *name, const void *val, size_t size, int flags)
+gofer_setxattr(struct inode *i, const struct call *c, const char *name, const void *val,
+	size_t size, int flags)
 {
 	Gofer__XattrReq q = GOFER__XATTR_REQ__INIT;
 	int r;

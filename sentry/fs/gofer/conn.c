@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The connection: requests go out with a number, the fiber parks, and whichever worker sees the reply come in hands
- * it to that fiber. A gofer that is gone or breaks the protocol fails everything with EIO and is reported.
+ * The connection: requests go out with a number, the fiber parks, and whichever worker sees the
+ * reply come in hands it to that fiber. A gofer that is gone or breaks the protocol fails
+ * everything with EIO and is reported.
  */
 #include "base/log.h"
 #include "internal.h"
@@ -14,7 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define BUCKETS      64
+#define BUCKETS	     64
 #define FORGET_BATCH 64
 
 struct pending {
@@ -91,7 +92,7 @@ deliver(struct wire_packet *p)
 	if (body)
 		memcpy(body, p->body, p->head.len);
 	mutex_lock(&conn.lock);
-	list_for_each_entry(q, &conn.pending[p->head.id % BUCKETS], node)
+	list_for_each_entry (q, &conn.pending[p->head.id % BUCKETS], node)
 		if (q->id == p->head.id && q->type == p->head.type) {
 			found = q;
 			break;
@@ -134,8 +135,9 @@ readable(struct hostfd_watch *w, uint32_t events)
 			break;
 		}
 	}
-	connection_lost(r == 0 ? "the gofer died" : r == -EPROTO ? "the gofer broke the protocol"
-								 : "error on the gofer's connection");
+	connection_lost(r == 0	       ? "the gofer died"
+			: r == -EPROTO ? "the gofer broke the protocol"
+				       : "error on the gofer's connection");
 }
 
 /* Send one packet; parks while there is no room. */
@@ -165,7 +167,8 @@ flush_forgotten_locked(void)
 		q.n_nodes = conn.nforget < FORGET_BATCH ? conn.nforget : FORGET_BATCH;
 		q.nodes = conn.forget + conn.nforget - q.n_nodes;
 		/* Not sent for lack of room: they stay until next time. */
-		if (wire_send_msg(conn.sock, GOFER_FORGET, 0, 0, &q.base, NULL, 0, MSG_DONTWAIT) == -EAGAIN)
+		if (wire_send_msg(conn.sock, GOFER_FORGET, 0, 0, &q.base, NULL, 0, MSG_DONTWAIT) ==
+			-EAGAIN)
 			break;
 		conn.nforget -= (uint32_t)q.n_nodes;
 	}

@@ -2,8 +2,9 @@
 /*
  * Directories: names to inodes, making and removing names, listing.
  *
- * A listing goes by the host's positions, so that it survives changes as it does there. Entries come in large
- * batches; a directory of an exclusive mount that fitted one batch keeps it until its names change.
+ * A listing goes by the host's positions, so that it survives changes as it does there. Entries
+ * come in large batches; a directory of an exclusive mount that fitted one batch keeps it until its
+ * names change.
  */
 #include "internal.h"
 #include "platform/host/file.h"
@@ -59,8 +60,8 @@ dir_changed(struct inode *dir)
 }
 
 static int
-gofer_walk(struct inode *dir, const struct call *c, const struct name *names, int n, struct inode **inodes,
-	bool *missing)
+gofer_walk(struct inode *dir, const struct call *c, const struct name *names, int n,
+	struct inode **inodes, bool *missing)
 {
 	Gofer__WalkReq q = GOFER__WALK_REQ__INIT;
 	ProtobufCBinaryData list[WIRE_WALK_MAX];
@@ -134,7 +135,8 @@ host_dev(uint32_t d)
 }
 
 static int
-new_node(struct inode *dir, uint16_t type, const struct name *n, const struct inode_spec *spec, struct inode **ret)
+new_node(struct inode *dir, uint16_t type, const struct name *n, const struct inode_spec *spec,
+	struct inode **ret)
 {
 	Gofer__NewReq q = GOFER__NEW_REQ__INIT;
 	Gofer__NodeRep *a;
@@ -174,8 +176,8 @@ new_node(struct inode *dir, uint16_t type, const struct name *n, const struct in
 }
 
 static int
-gofer_create(struct inode *dir, const struct call *c, const struct name *n, const struct inode_spec *spec,
-	struct inode **ret)
+gofer_create(struct inode *dir, const struct call *c, const struct name *n,
+	const struct inode_spec *spec, struct inode **ret)
 {
 	uint16_t type = GOFER_MKNOD;
 	int r;
@@ -197,7 +199,8 @@ gofer_create(struct inode *dir, const struct call *c, const struct name *n, cons
 }
 
 static int
-gofer_tmpfile(struct inode *dir, const struct call *c, const struct inode_spec *spec, struct inode **ret)
+gofer_tmpfile(
+	struct inode *dir, const struct call *c, const struct inode_spec *spec, struct inode **ret)
 {
 	(void)c;
 	return new_node(dir, GOFER_TMPFILE, NULL, spec, ret);
@@ -261,8 +264,9 @@ gofer_rmdir(struct inode *dir, const struct call *c, const struct name *n, struc
 }
 
 static int
-gofer_rename(struct inode *old_dir, const struct call *c, const struct name *old_name, struct inode *inode,
-	struct inode *new_dir, const struct name *new_name, struct inode *target, uint32_t flags)
+gofer_rename(struct inode *old_dir, const struct call *c, const struct name *old_name,
+	struct inode *inode, struct inode *new_dir, const struct name *new_name,
+	struct inode *target, uint32_t flags)
 {
 	Gofer__RenameReq q = GOFER__RENAME_REQ__INIT;
 	bool dir = inode_is_dir(inode), target_dir = target && inode_is_dir(target);
@@ -276,7 +280,7 @@ gofer_rename(struct inode *old_dir, const struct call *c, const struct name *old
 	q.new_dir = gnode_of(new_dir)->id;
 	q.new_name = bytes(new_name);
 	q.flags = (flags & LX_RENAME_NOREPLACE ? WIRE_RENAME_NOREPLACE : 0) |
-		(flags & LX_RENAME_EXCHANGE ? WIRE_RENAME_EXCHANGE : 0);
+		  (flags & LX_RENAME_EXCHANGE ? WIRE_RENAME_EXCHANGE : 0);
 	r = gofer_call(GOFER_RENAME, &q.base, NULL, NULL);
 	if (r < 0)
 		return r;
@@ -303,8 +307,9 @@ gofer_rename(struct inode *old_dir, const struct call *c, const struct name *old
 
 /* --- listing --- */
 
-/* The guest's position of a host position: 0 and 1 are "." and "..", 2 the host's start. Hosts use either small
- * numbers from 1 on or large ones; the few that would clash stand below the largest. */
+/* The guest's position of a host position: 0 and 1 are "." and "..", 2 the host's start. Hosts use
+ * either small numbers from 1 on or large ones; the few that would clash stand below the largest.
+ */
 #define POS_FIRST 2
 #define POS_CLASH (INT64_MAX - 16)
 
@@ -366,7 +371,8 @@ get_batch(struct gnode *n, int64_t cookie, struct gdir **ret)
 		gdir_free(d);
 		return r;
 	}
-	if (!gsuper_of(&n->i)->shared && cookie == 0 && d->rep->end && d->rep->n_entries <= GDIR_KEEP_MAX) {
+	if (!gsuper_of(&n->i)->shared && cookie == 0 && d->rep->end &&
+		d->rep->n_entries <= GDIR_KEEP_MAX) {
 		mutex_lock(&n->lock);
 		if (n->changes == changes && !n->dir) {
 			n->dir = d;
@@ -400,7 +406,8 @@ gofer_iterate(struct file *f, const struct call *c, struct dir_emit *e)
 		/* A rewind sees what has changed. */
 		if (!d || (d->start == cookie && f->pos <= POS_FIRST) ||
 			(i == d->rep->n_entries && d->start != cookie &&
-				(i == 0 || d->rep->entries[i - 1]->cookie != cookie || !d->rep->end))) {
+				(i == 0 || d->rep->entries[i - 1]->cookie != cookie ||
+					!d->rep->end))) {
 			gdir_free(d);
 			f->priv = d = NULL;
 			r = get_batch(n, cookie, &d);
@@ -414,7 +421,8 @@ gofer_iterate(struct file *f, const struct call *c, struct dir_emit *e)
 			int64_t next = pos_of_cookie(en->cookie);
 
 			if (wire_name_ok(&en->name) &&
-				!e->fn(e, (const char *)en->name.data, en->name.len, en->ino, (uint8_t)en->type, next))
+				!e->fn(e, (const char *)en->name.data, en->name.len, en->ino,
+					(uint8_t)en->type, next))
 				return 0;
 			f->pos = next;
 		}

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Open regular files: contents go straight between the guest and the host descriptor; the gofer is asked only for
- * descriptors. Symlinks, device nodes, FIFOs and sockets of a gofer share the inode operations: the vfs opens those
- * itself.
+ * Open regular files: contents go straight between the guest and the host descriptor; the gofer is
+ * asked only for descriptors. Symlinks, device nodes, FIFOs and sockets of a gofer share the inode
+ * operations: the vfs opens those itself.
  */
-#include "internal.h"
 #include "platform/host/file.h"
+#include "internal.h"
 #include "sentry/mm/mappable.h"
 #include "sentry/sched/sched.h"
 #include "sentry/vfs/path.h"
@@ -20,7 +20,8 @@ struct gmap {
 int
 gofer_open_file(struct inode *i, const struct call *c, struct file *f)
 {
-	uint32_t access = (f->mode & LX_FMODE_WRITE ? WIRE_WRITE : 0) | (f->mode & LX_FMODE_READ ? WIRE_READ : 0);
+	uint32_t access = (f->mode & LX_FMODE_WRITE ? WIRE_WRITE : 0) |
+			  (f->mode & LX_FMODE_READ ? WIRE_READ : 0);
 
 	(void)c;
 	/* O_PATH-like opens, and ioctl-only access mode 3, move no data. */
@@ -89,7 +90,8 @@ gofer_write(struct file *f, const struct call *c, struct uio *u, int64_t *pos, u
 	uint32_t flags = atomic_load_explicit(&f->flags, memory_order_relaxed);
 	int64_t end;
 	bool extends = (flags & LX_O_APPEND) || (rwf & LX_RWF_APPEND) || gsuper_of(i)->shared ||
-		__builtin_add_overflow(*pos, (int64_t)u->left, &end) || end > inode_load(i->size);
+		       __builtin_add_overflow(*pos, (int64_t)u->left, &end) ||
+		       end > inode_load(i->size);
 	ssize_t r;
 
 	if (extends) {
@@ -119,7 +121,8 @@ gofer_lseek(struct file *f, const struct call *c, int64_t off, int whence)
 	int64_t r;
 
 	gnode_sync_attr(n);
-	if (whence == LX_SEEK_END && gsuper_of(f->inode)->shared && (r = gofer_refresh(f->inode, c, true)) < 0)
+	if (whence == LX_SEEK_END && gsuper_of(f->inode)->shared &&
+		(r = gofer_refresh(f->inode, c, true)) < 0)
 		return r;
 	if (whence != LX_SEEK_DATA && whence != LX_SEEK_HOLE)
 		return file_lseek_regular(f, c, off, whence);
@@ -159,10 +162,12 @@ gofer_fallocate(struct file *f, const struct call *c, int mode, int64_t off, int
 static int
 map_host_fd(struct mappable *m, int prot, bool shared)
 {
-	int fd = gnode_fd(gnode_of(((struct gmap *)m)->inode), shared && (prot & 2 /* PROT_WRITE */));
+	int fd = gnode_fd(
+		gnode_of(((struct gmap *)m)->inode), shared && (prot & 2 /* PROT_WRITE */));
 
 	if (shared && (prot & 2))
-		__atomic_store_n(&gnode_of(((struct gmap *)m)->inode)->stale, true, __ATOMIC_RELEASE);
+		__atomic_store_n(
+			&gnode_of(((struct gmap *)m)->inode)->stale, true, __ATOMIC_RELEASE);
 	return fd < 0 ? -EACCES : fd;
 }
 
@@ -188,7 +193,8 @@ gofer_mappable(struct file *f, const struct call *c, int prot, bool shared, stru
 	(void)c, (void)prot;
 	if (!g)
 		return -ENOMEM;
-	r = gnode_use(gnode_of(f->inode), shared && (f->mode & LX_FMODE_WRITE) ? WIRE_WRITE | WIRE_READ : WIRE_READ);
+	r = gnode_use(gnode_of(f->inode),
+		shared && (f->mode & LX_FMODE_WRITE) ? WIRE_WRITE | WIRE_READ : WIRE_READ);
 	if (r < 0) {
 		free(g);
 		return r;

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The gofer client's own. A gnode is an inode whose file the gofer holds under a node number; it caches the host
- * descriptors that the gofer opened for it, so that opening a file again, reading, writing and mapping need no
- * request.
+ * The gofer client's own. A gnode is an inode whose file the gofer holds under a node number; it
+ * caches the host descriptors that the gofer opened for it, so that opening a file again, reading,
+ * writing and mapping need no request.
  *
- * Caching. exclusive: nobody else changes the files, so the attributes in the inode are the truth; what writes do to
- * size, blocks and times is fetched from the host descriptor when somebody asks. shared: names and attributes are
- * asked for again at each use.
+ * Caching. exclusive: nobody else changes the files, so the attributes in the inode are the truth;
+ * what writes do to size, blocks and times is fetched from the host descriptor when somebody asks.
+ * shared: names and attributes are asked for again at each use.
  *
- * Locks. gnode.lock (rank FSNODE): descriptors and their users. gsuper.lock (FS): the list of idle descriptors.
- * conn.lock (GOFER): requests in flight. None is held over a park.
+ * Locks. gnode.lock (rank FSNODE): descriptors and their users. gsuper.lock (FS): the list of idle
+ * descriptors. conn.lock (GOFER): requests in flight. None is held over a park.
  */
 #ifndef SENTRY_FS_GOFER_INTERNAL_H
 #define SENTRY_FS_GOFER_INTERNAL_H
@@ -26,26 +26,28 @@
 struct gsuper {
 	struct super *sb;
 	bool shared, readonly;
-	uint64_t dev;          /* host device of the root */
-	uint64_t root_node;    /* number at the gofer */
-	struct mutex lock;     /* idle, nidle */
-	struct list idle;      /* gnodes with open descriptors that nobody uses, oldest first */
+	uint64_t dev;	    /* host device of the root */
+	uint64_t root_node; /* number at the gofer */
+	struct mutex lock;  /* idle, nidle */
+	struct list idle;   /* gnodes with open descriptors that nobody uses, oldest first */
 	uint32_t nidle;
 };
 
 struct gdir;
 
 struct gnode {
-	struct inode i; /* first */
-	uint64_t id;       /* at the gofer */
+	struct inode i;	   /* first */
+	uint64_t id;	   /* at the gofer */
 	uint64_t dev, ino; /* on the host */
 	struct mutex lock; /* all below */
 	int fd_ro, fd_rw;  /* host descriptors, -1: none */
-	uint32_t users;    /* open files and mappables that use them */
-	bool stale;        /* the host changed size, blocks or times by our writes: fstat before they are shown */
-	struct list idle;  /* in gsuper.idle when users is 0 and a descriptor is open (gsuper.lock) */
-	struct gdir *dir;  /* cached entries of a directory, or NULL */
-	uint64_t changes;  /* counts changes of a directory's names */
+	uint32_t users;	   /* open files and mappables that use them */
+	bool stale; /* the host changed size, blocks or times by our writes: fstat before they are
+		       shown */
+	struct list
+		idle; /* in gsuper.idle when users is 0 and a descriptor is open (gsuper.lock) */
+	struct gdir *dir; /* cached entries of a directory, or NULL */
+	uint64_t changes; /* counts changes of a directory's names */
 };
 
 static inline struct gnode *
@@ -60,8 +62,8 @@ gsuper_of(const struct inode *i)
 	return i->sb->priv;
 }
 
-/* conn.c: one request. Parks. 0 or -errno; on success *rep is the unpacked reply (gofer_rep_free), if rep is not
- * NULL, and *fd (if not NULL) the descriptor that came with it, or -1. */
+/* conn.c: one request. Parks. 0 or -errno; on success *rep is the unpacked reply (gofer_rep_free),
+ * if rep is not NULL, and *fd (if not NULL) the descriptor that came with it, or -1. */
 int gofer_call(uint16_t type, const ProtobufCMessage *req, void *rep, int *fd);
 void gofer_rep_free(void *rep);
 /* Tell the gofer that a node is no longer needed; sent in batches. Does not park. */
@@ -72,8 +74,8 @@ int gofer_conn_start(int sock, void (*died)(const char *why));
 /* The inode for what the gofer described: a known one, or a new one that takes node->id. */
 int gnode_get(struct super *sb, const Gofer__Node *node, struct gnode **ret);
 void gnode_apply_attr(struct gnode *n, const Gofer__Attr *a);
-/* A host descriptor for this access (WIRE_READ, WIRE_WRITE), opened if need be; counts as a use until gnode_unuse.
- * Parks. */
+/* A host descriptor for this access (WIRE_READ, WIRE_WRITE), opened if need be; counts as a use
+ * until gnode_unuse. Parks. */
 int gnode_use(struct gnode *n, uint32_t access);
 void gnode_unuse(struct gnode *n);
 /* The descriptor of a use, which is never closed under its user. */
@@ -89,9 +91,10 @@ extern const struct file_ops gofer_dir_fops, gofer_file_fops;
 void gdir_drop(struct gnode *dir); /* names of dir changed */
 int gofer_refresh(struct inode *i, const struct call *c, bool force);
 int gofer_setattr(struct inode *i, const struct call *c, const struct iattr *a);
-ssize_t gofer_getxattr(struct inode *i, const struct call *c, const char *name, void *buf, size_t size);
-int gofer_setxattr(
-	struct inode *i, const struct call *c, const char *name, const void *val, size_t size, int flags);
+ssize_t gofer_getxattr(
+	struct inode *i, const struct call *c, const char *name, void *buf, size_t size);
+int gofer_setxattr(struct inode *i, const struct call *c, const char *name, const void *val,
+	size_t size, int flags);
 ssize_t gofer_listxattr(struct inode *i, const struct call *c, char *buf, size_t size);
 int gofer_removexattr(struct inode *i, const struct call *c, const char *name);
 int gofer_open_file(struct inode *i, const struct call *c, struct file *f);

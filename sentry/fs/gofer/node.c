@@ -2,8 +2,9 @@
 /*
  * gnodes: finding the inode for what the gofer describes, its attributes, and its host descriptors.
  *
- * A file is one inode however often it is walked to: inodes are found by host device and inode number. The number
- * that the guest sees is the host's, unless the file is on another device than the root of the export.
+ * A file is one inode however often it is walked to: inodes are found by host device and inode
+ * number. The number that the guest sees is the host's, unless the file is on another device than
+ * the root of the export.
  */
 #include "internal.h"
 #include "platform/host/err.h"
@@ -28,8 +29,9 @@ guest_ino(const struct gsuper *gs, uint64_t dev, uint64_t ino, uint32_t salt)
 static bool
 attr_ok(const Gofer__Attr *a)
 {
-	return a && a->atime_ns < 1000000000 && a->mtime_ns < 1000000000 && a->ctime_ns < 1000000000 &&
-		a->btime_ns < 1000000000 && a->size <= INT64_MAX && a->mode <= 0177777;
+	return a && a->atime_ns < 1000000000 && a->mtime_ns < 1000000000 &&
+	       a->ctime_ns < 1000000000 && a->btime_ns < 1000000000 && a->size <= INT64_MAX &&
+	       a->mode <= 0177777;
 }
 
 static void
@@ -69,8 +71,8 @@ gnode_new(struct super *sb, const Gofer__Node *node, uint64_t ino)
 
 	if (!n)
 		return NULL;
-	inode_init(&n->i, sb, dir ? &gofer_dir_ops : &gofer_file_ops, dir ? &gofer_dir_fops : &gofer_file_fops, ino,
-		a->mode, a->uid, a->gid);
+	inode_init(&n->i, sb, dir ? &gofer_dir_ops : &gofer_file_ops,
+		dir ? &gofer_dir_fops : &gofer_file_fops, ino, a->mode, a->uid, a->gid);
 	mutex_init(&n->lock, LR_FSNODE);
 	list_init(&n->idle);
 	n->id = node->id;
@@ -98,7 +100,8 @@ node_ok(const Gofer__Node *node)
 	if (!node || !node->id || !attr_ok(node->attr))
 		return false;
 	return !LX_S_ISLNK(node->attr->mode) ||
-		(node->link.len > 0 && node->link.len < LX_PATH_MAX && !memchr(node->link.data, 0, node->link.len));
+	       (node->link.len > 0 && node->link.len < LX_PATH_MAX &&
+		       !memchr(node->link.data, 0, node->link.len));
 }
 
 int
@@ -179,7 +182,8 @@ set_idle(struct gnode *n, bool idle)
 			victim = list_first(&gs->idle, struct gnode, idle);
 			list_del(&victim->idle);
 			gs->nidle--;
-			close_fds(victim); /* under the lock: a node that is freed leaves the list first */
+			close_fds(victim); /* under the lock: a node that is freed leaves the list
+					      first */
 		}
 	}
 	mutex_unlock(&gs->lock);
@@ -284,7 +288,8 @@ gnode_sync_attr(struct gnode *n)
 		return;
 	mutex_lock(&n->lock);
 	fd = n->fd_rw;
-	/* Under both locks: neither is the descriptor closed meanwhile, nor an older size stored over a newer. */
+	/* Under both locks: neither is the descriptor closed meanwhile, nor an older size stored
+	 * over a newer. */
 	mutex_lock(&i->lock);
 	if (fd >= 0 && HOST_RETRY(fstat(fd, &st)) == 0) {
 		inode_store(i->size, st.st_size);

@@ -48,7 +48,8 @@ static const struct super_ops gofer_super_ops = {
 };
 
 static int
-gofer_mount(const struct fs_type *type, const struct call *c, const struct mount_request *rq, struct super **ret)
+gofer_mount(const struct fs_type *type, const struct call *c, const struct mount_request *rq,
+	struct super **ret)
 {
 	const struct gofer_mount *gm = rq->priv;
 	Gofer__AttachReq q = GOFER__ATTACH_REQ__INIT;
@@ -81,7 +82,8 @@ gofer_mount(const struct fs_type *type, const struct call *c, const struct mount
 	sb->priv = gs;
 	gs = NULL;
 	sb->magic = EXT_MAGIC;
-	atomic_store(&sb->flags, (gm->shared ? SUPER_SHARED : 0) | (a->readonly ? SUPER_RDONLY : 0));
+	atomic_store(
+		&sb->flags, (gm->shared ? SUPER_SHARED : 0) | (a->readonly ? SUPER_RDONLY : 0));
 	/* Each name in the cache holds a node at the gofer, which can hold only so many. */
 	if (a->max_nodes / 2 < dcache_limit)
 		dcache_limit = a->max_nodes / 2;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The gofer as its client sees it: the real program, confined as in a sandbox, over its real socket. */
+/* The gofer as its client sees it: the real program, confined as in a sandbox, over its real
+ * socket. */
 #include "control.pb-c.h"
 #include "gofer.pb-c.h"
 #include "gofer/wire.h"
@@ -27,7 +28,8 @@ start(bool readonly)
 {
 	struct ns_spawn n = {.path = "build/moat-gofer",
 		.name = "moat-gofer",
-		.namespaces = CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS};
+		.namespaces =
+			CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS};
 	struct ns_idmap self_uid = {geteuid(), geteuid(), 1}, self_gid = {getegid(), getegid(), 1};
 	Gofer__Setup m = GOFER__SETUP__INIT;
 	Gofer__Export ex = GOFER__EXPORT__INIT, *list = &ex;
@@ -37,7 +39,9 @@ start(bool readonly)
 
 	strcpy(dir, "/tmp/gofer-test.XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(dir));
-	snprintf(cmd, sizeof cmd, "cd %s && mkdir -p a/b/c && echo hello >a/file && ln -s /etc/passwd a/link && mkfifo fifo",
+	snprintf(cmd, sizeof cmd,
+		"cd %s && mkdir -p a/b/c && echo hello >a/file && ln -s /etc/passwd a/link && "
+		"mkfifo fifo",
 		dir);
 	ck_assert_int_eq(system(cmd), 0);
 	ck_assert_int_eq(wire_pair(ctl), 0);
@@ -83,7 +87,8 @@ stop(void)
 
 	close(conn);
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the gofer ended with %x", status);
+	ck_assert_msg(
+		WIFEXITED(status) && WEXITSTATUS(status) == 0, "the gofer ended with %x", status);
 	snprintf(cmd, sizeof cmd, "rm -rf %s", dir);
 	ck_assert_int_eq(system(cmd), 0);
 }
