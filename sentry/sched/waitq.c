@@ -7,7 +7,13 @@
 void
 waitq_init(struct waitq *q)
 {
-	mutex_init(&q->lock, LR_WAITQ);
+	waitq_init_rank(q, LR_WAITQ);
+}
+
+void
+waitq_init_rank(struct waitq *q, enum lock_rank rank)
+{
+	mutex_init(&q->lock, rank);
 	list_init(&q->waiters);
 	atomic_store(&q->count, 0);
 }
@@ -57,7 +63,10 @@ waitq_notify_n(struct waitq *q, uint32_t events, int nr_exclusive)
 	atomic_thread_fence(memory_order_seq_cst);
 	if (!atomic_load_explicit(&q->count, memory_order_relaxed))
 		return;
-	mutex_lock(&q->lock);
+	if (q->lock.rank == LR_EPWAIT)
+		mutex_lock_nested(&q->lock);
+	else
+		mutex_lock(&q->lock);
 	list_for_each_entry_safe (w, tmp, &q->waiters, node) {
 		if (!(w->mask & events))
 			continue;

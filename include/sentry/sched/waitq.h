@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Wait queues. Objects do not sleep: they answer "would block", and notify their queue when that may have
- * changed. Whoever is interested has a waiter in the queue, with a callback that runs under the queue's lock
- * (rank WAITQ): short, and calling nobody but fiber_wake or its own lock of a later rank.
+ * Wait queues. Objects do not sleep: they answer "would block", and notify their queue when that
+ * may have changed. Whoever is interested has a waiter in the queue, with a callback that runs
+ * under the queue's lock (rank WAITQ): short, and calling nobody but fiber_wake or its own lock of
+ * a later rank.
  */
 #ifndef SENTRY_SCHED_WAITQ_H
 #define SENTRY_SCHED_WAITQ_H
@@ -21,19 +22,23 @@ struct waitq {
 
 struct waiter {
 	struct list node;
-	struct waitq *q;   /* NULL: in no queue */
-	uint32_t mask;     /* events (LX_POLL*) that it wants; ~0: all */
-	bool exclusive;    /* notify_one stops after one of these whose fn returned true */
+	struct waitq *q; /* NULL: in no queue */
+	uint32_t mask;	 /* events (LX_POLL*) that it wants; ~0: all */
+	bool exclusive;	 /* notify_one stops after one of these whose fn returned true */
 	bool (*fn)(struct waiter *w, uint32_t events); /* true: it took the event */
 	void *arg;
 };
 
 void waitq_init(struct waitq *q);
+/* With another rank than WAITQ: for queues that are notified from a waiter's callback (EPWAIT). */
+void waitq_init_rank(struct waitq *q, enum lock_rank rank);
 void waitq_destroy(struct waitq *q); /* asserts that nobody waits */
 void waitq_add(struct waitq *q, struct waiter *w);
-void waitq_remove(struct waiter *w); /* after it, fn is not running and will not run; harmless twice */
+void waitq_remove(
+	struct waiter *w); /* after it, fn is not running and will not run; harmless twice */
 
-/* Tell all waiters whose mask meets events; of the exclusive ones, up to nr_exclusive (-1: all). Any thread. */
+/* Tell all waiters whose mask meets events; of the exclusive ones, up to nr_exclusive (-1: all).
+ * Any thread. */
 void waitq_notify_n(struct waitq *q, uint32_t events, int nr_exclusive);
 
 static inline void
@@ -46,8 +51,8 @@ waitq_notify(struct waitq *q, uint32_t events)
 void waiter_init_fiber(struct waiter *w, struct fiber *f, uint32_t mask);
 void waiter_init(struct waiter *w, bool (*fn)(struct waiter *, uint32_t), void *arg, uint32_t mask);
 
-/* poll(2) registration: a file calls poll_wait for each queue whose notification can change its readiness.
- * pt may be NULL (only the present state is asked for). */
+/* poll(2) registration: a file calls poll_wait for each queue whose notification can change its
+ * readiness. pt may be NULL (only the present state is asked for). */
 struct poll_table {
 	void (*add)(struct poll_table *pt, struct waitq *q);
 };

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files that are events: epoll(7), eventfd(2), timerfd_create(2). */
+#ifndef SENTRY_EVENT_EVENT_H
+#define SENTRY_EVENT_EVENT_H
+
+#include "sentry/vfs/file.h"
+#include <stdint.h>
+
+void event_init(void);
+
+/* --- eventfd --- */
+#define LX_EFD_SEMAPHORE 1
+/* oflags: LX_O_NONBLOCK or 0. */
+int eventfd_new(uint64_t count, bool semaphore, uint32_t oflags, struct file **ret);
+
+/* --- timerfd --- */
+struct timerfd_value {
+	int64_t interval_ns, value_ns;
+};
+/* to_monotonic turns an absolute value of the clock into the host's CLOCK_MONOTONIC. */
+int timerfd_new(int32_t clock, int64_t (*to_monotonic)(int32_t clock, int64_t abs_ns),
+	uint32_t oflags, struct file **ret);
+/* -EINVAL when f is no timerfd. */
+int timerfd_set(struct file *f, bool absolute, const struct timerfd_value *v,
+	struct timerfd_value *ret_old);
+int timerfd_get(struct file *f, struct timerfd_value *ret);
+
+/* --- epoll --- */
+struct lx_epoll_event {
+	uint32_t events;
+	uint64_t data;
+} __attribute__((packed));
+
+#define LX_EPOLL_CTL_ADD  1
+#define LX_EPOLL_CTL_DEL  2
+#define LX_EPOLL_CTL_MOD  3
+#define LX_EPOLLEXCLUSIVE (1u << 28)
+#define LX_EPOLLWAKEUP	  (1u << 29)
+#define LX_EPOLLONESHOT	  (1u << 30)
+#define LX_EPOLLET	  (1u << 31)
+
+int epoll_new(struct file **ret);
+/* epoll_ctl(2) on target, which is descriptor fd of the caller. -EINVAL: ep is no epoll file; and
+ * the rest. */
+int epoll_ctl_file(
+	struct file *ep, int op, struct file *target, int fd, const struct lx_epoll_event *ev);
+/* Events that are ready now, at most max; 0: none. -EINVAL: ep is no epoll file. */
+int epoll_collect(struct file *ep, struct lx_epoll_event *ev, int max);
+/* The queue that is notified when something becomes ready. NULL: no epoll file. */
+struct waitq *epoll_queue(struct file *ep);
+
+#endif
