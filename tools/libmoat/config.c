@@ -63,6 +63,8 @@ config_check(const struct moat_config *c, struct moat_error *err)
 			err, -EINVAL, "network: \"%s\" is neither none nor host", c->network);
 	if (c->cwd && c->cwd[0] != '/')
 		return error_set(err, -EINVAL, "cwd: \"%s\" is not an absolute path", c->cwd);
+	if (c->nuid_map > 100 || c->ngid_map > 100)
+		return error_set(err, -E2BIG, "uid_map, gid_map: more than 100 lines");
 	for (size_t i = 0; i < c->nrlimits; i++)
 		if (c->rlimits[i].resource < 0 || c->rlimits[i].resource >= RLIM_NLIMITS ||
 			c->rlimits[i].cur > c->rlimits[i].max)

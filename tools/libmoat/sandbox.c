@@ -18,6 +18,8 @@
 
 #define SENTRY_ID 65534 /* nobody: whom the sentry runs as when root starts it */
 
+#define MAPS_MAX 100
+
 #define NS_ALL                                                                                     \
 	(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS | \
 		CLONE_NEWCGROUP)
@@ -116,24 +118,32 @@ spawn(struct moat_sandbox *s, struct ns_spawn *n, const char *name, const struct
 	return 0;
 }
 
-/* Root keeps the host's user namespace for the gofer, because changing owners and making nodes need
- * it; everybody else gets one that maps what they may map. */
+/* Without maps, root keeps the host's user namespace for the gofer, because changing owners and
+ * making nodes need it; everybody else gets one that maps themselves. */
 static int
 start_gofer(struct moat_sandbox *s, const struct moat_config *c, struct moat_error *err)
 {
-	struct ns_idmap uid = {geteuid(), geteuid(), 1}, gid = {getegid(), getegid(), 1};
-	struct ns_spawn n = {.namespaces = NS_ALL & ~(unsigned)CLONE_NEWUSER};
+	struct ns_idmap uid[MAPS_MAX] = {{geteuid(), geteuid(), 1}},
+			gid[MAPS_MAX] = {{getegid(), getegid(), 1}};
+	struct ns_spawn n = {
+		.namespaces = NS_ALL, .uid_map = uid, .nuid = 1, .gid_map = gid, .ngid = 1};
 
-	if (geteuid() != 0) {
-		n.namespaces |= CLONE_NEWUSER;
-		n.uid_map = c->nuid_map ? (const struct ns_idmap *)c->uid_map : &uid;
-		n.nuid = c->nuid_map ? (unsigned)c->nuid_map : 1;
-		n.gid_map = c->ngid_map ? (const struct ns_idmap *)c->gid_map : &gid;
-		n.ngid = c->ngid_map ? (unsigned)c->ngid_map : 1;
-		n.ambient_caps = true;
-	} else {
-		n.set_ids = true;
-	}
+	for (size_t i = 0; i < c->nuid_map; i++)
+		uid[i] = (struct ns_idmap){
+			c->uid_map[i].inside, c->uid_map[i].outside, c->uid_map[i].count};
+	for (size_t i = 0; i < c->ngid_map; i++)
+		gid[i] = (struct ns_idmap){
+			c->gid_map[i].inside, c->gid_map[i].outside, c->gid_map[i].count};
+	if (c->nuid_map)
+		n.nuid = (unsigned)c->nuid_map;
+	if (c->ngid_map)
+		n.ngid = (unsigned)c->ngid_map;
+	if (geteuid() == 0 && !c->nuid_map && !c->ngid_map)
+		n.namespaces &= ~(unsigned)CLONE_NEWUSER;
+	/* Who is mapped to 0 inside becomes that; others stay themselves and keep the capabilities
+	 * to set up. */
+	n.set_ids = geteuid() == 0;
+	n.ambient_caps = true;
 	return spawn(s, &n, "moat-gofer", c, &s->gofer_sock, &s->gofer_pid, err);
 }
 

@@ -164,7 +164,7 @@ start(struct do_opts *o, char **args)
 	c.mounts = mounts;
 	c.nmounts = n;
 	c.terminal = isatty(0);
-	return run_foreground(&c);
+	return run_foreground(&c, NULL);
 }
 
 int

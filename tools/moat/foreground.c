@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -35,8 +36,25 @@ start_failure(const struct moat_error *e, const struct moat_config *c)
 	}
 }
 
+/* Written under another name first: who waits for the file never sees half a number. */
+static int
+write_pid_file(const char *path, int pid)
+{
+	char tmp[4200];
+	FILE *f;
+	bool ok;
+
+	snprintf(tmp, sizeof tmp, "%s.tmp", path);
+	f = fopen(tmp, "we");
+	if (!f)
+		return complain("--pid-file: cannot write %s: %s", tmp, strerror(errno));
+	ok = fprintf(f, "%d", pid) > 0;
+	ok = fclose(f) == 0 && ok && rename(tmp, path) == 0;
+	return ok ? 0 : complain("--pid-file: cannot write %s: %s", path, strerror(errno));
+}
+
 int
-run_foreground(struct moat_config *c)
+run_foreground(struct moat_config *c, const char *pid_file)
 {
 	struct moat_sandbox *s;
 	struct moat_error err;
@@ -54,6 +72,10 @@ run_foreground(struct moat_config *c)
 	r = moat_start(c, &s, &err);
 	if (r < 0)
 		return start_failure(&err, c);
+	if (pid_file && (r = write_pid_file(pid_file, moat_pid(s)))) {
+		moat_destroy(s);
+		return r;
+	}
 	p[1].fd = moat_fd(s);
 	p[0].events = p[1].events = POLLIN;
 	for (;;) {

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* moat: the command line. Finds the subcommand; each has a file of its own. */
 #include "moat.h"
+#include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static const struct command commands[] = {
 	{"do", "run a command on this machine's files, read-only underneath", cmd_do},
@@ -12,16 +14,47 @@ static const struct command commands[] = {
 	{"syscalls", "print which system calls are supported", cmd_syscalls},
 };
 
+const char *global_root;
+static const char *log_path;
+static bool log_json;
+
+/* A line for the engine that called us, which reads why a command failed from --log. */
+static void
+log_line(const char *text)
+{
+	char when[40];
+	time_t now = time(NULL);
+	struct tm tm;
+	FILE *f = fopen(log_path, "ae");
+
+	if (!f)
+		return;
+	gmtime_r(&now, &tm);
+	strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	if (log_json) {
+		json_t *o = json_pack("{ss ss ss}", "level", "error", "msg", text, "time", when);
+
+		json_dumpf(o, f, JSON_COMPACT);
+		json_decref(o);
+		fputc('\n', f);
+	} else {
+		fprintf(f, "time=\"%s\" level=error msg=\"%s\"\n", when, text);
+	}
+	fclose(f);
+}
+
 int
 complain(const char *fmt, ...)
 {
+	char text[1024];
 	va_list ap;
 
-	fputs("moat: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
+	fprintf(stderr, "moat: %s\n", text);
+	if (log_path)
+		log_line(text);
 	return EXIT_SANDBOX;
 }
 
@@ -38,6 +71,28 @@ usage(FILE *f)
 int
 main(int argc, char **argv)
 {
+	const char *v;
+	bool bad = false;
+
+	/* Options that engines put in front of the command. */
+	while (argc >= 2 && argv[1][0] == '-') {
+		int i = 1;
+
+		if ((v = option_value("--root", argc, argv, &i, &bad)))
+			global_root = v;
+		else if ((v = option_value("--log", argc, argv, &i, &bad)))
+			log_path = v;
+		else if ((v = option_value("--log-format", argc, argv, &i, &bad))) {
+			log_json = strcmp(v, "json") == 0;
+			if (!log_json && strcmp(v, "text") != 0)
+				return complain("--log-format: \"%s\" is neither json nor text", v);
+		} else
+			break;
+		if (bad)
+			return EXIT_SANDBOX;
+		argv += i;
+		argc -= i;
+	}
 	if (argc < 2)
 		return usage(stderr);
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||

@@ -18,6 +18,8 @@ int cmd_do(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_syscalls(int argc, char **argv);
 
+extern const char *global_root; /* --root in front of the command, or NULL */
+
 #define EXIT_SANDBOX 125 /* moat itself failed, as opposed to the program */
 
 /* Say why on stderr, with the name of the program in front; returns EXIT_SANDBOX. */
@@ -56,7 +58,8 @@ int common_apply(struct common *c);
  * value: "" and *bad is set. */
 const char *option_value(const char *name, int argc, char **argv, int *i, bool *bad);
 
-/* Start, pass signals on, wait, clean up: the exit status of the program, 128 + n for a signal. */
-int run_foreground(struct moat_config *c);
+/* Start, pass signals on, wait, clean up: the exit status of the program, 128 + n for a signal.
+ * pid_file (NULL: none) gets the sandbox's process number once the program runs. */
+int run_foreground(struct moat_config *c, const char *pid_file);
 
 #endif

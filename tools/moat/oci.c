@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * config.json: top level and the helpers of its readers. Nothing is passed over in silence: a field
+ * that is not known here, or cannot be done, refuses the bundle by its name.
+ */
+#include "oci.h"
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CONFIG_MAX (8 << 20)
+
+int
+oci_error(struct oci *o, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(o->err, sizeof o->err, fmt, ap);
+	va_end(ap);
+	return -1;
+}
+
+static const char *
+dot(const char *where)
+{
+	return *where ? "." : "";
+}
+
+static bool
+is_empty(json_t *v)
+{
+	if (json_is_object(v))
+		return json_object_size(v) == 0;
+	if (json_is_array(v))
+		return json_array_size(v) == 0;
+	if (json_is_string(v))
+		return json_string_length(v) == 0;
+	return json_is_null(v) || json_is_false(v);
+}
+
+int
+oci_keys(struct oci *o, json_t *obj, const char *where, const char *const *known)
+{
+	const char *key;
+	json_t *v;
+
+	json_object_foreach(obj, key, v)
+	{
+		size_t i;
+
+		for (i = 0; known[i]; i++)
+			if (strcmp(known[i] + (known[i][0] == '!'), key) == 0)
+				break;
+		if (!known[i])
+			return oci_error(o, "%s%s%s: not known", where, dot(where), key);
+		if (known[i][0] == '!' && !is_empty(v))
+			return oci_error(o, "%s%s%s: not supported", where, dot(where), key);
+	}
+	return 0;
+}
+
+int
+oci_string(struct oci *o, json_t *obj, const char *where, const char *key, const char **ret)
+{
+	json_t *v = json_object_get(obj, key);
+
+	if (!v)
+		return 0;
+	if (!json_is_string(v) || strlen(json_string_value(v)) != json_string_length(v))
+		return oci_error(o, "%s%s%s: not a string", where, dot(where), key);
+	*ret = json_string_value(v);
+	return 0;
+}
+
+int
+oci_bool(struct oci *o, json_t *obj, const char *where, const char *key, bool *ret)
+{
+	json_t *v = json_object_get(obj, key);
+
+	if (!v)
+		return 0;
+	if (!json_is_boolean(v))
+		return oci_error(o, "%s%s%s: neither true nor false", where, dot(where), key);
+	*ret = json_is_true(v);
+	return 0;
+}
+
+int
+oci_uint(
+	struct oci *o, json_t *obj, const char *where, const char *key, uint64_t max, uint64_t *ret)
+{
+	json_t *v = json_object_get(obj, key);
+
+	if (!v)
+		return 0;
+	/* Numbers above INT64_MAX (RLIM_INFINITY) come as reals. */
+	if (json_is_real(v) && max == UINT64_MAX && json_real_value(v) >= 9.2e18 &&
+		json_real_value(v) <= 1.8446744073709552e19) {
+		*ret = UINT64_MAX;
+		return 0;
+	}
+	if (!json_is_integer(v) || json_integer_value(v) < 0 ||
+		(uint64_t)json_integer_value(v) > max)
+		return oci_error(o, "%s%s%s: not a number in its range", where, dot(where), key);
+	*ret = (uint64_t)json_integer_value(v);
+	return 0;
+}
+
+int
+oci_array(struct oci *o, json_t *obj, const char *where, const char *key, json_t **ret)
+{
+	json_t *v = json_object_get(obj, key);
+
+	*ret = NULL;
+	if (!v || json_is_null(v))
+		return 0;
+	if (!json_is_array(v))
+		return oci_error(o, "%s%s%s: not a list", where, dot(where), key);
+	*ret = v;
+	return 0;
+}
+
+int
+oci_object(struct oci *o, json_t *obj, const char *where, const char *key, json_t **ret)
+{
+	json_t *v = json_object_get(obj, key);
+
+	*ret = NULL;
+	if (!v || json_is_null(v))
+		return 0;
+	if (!json_is_object(v))
+		return oci_error(o, "%s%s%s: not an object", where, dot(where), key);
+	*ret = v;
+	return 0;
+}
+
+int
+oci_strings(struct oci *o, json_t *obj, const char *where, const char *key, struct strings *ret)
+{
+	json_t *a, *v;
+	size_t i;
+
+	if (oci_array(o, obj, where, key, &a) < 0)
+		return -1;
+	json_array_foreach(a, i, v)
+	{
+		if (!json_is_string(v) || strlen(json_string_value(v)) != json_string_length(v))
+			return oci_error(o, "%s%s%s[%zu]: not a string", where, dot(where), key, i);
+		strings_add(ret, json_string_value(v));
+	}
+	return 0;
+}
+
+const char *
+oci_own(struct oci *o, char *s)
+{
+	if (!s || o->nowned == sizeof o->owned / sizeof o->owned[0]) {
+		complain("out of memory, or far too many mounts");
+		exit(EXIT_SANDBOX);
+	}
+	o->owned[o->nowned++] = s;
+	return s;
+}
+
+static int
+load_json(struct oci *o)
+{
+	json_error_t e;
+	char path[4200], *text;
+	size_t n;
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/config.json", o->bundle);
+	f = fopen(path, "re");
+	if (!f)
+		return oci_error(o, "cannot open %s: %s", path, strerror(errno));
+	text = xcalloc(1, CONFIG_MAX + 1);
+	n = fread(text, 1, CONFIG_MAX + 1, f);
+	fclose(f);
+	if (n <= CONFIG_MAX)
+		o->json = json_loadb(text, n, JSON_REJECT_DUPLICATES, &e);
+	free(text);
+	if (n > CONFIG_MAX)
+		return oci_error(o, "%s: larger than %d bytes", path, CONFIG_MAX);
+	if (!o->json)
+		return oci_error(o, "%s:%d: %s", path, e.line, e.text);
+	return json_is_object(o->json) ? 0 : oci_error(o, "%s: not an object", path);
+}
+
+int
+oci_load(struct oci *o, const char *bundle, struct moat_config *c)
+{
+	static const char *const known[] = {"ociVersion", "process", "root", "mounts", "hostname",
+		"domainname", "linux", "annotations", "!hooks", "!solaris", "!windows", "!vm",
+		"!zos", NULL};
+	const char *version = NULL;
+	json_t *process, *linux_part, *annotations;
+
+	memset(o, 0, sizeof *o);
+	o->bundle = bundle;
+	if (load_json(o) < 0 || oci_keys(o, o->json, "", known) < 0 ||
+		oci_string(o, o->json, "", "ociVersion", &version) < 0 ||
+		oci_string(o, o->json, "", "hostname", &c->hostname) < 0 ||
+		oci_string(o, o->json, "", "domainname", &c->domainname) < 0 ||
+		oci_object(o, o->json, "", "process", &process) < 0 ||
+		oci_object(o, o->json, "", "linux", &linux_part) < 0 ||
+		oci_object(o, o->json, "", "annotations", &annotations) < 0)
+		return -1;
+	if (!version || strncmp(version, "1.", 2) != 0)
+		return oci_error(o, "ociVersion: missing, or not 1.x");
+	if (!process)
+		return oci_error(o, "process: missing");
+	if ((c->hostname && strlen(c->hostname) > 64) ||
+		(c->domainname && strlen(c->domainname) > 64))
+		return oci_error(o, "hostname, domainname: longer than 64 bytes");
+	if (c->hostname && !*c->hostname)
+		c->hostname = NULL;
+	if (oci_process(o, process, c) < 0 || oci_mounts(o, o->json, c) < 0)
+		return -1;
+	return linux_part ? oci_linux(o, linux_part, c) : oci_error(o, "linux: missing");
+}
+
+void
+oci_free(struct oci *o)
+{
+	for (size_t i = 0; i < o->nowned; i++)
+		free(o->owned[i]);
+	strings_free(&o->args);
+	strings_free(&o->env);
+	strings_free(&o->masked);
+	strings_free(&o->readonly);
+	free(o->mounts);
+	free(o->rlimits);
+	free(o->groups);
+	free(o->uid_map);
+	free(o->gid_map);
+	json_decref(o->json);
+}

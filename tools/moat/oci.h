@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* config.json of an OCI bundle, as a struct moat_config. */
+#ifndef TOOLS_MOAT_OCI_H
+#define TOOLS_MOAT_OCI_H
+
+#include "moat.h"
+#include <jansson.h>
+
+struct oci {
+	json_t *json; /* owns most strings */
+	const char *bundle;
+	char err[400]; /* why it is refused: starts with the name of the field */
+	struct strings args, env, masked, readonly;
+	struct moat_mount *mounts;
+	size_t nmounts;
+	struct moat_rlimit *rlimits;
+	uint32_t *groups;
+	struct moat_idmap *uid_map, *gid_map;
+	char *owned[256]; /* strings that were made */
+	size_t nowned;
+	bool host_network; /* no network namespace of its own was asked for */
+	bool terminal;
+	uint16_t rows, columns;
+};
+
+/* Read bundle/config.json and fill c as far as it says. 0, or -1 with err. */
+int oci_load(struct oci *o, const char *bundle, struct moat_config *c);
+void oci_free(struct oci *o);
+
+/* --- among the oci_*.c files --- */
+
+/* Note why the configuration is refused; returns -1. */
+int oci_error(struct oci *o, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Every key of obj has to be in the NULL-terminated list. A key listed as "!key" is refused unless
+ * it is empty. */
+int oci_keys(struct oci *o, json_t *obj, const char *where, const char *const *known);
+/* obj[key] of that type into *ret; untouched when it is missing. */
+int oci_string(struct oci *o, json_t *obj, const char *where, const char *key, const char **ret);
+int oci_bool(struct oci *o, json_t *obj, const char *where, const char *key, bool *ret);
+int oci_uint(struct oci *o, json_t *obj, const char *where, const char *key, uint64_t max,
+	uint64_t *ret);
+int oci_strings(
+	struct oci *o, json_t *obj, const char *where, const char *key, struct strings *ret);
+/* obj[key] has to be an array or object (*ret NULL when missing). */
+int oci_array(struct oci *o, json_t *obj, const char *where, const char *key, json_t **ret);
+int oci_object(struct oci *o, json_t *obj, const char *where, const char *key, json_t **ret);
+/* A made string that lives as long as o. */
+const char *oci_own(struct oci *o, char *s);
+
+int oci_process(struct oci *o, json_t *p, struct moat_config *c);
+int oci_mounts(struct oci *o, json_t *root, struct moat_config *c);
+int oci_linux(struct oci *o, json_t *l, struct moat_config *c);
+
+#endif

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* config.json: linux. */
+#include "oci.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Namespaces that a sandbox always has to itself; only the network's is a choice. */
+static int
+read_namespaces(struct oci *o, json_t *l)
+{
+	static const char *const known[] = {"type", "path", NULL};
+	static const char *const types[] = {
+		"pid", "ipc", "uts", "mount", "network", "user", "cgroup", "time"};
+	bool seen[8] = {false};
+	json_t *list, *v;
+	size_t i, k;
+
+	if (oci_array(o, l, "linux", "namespaces", &list) < 0)
+		return -1;
+	json_array_foreach(list, i, v)
+	{
+		const char *type = "", *path = NULL;
+		char where[48];
+
+		snprintf(where, sizeof where, "linux.namespaces[%zu]", i);
+		if (!json_is_object(v))
+			return oci_error(o, "%s: not an object", where);
+		if (oci_keys(o, v, where, known) < 0 ||
+			oci_string(o, v, where, "type", &type) < 0 ||
+			oci_string(o, v, where, "path", &path) < 0)
+			return -1;
+		for (k = 0; k < 8; k++)
+			if (strcmp(types[k], type) == 0)
+				break;
+		if (k == 8)
+			return oci_error(o, "%s.type: \"%s\" is not a namespace", where, type);
+		if (seen[k])
+			return oci_error(o, "%s.type: \"%s\" is listed twice", where, type);
+		if (path && *path)
+			return oci_error(o, "%s.path: joining a namespace is not supported", where);
+		if (strcmp(type, "time") == 0)
+			return oci_error(o, "%s.type: time namespaces are not supported", where);
+		seen[k] = true;
+	}
+	for (k = 0; k < 4; k++)
+		if (!seen[k])
+			return oci_error(o,
+				"linux.namespaces: without \"%s\" the host's would be shared, "
+				"which a sandbox cannot",
+				types[k]);
+	o->host_network = !seen[4];
+	return 0;
+}
+
+static int
+read_idmap(struct oci *o, json_t *l, const char *key, struct moat_idmap **ret, size_t *n)
+{
+	static const char *const known[] = {"containerID", "hostID", "size", NULL};
+	json_t *list, *v;
+	size_t i;
+
+	if (oci_array(o, l, "linux", key, &list) < 0)
+		return -1;
+	if (json_array_size(list) > 100)
+		return oci_error(o, "linux.%s: more than 100", key);
+	*ret = xcalloc(json_array_size(list) + 1, sizeof **ret);
+	json_array_foreach(list, i, v)
+	{
+		uint64_t inside = 0, outside = 0, size = 0;
+		char where[48];
+
+		snprintf(where, sizeof where, "linux.%s[%zu]", key, i);
+		if (!json_is_object(v))
+			return oci_error(o, "%s: not an object", where);
+		if (oci_keys(o, v, where, known) < 0 ||
+			oci_uint(o, v, where, "containerID", UINT32_MAX, &inside) < 0 ||
+			oci_uint(o, v, where, "hostID", UINT32_MAX, &outside) < 0 ||
+			oci_uint(o, v, where, "size", UINT32_MAX, &size) < 0)
+			return -1;
+		if (size == 0)
+			return oci_error(o, "%s.size: zero", where);
+		(*ret)[i] =
+			(struct moat_idmap){(uint32_t)inside, (uint32_t)outside, (uint32_t)size};
+	}
+	*n = json_array_size(list);
+	return 0;
+}
+
+static int
+read_resources(struct oci *o, json_t *l)
+{
+	/* Device rules: no device of the host can be reached from a sandbox, allowed or not. */
+	static const char *const known[] = {"devices", "!memory", "!cpu", "!pids", "!blockIO",
+		"!hugepageLimits", "!network", "!rdma", "!unified", NULL};
+	json_t *res, *devices;
+
+	if (oci_object(o, l, "linux", "resources", &res) < 0)
+		return -1;
+	if (!res)
+		return 0;
+	return oci_keys(o, res, "linux.resources", known) < 0 ||
+			       oci_array(o, res, "linux.resources", "devices", &devices) < 0
+		       ? -1
+		       : 0;
+}
+
+static int
+read_personality(struct oci *o, json_t *l)
+{
+	static const char *const known[] = {"domain", "!flags", NULL};
+	const char *domain = "LINUX";
+	json_t *p;
+
+	if (oci_object(o, l, "linux", "personality", &p) < 0)
+		return -1;
+	if (!p)
+		return 0;
+	if (oci_keys(o, p, "linux.personality", known) < 0 ||
+		oci_string(o, p, "linux.personality", "domain", &domain) < 0)
+		return -1;
+	return strcmp(domain, "LINUX") == 0
+		       ? 0
+		       : oci_error(o, "linux.personality.domain: \"%s\" is not supported", domain);
+}
+
+int
+oci_linux(struct oci *o, json_t *l, struct moat_config *c)
+{
+	static const char *const known[] = {"namespaces", "uidMappings", "gidMappings", "resources",
+		"maskedPaths", "readonlyPaths", "rootfsPropagation", "personality", "!devices",
+		"!netDevices", "!cgroupsPath", "!seccomp", "!sysctl", "!mountLabel", "!intelRdt",
+		"!timeOffsets", "!memoryPolicy", NULL};
+	const char *propagation = "private";
+
+	if (oci_keys(o, l, "linux", known) < 0 || read_namespaces(o, l) < 0 ||
+		read_idmap(o, l, "uidMappings", &o->uid_map, &c->nuid_map) < 0 ||
+		read_idmap(o, l, "gidMappings", &o->gid_map, &c->ngid_map) < 0 ||
+		read_resources(o, l) < 0 ||
+		oci_strings(o, l, "linux", "maskedPaths", &o->masked) < 0 ||
+		oci_strings(o, l, "linux", "readonlyPaths", &o->readonly) < 0 ||
+		read_personality(o, l) < 0 ||
+		oci_string(o, l, "linux", "rootfsPropagation", &propagation) < 0)
+		return -1;
+	if (strstr(propagation, "shared") || strstr(propagation, "unbindable"))
+		return oci_error(o,
+			"linux.rootfsPropagation: \"%s\": nothing propagates out of a sandbox",
+			propagation);
+	c->uid_map = o->uid_map;
+	c->gid_map = o->gid_map;
+	c->masked_paths = o->masked.v;
+	c->readonly_paths = o->readonly.v;
+	return 0;
+}

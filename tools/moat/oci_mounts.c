@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* config.json: root and mounts. */
+#include "oci.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+
+#define OPT_BIND    1
+#define OPT_NOTHING 2 /* says what is so anyway */
+#define OPT_REFUSE  3
+
+static const struct option {
+	const char *name;
+	unsigned long set, clear;
+	int special;
+} options[] = {
+	{"ro", MS_RDONLY, 0, 0},
+	{"rw", 0, MS_RDONLY, 0},
+	{"nosuid", MS_NOSUID, 0, 0},
+	{"suid", 0, MS_NOSUID, 0},
+	{"nodev", MS_NODEV, 0, 0},
+	{"dev", 0, MS_NODEV, 0},
+	{"noexec", MS_NOEXEC, 0, 0},
+	{"exec", 0, MS_NOEXEC, 0},
+	{"noatime", MS_NOATIME, 0, 0},
+	{"atime", 0, MS_NOATIME, 0},
+	{"nodiratime", MS_NODIRATIME, 0, 0},
+	{"diratime", 0, MS_NODIRATIME, 0},
+	{"relatime", MS_RELATIME, 0, 0},
+	{"norelatime", 0, MS_RELATIME, 0},
+	{"strictatime", MS_STRICTATIME, MS_RELATIME | MS_NOATIME, 0},
+	{"nosymfollow", 256, 0, 0},
+	{"bind", 0, 0, OPT_BIND},
+	{"rbind", 0, 0, OPT_BIND},
+	{"defaults", 0, 0, OPT_NOTHING},
+	{"async", 0, 0, OPT_NOTHING},
+	/* Nothing propagates between the sandbox and the host. */
+	{"private", 0, 0, OPT_NOTHING},
+	{"rprivate", 0, 0, OPT_NOTHING},
+	{"slave", 0, 0, OPT_NOTHING},
+	{"rslave", 0, 0, OPT_NOTHING},
+	{"shared", 0, 0, OPT_REFUSE},
+	{"rshared", 0, 0, OPT_REFUSE},
+	{"unbindable", 0, 0, OPT_REFUSE},
+	{"runbindable", 0, 0, OPT_REFUSE},
+	{"idmap", 0, 0, OPT_REFUSE},
+	{"ridmap", 0, 0, OPT_REFUSE},
+	{"tmpcopyup", 0, 0, OPT_REFUSE},
+	{"remount", 0, 0, OPT_REFUSE},
+	{"sync", 0, 0, OPT_REFUSE},
+	{"dirsync", 0, 0, OPT_REFUSE},
+	{"mand", 0, 0, OPT_REFUSE},
+};
+
+static const struct {
+	const char *type;
+	enum moat_mount_kind kind;
+} kinds[] = {{"proc", MOAT_MOUNT_PROC}, {"sysfs", MOAT_MOUNT_SYSFS}, {"tmpfs", MOAT_MOUNT_TMPFS},
+	{"devtmpfs", MOAT_MOUNT_DEV}, {"devpts", MOAT_MOUNT_DEVPTS}, {"mqueue", MOAT_MOUNT_MQUEUE},
+	{"cgroup", MOAT_MOUNT_CGROUP}, {"cgroup2", MOAT_MOUNT_CGROUP}};
+
+/* Options to flags; the rest, which is for the file system, goes to data. */
+static int
+read_options(struct oci *o, json_t *m, const char *where, struct moat_mount *mnt, bool *bind,
+	char **data)
+{
+	struct strings list = {0};
+	size_t k, len = 0;
+	int r = oci_strings(o, m, where, "options", &list);
+
+	for (size_t i = 0; r == 0 && i < list.n; i++)
+		len += strlen(list.v[i]) + 1;
+	*data = xcalloc(1, len + 1);
+	for (size_t i = 0; r == 0 && i < list.n; i++) {
+		for (k = 0; k < sizeof options / sizeof options[0]; k++)
+			if (strcmp(options[k].name, list.v[i]) == 0)
+				break;
+		if (k == sizeof options / sizeof options[0]) {
+			if (**data)
+				strcat(*data, ",");
+			strcat(*data, list.v[i]);
+			continue;
+		}
+		if (options[k].special == OPT_REFUSE)
+			r = oci_error(
+				o, "%s.options[%zu]: \"%s\" is not supported", where, i, list.v[i]);
+		*bind |= options[k].special == OPT_BIND;
+		mnt->flags |= options[k].set;
+		mnt->flags &= ~options[k].clear;
+	}
+	strings_free(&list);
+	return r;
+}
+
+/* A path of the configuration: relative ones start at the bundle. */
+static const char *
+host_path(struct oci *o, const char *path)
+{
+	char *s;
+
+	if (path[0] == '/')
+		return path;
+	return asprintf(&s, "%s/%s", o->bundle, path) < 0 ? oci_own(o, NULL) : oci_own(o, s);
+}
+
+static int
+read_mount(struct oci *o, json_t *m, size_t i, struct moat_mount *mnt)
+{
+	static const char *const known[] = {
+		"destination", "type", "source", "options", "!uidMappings", "!gidMappings", NULL};
+	const char *type = "", *source = NULL, *target = NULL;
+	char where[32], *data = NULL;
+	bool bind = false;
+	size_t k;
+
+	snprintf(where, sizeof where, "mounts[%zu]", i);
+	if (!json_is_object(m))
+		return oci_error(o, "%s: not an object", where);
+	if (oci_keys(o, m, where, known) < 0 ||
+		oci_string(o, m, where, "destination", &target) < 0 ||
+		oci_string(o, m, where, "type", &type) < 0 ||
+		oci_string(o, m, where, "source", &source) < 0 ||
+		read_options(o, m, where, mnt, &bind, &data) < 0) {
+		free(data);
+		return -1;
+	}
+	oci_own(o, data);
+	if (!target || !*target)
+		return oci_error(o, "%s.destination: missing", where);
+	if (target[0] != '/') {
+		char *s;
+
+		target = asprintf(&s, "/%s", target) < 0 ? oci_own(o, NULL) : oci_own(o, s);
+	}
+	mnt->target = target;
+	mnt->source = source;
+	mnt->options = *data ? data : NULL;
+	if (bind || strcmp(type, "bind") == 0) {
+		if (!source)
+			return oci_error(o, "%s.source: missing", where);
+		if (*data)
+			return oci_error(o, "%s.options: \"%s\" is not supported for a bind mount",
+				where, data);
+		mnt->kind = MOAT_MOUNT_HOST;
+		mnt->source = host_path(o, source);
+		mnt->shared = true;
+		return 0;
+	}
+	for (k = 0; k < sizeof kinds / sizeof kinds[0]; k++)
+		if (strcmp(kinds[k].type, type) == 0)
+			break;
+	if (k == sizeof kinds / sizeof kinds[0])
+		return oci_error(o, "%s.type: \"%s\" is not supported", where, type);
+	mnt->kind = kinds[k].kind;
+	/* The runtime fills /dev with the usual devices. */
+	if (mnt->kind == MOAT_MOUNT_TMPFS && strcmp(target, "/dev") == 0)
+		mnt->kind = MOAT_MOUNT_DEV;
+	return 0;
+}
+
+int
+oci_mounts(struct oci *o, json_t *top, struct moat_config *c)
+{
+	static const char *const known[] = {"path", "readonly", NULL};
+	json_t *root, *list, *m;
+	const char *path = NULL;
+	size_t i;
+
+	if (oci_object(o, top, "", "root", &root) < 0 || oci_array(o, top, "", "mounts", &list) < 0)
+		return -1;
+	if (!root)
+		return oci_error(o, "root: missing");
+	if (oci_keys(o, root, "root", known) < 0 ||
+		oci_string(o, root, "root", "path", &path) < 0 ||
+		oci_bool(o, root, "root", "readonly", &c->root_readonly) < 0)
+		return -1;
+	if (!path || !*path)
+		return oci_error(o, "root.path: missing");
+	if (json_array_size(list) > 200)
+		return oci_error(o, "mounts: more than 200");
+	o->mounts = xcalloc(json_array_size(list) + 1, sizeof *o->mounts);
+	o->mounts[0] = (struct moat_mount){
+		.kind = MOAT_MOUNT_HOST, .source = host_path(o, path), .target = "/"};
+	json_array_foreach(list, i, m) if (read_mount(o, m, i, &o->mounts[i + 1]) < 0) return -1;
+	c->mounts = o->mounts;
+	c->nmounts = json_array_size(list) + 1;
+	return 0;
+}
