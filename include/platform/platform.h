@@ -61,9 +61,10 @@ struct plat_env {
 	void (*unpark)(void *cookie);
 	/* A thread of the space died on the host without being asked to; any thread. */
 	void (*thread_gone)(struct plat_thread *t, void *owner);
-	/* For the rewriting of syscall sites; owner is that of the thread. find_gap: reserve len bytes near an address
-	 * (within 1 GiB), which the guest neither sees nor gets; 0: none. may_patch: does [addr, addr + len) lie in
-	 * private executable memory, and with which protection? */
+	/* For the rewriting of syscall sites; NULL: none are. Called by the fiber of t inside plat_run(); owner is that
+	 * of the thread. find_gap: reserve len bytes (whole pages) near an address (within 1 GiB), which the guest
+	 * neither sees nor gets, until it unmaps all that is around (execve); 0: none. may_patch: does [addr, addr + len)
+	 * lie in private executable memory, and with which protection? A fork copies what was patched and reserved. */
 	uint64_t (*find_gap)(struct plat_thread *t, void *owner, uint64_t near, uint64_t len);
 	bool (*may_patch)(void *owner, uint64_t addr, uint64_t len, int *ret_prot);
 	int ncpu;                      /* host CPUs that the sandbox may use */
@@ -154,6 +155,8 @@ struct plat_ops {
 	/* FPU and vector state in XSAVE layout (for guest ptrace). Return bytes or -errno. */
 	ssize_t (*get_xstate)(struct plat_thread *t, void *buf, size_t cap);
 	int (*set_xstate)(struct plat_thread *t, const void *buf, size_t len);
+	/* As in a fresh process: for execve in place. */
+	int (*reset_xstate)(struct plat_thread *t);
 
 	/* Signal frames. deliver builds Linux's rt_sigframe at sp (below the red zone and alignment are the
 	 * engine's business) with uc_sigmask, uc_stack and siginfo as given and the saved registers those of

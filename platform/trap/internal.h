@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The trap engine's own objects. A plat_space is one stub process, a plat_thread one of its
+ * threads.
+ *
+ * Who may touch what of a thread, by letter:
+ *   (F) the fiber that owns it, between two exchanges
+ *   (P) the poller, under trap.poll_lock
+ *   (L) trap.lock
+ *   (A) atomic; the handshake of arming is described in run.c
+ * A thread is freed when its fiber has let go of it and the reaper does not hold it.
+ */
+#ifndef TRAP_INTERNAL_H
+#define TRAP_INTERNAL_H
+
+#include "base/list.h"
+#include "base/lock.h"
+#include "base/log.h"
+#include "base/ref.h"
+#include "platform/host/engine.h"
+#include "platform/platform.h"
+#include "platform/trap/calls.h"
+#include "platform/trap/slot.h"
+#include "platform/x86_64/frame.h"
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#define TRAP_KICK_SIGNAL 23 /* SIGURG */
+
+struct trap_sites;
+
+/* The sentry's view of one slot of a process. */
+struct trap_slot {
+	struct stub_slot *map; /* (L) NULL: never used */
+	struct plat_thread *t; /* (L) NULL: free, once map->tid is 0 */
+	bool used;	       /* (L) */
+};
+
+struct plat_space {
+	pid_t pid;
+	int sock;		      /* the sentry's end */
+	int memfd;		      /* the slots */
+	struct list threads;	      /* (L) */
+	uint32_t nthreads;	      /* (L) */
+	bool dead;		      /* (L) reaped */
+	bool dying;		      /* (L) killed by us: nobody is to be told */
+	struct trap_slot *slots;      /* (L) */
+	uint32_t nslots;	      /* (L) */
+	struct plat_space *hash_next; /* (L) */
+	struct trap_sites *sites;     /* rewritten sites, or NULL (site.c) */
+};
+
+struct plat_thread {
+	struct plat_space *sp;
+	struct stub_slot *s;
+	uint32_t index;
+	pid_t tid;
+	void *owner;
+	struct list link; /* (L) in sp->threads */
+	struct ref ref;
+
+	_Atomic int armed;	 /* (A) the stub owns the slot and the fiber waits */
+	_Atomic int kick;	 /* (A) */
+	_Atomic int gone;	 /* (A) */
+	void *cookie;		 /* valid while armed */
+	_Atomic int64_t kick_ns; /* (A) when a kick was sent that has not been answered */
+
+	bool hot;      /* (P) in trap.hot, else in trap.cold */
+	uint32_t pos;  /* (P) */
+	uint32_t idle; /* (P) looks in vain */
+
+	/* (F) what was asked: copied once from the slot */
+	uint8_t kind;
+	bool frame, compat;
+	uint32_t nr;
+	uint64_t args[6];
+	uint32_t ncarried;
+	struct stub_carried carried[STUB_NCARRIED];
+	bool carried_known;
+	/* (F) what will be answered */
+	bool regs_known, dirty, has_result, futex;
+	bool push; /* the next reply loads the registers even if the thread does not go on */
+	int64_t result;
+	struct guest_regs regs;
+	uint64_t fs_base, gs_base; /* as the stub has them */
+	uint32_t nops, nfds;
+	uint32_t bounce; /* bytes of the bounce buffer in use */
+	uint8_t codes[STUB_NOPS];
+	struct plat_identity ident;
+	bool watched;
+};
+
+struct trap_engine {
+	const struct plat_env *env;
+	struct plat_config cfg;
+	const struct plat_syscall_desc *desc;
+	struct stub_public *pub;
+	int pub_fd;
+	int bell[2];
+	uint64_t base, vdso, vdso_len, vdso_ehdr;
+	struct plat_thread *zygote;
+	struct mutex lock;
+	struct plat_space *hash[256]; /* (L) by pid */
+	bool fsgsbase, vm_refused, closing;
+	/* Fibers that want the zygote. */
+	bool zygote_busy;		  /* (L) */
+	struct trap_waiter *zygote_queue; /* (L) */
+
+	_Atomic int poll_lock;
+	struct plat_thread **hot, **cold;		  /* (P) */
+	uint32_t nhot, ncold, hot_cap, cold_cap, cold_at; /* (P) */
+};
+
+extern struct trap_engine trap;
+
+/* init.c */
+int trap_init(const struct plat_env *env, const struct plat_config *cfg,
+	const struct plat_syscall_desc *desc);
+void trap_shutdown(void);
+
+/* poll.c */
+void trap_poll_add(struct plat_thread *t);
+void trap_poll_remove(struct plat_thread *t);
+void trap_poll_promote(struct plat_thread *t);
+bool trap_poll(void);
+bool trap_prepare_sleep(void);
+void trap_woke(void);
+int trap_doorbell_fd(void);
+
+/* space.c */
+struct plat_space *trap_space_alloc(void);
+void trap_space_register(struct plat_space *sp, pid_t pid);
+struct plat_thread *trap_thread_alloc(struct plat_space *sp, uint32_t index, void *owner, int *err);
+void trap_thread_put(struct plat_thread *t);
+void trap_space_kill(struct plat_space *sp);
+void trap_arm(struct plat_thread *t);
+int trap_space_new(void *owner, struct plat_thread **ret_thread);
+int trap_space_fork(struct plat_thread *t, void *owner, struct plat_thread **ret_child);
+int trap_thread_new(struct plat_thread *t, void *owner, struct plat_thread **ret_thread);
+void trap_thread_exit(struct plat_thread *t, uint64_t clear_tid);
+int trap_start_reaper(void);
+void trap_wait_reaper(void);
+void trap_space_free(struct plat_space *sp);
+
+/* run.c: hand the reply to the stub and wait for what it asks next. The new kind, or -ESRCH. */
+int trap_exchange(struct plat_thread *t, unsigned rflags);
+int trap_wait_event(struct plat_thread *t);
+/* Give the reply and do not wait: the thread ends. */
+void trap_post_last(struct plat_thread *t);
+int trap_need_frame(struct plat_thread *t);
+void trap_run(struct plat_thread *t, struct plat_event *ev);
+void trap_kick(struct plat_thread *t);
+struct guest_regs *trap_regs(struct plat_thread *t);
+void trap_regs_dirty(struct plat_thread *t);
+void trap_set_result(struct plat_thread *t, int64_t v);
+
+/* ops.c. op_new: the next free operation, made zero; flushes when there is no room. NULL: the space
+ * is gone. */
+struct stub_op *trap_op_new(struct plat_thread *t, enum stub_op_code code);
+/* Make what is queued, at once. 0, or -errno of the operation that failed. */
+int trap_flush(struct plat_thread *t);
+/* Queue one operation, make all, and give its result. */
+int64_t trap_op_now(struct plat_thread *t, enum stub_op_code code, uint64_t a, uint64_t b,
+	uint64_t c, uint64_t d, uint64_t e, uint64_t f);
+int trap_send_fd(struct plat_thread *t, int fd);
+int trap_map(struct plat_thread *t, uint64_t addr, uint64_t len, int prot, int flags, int fd,
+	int64_t off);
+int trap_unmap(struct plat_thread *t, uint64_t addr, uint64_t len);
+int trap_protect(struct plat_thread *t, uint64_t addr, uint64_t len, int prot);
+int trap_move(
+	struct plat_thread *t, uint64_t old, uint64_t old_len, uint64_t new_addr, uint64_t new_len);
+int trap_advise(struct plat_thread *t, uint64_t addr, uint64_t len, int advice);
+
+/* mem.c */
+void trap_load_carried(struct plat_thread *t);
+int trap_copy_in(struct plat_thread *t, void *dst, uint64_t src, size_t len);
+int trap_copy_out(struct plat_thread *t, uint64_t dst, const void *src, size_t len);
+void *trap_window(struct plat_thread *t, uint64_t dst, size_t len);
+const void *trap_carried(struct plat_thread *t, uint64_t src, size_t len);
+int trap_peek(struct plat_thread *t, void *dst, uint64_t src, size_t len);
+int trap_poke(struct plat_thread *t, uint64_t dst, const void *src, size_t len);
+int trap_cmpxchg32(struct plat_thread *t, uint64_t addr, uint32_t *val, uint32_t want);
+int trap_futex_wake(
+	struct plat_thread *t, uint64_t addr, int count, uint32_t bitset, bool is_private);
+
+/* frame.c */
+ssize_t trap_get_xstate(struct plat_thread *t, void *buf, size_t cap);
+int trap_set_xstate(struct plat_thread *t, const void *buf, size_t len);
+int trap_reset_xstate(struct plat_thread *t);
+int trap_signal_deliver(struct plat_thread *t, int signo, const void *siginfo128, uint64_t handler,
+	uint64_t restorer, uint64_t sp, uint64_t sigmask, const void *uc_stack24);
+int trap_sigreturn(struct plat_thread *t, uint64_t *ret_mask, void *ret_uc_stack24);
+
+/* site.c */
+void trap_site_syscall(struct plat_thread *t);
+void trap_site_rip(struct plat_thread *t, struct guest_regs *r);
+void trap_sites_unmapped(struct plat_space *sp, uint64_t addr, uint64_t len);
+struct trap_sites *trap_sites_copy(const struct plat_space *sp);
+void trap_sites_free(struct trap_sites *s);
+void trap_sites_disable(struct plat_thread *t);
+
+/* filter.c: install-ready program in buf (struct sock_fprog followed by its instructions, linked
+ * for an address `at` where buf will stand); bytes or -errno. */
+ssize_t trap_filter_make(void *buf, size_t cap, uint64_t at, uint64_t text);
+
+/* blob.S */
+extern const uint8_t trap_blob[], trap_blob_end[];
+#endif

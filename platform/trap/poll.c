@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Looking at the slots. Threads that ask often are in the hot list, every one of which each look
+ * visits; the others are in the cold list: a look visits a few of them in turn, and their stubs
+ * ring the doorbell with each request. A stub of a hot thread rings only when public.awake says
+ * that nobody looks.
+ *
+ * poll_lock guards both lists. It is a flag that a poller gives up on when it is taken; others spin
+ * on it, for the few instructions of moving a thread.
+ */
+#include "platform/trap/internal.h"
+#include <stdlib.h>
+
+enum {
+	COLD_AFTER = 8192,     /* looks in vain */
+	COLD_AFTER_FUTEX = 64, /* the same, when it sleeps in a futex */
+	COLD_CHUNK = 8,	       /* cold threads in one look */
+	KICK_CHECK = 1 << 16,  /* looks between two checks that kicks were answered */
+};
+
+/* A thread that does not come back for that long after a kick has lost its stub. */
+#define KICK_LIMIT_NS 10000000000ll
+
+static bool
+try_lock(void)
+{
+	return atomic_exchange_explicit(&trap.poll_lock, 1, memory_order_acquire) == 0;
+}
+
+static void
+lock(void)
+{
+	while (!try_lock())
+		while (atomic_load_explicit(&trap.poll_lock, memory_order_relaxed))
+			__builtin_ia32_pause();
+}
+
+static void
+unlock(void)
+{
+	atomic_store_explicit(&trap.poll_lock, 0, memory_order_release);
+}
+
+static void
+append(struct plat_thread ***list, uint32_t *n, uint32_t *cap, struct plat_thread *t)
+{
+	if (*n == *cap) {
+		uint32_t want = *cap ? *cap * 2 : 64;
+		struct plat_thread **l = realloc(*list, want * sizeof *l);
+
+		if (!l)
+			panic("no memory for the list of threads");
+		*list = l;
+		*cap = want;
+	}
+	t->pos = *n;
+	(*list)[(*n)++] = t;
+}
+
+static void
+take_out(struct plat_thread **list, uint32_t *n, struct plat_thread *t)
+{
+	struct plat_thread *last = list[--*n];
+
+	list[t->pos] = last;
+	last->pos = t->pos;
+}
+
+static void
+publish_spin(void)
+{
+	uint32_t want = trap.env->may_spin && trap.cfg.spin && trap.nhot < (uint32_t)trap.env->ncpu;
+
+	if (__atomic_load_n(&trap.pub->spin, __ATOMIC_RELAXED) != want)
+		__atomic_store_n(&trap.pub->spin, want, __ATOMIC_RELAXED);
+}
+
+void
+trap_poll_add(struct plat_thread *t)
+{
+	lock();
+	t->hot = true;
+	t->idle = 0;
+	append(&trap.hot, &trap.nhot, &trap.hot_cap, t);
+	unlock();
+}
+
+void
+trap_poll_remove(struct plat_thread *t)
+{
+	lock();
+	if (t->hot)
+		take_out(trap.hot, &trap.nhot, t);
+	else
+		take_out(trap.cold, &trap.ncold, t);
+	unlock();
+}
+
+void
+trap_poll_promote(struct plat_thread *t)
+{
+	lock();
+	if (!t->hot) {
+		take_out(trap.cold, &trap.ncold, t);
+		append(&trap.hot, &trap.nhot, &trap.hot_cap, t);
+		t->hot = true;
+		__atomic_store_n(&t->s->cold, 0, __ATOMIC_RELAXED);
+	}
+	t->idle = 0;
+	unlock();
+}
+
+/* Has the thread asked something? Then its fiber runs. */
+static inline bool
+look(struct plat_thread *t, uint32_t *state)
+{
+	void *cookie;
+
+	*state = STUB_RUN;
+	if (!atomic_load_explicit(&t->armed, memory_order_acquire))
+		return false;
+	*state = __atomic_load_n(&t->s->state, __ATOMIC_ACQUIRE);
+	if ((*state & ~(uint32_t)STUB_WAITER) != STUB_REQ)
+		return false;
+	cookie = t->cookie;
+	if (!atomic_exchange_explicit(&t->armed, 0, memory_order_acq_rel))
+		return false;
+	trap.env->unpark(cookie);
+	return true;
+}
+
+static bool
+demote(struct plat_thread *t)
+{
+	uint32_t state;
+
+	take_out(trap.hot, &trap.nhot, t);
+	append(&trap.cold, &trap.ncold, &trap.cold_cap, t);
+	t->hot = false;
+	__atomic_store_n(&t->s->cold, 1, __ATOMIC_RELAXED);
+	atomic_thread_fence(memory_order_seq_cst);
+	return look(t, &state);
+}
+
+static bool
+look_hot(void)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < trap.nhot;) {
+		struct plat_thread *t = trap.hot[i];
+		uint32_t state;
+
+		if (look(t, &state)) {
+			t->idle = 0;
+			any = true;
+		} else if (++t->idle > (state == STUB_FUTEX ? COLD_AFTER_FUTEX : COLD_AFTER)) {
+			any |= demote(t);
+			continue;
+		}
+		i++;
+	}
+	return any;
+}
+
+static bool
+look_cold(uint32_t n)
+{
+	bool any = false;
+	uint32_t state;
+
+	if (n > trap.ncold)
+		n = trap.ncold;
+	while (n--) {
+		if (trap.cold_at >= trap.ncold)
+			trap.cold_at = 0;
+		any |= look(trap.cold[trap.cold_at++], &state);
+	}
+	return any;
+}
+
+static void
+check_kicks(struct plat_thread **list, uint32_t n, int64_t now)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		struct plat_thread *t = list[i];
+		int64_t at = atomic_load_explicit(&t->kick_ns, memory_order_relaxed);
+
+		if (at && now - at > KICK_LIMIT_NS && atomic_load(&t->armed))
+			trap_space_kill(t->sp);
+	}
+}
+
+bool
+trap_poll(void)
+{
+	static uint32_t looks; /* under poll_lock */
+	bool any;
+
+	if (!try_lock())
+		return false;
+	any = look_hot();
+	any |= look_cold(COLD_CHUNK);
+	publish_spin();
+	if (++looks % KICK_CHECK == 0) {
+		int64_t now = host_now_ns();
+
+		check_kicks(trap.hot, trap.nhot, now);
+		check_kicks(trap.cold, trap.ncold, now);
+	}
+	unlock();
+	return any;
+}
+
+bool
+trap_prepare_sleep(void)
+{
+	bool any;
+
+	__atomic_store_n(&trap.pub->awake, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&trap.pub->spin, 0, __ATOMIC_RELAXED);
+	atomic_thread_fence(memory_order_seq_cst);
+	lock();
+	any = look_hot();
+	unlock();
+	if (any)
+		__atomic_store_n(&trap.pub->awake, 1, __ATOMIC_RELAXED);
+	return any;
+}
+
+void
+trap_woke(void)
+{
+	uint32_t hint[256];
+	ssize_t n;
+
+	__atomic_store_n(&trap.pub->awake, 1, __ATOMIC_RELAXED);
+	n = host_drain(trap.bell[0], hint, sizeof hint);
+	if (n <= 0)
+		return;
+	lock();
+	if (n == sizeof hint || trap.ncold < 64) {
+		look_cold(trap.ncold);
+	} else {
+		uint32_t state;
+
+		/* A hint is the place in the cold list, as far as its thread still stands there. */
+		for (size_t i = 0; i < (size_t)n / sizeof hint[0]; i++)
+			if (hint[i] < trap.ncold)
+				look(trap.cold[hint[i]], &state);
+	}
+	unlock();
+}
+
+int
+trap_doorbell_fd(void)
+{
+	return trap.bell[0];
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The trap engine's table of operations, and the small ones. README.md tells how the parts work
+ * together. */
+#include "platform/trap/trap.h"
+#include "platform/trap/internal.h"
+
+static uint64_t
+guest_top(void)
+{
+	return trap.base - STUB_GUARD;
+}
+
+static void
+vdso_range(uint64_t *start, uint64_t *len)
+{
+	*start = trap.vdso;
+	*len = trap.vdso_len;
+}
+
+static uint64_t
+vdso_ehdr(void)
+{
+	return trap.vdso_ehdr;
+}
+
+static void
+futex_native(struct plat_thread *t)
+{
+	t->futex = true;
+}
+
+/* The answers, and whether the stub may give them: what is watched goes through the general entry.
+ */
+static void
+publish_identity(struct plat_thread *t)
+{
+	const struct stub_header *h = (const void *)trap_blob;
+	const struct plat_identity *id = &t->ident;
+	const uint32_t v[VEC_COUNT] = {0, (uint32_t)id->pid, (uint32_t)id->tid, (uint32_t)id->ppid,
+		id->uid, id->euid, id->gid, id->egid, (uint32_t)id->pgid};
+	bool answer = trap.cfg.stub_answers && !t->watched;
+
+	t->s->answers = answer;
+	t->s->watched = t->watched;
+	for (unsigned i = 1; i < VEC_COUNT; i++) {
+		__atomic_store_n(&t->s->ident[i], v[i], __ATOMIC_RELAXED);
+		__atomic_store_n(&t->s->vec[i],
+			trap.base + (answer ? h->quick + (i - 1) * 16 : h->general),
+			__ATOMIC_RELAXED);
+	}
+}
+
+static void
+set_identity(struct plat_thread *t, const struct plat_identity *id)
+{
+	t->ident = *id;
+	publish_identity(t);
+}
+
+static void
+set_watched(struct plat_thread *t, bool on)
+{
+	t->watched = on;
+	publish_identity(t);
+}
+
+static void
+set_name(struct plat_thread *t, const char *comm)
+{
+	struct stub_op *op = trap_op_new(t, STUB_OP_NAME);
+	size_t n = strnlen(comm, 15);
+
+	if (op)
+		memcpy(op->a, comm, n);
+}
+
+/* The host's clock of one thread is closed to other processes; its stub tells it when it goes to
+ * sleep. */
+static int64_t
+thread_cpu_ns(struct plat_thread *t)
+{
+	struct plat_space *sp = t->sp;
+	int64_t all = host_process_cpu_ns(sp->pid), v;
+
+	if (sp->nthreads == 1 || all < 0)
+		return all < 0 ? 0 : all;
+	v = (int64_t)t->s->cpu_ns;
+	return v < 0 ? 0 : v > all ? all : v;
+}
+
+static int64_t
+space_cpu_ns(struct plat_thread *t)
+{
+	int64_t v = host_process_cpu_ns(t->sp->pid);
+
+	return v < 0 ? 0 : v;
+}
+
+static int
+set_affinity(struct plat_thread *t, const void *mask, size_t len)
+{
+	return host_set_affinity(t->tid, mask, len);
+}
+
+static pid_t
+host_tid(struct plat_thread *t)
+{
+	return t->tid;
+}
+
+static pid_t
+host_pid(struct plat_thread *t)
+{
+	return t->sp->pid;
+}
+
+const struct plat_ops trap_ops = {
+	.name = "trap",
+	.init = trap_init,
+	.shutdown = trap_shutdown,
+	.poll = trap_poll,
+	.prepare_sleep = trap_prepare_sleep,
+	.woke = trap_woke,
+	.doorbell_fd = trap_doorbell_fd,
+	.guest_top = guest_top,
+	.vdso_range = vdso_range,
+	.vdso_ehdr = vdso_ehdr,
+	.space_new = trap_space_new,
+	.space_fork = trap_space_fork,
+	.thread_new = trap_thread_new,
+	.thread_exit = trap_thread_exit,
+	.run = trap_run,
+	.kick = trap_kick,
+	.regs = trap_regs,
+	.regs_dirty = trap_regs_dirty,
+	.set_result = trap_set_result,
+	.get_xstate = trap_get_xstate,
+	.set_xstate = trap_set_xstate,
+	.reset_xstate = trap_reset_xstate,
+	.signal_deliver = trap_signal_deliver,
+	.sigreturn = trap_sigreturn,
+	.map = trap_map,
+	.unmap = trap_unmap,
+	.protect = trap_protect,
+	.move = trap_move,
+	.advise = trap_advise,
+	.flush = trap_flush,
+	.copy_in = trap_copy_in,
+	.copy_out = trap_copy_out,
+	.window = trap_window,
+	.carried = trap_carried,
+	.peek = trap_peek,
+	.poke = trap_poke,
+	.cmpxchg32 = trap_cmpxchg32,
+	.futex_native = futex_native,
+	.futex_wake = trap_futex_wake,
+	.set_identity = set_identity,
+	.set_watched = set_watched,
+	.set_name = set_name,
+	.thread_cpu_ns = thread_cpu_ns,
+	.space_cpu_ns = space_cpu_ns,
+	.set_affinity = set_affinity,
+	.host_tid = host_tid,
+	.host_pid = host_pid,
+};
