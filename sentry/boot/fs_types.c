@@ -2,12 +2,13 @@
 /* Registration of everything that can be mounted. The gofer's type registers with its connection.
  */
 #include "internal.h"
+#include "sentry/fs/pipe.h"
 #include "sentry/fs/tmpfs.h"
 
 int
 boot_register_fs(const struct start *s)
 {
-	static int (*const inits[])(void) = {vfs_init, tmpfs_init};
+	static int (*const inits[])(void) = {vfs_init, tmpfs_init, pipe_init};
 
 	(void)s;
 	for (size_t i = 0; i < sizeof inits / sizeof inits[0]; i++) {

@@ -256,3 +256,15 @@ mnt_ns_show(struct mnt_ns *ns, const struct path *root, enum mnt_show how, size_
 	free(where);
 	return out;
 }
+
+void
+mnt_ns_sync(struct mnt_ns *ns, const struct call *c)
+{
+	struct mount *m;
+
+	sleeplock_lock(&mnt_tree_lock);
+	list_for_each_entry (m, &ns->mounts, ns_node)
+		if (m->sb->ops && m->sb->ops->sync)
+			m->sb->ops->sync(m->sb, c);
+	sleeplock_unlock(&mnt_tree_lock);
+}

@@ -155,6 +155,8 @@ enum mnt_show {
 	MNT_SHOW_MOUNTINFO,
 	MNT_SHOW_MOUNTSTATS,
 };
+/* sync(2): every super in the namespace. */
+void mnt_ns_sync(struct mnt_ns *ns, const struct call *c);
 char *mnt_ns_show(struct mnt_ns *ns, const struct path *root, enum mnt_show how, size_t *len);
 
 #endif

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ioctl(2) commands that are not about terminals (abi/tty.h). */
+#ifndef ABI_IOCTL_H
+#define ABI_IOCTL_H
+
+#define LX_FIONREAD	  0x541Bu
+#define LX_FIONBIO	  0x5421u
+#define LX_FIONCLEX	  0x5450u
+#define LX_FIOCLEX	  0x5451u
+#define LX_FIOASYNC	  0x5452u
+#define LX_FIOQSIZE	  0x5460u
+#define LX_RNDGETENTCNT	  0x80045200u
+#define LX_RNDADDTOENTCNT 0x40045201u
+#define LX_RNDADDENTROPY  0x40085203u
+
+#endif

@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Moving bytes between descriptors: sendfile, splice, tee, vmsplice, copy_file_range. */
+#include "file_util.h"
+#include "sentry/fs/pipe.h"
+#include "sentry/syscall/file_block.h"
+#include <stdlib.h>
+
+#define CHUNK (64u << 10)
+
+/* One move, tried until it would not block. */
+struct move {
+	struct task *t;
+	struct file *in, *out;
+	int64_t *in_pos, *out_pos; /* NULL: streams */
+	size_t len;
+};
+
+static ssize_t
+write_out(void *arg, const char *p, size_t n)
+{
+	struct move *m = arg;
+	int64_t none = 0;
+
+	return vfs_write_kernel(m->out, &m->t->call, p, n, m->out_pos ? m->out_pos : &none);
+}
+
+static ssize_t
+read_in(void *arg, char *p, size_t n)
+{
+	struct move *m = arg;
+	int64_t none = 0;
+
+	return vfs_read_kernel(m->in, &m->t->call, p, n, m->in_pos ? m->in_pos : &none);
+}
+
+static int64_t
+try_out(void *arg)
+{
+	struct move *m = arg;
+
+	return pipe_splice_out(m->in, m->len, write_out, m);
+}
+
+static int64_t
+try_in(void *arg)
+{
+	struct move *m = arg;
+
+	return pipe_splice_in(m->out, m->len, read_in, m);
+}
+
+static ssize_t
+into_pipe(void *arg, const char *p, size_t n)
+{
+	struct move *m = arg;
+
+	return vfs_write_kernel(m->out, &m->t->call, p, n, &(int64_t){0});
+}
+
+static int64_t
+try_pipe_to_pipe(void *arg)
+{
+	struct move *m = arg;
+
+	return pipe_splice_out(m->in, m->len, into_pipe, m);
+}
+
+static int64_t
+try_tee(void *arg)
+{
+	struct move *m = arg;
+
+	return pipe_tee(m->in, m->out, m->len);
+}
+
+/* Wait for whichever side is in the way: both are registered. */
+static int64_t
+move_block(struct move *m, bool nonblock, int64_t (*fn)(void *))
+{
+	struct block_table b;
+	int64_t r = fn(m);
+
+	if (r != -EAGAIN || nonblock)
+		goto out;
+	block_table_init(&b, ~0u);
+	vfs_poll(m->in, &b.pt);
+	vfs_poll(m->out, &b.pt);
+	for (;;) {
+		int p;
+
+		r = fn(m);
+		if (r != -EAGAIN)
+			break;
+		p = task_park(m->t, INT64_MAX);
+		if (p) {
+			r = p;
+			break;
+		}
+	}
+	block_table_fini(&b);
+out:
+	if (r == -EPIPE)
+		signal_send_task(m->t, LX_SIGPIPE, NULL);
+	return r;
+}
+
+/* The two descriptors of a call. */
+static int
+get_files(struct task *t, int in, int out, struct file **fin, struct file **fout)
+{
+	*fin = task_file(t, in);
+	*fout = *fin ? task_file(t, out) : NULL;
+	if (*fout)
+		return 0;
+	file_put(*fin);
+	return -EBADF;
+}
+
+/* An offset argument: copied in, or the file's own position under its lock. */
+struct off {
+	uint64_t addr;
+	int64_t value;
+	struct file *f;
+	bool own;
+};
+
+static int
+off_get(struct task *t, struct off *o, struct file *f, uint64_t addr, int64_t **pos)
+{
+	o->addr = addr;
+	o->f = f;
+	o->own = false;
+	*pos = NULL;
+	if (pipe_is(f) || (f->mode & LX_FMODE_STREAM))
+		return addr ? -ESPIPE : 0;
+	if (addr) {
+		if (!(f->mode & LX_FMODE_PREAD))
+			return -EINVAL;
+		if (copy_in(t->call.um, &o->value, ua(addr), sizeof o->value))
+			return -EFAULT;
+		if (o->value < 0)
+			return -EINVAL;
+		*pos = &o->value;
+		return 0;
+	}
+	o->own = true;
+	sleeplock_lock(&f->pos_sleep);
+	o->value = f->pos;
+	*pos = &o->value;
+	return 0;
+}
+
+static int
+off_done(struct task *t, struct off *o, bool moved)
+{
+	int r = 0;
+
+	if (o->own) {
+		o->f->pos = o->value;
+		sleeplock_unlock(&o->f->pos_sleep);
+	} else if (o->addr && moved) {
+		r = copy_out(t->call.um, ua(o->addr), &o->value, sizeof o->value);
+	}
+	return r;
+}
+
+int64_t
+sys_splice(struct task *t, const uint64_t a[6])
+{
+	uint32_t flags = (uint32_t)a[5];
+	struct move m = {.t = t, .len = a[4] < LX_MAX_RW ? a[4] : LX_MAX_RW};
+	struct off oi = {0}, oo = {0};
+	bool nb = flags & LX_SPLICE_F_NONBLOCK;
+	int64_t r;
+
+	if (flags & ~(uint32_t)LX_SPLICE_F_ALL)
+		return -EINVAL;
+	if (!a[4])
+		return 0;
+	r = get_files(t, arg_int(a[0]), arg_int(a[2]), &m.in, &m.out);
+	if (r)
+		return r;
+	if (!(m.in->mode & LX_FMODE_READ) || !(m.out->mode & LX_FMODE_WRITE))
+		r = -EBADF;
+	else if (!pipe_is(m.in) && !pipe_is(m.out))
+		r = -EINVAL;
+	else if ((pipe_is(m.in) && a[1]) || (pipe_is(m.out) && a[3]))
+		r = -ESPIPE;
+	else if (pipe_is(m.in) && pipe_is(m.out) && m.in->inode == m.out->inode)
+		r = -EINVAL;
+	else if (!pipe_is(m.out) && (file_flags(m.out) & LX_O_APPEND))
+		r = -EINVAL;
+	if (!r)
+		r = off_get(t, &oi, m.in, a[1], &m.in_pos);
+	if (!r) {
+		r = off_get(t, &oo, m.out, a[3], &m.out_pos);
+		if (!r) {
+			nb |= (file_flags(pipe_is(m.in) ? m.in : m.out) & LX_O_NONBLOCK) != 0;
+			r = move_block(&m, nb,
+				!pipe_is(m.in)	 ? try_in
+				: pipe_is(m.out) ? try_pipe_to_pipe
+						 : try_out);
+			if (off_done(t, &oo, r > 0))
+				r = -EFAULT;
+		}
+		if (off_done(t, &oi, r > 0))
+			r = -EFAULT;
+	}
+	file_put(m.in);
+	file_put(m.out);
+	return r;
+}
+
+int64_t
+sys_tee(struct task *t, const uint64_t a[6])
+{
+	uint32_t flags = (uint32_t)a[3];
+	struct move m = {.t = t, .len = a[2]};
+	bool nb;
+	int64_t r;
+
+	if (flags & ~(uint32_t)LX_SPLICE_F_ALL)
+		return -EINVAL;
+	if (!a[2])
+		return 0;
+	r = get_files(t, arg_int(a[0]), arg_int(a[1]), &m.in, &m.out);
+	if (r)
+		return r;
+	nb = (flags & LX_SPLICE_F_NONBLOCK) ||
+	     ((file_flags(m.in) | file_flags(m.out)) & LX_O_NONBLOCK);
+	if (!(m.in->mode & LX_FMODE_READ) || !(m.out->mode & LX_FMODE_WRITE))
+		r = -EBADF;
+	else if (!pipe_is(m.in) || !pipe_is(m.out) || m.in->inode == m.out->inode)
+		r = -EINVAL;
+	else
+		r = move_block(&m, nb, try_tee);
+	file_put(m.in);
+	file_put(m.out);
+	return r;
+}
+
+int64_t
+sys_vmsplice(struct task *t, const uint64_t a[6])
+{
+	uint32_t flags = (uint32_t)a[3];
+	struct lx_iovec *iov;
+	struct file *f;
+	struct uio u;
+	int64_t r;
+
+	if (flags & ~(uint32_t)LX_SPLICE_F_ALL)
+		return -EINVAL;
+	f = task_file(t, arg_int(a[0]));
+	if (!f)
+		return -EBADF;
+	if (a[2] > LX_UIO_MAXIOV || !pipe_is(f)) {
+		file_put(f);
+		return pipe_is(f) ? -EINVAL : -EBADF;
+	}
+	iov = malloc((a[2] + 1) * sizeof *iov);
+	r = iov ? uio_init_user_iov(&u, t->call.um, iov, ua(a[1]), a[2]) : -ENOMEM;
+	if (!r && u.left) {
+		uint32_t rwf = flags & LX_SPLICE_F_NONBLOCK ? LX_RWF_NOWAIT : 0;
+
+		/* the pages are copied, as they are where Linux cannot move them */
+		r = (f->mode & LX_FMODE_WRITE ? task_file_write : task_file_read)(
+			t, f, &u, NULL, rwf);
+	}
+	free(iov);
+	file_put(f);
+	return r;
+}
+
+/* Copy through a buffer, reading at most what the other side takes. */
+static int64_t
+copy_loop(struct move *m, size_t len)
+{
+	size_t cap = len < CHUNK ? len : CHUNK;
+	char *buf = malloc(cap ? cap : 1);
+	int64_t total = 0, r = 0;
+
+	if (!buf)
+		return -ENOMEM;
+	while ((size_t)total < len) {
+		size_t want = len - (size_t)total < cap ? len - (size_t)total : cap;
+		struct uio u;
+		int64_t n, back = *m->in_pos;
+
+		n = vfs_read_kernel(m->in, &m->t->call, buf, want, m->in_pos);
+		if (n <= 0) {
+			r = n;
+			break;
+		}
+		uio_init_kernel(&u, buf, (uint64_t)n);
+		r = task_file_write(m->t, m->out, &u, m->out_pos, 0);
+		if (r < n)
+			*m->in_pos = back + (r > 0 ? r : 0);
+		if (r <= 0)
+			break;
+		total += r;
+		if (r < n || task_interrupted(m->t))
+			break;
+	}
+	free(buf);
+	return total ? total : r;
+}
+
+int64_t
+sys_sendfile(struct task *t, const uint64_t a[6])
+{
+	struct move m = {.t = t};
+	struct off oi = {0}, oo = {0};
+	size_t len = a[3] < LX_MAX_RW ? a[3] : LX_MAX_RW;
+	int64_t r = get_files(t, arg_int(a[1]), arg_int(a[0]), &m.in, &m.out);
+
+	if (r)
+		return r;
+	if (!(m.in->mode & LX_FMODE_READ) || !(m.out->mode & LX_FMODE_WRITE))
+		r = -EBADF;
+	else if (pipe_is(m.in) || (m.in->mode & LX_FMODE_STREAM) || !m.in->ops->read)
+		r = a[2] && pipe_is(m.in) ? -ESPIPE : -EINVAL;
+	else if (file_flags(m.out) & LX_O_APPEND)
+		r = -EINVAL;
+	if (!r)
+		r = off_get(t, &oi, m.in, a[2], &m.in_pos);
+	if (!r) {
+		if (m.in == m.out && oi.own)
+			r = -EINVAL; /* it would chase its own tail, under its own lock */
+		else
+			r = off_get(t, &oo, m.out, 0, &m.out_pos);
+		if (!r) {
+			r = copy_loop(&m, len);
+			off_done(t, &oo, r > 0);
+		}
+		if (off_done(t, &oi, r > 0))
+			r = -EFAULT;
+	}
+	file_put(m.in);
+	file_put(m.out);
+	return r;
+}
+
+static int
+check_copy_range(struct move *m, const struct off *oi, const struct off *oo, size_t len)
+{
+	uint32_t im = inode_mode(m->in->inode), om = inode_mode(m->out->inode);
+
+	if (LX_S_ISDIR(im) || LX_S_ISDIR(om))
+		return -EISDIR;
+	if (!LX_S_ISREG(im) || !LX_S_ISREG(om))
+		return -EINVAL;
+	if (!(m->in->mode & LX_FMODE_READ) || !(m->out->mode & LX_FMODE_WRITE) ||
+		(file_flags(m->out) & LX_O_APPEND))
+		return -EBADF;
+	if (m->in->inode == m->out->inode && oi->value < oo->value + (int64_t)len &&
+		oo->value < oi->value + (int64_t)len)
+		return -EINVAL;
+	return 0;
+}
+
+int64_t
+sys_copy_file_range(struct task *t, const uint64_t a[6])
+{
+	struct move m = {.t = t};
+	struct off oi = {0}, oo = {0};
+	size_t len = a[4] < LX_MAX_RW ? a[4] : LX_MAX_RW;
+	int64_t r;
+
+	if ((uint32_t)a[5])
+		return -EINVAL;
+	r = get_files(t, arg_int(a[0]), arg_int(a[2]), &m.in, &m.out);
+	if (r)
+		return r;
+	if (m.in == m.out && !a[1] && !a[3])
+		r = -EINVAL; /* the same position on both sides */
+	if (!r)
+		r = off_get(t, &oi, m.in, a[1], &m.in_pos);
+	if (r == -ESPIPE)
+		r = -EINVAL;
+	if (!r) {
+		r = off_get(t, &oo, m.out, a[3], &m.out_pos);
+		if (r == -ESPIPE)
+			r = -EINVAL;
+		if (!r) {
+			r = check_copy_range(&m, &oi, &oo, len);
+			if (!r)
+				r = copy_loop(&m, len);
+			if (off_done(t, &oo, r > 0))
+				r = -EFAULT;
+		}
+		if (off_done(t, &oi, r > 0))
+			r = -EFAULT;
+	}
+	file_put(m.in);
+	file_put(m.out);
+	return r;
+}
