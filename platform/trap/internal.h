@@ -199,6 +199,7 @@ void trap_sites_unmapped(struct plat_space *sp, uint64_t addr, uint64_t len);
 struct trap_sites *trap_sites_copy(const struct plat_space *sp);
 void trap_sites_free(struct trap_sites *s);
 void trap_sites_disable(struct plat_thread *t);
+uint64_t trap_sites_next_page(struct plat_space *sp, uint64_t addr, uint64_t end);
 
 /* filter.c: install-ready program in buf (struct sock_fprog followed by its instructions, linked
  * for an address `at` where buf will stand); bytes or -errno. */

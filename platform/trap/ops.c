@@ -156,8 +156,20 @@ trap_move(
 	return queue(t, STUB_OP_MREMAP, old, old_len, new_addr, new_len);
 }
 
+/* Pages that hold a rewritten site are private copies of file pages: dropping them would lose the
+ * code. */
 int
 trap_advise(struct plat_thread *t, uint64_t addr, uint64_t len, int advice)
 {
-	return queue(t, STUB_OP_MADVISE, addr, len, (uint64_t)advice, 0);
+	uint64_t end = addr + len;
+	int r = 0;
+
+	while (r == 0 && addr < end) {
+		uint64_t page = trap_sites_next_page(t->sp, addr, end);
+
+		if (page > addr)
+			r = queue(t, STUB_OP_MADVISE, addr, page - addr, (uint64_t)advice, 0);
+		addr = page + LX_PAGE_SIZE;
+	}
+	return r;
 }

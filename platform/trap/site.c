@@ -1,36 +1,491 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Rewriting of syscall sites, so that one that is used again does not trap again. A site is `mov
+ * $n,%eax; syscall`: the mov becomes a jump to a trampoline (mov $n,%eax; lea after(%rip),%rcx; jmp
+ * to the stub through GS). The syscall instruction stays, so a jump to it still traps, and so does
+ * a thread that stood between the two. The page of the site is replaced by a changed copy in one
+ * mremap.
+ *
+ * All of this is per space, because a fork carries it along; mappings that change forget what they
+ * held. Any doubt leaves the site alone: trapping is always right. sites.lock is a leaf; `patching`
+ * keeps a second fiber of the space from changing the same page while the first one's stub works.
+ */
 #include "platform/trap/internal.h"
-void
-trap_site_syscall(struct plat_thread *t)
+#include <stdlib.h>
+#include <sys/mman.h>
+
+enum {
+	MAX_SITES = 16384,
+	MAX_REGIONS = 32,
+	REGION_BYTES = 65536,
+	TRAMP_BYTES = 32,
+	REGION_TRAMPS = REGION_BYTES / TRAMP_BYTES,
+	MOV_BYTES = 5,
+	SITE_BYTES = 7,
+	PATCH_AT = 2, /* the trap that has it rewritten: most sites of a program's start are used
+			 once */
+	NEVER = 255,
+	PATCHED = 254,
+};
+
+struct site {
+	uint64_t after; /* address after the syscall instruction; 0: empty, 1: was removed */
+	uint32_t nr;
+	uint8_t count; /* traps, or PATCHED or NEVER */
+};
+
+struct region {
+	uint64_t base;
+	uint32_t used;
+	uint64_t *after; /* by trampoline */
+};
+
+struct trap_sites {
+	struct mutex lock;
+	bool disabled, patching;
+	struct site *table; /* open addressing, a power of two, at most half full */
+	uint32_t cap, filled;
+	uint64_t *pages; /* that hold patches */
+	uint32_t npages, pages_cap;
+	struct region regions[MAX_REGIONS];
+	uint32_t nregions;
+};
+
+static struct trap_sites *
+sites_new(void)
 {
-	(void)t;
+	struct trap_sites *s = calloc(1, sizeof *s);
+
+	if (s)
+		mutex_init(&s->lock, LR_LEAF);
+	return s;
 }
-void
-trap_site_rip(struct plat_thread *t, struct guest_regs *r)
-{
-	(void)t;
-	(void)r;
-}
-void
-trap_sites_unmapped(struct plat_space *sp, uint64_t addr, uint64_t len)
-{
-	(void)sp;
-	(void)addr;
-	(void)len;
-}
-struct trap_sites *
-trap_sites_copy(const struct plat_space *sp)
-{
-	(void)sp;
-	return NULL;
-}
+
 void
 trap_sites_free(struct trap_sites *s)
 {
-	(void)s;
+	if (!s)
+		return;
+	for (uint32_t i = 0; i < s->nregions; i++)
+		free(s->regions[i].after);
+	free(s->table);
+	free(s->pages);
+	mutex_destroy(&s->lock);
+	free(s);
 }
+
+static void *
+duplicate(const void *p, size_t len)
+{
+	void *n = len ? malloc(len) : NULL;
+
+	if (n)
+		memcpy(n, p, len);
+	else if (len)
+		panic("no memory for the table of sites");
+	return n;
+}
+
+struct trap_sites *
+trap_sites_copy(const struct plat_space *sp)
+{
+	struct trap_sites *s = sp->sites, *n;
+
+	if (!s)
+		return NULL;
+	n = sites_new();
+	if (!n)
+		panic("no memory for the table of sites");
+	mutex_lock(&s->lock);
+	n->disabled = s->disabled;
+	n->cap = s->cap;
+	n->filled = s->filled;
+	n->table = duplicate(s->table, s->cap * sizeof *s->table);
+	n->npages = n->pages_cap = s->npages;
+	n->pages = duplicate(s->pages, s->npages * sizeof *s->pages);
+	n->nregions = s->nregions;
+	for (uint32_t i = 0; i < s->nregions; i++) {
+		n->regions[i] = s->regions[i];
+		n->regions[i].after =
+			duplicate(s->regions[i].after, REGION_TRAMPS * sizeof(uint64_t));
+	}
+	mutex_unlock(&s->lock);
+	return n;
+}
+
+static uint32_t
+hash(uint64_t a, uint32_t cap)
+{
+	return (uint32_t)(a * 0x9e3779b97f4a7c15ull >> 32) & (cap - 1);
+}
+
+static struct site *
+find_locked(struct trap_sites *s, uint64_t after)
+{
+	for (uint32_t i = s->cap ? hash(after, s->cap) : 0, n = 0; n < s->cap;
+		n++, i = (i + 1) & (s->cap - 1)) {
+		if (s->table[i].after == after)
+			return &s->table[i];
+		if (s->table[i].after == 0)
+			return NULL;
+	}
+	return NULL;
+}
+
+static bool
+grow_locked(struct trap_sites *s)
+{
+	uint32_t cap = s->cap ? s->cap * 2 : 128;
+	struct site *t;
+
+	if (cap > MAX_SITES)
+		return false;
+	t = calloc(cap, sizeof *t);
+	if (!t)
+		return false;
+	s->filled = 0;
+	for (uint32_t i = 0; i < s->cap; i++) {
+		uint32_t k;
+
+		if (s->table[i].after <= 1)
+			continue;
+		for (k = hash(s->table[i].after, cap); t[k].after; k = (k + 1) & (cap - 1))
+			;
+		t[k] = s->table[i];
+		s->filled++;
+	}
+	free(s->table);
+	s->table = t;
+	s->cap = cap;
+	return true;
+}
+
+static struct site *
+add_locked(struct trap_sites *s, uint64_t after, uint32_t nr)
+{
+	uint32_t i;
+
+	if (s->filled * 2 >= s->cap && !grow_locked(s))
+		return NULL;
+	for (i = hash(after, s->cap); s->table[i].after; i = (i + 1) & (s->cap - 1))
+		;
+	s->table[i] = (struct site){.after = after, .nr = nr};
+	s->filled++;
+	return &s->table[i];
+}
+
+static void
+add_page_locked(struct trap_sites *s, uint64_t page)
+{
+	for (uint32_t i = 0; i < s->npages; i++)
+		if (s->pages[i] == page)
+			return;
+	if (s->npages == s->pages_cap) {
+		uint32_t cap = s->pages_cap ? s->pages_cap * 2 : 32;
+		uint64_t *p = realloc(s->pages, cap * sizeof *p);
+
+		if (!p)
+			panic("no memory for the table of sites");
+		s->pages = p;
+		s->pages_cap = cap;
+	}
+	s->pages[s->npages++] = page;
+}
+
+static bool
+near_enough(uint64_t a, uint64_t b)
+{
+	int64_t d = (int64_t)(a - b);
+
+	return d > -0x7f000000ll && d < 0x7f000000ll;
+}
+
+/* A free trampoline near an address; 0 when there is none without a new region. */
+static uint64_t
+tramp_locked(struct trap_sites *s, uint64_t near, uint64_t after)
+{
+	for (uint32_t i = 0; i < s->nregions; i++) {
+		struct region *r = &s->regions[i];
+
+		if (r->used == REGION_TRAMPS || !near_enough(r->base, near))
+			continue;
+		r->after[r->used] = after;
+		return r->base + (uint64_t)TRAMP_BYTES * r->used++;
+	}
+	return 0;
+}
+
+static bool
+new_region(struct plat_thread *t, struct trap_sites *s, uint64_t near)
+{
+	uint64_t at, *after;
+
+	if (s->nregions == MAX_REGIONS)
+		return false;
+	at = trap.env->find_gap(t, t->owner, near, REGION_BYTES);
+	if (!at || (at & (LX_PAGE_SIZE - 1)) || !near_enough(at, near))
+		return false;
+	if (trap_map(t, at, REGION_BYTES, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		    0) < 0)
+		return false;
+	after = calloc(REGION_TRAMPS, sizeof *after);
+	if (!after)
+		return false;
+	mutex_lock(&s->lock);
+	s->regions[s->nregions++] = (struct region){.base = at, .after = after};
+	mutex_unlock(&s->lock);
+	return true;
+}
+
+static unsigned
+vector_of(uint32_t nr)
+{
+	switch (nr) {
+	case SYS_getpid:
+		return VEC_GETPID;
+	case SYS_gettid:
+		return VEC_GETTID;
+	case SYS_getppid:
+		return VEC_GETPPID;
+	case SYS_getuid:
+		return VEC_GETUID;
+	case SYS_geteuid:
+		return VEC_GETEUID;
+	case SYS_getgid:
+		return VEC_GETGID;
+	case SYS_getegid:
+		return VEC_GETEGID;
+	case SYS_getpgrp:
+		return VEC_GETPGRP;
+	}
+	return VEC_GENERAL;
+}
+
+static void
+put32(uint8_t *p, uint32_t v)
+{
+	memcpy(p, &v, sizeof v);
+}
+
+static void
+make_tramp(uint8_t code[TRAMP_BYTES], uint64_t at, uint64_t after, uint32_t nr)
+{
+	memset(code, 0xcc, TRAMP_BYTES);
+	code[0] = 0xb8; /* mov $nr, %eax */
+	put32(code + 1, nr);
+	memcpy(code + 5, "\x48\x8d\x0d", 3); /* lea after(%rip), %rcx */
+	put32(code + 8, (uint32_t)(after - (at + 12)));
+	memcpy(code + 12, "\x65\xff\x24\x25", 4); /* jmp *%gs:vec */
+	put32(code + 16, SLOT_VEC + 8 * vector_of(nr));
+}
+
+/* Have the stub replace the mov of a site. tramp: its trampoline, or 0 to put the mov back. */
+static int
+patch(struct plat_thread *t, uint64_t after, uint32_t nr, uint64_t tramp, int prot)
+{
+	uint64_t start = after - SITE_BYTES, bytes = 0;
+	uint8_t b[8] = {0}, code[TRAMP_BYTES];
+	struct stub_op *op;
+
+	if (t->nops > STUB_NOPS - 2 && trap_flush(t) < 0)
+		return -ESRCH;
+	b[0] = tramp ? 0xe9 : 0xb8;
+	put32(b + 1, tramp ? (uint32_t)(tramp - (start + MOV_BYTES)) : nr);
+	memcpy(&bytes, b, sizeof b);
+	op = trap_op_new(t, STUB_OP_PATCH);
+	if (!op)
+		return -ESRCH;
+	op->a[0] = start & ~(LX_PAGE_SIZE - 1);
+	op->a[1] = (uint64_t)prot;
+	op->a[2] = start & (LX_PAGE_SIZE - 1);
+	op->a[3] = bytes;
+	op->a[4] = tramp;
+	op->a[5] = MOV_BYTES;
+	op = trap_op_new(t, STUB_OP_DATA);
+	if (!op)
+		return -ESRCH;
+	make_tramp(code, tramp, after, nr);
+	memcpy(op->a, code, sizeof code);
+	return trap_flush(t);
+}
+
+static void
+rewrite(struct plat_thread *t, struct trap_sites *s, uint64_t after, uint32_t nr)
+{
+	uint64_t start = after - SITE_BYTES, tramp;
+	struct site *site;
+	int prot = 0, r = -EINVAL;
+
+	if ((start & (LX_PAGE_SIZE - 1)) <= LX_PAGE_SIZE - MOV_BYTES &&
+		trap.env->may_patch(t->owner, start, MOV_BYTES, &prot) && !(prot & PROT_WRITE) &&
+		(prot & PROT_EXEC)) {
+		mutex_lock(&s->lock);
+		tramp = tramp_locked(s, start, after);
+		mutex_unlock(&s->lock);
+		if (!tramp && new_region(t, s, start)) {
+			mutex_lock(&s->lock);
+			tramp = tramp_locked(s, start, after);
+			mutex_unlock(&s->lock);
+		}
+		if (tramp)
+			r = patch(t, after, nr, tramp, prot);
+	}
+	mutex_lock(&s->lock);
+	site = find_locked(s, after);
+	if (site)
+		site->count = r == 0 ? PATCHED : NEVER;
+	if (site && r == 0)
+		add_page_locked(s, start & ~(LX_PAGE_SIZE - 1));
+	s->patching = false;
+	mutex_unlock(&s->lock);
+}
+
+/* t has trapped at a syscall instruction: count it, and rewrite the site when it is due. */
+void
+trap_site_syscall(struct plat_thread *t)
+{
+	struct trap_sites *s = t->sp->sites;
+	uint8_t code[8];
+	uint64_t after = t->s->regs.rip;
+	struct site *site;
+	uint32_t imm;
+	bool due = false;
+
+	if (!trap.env->find_gap || !trap.env->may_patch || t->s->ncode != sizeof code)
+		return;
+	memcpy(code, t->s->code, sizeof code);
+	memcpy(&imm, code + 2, sizeof imm);
+	if (code[1] != 0xb8 || code[6] != 0x0f || code[7] != 0x05 || imm != t->nr || t->gs_base ||
+		t->nr == SYS_rt_sigreturn /* wants the host's frame */ || after < LX_PAGE_SIZE ||
+		after > trap.base - STUB_GUARD)
+		return;
+	if (!s) {
+		mutex_lock(&trap.lock);
+		if (!t->sp->sites)
+			t->sp->sites = sites_new();
+		s = t->sp->sites;
+		mutex_unlock(&trap.lock);
+		if (!s)
+			return;
+	}
+	mutex_lock(&s->lock);
+	site = find_locked(s, after);
+	if (!site && !s->disabled)
+		site = add_locked(s, after, t->nr);
+	if (site && site->nr != t->nr) {
+		site->nr = t->nr;
+		site->count = 0;
+	}
+	if (site && !s->disabled && site->count < PATCHED && ++site->count >= PATCH_AT) {
+		due = !s->patching;
+		s->patching = true;
+		if (!due)
+			site->count--;
+	}
+	mutex_unlock(&s->lock);
+	if (due)
+		rewrite(t, s, after, t->nr);
+}
+
+/* A thread that was stopped in a trampoline stands, for everybody else, at its site. */
+void
+trap_site_rip(struct plat_thread *t, struct guest_regs *r)
+{
+	struct trap_sites *s = t->sp->sites;
+
+	if (!s)
+		return;
+	mutex_lock(&s->lock);
+	for (uint32_t i = 0; i < s->nregions; i++) {
+		uint64_t off = r->rip - s->regions[i].base;
+
+		if (off >= (uint64_t)s->regions[i].used * TRAMP_BYTES)
+			continue;
+		r->rip = s->regions[i].after[off / TRAMP_BYTES] -
+			 (off % TRAMP_BYTES ? 2 : SITE_BYTES);
+		break;
+	}
+	mutex_unlock(&s->lock);
+}
+
+void
+trap_sites_unmapped(struct plat_space *sp, uint64_t addr, uint64_t len)
+{
+	struct trap_sites *s = sp->sites;
+	bool hit = false;
+
+	if (!s)
+		return;
+	mutex_lock(&s->lock);
+	for (uint32_t i = 0; i < s->npages;) {
+		if (s->pages[i] - addr < len) {
+			s->pages[i] = s->pages[--s->npages];
+			hit = true;
+		} else {
+			i++;
+		}
+	}
+	for (uint32_t i = 0; i < s->nregions;) {
+		struct region *r = &s->regions[i];
+
+		if (r->base - addr < len) {
+			free(r->after);
+			*r = s->regions[--s->nregions];
+			hit = true;
+		} else {
+			i++;
+		}
+	}
+	/* Sites that were only counted are found wrong by their bytes when they trap again. */
+	for (uint32_t i = 0; hit && i < s->cap; i++)
+		if (s->table[i].after > 1 && s->table[i].after - SITE_BYTES - addr < len)
+			s->table[i].after = 1;
+	mutex_unlock(&s->lock);
+}
+
+/* The next page at or above addr that holds a patch, below end; end if there is none. */
+uint64_t
+trap_sites_next_page(struct plat_space *sp, uint64_t addr, uint64_t end)
+{
+	struct trap_sites *s = sp->sites;
+
+	if (!s)
+		return end;
+	mutex_lock(&s->lock);
+	for (uint32_t i = 0; i < s->npages; i++)
+		if (s->pages[i] >= addr && s->pages[i] < end)
+			end = s->pages[i];
+	mutex_unlock(&s->lock);
+	return end;
+}
+
+/* The guest wants GS for itself: no site may use it from now on. Trampolines that somebody stands
+ * in stay. */
 void
 trap_sites_disable(struct plat_thread *t)
 {
-	(void)t;
+	struct trap_sites *s;
+
+	mutex_lock(&trap.lock);
+	if (!t->sp->sites)
+		t->sp->sites = sites_new();
+	s = t->sp->sites;
+	mutex_unlock(&trap.lock);
+	if (!s)
+		return;
+	mutex_lock(&s->lock);
+	s->disabled = true;
+	for (uint32_t i = 0; i < s->cap; i++) {
+		struct site site = s->table[i];
+		int prot = PROT_READ | PROT_EXEC;
+
+		if (site.after <= 1 || site.count != PATCHED)
+			continue;
+		s->table[i].count = NEVER;
+		mutex_unlock(&s->lock);
+		trap.env->may_patch(t->owner, site.after - SITE_BYTES, MOV_BYTES, &prot);
+		patch(t, site.after, site.nr, 0, prot);
+		mutex_lock(&s->lock);
+	}
+	mutex_unlock(&s->lock);
 }

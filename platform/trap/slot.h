@@ -118,11 +118,11 @@ enum stub_op_code {
 	STUB_OP_CMPXCHG,   /* addr old new; result is what was there, 64 bit, or -EFAULT */
 	STUB_OP_WAKE,	   /* addr count bitset private; result is the number */
 	STUB_OP_RETAKE,
-	STUB_OP_PATCH, /* page prot off len bytes(8 in one word) trampoline; bounce: trampoline code
-			  of 24 bytes */
-	STUB_OP_NAME,  /* two words of name */
-	STUB_OP_GETX,  /* bounce: XSAVE area; result is its size */
-	STUB_OP_SETX,  /* len; 0: as in a fresh process */
+	STUB_OP_PATCH,	 /* page prot off bytes trampoline(0: none) count; a STUB_OP_DATA follows */
+	STUB_OP_DATA,	 /* 32 bytes of code for the trampoline */
+	STUB_OP_NAME,	 /* two words of name */
+	STUB_OP_GETX,	 /* bounce: XSAVE area; result is its size */
+	STUB_OP_SETX,	 /* len; 0: as in a fresh process */
 	STUB_OP_CPUTIME, /* result is the thread's CPU time in ns */
 };
 
@@ -167,6 +167,8 @@ struct stub_slot {
 	uint32_t watched;
 	uint32_t answers; /* the stub may answer by itself */
 	uint32_t marshal;
+	uint32_t rewrite; /* show the sentry sites that can be rewritten */
+	uint32_t pad3;
 	uint8_t code[8]; /* the guest's code that ends with the syscall instruction which trapped */
 	uint32_t ncode;	 /* how many bytes of it could be read (0 or 8) */
 	uint32_t failed;
@@ -176,7 +178,7 @@ struct stub_slot {
 	uint64_t cpu_ns; /* the thread's CPU time when it last went to sleep */
 	struct stub_carried carried[STUB_NCARRIED];
 
-	uint8_t pad2[4096 - 856];
+	uint8_t pad2[4096 - 864];
 	struct stub_op ops[STUB_NOPS];
 	uint8_t bounce[SLOT_BOUNCE_SZ];
 };

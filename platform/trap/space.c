@@ -120,6 +120,7 @@ slot_init(struct stub_slot *s, uint32_t index)
 	s->index = index;
 	s->gid = ~0u;
 	s->marshal = trap.cfg.marshal;
+	s->rewrite = trap.cfg.rewrite_sites && trap.env->find_gap && trap.env->may_patch;
 	s->answers = trap.cfg.stub_answers;
 	for (unsigned i = 0; i < VEC_COUNT; i++)
 		s->vec[i] = trap.base + h->general;

@@ -30,3 +30,9 @@ test-platform: $(PT_DIR)/engine_test
 			$(PT_RUN) $(PT_DIR)/engine_test $$e $$c || bad=1; done; \
 		echo "# one CPU"; taskset -c 0 $(PT_RUN) $(PT_DIR)/engine_test $$e all || bad=1; \
 	done; exit $$bad
+
+.PHONY: bench-platform
+bench-platform: $(PT_DIR)/platbench
+	@for e in $(PT_ENGINES); do \
+		echo "# $$e, all CPUs"; $(PT_RUN) $(PT_DIR)/platbench $$e; \
+		echo "# $$e, one CPU"; taskset -c 0 $(PT_RUN) $(PT_DIR)/platbench $$e no-spin; done

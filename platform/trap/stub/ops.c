@@ -267,7 +267,7 @@ do_sigreturn(struct stub_slot *s, struct host_ucontext *uc)
 /* Replace a page of guest text by a copy in which 8 bytes are changed, in one step for whoever
  * executes it. */
 static long
-do_patch(struct stub_slot *s, const uint64_t a[6])
+do_patch(const uint64_t a[6], const uint64_t *code)
 {
 	uint64_t page = a[0], scratch = (uint64_t)stub_base + STUB_SCRATCH, tramp = a[4];
 	long r;
@@ -276,7 +276,7 @@ do_patch(struct stub_slot *s, const uint64_t a[6])
 		uint64_t tpage = tramp & ~4095ull;
 
 		r = sys3(__NR_mprotect, tpage, 4096, 7);
-		if (r == 0 && stub_copy((void *)tramp, s->bounce, 32) != 0)
+		if (r == 0 && stub_copy((void *)tramp, code, 32) != 0)
 			r = -E_FAULT;
 		if (r == 0)
 			r = sys3(__NR_mprotect, tpage, 4096, 5);
@@ -322,7 +322,8 @@ do_xstate(struct stub_slot *s, struct host_ucontext *uc, bool set, uint64_t len)
 }
 
 static long
-do_op(struct stub_slot *s, struct host_ucontext *uc, const struct stub_op *op, bool *ready)
+do_op(struct stub_slot *s, struct host_ucontext *uc, const struct stub_op *op,
+	const struct stub_op *next, bool *ready)
 {
 	const uint64_t *a = op->a;
 	uint64_t ts[2];
@@ -369,7 +370,9 @@ do_op(struct stub_slot *s, struct host_ucontext *uc, const struct stub_op *op, b
 			return 0;
 		stub_retake();
 	case STUB_OP_PATCH:
-		return do_patch(s, a);
+		return do_patch(a, next->a);
+	case STUB_OP_DATA:
+		return 0;
 	case STUB_OP_NAME:
 		stub_copy(name, a, 16);
 		name[15] = 0;
@@ -395,7 +398,7 @@ stub_ops(struct stub_slot *s, struct host_ucontext *uc, unsigned n, bool *ready)
 	for (unsigned i = 0; i < n && i < STUB_NOPS; i++) {
 		struct stub_op *op = &s->ops[i];
 		struct stub_op copy = *op; /* a fork's child has no slot for a moment */
-		long r = do_op(s, uc, &copy, ready);
+		long r = do_op(s, uc, &copy, op + (i + 1 < STUB_NOPS), ready);
 
 		if (*ready)
 			return -1;

@@ -332,6 +332,14 @@ marshal(struct stub_slot *s)
 	}
 }
 
+/* A trap at a site of the form that the sentry rewrites: it has to see it. */
+static bool
+may_be_rewritten(const struct stub_slot *s)
+{
+	return s->rewrite && s->ncode && s->code[1] == 0xb8 && s->code[6] == 0x0f &&
+	       s->code[7] == 0x05;
+}
+
 /* The guest's registers stand in slot.regs; the number in slot.nr. */
 void
 stub_syscall(struct stub_slot *s, struct host_ucontext *uc, bool compat)
@@ -349,7 +357,7 @@ stub_syscall(struct stub_slot *s, struct host_ucontext *uc, bool compat)
 		stub_serve(s, STUB_K_SYSCALL | STUB_KIND_COMPAT, uc);
 		return;
 	}
-	if (s->answers && !s->watched && try_answer(s, uc))
+	if (s->answers && !s->watched && !(uc && may_be_rewritten(s)) && try_answer(s, uc))
 		return;
 	if (s->marshal && s->nr < PLAT_NR_SYSCALLS)
 		marshal(s);
