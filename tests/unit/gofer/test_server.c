@@ -1,97 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The gofer as its client sees it: the real program, confined as in a sandbox, over its real
  * socket. */
-#include "control.pb-c.h"
-#include "gofer.pb-c.h"
-#include "gofer/wire.h"
-#include "platform/host/err.h"
-#include "platform/host/ns.h"
-#include <check.h>
-#include <fcntl.h>
-#include <sched.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include "lib/gofer_process.h"
 
-static char dir[64];
-static int conn;
-static pid_t pid;
 static struct wire_packet reply;
-
-static void
-start(bool readonly)
-{
-	struct ns_spawn n = {.path = "build/moat-gofer",
-		.name = "moat-gofer",
-		.namespaces =
-			CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS};
-	struct ns_idmap self_uid = {geteuid(), geteuid(), 1}, self_gid = {getegid(), getegid(), 1};
-	Gofer__Setup m = GOFER__SETUP__INIT;
-	Gofer__Export ex = GOFER__EXPORT__INIT, *list = &ex;
-	struct wire_control c;
-	int ctl[2], sv[2], fds[2];
-	char err[256], cmd[128];
-
-	strcpy(dir, "/tmp/gofer-test.XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(dir));
-	snprintf(cmd, sizeof cmd,
-		"cd %s && mkdir -p a/b/c && echo hello >a/file && ln -s /etc/passwd a/link && "
-		"mkfifo fifo",
-		dir);
-	ck_assert_int_eq(system(cmd), 0);
-	ck_assert_int_eq(wire_pair(ctl), 0);
-	ck_assert_int_eq(wire_pair(sv), 0);
-	if (geteuid() != 0) {
-		n.namespaces |= CLONE_NEWUSER;
-		n.uid_map = &self_uid;
-		n.gid_map = &self_gid;
-		n.nuid = n.ngid = 1;
-		n.ambient_caps = true;
-	} else {
-		n.set_ids = true;
-	}
-	n.control = ctl[1];
-	pid = ns_spawn(&n, err, sizeof err);
-	ck_assert_msg(pid > 0, "%s", err);
-	ex.readonly = readonly;
-	m.exports = &list;
-	m.n_exports = 1;
-	fds[0] = sv[1];
-	fds[1] = open(dir, O_PATH | O_CLOEXEC);
-	ck_assert_int_eq(wire_control_send(ctl[0], CONTROL_SETUP, &m.base, fds, 2), 0);
-	ck_assert_int_eq(wire_control_recv(ctl[0], &c), 1);
-	if (c.type == CONTROL_FAILED) {
-		Control__Failed *f = wire_unpack(&control__failed__descriptor, c.body, c.len);
-
-		ck_abort_msg("%.*s", (int)f->text.len, (char *)f->text.data);
-	}
-	ck_assert_int_eq(c.type, CONTROL_READY);
-	wire_control_free(&c);
-	close(fds[0]);
-	close(fds[1]);
-	close(ctl[0]);
-	close(ctl[1]);
-	conn = sv[0];
-}
-
-static void
-stop(void)
-{
-	char cmd[128];
-	int status;
-
-	close(conn);
-	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	ck_assert_msg(
-		WIFEXITED(status) && WEXITSTATUS(status) == 0, "the gofer ended with %x", status);
-	snprintf(cmd, sizeof cmd, "rm -rf %s", dir);
-	ck_assert_int_eq(system(cmd), 0);
-}
 
 /* One request; the error, and the reply's message in *ret. */
 static int
@@ -146,7 +58,7 @@ START_TEST(walks)
 	Gofer__WalkRep *a;
 	uint64_t root;
 
-	start(false);
+	gofer_process_start(false);
 	root = attach();
 	a = walk(root, "a/b/c", 0);
 	ck_assert_uint_eq(a->n_nodes, 3);
@@ -162,7 +74,7 @@ START_TEST(walks)
 	ck_assert_int_eq(a->nodes[1]->link.len, strlen("/etc/passwd"));
 	a = walk(root, "a/file/x", 0);
 	ck_assert_uint_eq(a->stopped, ENOTDIR);
-	stop();
+	gofer_process_stop();
 }
 END_TEST
 
@@ -170,7 +82,7 @@ START_TEST(refuses_to_leave)
 {
 	uint64_t root;
 
-	start(false);
+	gofer_process_start(false);
 	root = attach();
 	walk(root, "..", -EINVAL);
 	walk(root, ".", -EINVAL);
@@ -187,7 +99,7 @@ START_TEST(refuses_to_leave)
 		name = wire_bytes("a\0b", 3);
 		ck_assert_int_eq(ask(GOFER_WALK, &q, NULL, NULL), -EINVAL);
 	}
-	stop();
+	gofer_process_stop();
 }
 END_TEST
 
@@ -201,7 +113,7 @@ START_TEST(files)
 	uint64_t root;
 	char buf[16];
 
-	start(false);
+	gofer_process_start(false);
 	root = attach();
 	q.dir = root;
 	q.name = wire_bytes("new", 3);
@@ -238,7 +150,7 @@ START_TEST(files)
 	ck_assert_int_eq(ask(GOFER_OPEN, &o, NULL, NULL), -ENXIO);
 	o.node = walk(root, "a/link", 0)->nodes[1]->id;
 	ck_assert_int_eq(ask(GOFER_OPEN, &o, NULL, NULL), -ENXIO);
-	stop();
+	gofer_process_stop();
 }
 END_TEST
 
@@ -255,7 +167,7 @@ START_TEST(names)
 	Gofer__NodeRep *n;
 	uint64_t root, file;
 
-	start(false);
+	gofer_process_start(false);
 	root = attach();
 	q.dir = root;
 	q.name = wire_bytes("dir", 3);
@@ -303,7 +215,7 @@ START_TEST(names)
 	usleep(20000);
 	l.name = wire_bytes("again", 5);
 	ck_assert_int_eq(ask(GOFER_LINK, &l, NULL, NULL), -EBADF);
-	stop();
+	gofer_process_stop();
 }
 END_TEST
 
@@ -314,7 +226,7 @@ START_TEST(readonly_export)
 	Gofer__SetattrReq s = GOFER__SETATTR_REQ__INIT;
 	uint64_t root;
 
-	start(true);
+	gofer_process_start(true);
 	root = attach();
 	q.dir = root;
 	q.name = wire_bytes("x", 1);
@@ -327,7 +239,7 @@ START_TEST(readonly_export)
 	ck_assert_int_eq(ask(GOFER_OPEN, &o, NULL, NULL), -EINVAL);
 	s.valid = WIRE_SET_MODE;
 	ck_assert_int_eq(ask(GOFER_SETATTR, &s, NULL, NULL), -EROFS);
-	stop();
+	gofer_process_stop();
 }
 END_TEST
 
@@ -338,7 +250,7 @@ START_TEST(xattrs)
 	Gofer__XattrRep *v;
 	int r;
 
-	start(false);
+	gofer_process_start(false);
 	q.node = x.node = walk(attach(), "a/file", 0)->nodes[1]->id;
 	x.name = wire_bytes("user.k", 6);
 	x.value = wire_bytes("val", 3);
@@ -354,7 +266,7 @@ START_TEST(xattrs)
 	}
 	x.name = wire_bytes("bogus", 5);
 	ck_assert_int_eq(ask(GOFER_GETXATTR, &x, NULL, NULL), -EOPNOTSUPP);
-	stop();
+	gofer_process_stop();
 }
 END_TEST
 
@@ -362,16 +274,18 @@ END_TEST
 START_TEST(garbage)
 {
 	struct wire_head h = {.id = 1, .type = GOFER_WALK};
-	uint8_t junk[64];
+	uint8_t junk[160];
 	int status;
 
-	start(false);
-	memset(junk, 0xff, sizeof junk);
-	ck_assert_int_eq(wire_send(conn, &h, junk, sizeof junk, NULL, 0, 0), 0);
+	gofer_process_start(false);
+	memset(junk, 0xff, 64);
+	ck_assert_int_eq(wire_send(conn, &h, junk, 64, NULL, 0, 0), 0);
 	ck_assert_int_eq(wire_recv(conn, &reply, 0), 0);
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
 	close(conn);
+	snprintf((char *)junk, sizeof junk, "rm -rf %s", dir);
+	ck_assert_int_eq(system((char *)junk), 0);
 }
 END_TEST
 

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The gofer's client under the vfs, against a real gofer: names, attributes, contents, listings,
+ * sharing. */
+#include "lib/gofer_process.h"
+#include "sentry/fs/gofer.h"
+#include "sentry/fs/tmpfs.h"
+#include "sentry/sched/fiber.h"
+#include "sentry/sched/sched.h"
+#include "sentry/vfs/path.h"
+#include "sentry/vfs/rw.h"
+
+static struct call call;
+static void (*body)(void);
+static _Atomic int done;
+
+static void
+died(const char *why)
+{
+	if (done)
+		return; /* by in_fiber */
+	fprintf(stderr, "%s\n", why);
+	abort();
+}
+
+static void
+mount_root(bool shared)
+{
+	struct gofer_mount gm = {.export = 0, .shared = shared};
+	struct mount_request rq = {.source = "host", .priv = &gm};
+	struct super *sb;
+	struct mnt_ns *ns;
+
+	ck_assert_int_eq(fs_mount("gofer", &call, &rq, &sb), 0);
+	ck_assert_int_eq(mnt_ns_new(sb, 0, &ns), 0);
+	super_put(sb);
+	call.fs = fs_ctx_new(ns);
+	mnt_ns_put(ns);
+	ck_assert_ptr_nonnull(call.fs);
+}
+
+static void
+fiber_main(void *arg)
+{
+	(void)arg;
+	body();
+	done = 1;
+}
+
+/* Run fn in a fiber of a scheduler of its own. */
+static void
+in_fiber(void (*fn)(void))
+{
+	struct sched_config sc = {.workers = 2};
+	struct fiber *f;
+
+	gofer_process_start(false);
+	call.cred = cred_new_root();
+	body = fn;
+	ck_assert_int_eq(sched_init(&sc), 0);
+	ck_assert_int_eq(vfs_init(), 0);
+	ck_assert_int_eq(tmpfs_init(), 0);
+	ck_assert_int_eq(fcntl(conn, F_SETFL, O_NONBLOCK), 0);
+	ck_assert_int_eq(gofer_init(conn, died), 0);
+	ck_assert_int_eq(sched_start(), 0);
+	ck_assert_int_eq(fiber_spawn(fiber_main, NULL, &f), 0);
+	for (int i = 0; i < 1000 && !done; i++)
+		usleep(5000);
+	ck_assert_int_eq(done, 1);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	{
+		char cmd[160];
+
+		snprintf(cmd, sizeof cmd, "rm -rf %s", dir);
+		ck_assert_int_eq(system(cmd), 0);
+	}
+}
+
+static struct file *
+open_file(const char *path, uint32_t flags, uint32_t mode, int want)
+{
+	struct open_spec how = {.flags = flags, .mode = mode};
+	struct file *f = NULL;
+
+	ck_assert_int_eq(vfs_open(&call, NULL, path, &how, &f), want);
+	return f;
+}
+
+static void
+stat_path(const char *path, struct lx_stat_all *st)
+{
+	struct path p;
+
+	ck_assert_int_eq(vfs_lookup(&call, NULL, path, 0, &p), 0);
+	ck_assert_int_eq(vfs_getattr(&call, &p, 0, st), 0);
+	path_put(&p);
+}
+
+static void
+do_contents(void)
+{
+	struct lx_stat_all st;
+	struct file *f;
+	char buf[64];
+	int64_t pos = 0;
+
+	mount_root(false);
+	f = open_file("/a/file", LX_O_RDONLY, 0, 0);
+	ck_assert_int_eq(vfs_read_kernel(f, &call, buf, sizeof buf, &pos), 6);
+	ck_assert_int_eq(memcmp(buf, "hello\n", 6), 0);
+	ck_assert_int_eq(vfs_write_kernel(f, &call, "x", 1, &pos), -EBADF);
+	file_put(f);
+	f = open_file("/a/new", LX_O_RDWR | LX_O_CREAT | LX_O_EXCL, 0640, 0);
+	pos = 0;
+	ck_assert_int_eq(vfs_write_kernel(f, &call, "0123456789", 10, &pos), 10);
+	stat_path("/a/new", &st);
+	ck_assert_int_eq(st.size, 10);
+	ck_assert_int_eq(vfs_ftruncate(&call, f, 4), 0);
+	stat_path("/a/new", &st);
+	ck_assert_int_eq(st.size, 4);
+	file_put(f);
+	open_file("/a/new", LX_O_RDWR | LX_O_CREAT | LX_O_EXCL, 0640, -EEXIST);
+	f = open_file("/a/new", LX_O_WRONLY | LX_O_APPEND, 0, 0);
+	pos = 0;
+	ck_assert_int_eq(vfs_write_kernel(f, &call, "ab", 2, &pos), 2);
+	file_put(f);
+	stat_path("/a/new", &st);
+	ck_assert_int_eq(st.size, 6);
+	f = open_file("/a/new", LX_O_WRONLY | LX_O_TRUNC, 0, 0);
+	file_put(f);
+	stat_path("/a/new", &st);
+	ck_assert_int_eq(st.size, 0);
+	open_file("/a/none", LX_O_RDONLY, 0, -ENOENT);
+	open_file("/a/file/x", LX_O_RDONLY, 0, -ENOTDIR);
+	open_file("/a", LX_O_WRONLY, 0, -EISDIR);
+}
+
+static void
+do_names(void)
+{
+	struct lx_stat_all st;
+	struct path p;
+	char buf[64];
+	int64_t n;
+
+	mount_root(false);
+	ck_assert_int_eq(vfs_mkdir(&call, NULL, "/d", 0755), 0);
+	ck_assert_int_eq(vfs_mkdir(&call, NULL, "/d", 0755), -EEXIST);
+	ck_assert_int_eq(vfs_symlink(&call, "/a/file", NULL, "/d/s"), 0);
+	ck_assert_int_eq(vfs_link(&call, NULL, "/a/file", NULL, "/d/h", 0), 0);
+	stat_path("/d/h", &st);
+	ck_assert_uint_eq(st.nlink, 2);
+	ck_assert_int_eq(vfs_lookup(&call, NULL, "/d/s", LOOKUP_FOLLOW, &p), 0);
+	ck_assert(LX_S_ISREG(inode_mode(p.dentry->inode)));
+	path_put(&p);
+	ck_assert_int_eq(vfs_lookup(&call, NULL, "/d/s", 0, &p), 0);
+	n = vfs_readlink(&call, &p, buf, sizeof buf);
+	ck_assert_int_eq(n, 7);
+	path_put(&p);
+	ck_assert_int_eq(vfs_rmdir(&call, NULL, "/d"), -ENOTEMPTY);
+	ck_assert_int_eq(vfs_rename(&call, NULL, "/d/h", NULL, "/a/moved", 0), 0);
+	stat_path("/a/moved", &st);
+	ck_assert_int_eq(vfs_unlink(&call, NULL, "/a/moved"), 0);
+	stat_path("/a/file", &st);
+	ck_assert_uint_eq(st.nlink, 1);
+	ck_assert_int_eq(vfs_unlink(&call, NULL, "/d/s"), 0);
+	ck_assert_int_eq(vfs_rmdir(&call, NULL, "/d"), 0);
+	ck_assert_int_eq(vfs_lookup(&call, NULL, "/d", 0, &p), -ENOENT);
+	ck_assert_int_eq(vfs_mknod(&call, NULL, "/fifo2", LX_S_IFIFO | 0600, 0), 0);
+	stat_path("/fifo2", &st);
+	ck_assert_uint_eq(st.mode, LX_S_IFIFO | 0600);
+}
+
+struct count {
+	struct dir_emit e;
+	int n, stop_at;
+};
+
+static bool
+count_entry(
+	struct dir_emit *e, const char *name, size_t len, uint64_t ino, uint8_t type, int64_t next)
+{
+	struct count *c = (struct count *)e;
+
+	(void)name, (void)len, (void)ino, (void)type, (void)next;
+	if (c->n == c->stop_at)
+		return false;
+	c->n++;
+	return true;
+}
+
+static int
+list(struct file *f, int at_once)
+{
+	int total = 0;
+
+	for (;;) {
+		struct count c = {.e.fn = count_entry, .stop_at = at_once};
+
+		ck_assert_int_eq(vfs_iterate(f, &call, &c.e), 0);
+		if (c.n == 0)
+			return total;
+		total += c.n;
+	}
+}
+
+static void
+do_listing(void)
+{
+	char path[64];
+	struct file *f;
+
+	mount_root(false);
+	ck_assert_int_eq(vfs_mkdir(&call, NULL, "/many", 0755), 0);
+	for (int i = 0; i < 3000; i++) {
+		snprintf(path, sizeof path, "/many/a-rather-long-name-of-a-file-%d", i);
+		ck_assert_int_eq(vfs_mknod(&call, NULL, path, LX_S_IFREG | 0600, 0), 0);
+	}
+	f = open_file("/many", LX_O_RDONLY | LX_O_DIRECTORY, 0, 0);
+	ck_assert_int_eq(list(f, 7), 3002);
+	ck_assert_int_eq(vfs_lseek(f, &call, 0, LX_SEEK_SET), 0);
+	ck_assert_int_eq(list(f, 100000), 3002);
+	file_put(f);
+	f = open_file("/a", LX_O_RDONLY | LX_O_DIRECTORY, 0, 0);
+	ck_assert_int_eq(list(f, 1), 5);
+	ck_assert_int_eq(vfs_lseek(f, &call, 0, LX_SEEK_SET), 0);
+	ck_assert_int_eq(vfs_mkdir(&call, NULL, "/a/more", 0755), 0);
+	ck_assert_int_eq(list(f, 2), 6);
+	ck_assert_int_eq(vfs_lseek(f, &call, 0, LX_SEEK_SET), 0);
+	ck_assert_int_eq(list(f, 2), 6);
+	file_put(f);
+}
+
+static void
+do_shared(void)
+{
+	struct lx_stat_all st;
+	struct path p;
+	char cmd[256];
+
+	mount_root(true);
+	stat_path("/a/file", &st);
+	ck_assert_int_eq(st.size, 6);
+	ck_assert_int_eq(vfs_lookup(&call, NULL, "/a/later", 0, &p), -ENOENT);
+	snprintf(cmd, sizeof cmd, "cd %s/a && echo more >>file && echo x >later && rm link", dir);
+	ck_assert_int_eq(system(cmd), 0);
+	stat_path("/a/file", &st);
+	ck_assert_int_eq(st.size, 11);
+	stat_path("/a/later", &st);
+	ck_assert_int_eq(vfs_lookup(&call, NULL, "/a/link", 0, &p), -ENOENT);
+}
+
+START_TEST(contents)
+{
+	in_fiber(do_contents);
+}
+END_TEST
+
+START_TEST(names)
+{
+	in_fiber(do_names);
+}
+END_TEST
+
+START_TEST(listing)
+{
+	in_fiber(do_listing);
+}
+END_TEST
+
+START_TEST(shared)
+{
+	in_fiber(do_shared);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("gofer client");
+	TCase *t = tcase_create("files");
+	SRunner *r;
+	int failed;
+
+	tcase_set_timeout(t, 20);
+	tcase_add_test(t, contents);
+	tcase_add_test(t, names);
+	tcase_add_test(t, listing);
+	tcase_add_test(t, shared);
+	suite_add_tcase(s, t);
+	r = srunner_create(s);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed != 0;
+}
