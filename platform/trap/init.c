@@ -5,6 +5,7 @@
  * descriptors but its own, gives up all rights and goes into the stub, which drops the rest of the
  * sentry's memory and installs the filter.
  */
+#include "platform/host/maps.h"
 #include "platform/trap/internal.h"
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -40,7 +41,7 @@ read_maps(struct stub_boot *b, struct region *vdso)
 	char buf[512], name[128];
 	unsigned long long s, e;
 	uint64_t base = 0x7fff00000000ull;
-	FILE *f = fopen("/proc/self/maps", "re");
+	FILE *f = host_maps_open();
 	bool clash;
 
 	if (!f) {

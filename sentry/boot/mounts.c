@@ -231,8 +231,11 @@ boot_mounts(const struct start *s, const struct call *c, struct fs_ctx **ret)
 	if (!fs)
 		return -ENOMEM;
 	in.fs = fs;
-	for (size_t i = 1; i < m->n_mounts && r == 0; i++)
+	for (size_t i = 1; i < m->n_mounts && r == 0; i++) {
 		r = add_mount(&in, m->mounts[i]);
+		if (r == -ENODEV)
+			r = 0;
+	}
 	if (r == 0)
 		r = each_path(&in, m->masked_paths, m->n_masked_paths, mask);
 	if (r == 0)
