@@ -172,8 +172,7 @@ elf_map(struct elf_image *img, const struct mm_call *mc, const struct call *c, u
 		const struct lx_elf64_phdr *p = &img->ph[i];
 		uint64_t start = (p->vaddr & ~(LX_PAGE_SIZE - 1)) + bias,
 			 head = p->vaddr & (LX_PAGE_SIZE - 1);
-		uint64_t file_end = p->vaddr + bias + p->filesz,
-			 mem_end = p->vaddr + bias + p->memsz;
+		uint64_t file_end = p->vaddr + bias + p->filesz;
 		uint64_t file_pages = (head + p->filesz + LX_PAGE_SIZE - 1) & ~(LX_PAGE_SIZE - 1);
 		uint64_t all_pages = (head + p->memsz + LX_PAGE_SIZE - 1) & ~(LX_PAGE_SIZE - 1);
 		int prot = prot_of(p->flags);
@@ -188,9 +187,8 @@ elf_map(struct elf_image *img, const struct mm_call *mc, const struct call *c, u
 			if (a < 0)
 				err = (int)a;
 			if (!err && p->memsz > p->filesz && (prot & LX_PROT_WRITE))
-				err = zero_tail(mc, file_end,
-					start + file_pages < mem_end ? start + file_pages
-								     : mem_end);
+				/* The whole page: ld.so's first malloc takes what follows its bss to be zero. */
+				err = zero_tail(mc, file_end, start + file_pages);
 		}
 		if (!err && all_pages > file_pages) {
 			a = mm_mmap(mc, start + file_pages, all_pages - file_pages, prot,
