@@ -28,6 +28,35 @@ deps:
 clean:
 	rm -rf $(BUILD)
 
+# Install what is missing, build, and run a real program in a sandbox.
+run: deps
+	$(MAKE) -s -j$$(nproc) all
+	$(BUILD)/moat do -- /bin/bash -c 'echo "hello from inside, as $$(id -un) on $$(uname -sr)"; ls /'
+
+SAN_FLAGS := -fno-omit-frame-pointer -fno-sanitize-recover=all
+asan:
+	$(MAKE) BUILD=$(BUILD)/asan SAN="-fsanitize=address,undefined $(SAN_FLAGS)" OPT=-O1 TEST_SECONDS=300 test-san
+tsan:
+	$(MAKE) BUILD=$(BUILD)/tsan SAN="-fsanitize=thread $(SAN_FLAGS)" OPT=-O1 TEST_SECONDS=300 test-san
+
+bench: all
+	BUILD=$(abspath $(BUILD)) tests/bench/run $(BENCH)
+
+lint:
+	tools/dev/lint
+
+format:
+	git ls-files '*.c' '*.h' | grep -v '^tests/bench/guestbench.c' | xargs clang-format -i
+
+install: all
+	install -D -m 755 $(BUILD)/moat $(DESTDIR)$(PREFIX)/bin/moat
+	install -D -m 755 -t $(DESTDIR)$(MOAT_LIBEXEC) $(BUILD)/moat-sentry $(BUILD)/moat-gofer
+	install -D -m 644 $(BUILD)/libmoat.a $(DESTDIR)$(PREFIX)/lib/libmoat.a
+	install -D -m 755 $(BUILD)/libmoat.so.0 $(DESTDIR)$(PREFIX)/lib/libmoat.so.0
+	ln -sf libmoat.so.0 $(DESTDIR)$(PREFIX)/lib/libmoat.so
+	install -D -m 644 $(BUILD)/libmoat.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/libmoat.pc
+	install -D -m 644 include/moat/moat.h $(DESTDIR)$(PREFIX)/include/moat/moat.h
+
 # --- generic rules -----------------------------------------------------------------------------------
 $(BUILD)/obj/%.o: %.c | $$(GEN_HDRS)
 	@mkdir -p $(@D)
