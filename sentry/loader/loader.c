@@ -214,8 +214,8 @@ random_pages(bool randomize, unsigned bits)
 {
 	uint64_t r = 0;
 
-	if (randomize && getrandom(&r, sizeof r, 0) < 0)
-		r = 0;
+	if (randomize)
+		(void)getrandom(&r, sizeof r, 0);
 	return (r & ((1ULL << bits) - 1)) << LX_PAGE_SHIFT;
 }
 
