@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "platform/host/info.h"
+#include "base/log.h"
 #include <errno.h>
 #include <linux/membarrier.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
@@ -27,4 +29,17 @@ int
 host_membarrier_global(void)
 {
 	return syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) ? -errno : 0;
+}
+
+void
+host_random(void *buf, size_t len)
+{
+	for (size_t done = 0; done < len;) {
+		ssize_t n = getrandom((char *)buf + done, len - done, 0);
+
+		if (n < 0 && errno != EINTR)
+			panic("no random bytes: errno %d", errno);
+		if (n > 0)
+			done += (size_t)n;
+	}
 }

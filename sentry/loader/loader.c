@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Programs: which file runs (scripts), and putting image, interpreter, heap and stack into a space.
  */
+#include "platform/host/info.h"
 #include "abi/fs.h"
 #include "abi/mman.h"
 #include "sentry/loader/internal.h"
@@ -8,7 +9,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #define SCRIPT_BYTES  256 /* BINPRM_BUF_SIZE */
 #define SCRIPT_DEPTH  5
@@ -215,7 +215,7 @@ random_pages(bool randomize, unsigned bits)
 	uint64_t r = 0;
 
 	if (randomize)
-		(void)getrandom(&r, sizeof r, 0);
+		host_random(&r, sizeof r);
 	return (r & ((1ULL << bits) - 1)) << LX_PAGE_SHIFT;
 }
 

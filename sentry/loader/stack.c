@@ -4,13 +4,13 @@
  * low: a null word, the path, environment and argument strings, the platform's name, random bytes,
  * auxv, envp, argv, argc.
  */
+#include "platform/host/info.h"
 #include "abi/mman.h"
 #include "sentry/loader/internal.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/random.h>
 
 #define STACK_EXTRA_BYTES (128UL << 10) /* mapped below what is used, as Linux does */
 
@@ -112,10 +112,7 @@ stack_build(struct program *p, const struct mm_call *mc, const struct cred *cred
 	memcpy(im.buf + (env_at - sp), p->envs.data, p->envs.len);
 	memcpy(im.buf + (arg_at - sp), p->args.data, p->args.len);
 	memcpy(im.buf + (platform_at - sp), platform, sizeof platform);
-	if (getrandom(rnd, sizeof rnd, 0) != sizeof rnd) {
-		err = -EIO;
-		goto out;
-	}
+	host_random(rnd, sizeof rnd);
 	memcpy(im.buf + (random_at - sp), rnd, sizeof rnd);
 	at = sp;
 	put64(&im, &at, p->args.count);
@@ -140,7 +137,6 @@ stack_build(struct program *p, const struct mm_call *mc, const struct cred *cred
 	memcpy(mm->auxv, aux, n * 8);
 	mm->auxv_len = n;
 	*ret_sp = sp;
-out:
 	free(im.buf);
 	return err;
 }

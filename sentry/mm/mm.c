@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Address spaces: making, laying out, copying for fork, looking at; and what all changes of the map share. */
+#include "platform/host/info.h"
 #include "sentry/mm/internal.h"
 #include "sentry/sched/fiber.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 
 int
 mm_new(struct mm **ret)
@@ -74,7 +74,7 @@ random_pages(bool randomize, unsigned bits)
 	uint64_t r = 0;
 
 	if (randomize)
-		(void)getrandom(&r, sizeof r, 0);
+		host_random(&r, sizeof r);
 	return (r & ((1ULL << bits) - 1)) << LX_PAGE_SHIFT;
 }
 

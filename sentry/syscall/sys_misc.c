@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What fits nowhere else: names, random bytes, system information, other processes' memory. */
+#include "platform/host/info.h"
 #include "abi/mman.h"
 #include "sentry/kernel/info.h"
 #include "sentry/kernel/timers.h"
@@ -9,7 +10,6 @@
 #include "sentry/vfs/file.h"
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 int64_t
 sys_uname(struct task *t, const uint64_t a[6])
@@ -69,8 +69,7 @@ sys_getrandom(struct task *t, const uint64_t a[6])
 	while (done < len) {
 		size_t n = len - done < sizeof buf ? len - done : sizeof buf;
 
-		if (getrandom(buf, n, 0) != (ssize_t)n)
-			return -EIO;
+		host_random(buf, n);
 		if (copy_out(&t->mem.um, ua(a[0] + done), buf, n))
 			return done ? (int64_t)done : -EFAULT;
 		done += n;

@@ -3,6 +3,7 @@
 #ifndef PLATFORM_HOST_INFO_H
 #define PLATFORM_HOST_INFO_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct host_sysinfo {
@@ -10,6 +11,9 @@ struct host_sysinfo {
 	uint64_t loads[3]; /* 16 fraction bits */
 	int64_t uptime_s;
 };
+
+/* len bytes from the host's random generator, which is always ready by the time a sandbox starts. */
+void host_random(void *buf, size_t len);
 
 void host_sysinfo(struct host_sysinfo *ret);
 /* membarrier(MEMBARRIER_CMD_GLOBAL): every running thread of the host passes a barrier. Slow. -errno. */

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sockets as the syscalls see them: an object with operations of its family and type, and a file
+ * that stands for it. As all files they do not sleep: -EAGAIN, and a notification on sock->wq.
+ *
+ * Locks: sock->lock (rank SOCK) guards everything of one socket; two are never held at once. rlock
+ * (sleeplock) is held by a reader of a stream, so that bytes can be copied out without holding
+ * lock.
+ */
+#ifndef SENTRY_SOCKET_SOCKET_H
+#define SENTRY_SOCKET_SOCKET_H
+
+#include "abi/socket.h"
+#include "base/list.h"
+#include "base/lock.h"
+#include "base/ref.h"
+#include "sentry/cred/cred.h"
+#include "sentry/sched/waitq.h"
+#include "sentry/usermem/usermem.h"
+
+struct file;
+struct sock;
+
+#define SOCK_ADDR_MAX 128
+
+/* Open files in flight (SCM_RIGHTS): references. */
+struct scm_files {
+	uint32_t n;
+	struct file *file[LX_SCM_MAX_FD];
+};
+
+void scm_files_free(struct scm_files *f); /* drops the references; NULL is fine */
+
+struct sock_msg {
+	struct uio *uio;
+	uint32_t flags;		     /* LX_MSG_*; on return of recvmsg, those for msg_flags */
+	uint8_t addr[SOCK_ADDR_MAX]; /* destination, or the sender's address */
+	uint32_t addr_len;	     /* 0: none */
+	struct scm_files *files;     /* send: consumed on success; recv: the caller's to take */
+	struct lx_ucred cred;
+	bool has_cred;
+};
+
+struct sock_ops {
+	int (*bind)(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len);
+	/* nonblock: as O_NONBLOCK asks; -EINPROGRESS then, with the outcome in SO_ERROR. -EAGAIN: a
+	 * backlog is full. */
+	int (*connect)(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len,
+		bool nonblock);
+	int (*listen)(struct sock *s, const struct call *c, int backlog);
+	/* A new reference; -EAGAIN. */
+	int (*accept)(struct sock *s, const struct call *c, struct sock **ret);
+	int (*getname)(struct sock *s, bool peer, uint8_t *addr, uint32_t *len); /* len: out only */
+	ssize_t (*sendmsg)(struct sock *s, const struct call *c, struct sock_msg *m);
+	ssize_t (*recvmsg)(struct sock *s, const struct call *c, struct sock_msg *m);
+	int (*shutdown)(struct sock *s, int how);
+	/* Options of other levels than SOL_SOCKET. val holds len bytes. */
+	int (*setsockopt)(struct sock *s, const struct call *c, int level, int opt,
+		const uint8_t *val, uint32_t len);
+	/* *len: room in val, then bytes written. */
+	int (*getsockopt)(struct sock *s, const struct call *c, int level, int opt, uint8_t *val,
+		uint32_t *len);
+	uint32_t (*poll)(struct sock *s);
+	int64_t (*ioctl)(struct sock *s, const struct call *c, uint32_t cmd, uint64_t arg);
+	void (*close)(struct sock *s); /* the file is gone; the sock may live on by references */
+	void (*free)(struct sock *s);  /* the last reference is gone; frees s */
+};
+
+/* A piece of data in a receive queue. */
+struct skb {
+	struct list node;
+	uint32_t len, off; /* bytes in data, and how many of them are read */
+	uint32_t cap;
+	struct scm_files *files;
+	struct lx_ucred cred;
+	bool has_cred, fin;
+	uint8_t addr[SOCK_ADDR_MAX]; /* datagrams: the sender */
+	uint32_t addr_len;
+	uint8_t data[];
+};
+
+struct skb *skb_new(uint32_t cap);
+void skb_free(struct skb *b);
+
+struct sock {
+	struct ref ref;
+	const struct sock_ops *ops;
+	uint16_t family, type, protocol;
+	struct mutex lock; /* rank SOCK: all below */
+	struct sleeplock rlock;
+	struct waitq wq;
+	struct list rcvq; /* struct skb */
+	uint32_t rcv_bytes;
+	uint32_t rcvbuf, sndbuf;
+	int err;	       /* SO_ERROR, positive */
+	bool closed;	       /* its file is gone */
+	bool shut_rd, shut_wr; /* by the owner */
+	bool listening;
+	/* SOL_SOCKET options */
+	bool reuseaddr, reuseport, keepalive, broadcast, passcred, oobinline, dontroute, debug;
+	bool linger_on;
+	int32_t linger_s;
+	int32_t priority;
+	int32_t rcvlowat;
+	int64_t rcvtimeo_ns, sndtimeo_ns; /* 0: none */
+	struct lx_ucred owner;		  /* of the maker, for SO_PEERCRED */
+	struct cred *owner_cred;	  /* a reference, for SO_PEERGROUPS */
+	uint64_t cookie;
+};
+
+void sock_init(struct sock *s, const struct sock_ops *ops, const struct call *c, int family,
+	int type, int protocol);
+void sock_fini(struct sock *s); /* what sock_init made; for ops->free */
+struct sock *sock_get(struct sock *s);
+void sock_put(struct sock *s);
+
+/* A file for s; consumes the reference in every case. oflags: LX_O_NONBLOCK or 0. */
+int sock_file(struct sock *s, uint32_t oflags, struct file **ret);
+struct sock *sock_of(struct file *f); /* borrowed; NULL: not a socket */
+
+/* socket(2): a new sock. -EAFNOSUPPORT, -ESOCKTNOSUPPORT, -EPROTONOSUPPORT, -EPERM. */
+int sock_create(const struct call *c, int family, int type, int protocol, struct sock **ret);
+int sock_create_pair(const struct call *c, int family, int type, int protocol, struct sock *ret[2]);
+
+struct sock_family {
+	int family;
+	int (*create)(const struct call *c, int type, int protocol, struct sock **ret);
+	int (*pair)(const struct call *c, int type, int protocol,
+		struct sock *ret[2]); /* NULL: -EOPNOTSUPP */
+};
+void sock_family_register(const struct sock_family *f);
+
+int sock_setsockopt(
+	struct sock *s, const struct call *c, int level, int opt, const uint8_t *val, uint32_t len);
+int sock_getsockopt(
+	struct sock *s, const struct call *c, int level, int opt, uint8_t *val, uint32_t *len);
+
+/* Streams: append what fits of m to dst's queue (dst is locked by this), join into the last piece
+ * where that loses nothing. Bytes, or -EAGAIN. limit: most bytes queued. */
+ssize_t stream_append(struct sock *dst, struct sock_msg *m, uint32_t limit);
+/* Streams: move queued bytes of s to m. 0: nothing there. Takes rlock and lock. *freed: bytes that
+ * made room. */
+ssize_t stream_take(struct sock *s, struct sock_msg *m, uint32_t *freed);
+
+void unix_init(void);
+void inet_init(void);
+
+#endif

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Addresses and ports: decoding, the table of bound sockets and its conflict rules (ip(7),
+ * socket(7)). */
+#include "internal.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+
+#define PORT_FIRST 32768 /* net.ipv4.ip_local_port_range */
+#define PORT_LAST  60999
+#define BUCKETS	   1024
+
+static struct mutex table_lock = MUTEX_INIT(SOCKTABLE);
+static struct list table[BUCKETS];
+static uint16_t next_port = PORT_FIRST;
+
+static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+static const uint8_t zero16[16];
+static const uint8_t loop6[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+
+void
+inet_table_init(void)
+{
+	for (int i = 0; i < BUCKETS; i++)
+		list_init(&table[i]);
+}
+
+bool
+inet_is_v4(const struct inet_addr *a)
+{
+	return memcmp(a->ip, mapped, sizeof mapped) == 0;
+}
+
+bool
+inet_is_any(const struct inet_addr *a)
+{
+	return memcmp(a->ip, zero16, 16) == 0 ||
+	       (inet_is_v4(a) && memcmp(a->ip + 12, zero16, 4) == 0);
+}
+
+bool
+inet_is_loopback(const struct inet_addr *a)
+{
+	return memcmp(a->ip, loop6, 16) == 0 || (inet_is_v4(a) && a->ip[12] == 127);
+}
+
+bool
+inet_same_ip(const struct inet_addr *a, const struct inet_addr *b)
+{
+	return memcmp(a->ip, b->ip, 16) == 0;
+}
+
+int
+inet_addr_in(struct sock *s, const uint8_t *addr, uint32_t len, struct inet_addr *ret)
+{
+	uint16_t family;
+
+	if (len < sizeof family)
+		return -EINVAL;
+	memcpy(&family, addr, sizeof family);
+	if (s->family == LX_AF_INET) {
+		struct lx_sockaddr_in in;
+
+		if (len < sizeof in)
+			return -EINVAL;
+		memcpy(&in, addr, sizeof in);
+		if (family != LX_AF_INET && !(family == LX_AF_UNSPEC && !in.addr))
+			return -EAFNOSUPPORT;
+		memcpy(ret->ip, mapped, sizeof mapped);
+		memcpy(ret->ip + 12, &in.addr, 4);
+		ret->port = ntohs(in.port);
+	} else {
+		struct lx_sockaddr_in6 in6;
+
+		if (len < 24) /* SIN6_LEN_RFC2133 */
+			return -EINVAL;
+		memset(&in6, 0, sizeof in6);
+		memcpy(&in6, addr, len < sizeof in6 ? len : sizeof in6);
+		if (family != LX_AF_INET6)
+			return -EAFNOSUPPORT;
+		memcpy(ret->ip, in6.addr, 16);
+		ret->port = ntohs(in6.port);
+	}
+	return 0;
+}
+
+void
+inet_addr_out(struct sock *s, const struct inet_addr *a, uint8_t *addr, uint32_t *len)
+{
+	if (s->family == LX_AF_INET) {
+		struct lx_sockaddr_in in = {.family = LX_AF_INET, .port = htons(a->port)};
+
+		if (inet_is_v4(a))
+			memcpy(&in.addr, a->ip + 12, 4);
+		memcpy(addr, &in, sizeof in);
+		*len = sizeof in;
+	} else {
+		struct lx_sockaddr_in6 in6 = {.family = LX_AF_INET6, .port = htons(a->port)};
+
+		memcpy(in6.addr, a->ip, 16);
+		memcpy(addr, &in6, sizeof in6);
+		*len = sizeof in6;
+	}
+}
+
+/* Could one packet be for both? */
+static bool
+overlap(const struct inet_sock *a, const struct inet_addr *aa, const struct inet_sock *b)
+{
+	bool any_a = inet_is_any(aa), any_b = inet_is_any(&b->local);
+	bool v4_a = a->s.family == LX_AF_INET, v4_b = b->s.family == LX_AF_INET;
+
+	if (v4_a != v4_b) {
+		const struct inet_sock *six = v4_a ? b : a;
+		const struct inet_addr *six_addr = v4_a ? &b->local : aa;
+
+		if (six->v6only || (!inet_is_any(six_addr) && !inet_is_v4(six_addr)))
+			return false;
+	}
+	return any_a || any_b || inet_same_ip(aa, &b->local);
+}
+
+static bool
+conflict(const struct inet_sock *i, const struct inet_addr *a, const struct inet_sock *o)
+{
+	if (o->local.port != a->port || o->s.protocol != i->s.protocol || !overlap(i, a, o))
+		return false;
+	if (i->s.reuseport && o->s.reuseport && i->s.owner.uid == o->s.owner.uid)
+		return false;
+	if (i->s.reuseaddr && o->s.reuseaddr && (i->s.type == LX_SOCK_DGRAM || !o->s.listening))
+		return false;
+	return true;
+}
+
+static bool
+port_free(const struct inet_sock *i, const struct inet_addr *a)
+{
+	struct inet_sock *o;
+
+	list_for_each_entry (o, &table[a->port % BUCKETS], port_node)
+		if (o != i && conflict(i, a, o))
+			return false;
+	return true;
+}
+
+/* False: taken. A port of 0 is replaced by a free one. */
+static bool
+enter(struct inet_sock *i, const struct inet_addr *want)
+{
+	struct inet_addr a = *want;
+	bool ok = false;
+
+	mutex_lock(&table_lock);
+	if (a.port) {
+		ok = port_free(i, &a);
+	} else {
+		for (int tries = 0; tries <= PORT_LAST - PORT_FIRST && !ok; tries++) {
+			a.port = next_port;
+			next_port = next_port == PORT_LAST ? PORT_FIRST : (uint16_t)(next_port + 1);
+			ok = port_free(i, &a);
+		}
+	}
+	if (ok) {
+		i->local = a;
+		i->bound = true;
+		list_push_back(&table[a.port % BUCKETS], &i->port_node);
+	}
+	mutex_unlock(&table_lock);
+	return ok;
+}
+
+int
+inet_autobind(struct sock *s, const struct inet_addr *ip)
+{
+	struct inet_addr a = {{0}, 0};
+
+	if (ip)
+		a = *ip;
+	else if (s->family == LX_AF_INET)
+		memcpy(a.ip, mapped, sizeof mapped);
+	a.port = 0;
+	return enter(is(s), &a) ? 0 : -EADDRNOTAVAIL;
+}
+
+void
+inet_unbind(struct inet_sock *i)
+{
+	mutex_lock(&table_lock);
+	if (i->bound)
+		list_del(&i->port_node);
+	i->bound = false;
+	mutex_unlock(&table_lock);
+}
+
+int
+inet_bind(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len)
+{
+	struct inet_sock *i = is(s);
+	struct inet_addr a;
+	int err = inet_addr_in(s, addr, len, &a);
+
+	if (err)
+		return err;
+	if (s->family == LX_AF_INET6 && i->v6only && inet_is_v4(&a))
+		return -EINVAL;
+	if (!inet_is_any(&a) && !inet_is_loopback(&a))
+		return -EADDRNOTAVAIL;
+	if (a.port && a.port < 1024 && !cred_capable(c->cred, LX_CAP_NET_BIND_SERVICE))
+		return -EACCES;
+	mutex_lock(&s->lock);
+	err = i->bound || i->connected || s->listening ? -EINVAL : 0;
+	mutex_unlock(&s->lock);
+	if (err)
+		return err;
+	return enter(i, &a) ? 0 : -EADDRINUSE;
+}
+
+struct sock *
+inet_find(int protocol, bool listening, const struct inet_addr *to, const struct inet_addr *from)
+{
+	struct inet_sock *o, *best = NULL;
+	int best_score = -1;
+	unsigned same = 0;
+
+	mutex_lock(&table_lock);
+	list_for_each_entry (o, &table[to->port % BUCKETS], port_node) {
+		int score = 0;
+
+		if (o->local.port != to->port || o->s.protocol != protocol || o->s.closed)
+			continue;
+		if (listening && !o->s.listening)
+			continue;
+		if (o->s.family == LX_AF_INET && !inet_is_v4(to))
+			continue;
+		if (o->s.family == LX_AF_INET6 && o->v6only && inet_is_v4(to))
+			continue;
+		if (!inet_is_any(&o->local)) {
+			if (!inet_same_ip(&o->local, to))
+				continue;
+			score += 2;
+		}
+		if (o->s.family == (inet_is_v4(to) ? LX_AF_INET : LX_AF_INET6))
+			score += 1;
+		if (!listening && o->connected) {
+			if (o->remote.port != from->port || !inet_same_ip(&o->remote, from))
+				continue;
+			score += 4;
+		}
+		if (score > best_score) {
+			best_score = score;
+			best = o;
+			same = 1;
+		} else if (score == best_score && o->s.reuseport) {
+			/* One of the group, the same for the same sender. */
+			uint32_t h = (uint32_t)(from->port * 2654435761u) ^ (uint32_t)from->ip[15];
+
+			same++;
+			if (h % same == 0)
+				best = o;
+		} else if (score == best_score && protocol == LX_IPPROTO_UDP) {
+			best = o; /* SO_REUSEADDR datagram sockets: the last one bound gets it */
+		}
+	}
+	if (best && !ref_get_unless_zero(&best->s.ref))
+		best = NULL;
+	mutex_unlock(&table_lock);
+	return best ? &best->s : NULL;
+}
+
+int
+inet_route(struct sock *s, struct inet_addr *to)
+{
+	if (inet_is_any(to)) {
+		if (s->family == LX_AF_INET || inet_is_v4(to)) {
+			memcpy(to->ip, mapped, sizeof mapped);
+			memcpy(to->ip + 12, (const uint8_t[4]){127, 0, 0, 1}, 4);
+		} else {
+			memcpy(to->ip, loop6, 16);
+		}
+	}
+	return inet_is_loopback(to) ? 0 : -ENETUNREACH;
+}
+
+int
+inet_getname(struct sock *s, bool peer, uint8_t *addr, uint32_t *len)
+{
+	struct inet_sock *i = is(s);
+	struct inet_addr a;
+	int err = 0;
+
+	mutex_lock(&s->lock);
+	if (peer && (!i->connected || (s->type == LX_SOCK_STREAM && tcp_state(i) == TCP_CLOSE)))
+		err = -ENOTCONN;
+	a = peer ? i->remote : i->local;
+	if (s->family == LX_AF_INET && !inet_is_v4(&a))
+		memcpy(a.ip, mapped, sizeof mapped);
+	mutex_unlock(&s->lock);
+	if (!err)
+		inet_addr_out(s, &a, addr, len);
+	return err;
+}

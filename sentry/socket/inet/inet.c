@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* AF_INET and AF_INET6: making sockets, the list of all, options of the IP, IPv6, TCP and UDP
+ * levels, ioctls. */
+#include "abi/poll.h"
+#include "internal.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct mutex all_lock = MUTEX_INIT(LEAF);
+static struct list all = LIST_INIT(all);
+
+struct inet_sock *
+inet_new(const struct call *c, int family, int type, int protocol)
+{
+	struct inet_sock *i = calloc(1, sizeof *i);
+
+	if (!i)
+		return NULL;
+	sock_init(&i->s, type == LX_SOCK_STREAM ? &tcp_ops : &udp_ops, c, family, type, protocol);
+	list_init(&i->port_node);
+	list_init(&i->acceptq);
+	list_init(&i->accept_node);
+	list_init(&i->all_node);
+	inet_register(i);
+	return i;
+}
+
+void
+inet_register(struct inet_sock *i)
+{
+	mutex_lock(&all_lock);
+	list_push_back(&all, &i->all_node);
+	mutex_unlock(&all_lock);
+}
+
+void
+inet_forget(struct inet_sock *i)
+{
+	mutex_lock(&all_lock);
+	list_del(&i->all_node);
+	mutex_unlock(&all_lock);
+}
+
+static int
+create(const struct call *c, int family, int type, int protocol, struct sock **ret)
+{
+	struct inet_sock *i;
+
+	switch (type) {
+	case LX_SOCK_STREAM:
+		if (protocol && protocol != LX_IPPROTO_TCP)
+			return -EPROTONOSUPPORT;
+		protocol = LX_IPPROTO_TCP;
+		break;
+	case LX_SOCK_DGRAM:
+		if (protocol && protocol != LX_IPPROTO_UDP)
+			return -EPROTONOSUPPORT;
+		protocol = LX_IPPROTO_UDP;
+		break;
+	case LX_SOCK_RAW:
+		return cred_capable(c->cred, LX_CAP_NET_RAW) ? -EPROTONOSUPPORT : -EPERM;
+	default:
+		return -ESOCKTNOSUPPORT;
+	}
+	i = inet_new(c, family, type, protocol);
+	if (!i)
+		return -ENOMEM;
+	*ret = &i->s;
+	return 0;
+}
+
+static int
+create4(const struct call *c, int type, int protocol, struct sock **ret)
+{
+	return create(c, LX_AF_INET, type, protocol, ret);
+}
+
+static int
+create6(const struct call *c, int type, int protocol, struct sock **ret)
+{
+	return create(c, LX_AF_INET6, type, protocol, ret);
+}
+
+void
+inet_init(void)
+{
+	static const struct sock_family v4 = {LX_AF_INET, create4, NULL},
+					v6 = {LX_AF_INET6, create6, NULL};
+
+	inet_table_init();
+	sock_family_register(&v4);
+	sock_family_register(&v6);
+}
+
+/* --- options --- */
+
+struct option {
+	int level, opt;
+	int32_t min, max, def;
+};
+
+/* Options that do nothing one could see between two sockets of one machine, or that tune what the
+ * stack below us does: kept and shown. What changes what a program receives is not in this list. */
+static const struct option kept[] = {
+	{LX_SOL_TCP, 1, 0, INT32_MAX, 0},	   /* TCP_NODELAY */
+	{LX_SOL_TCP, 2, 88, 32767, 65483},	   /* TCP_MAXSEG */
+	{LX_SOL_TCP, 3, 0, INT32_MAX, 0},	   /* TCP_CORK */
+	{LX_SOL_TCP, 4, 1, 32767, 7200},	   /* TCP_KEEPIDLE */
+	{LX_SOL_TCP, 5, 1, 32767, 75},		   /* TCP_KEEPINTVL */
+	{LX_SOL_TCP, 6, 1, 127, 9},		   /* TCP_KEEPCNT */
+	{LX_SOL_TCP, 7, 1, 127, 6},		   /* TCP_SYNCNT */
+	{LX_SOL_TCP, 8, INT32_MIN, INT32_MAX, 60}, /* TCP_LINGER2 */
+	{LX_SOL_TCP, 9, 0, INT32_MAX,
+		0}, /* TCP_DEFER_ACCEPT: here data is there with the connection */
+	{LX_SOL_TCP, 10, 0, INT32_MAX, 0}, /* TCP_WINDOW_CLAMP */
+	{LX_SOL_TCP, 12, 0, INT32_MAX, 1}, /* TCP_QUICKACK */
+	{LX_SOL_TCP, 18, 0, INT32_MAX, 0}, /* TCP_USER_TIMEOUT */
+	{LX_SOL_TCP, 25, 0, INT32_MAX, 0}, /* TCP_NOTSENT_LOWAT */
+	{LX_SOL_IP, 1, 0, 255, 0},	   /* IP_TOS */
+	{LX_SOL_IP, 2, -1, 255, 64},	   /* IP_TTL */
+	{LX_SOL_IP, 10, 0, 5, 1},	   /* IP_MTU_DISCOVER */
+	{LX_SOL_IP, 11, 0, 1, 0},	   /* IP_RECVERR: no error comes from a network */
+	{LX_SOL_IP, 15, 0, 1, 0},	   /* IP_FREEBIND */
+	{LX_SOL_IP, 24, 0, 1, 0},	   /* IP_BIND_ADDRESS_NO_PORT */
+	{LX_SOL_IP, 33, -1, 255, 1},	   /* IP_MULTICAST_TTL */
+	{LX_SOL_IP, 34, 0, 1, 1},	   /* IP_MULTICAST_LOOP */
+	{LX_SOL_IPV6, 16, -1, 255, 64},	   /* IPV6_UNICAST_HOPS */
+	{LX_SOL_IPV6, 18, -1, 255, 1},	   /* IPV6_MULTICAST_HOPS */
+	{LX_SOL_IPV6, 19, 0, 1, 1},	   /* IPV6_MULTICAST_LOOP */
+	{LX_SOL_IPV6, 23, 0, 5, 1},	   /* IPV6_MTU_DISCOVER */
+	{LX_SOL_IPV6, 25, 0, 1, 0},	   /* IPV6_RECVERR */
+	{LX_SOL_IPV6, 67, -1, 255, 0},	   /* IPV6_TCLASS */
+};
+
+#define IPV6_V6ONLY    26
+#define TCP_INFO_OPT   11
+#define TCP_CONGESTION 13
+
+static const struct option *
+find_option(int level, int opt)
+{
+	for (size_t k = 0; k < sizeof kept / sizeof *kept; k++)
+		if (kept[k].level == level && kept[k].opt == opt)
+			return &kept[k];
+	return NULL;
+}
+
+static int32_t *
+slot(struct inet_sock *i, const struct option *o)
+{
+	return o->level == LX_SOL_TCP  ? &i->tcp_opt[o->opt]
+	       : o->level == LX_SOL_IP ? &i->ip_opt[o->opt]
+				       : &i->ip6_opt[o->opt];
+}
+
+static int
+check_level(struct sock *s, int level)
+{
+	if (level == LX_SOL_TCP && s->type != LX_SOCK_STREAM)
+		return -ENOPROTOOPT;
+	if (level == LX_SOL_IPV6 && s->family != LX_AF_INET6)
+		return -ENOPROTOOPT;
+	return 0;
+}
+
+int
+inet_setsockopt(
+	struct sock *s, const struct call *c, int level, int opt, const uint8_t *val, uint32_t len)
+{
+	struct inet_sock *i = is(s);
+	const struct option *o = find_option(level, opt);
+	int32_t v = 0;
+	int err = check_level(s, level);
+
+	(void)c;
+	if (err)
+		return err;
+	if (level == LX_SOL_TCP && opt == TCP_CONGESTION)
+		return len >= 5 && (!memcmp(val, "cubic", 5) || !memcmp(val, "reno", 4)) ? 0
+											 : -ENOENT;
+	if (!o && !(level == LX_SOL_IPV6 && opt == IPV6_V6ONLY))
+		return -ENOPROTOOPT;
+	if (len >= 4)
+		memcpy(&v, val, 4);
+	else if (len >= 1 && level == LX_SOL_IP)
+		v = val[0];
+	else
+		return -EINVAL;
+	if (!o) {
+		if (i->bound)
+			return -EINVAL;
+		i->v6only = v != 0;
+		return 0;
+	}
+	if (v < o->min || v > o->max)
+		return -EINVAL;
+	/* Kept relative to the default, so that zeroed memory means "default". */
+	*slot(i, o) =
+		(o->max == INT32_MAX && o->min == 0 && level == LX_SOL_TCP && opt <= 3 ? v != 0
+										       : v) -
+		o->def;
+	return 0;
+}
+
+/* struct tcp_info, as far as a connection without a network has it. */
+static void
+fill_tcp_info(struct inet_sock *i, uint8_t *b)
+{
+	uint32_t mss = 65483, rtt = 50;
+
+	memset(b, 0, 104);
+	b[0] = (uint8_t)tcp_state(i);
+	memcpy(b + 8 + 4 * 2, &mss, 4); /* snd_mss */
+	memcpy(b + 8 + 4 * 3, &mss, 4); /* rcv_mss */
+	memcpy(b + 68, &rtt, 4);	/* rtt, us */
+}
+
+int
+inet_getsockopt(
+	struct sock *s, const struct call *c, int level, int opt, uint8_t *val, uint32_t *len)
+{
+	struct inet_sock *i = is(s);
+	const struct option *o;
+	int32_t v;
+	int err;
+
+	(void)c;
+	if (level == LX_SOL_SOCKET)
+		return -ENOPROTOOPT;
+	err = check_level(s, level);
+	if (err)
+		return err;
+	if (level == LX_SOL_TCP && opt == TCP_INFO_OPT) {
+		uint8_t info[104];
+
+		mutex_lock(&s->lock);
+		fill_tcp_info(i, info);
+		mutex_unlock(&s->lock);
+		if (*len > sizeof info)
+			*len = sizeof info;
+		memcpy(val, info, *len);
+		return 0;
+	}
+	if (level == LX_SOL_TCP && opt == TCP_CONGESTION) {
+		char name[16] = "cubic";
+
+		if (*len > sizeof name)
+			*len = sizeof name;
+		memcpy(val, name, *len);
+		return 0;
+	}
+	if (level == LX_SOL_IPV6 && opt == IPV6_V6ONLY) {
+		v = i->v6only;
+	} else {
+		o = find_option(level, opt);
+		if (!o)
+			return -ENOPROTOOPT;
+		v = *slot(i, o) + o->def;
+	}
+	if (*len > 4)
+		*len = 4;
+	memcpy(val, &v, *len);
+	return 0;
+}
+
+/* --- ioctls about interfaces (netdevice(7)): there is lo --- */
+
+#define SIOCGIFNAME    0x8910
+#define SIOCGIFCONF    0x8912
+#define SIOCGIFFLAGS   0x8913
+#define SIOCGIFADDR    0x8915
+#define SIOCGIFNETMASK 0x891b
+#define SIOCGIFMTU     0x8921
+#define SIOCGIFHWADDR  0x8927
+#define SIOCGIFINDEX   0x8933
+#define SIOCGIFTXQLEN  0x8942
+
+struct lx_ifreq {
+	char name[16];
+	union {
+		struct lx_sockaddr_in addr;
+		int16_t flags;
+		int32_t value;
+		uint8_t pad[24];
+	};
+};
+
+static int64_t
+get_conf(const struct call *c, uint64_t arg)
+{
+	struct {
+		int32_t len, pad;
+		uint64_t buf;
+	} conf;
+	struct lx_ifreq r = {.name = "lo", .addr = {.family = LX_AF_INET, .addr = 0x0100007f}};
+
+	if (copy_in(c->um, &conf, ua(arg), sizeof conf))
+		return -EFAULT;
+	if (conf.buf && conf.len >= (int32_t)sizeof r) {
+		if (copy_out(c->um, ua(conf.buf), &r, sizeof r))
+			return -EFAULT;
+		conf.len = sizeof r;
+	} else {
+		conf.len = conf.buf ? 0 : (int32_t)sizeof r;
+	}
+	return copy_out(c->um, ua(arg), &conf, sizeof conf);
+}
+
+int64_t
+inet_ioctl(struct sock *s, const struct call *c, uint32_t cmd, uint64_t arg)
+{
+	struct lx_ifreq r;
+
+	(void)s;
+	if (cmd == SIOCGIFCONF)
+		return get_conf(c, arg);
+	if (cmd < 0x8910 || cmd > 0x8950)
+		return -ENOTTY;
+	if (copy_in(c->um, &r, ua(arg), sizeof r))
+		return -EFAULT;
+	r.name[15] = 0;
+	if (cmd == SIOCGIFNAME) {
+		if (r.value != 1)
+			return -ENODEV;
+		strcpy(r.name, "lo");
+		return copy_out(c->um, ua(arg), &r, sizeof r);
+	}
+	if (strcmp(r.name, "lo") != 0)
+		return -ENODEV;
+	memset(r.pad, 0, sizeof r.pad);
+	switch (cmd) {
+	case SIOCGIFFLAGS:
+		r.flags = 0x49; /* UP, LOOPBACK, RUNNING */
+		break;
+	case SIOCGIFADDR:
+		r.addr = (struct lx_sockaddr_in){.family = LX_AF_INET, .addr = 0x0100007f};
+		break;
+	case SIOCGIFNETMASK:
+		r.addr = (struct lx_sockaddr_in){.family = LX_AF_INET, .addr = 0x000000ff};
+		break;
+	case SIOCGIFMTU:
+		r.value = 65536;
+		break;
+	case SIOCGIFHWADDR:
+		r.flags = 772; /* ARPHRD_LOOPBACK */
+		break;
+	case SIOCGIFINDEX:
+		r.value = 1;
+		break;
+	case SIOCGIFTXQLEN:
+		r.value = 1000;
+		break;
+	default:
+		return -EINVAL;
+	}
+	return copy_out(c->um, ua(arg), &r, sizeof r);
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * AF_INET and AF_INET6 inside the sandbox: one loopback interface, socket to socket. Addresses are
+ * kept as IPv6, IPv4 ones mapped (::ffff:a.b.c.d), so that there is one table for both families.
+ */
+#ifndef SENTRY_SOCKET_INET_INTERNAL_H
+#define SENTRY_SOCKET_INET_INTERNAL_H
+
+#include "sentry/socket/socket.h"
+
+struct inet_addr {
+	uint8_t ip[16];
+	uint16_t port; /* host order; 0: none */
+};
+
+enum tcp_state {
+	TCP_ESTABLISHED = 1,
+	TCP_FIN_WAIT2 = 5,
+	TCP_CLOSE = 7,
+	TCP_CLOSE_WAIT = 8,
+	TCP_LISTEN = 10,
+};
+
+struct inet_sock {
+	struct sock s;
+	/* under s.lock, but for local, which the port table's lock guards while it is entered there
+	 */
+	struct inet_addr local, remote;
+	bool bound; /* in the port table */
+	bool v6only;
+	struct list port_node; /* port table */
+	struct sock *peer;     /* TCP: a reference */
+	bool connected;	       /* TCP: was connected; UDP: has a default destination */
+	bool connect_told;     /* a connect without waiting has its success still to tell */
+	bool peer_fin;	       /* no more bytes will come */
+	bool peer_gone;	       /* nobody reads what we send */
+	bool reset;
+	struct list acceptq, accept_node;
+	int backlog, nr_accept;
+	struct list all_node; /* every socket, for /proc/net */
+	/* options that are kept and shown */
+	int32_t tcp_opt[64]; /* by TCP_* number; 0: its default */
+	int32_t ip_opt[64], ip6_opt[128];
+};
+
+static inline struct inet_sock *
+is(struct sock *s)
+{
+	return (struct inet_sock *)s;
+}
+
+extern const struct sock_ops tcp_ops, udp_ops;
+
+/* --- addr.c --- */
+void inet_table_init(void);
+/* Decode what the guest gave for a socket of s's family. -EINVAL (too short), -EAFNOSUPPORT. */
+int inet_addr_in(struct sock *s, const uint8_t *addr, uint32_t len, struct inet_addr *ret);
+void inet_addr_out(struct sock *s, const struct inet_addr *a, uint8_t *addr, uint32_t *len);
+bool inet_is_any(const struct inet_addr *a);
+bool inet_is_loopback(const struct inet_addr *a);
+bool inet_is_v4(const struct inet_addr *a);
+bool inet_same_ip(const struct inet_addr *a, const struct inet_addr *b);
+int inet_bind(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len);
+/* Give s a free port, and ip (NULL: any) as its address. -EADDRNOTAVAIL when all are taken. */
+int inet_autobind(struct sock *s, const struct inet_addr *ip);
+void inet_unbind(struct inet_sock *i);
+/* The socket that gets what is sent to `to`: a reference or NULL. from: for the choice among
+ * SO_REUSEPORT sockets and connected UDP ones. */
+struct sock *inet_find(
+	int protocol, bool listening, const struct inet_addr *to, const struct inet_addr *from);
+int inet_getname(struct sock *s, bool peer, uint8_t *addr, uint32_t *len);
+/* Where a connection to `to` goes: loopback instead of the unspecified address. -ENETUNREACH. */
+int inet_route(struct sock *s, struct inet_addr *to);
+int inet_setsockopt(
+	struct sock *s, const struct call *c, int level, int opt, const uint8_t *val, uint32_t len);
+int inet_getsockopt(
+	struct sock *s, const struct call *c, int level, int opt, uint8_t *val, uint32_t *len);
+int64_t inet_ioctl(struct sock *s, const struct call *c, uint32_t cmd, uint64_t arg);
+void inet_register(struct inet_sock *i);
+void inet_forget(struct inet_sock *i);
+struct inet_sock *inet_new(const struct call *c, int family, int type, int protocol);
+enum tcp_state tcp_state(struct inet_sock *i);
+
+#endif

@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * TCP over loopback (tcp(7)): a connection is two sockets that know each other; bytes go straight
+ * into the other's queue. What a program can tell of the protocol is kept: ends, resets, refusals,
+ * addresses.
+ */
+#include "abi/poll.h"
+#include "internal.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_WAITING 4096 /* connections that nobody accepted yet; a full queue refuses */
+
+enum tcp_state
+tcp_state(struct inet_sock *i)
+{
+	if (i->s.listening)
+		return TCP_LISTEN;
+	if (!i->connected || i->reset)
+		return TCP_CLOSE;
+	if (i->peer_fin)
+		return i->s.shut_wr ? TCP_CLOSE : TCP_CLOSE_WAIT;
+	return i->s.shut_wr ? TCP_FIN_WAIT2 : TCP_ESTABLISHED;
+}
+
+static struct sock *
+peer_get(struct sock *s)
+{
+	struct sock *p;
+
+	mutex_lock(&s->lock);
+	p = is(s)->peer;
+	if (p)
+		sock_get(p);
+	mutex_unlock(&s->lock);
+	return p;
+}
+
+static int
+tcp_listen(struct sock *s, const struct call *c, int backlog)
+{
+	struct inet_sock *i = is(s);
+	int err;
+
+	(void)c;
+	mutex_lock(&s->lock);
+	err = i->connected ? -EINVAL : 0;
+	mutex_unlock(&s->lock);
+	if (err)
+		return err;
+	if (!i->bound) {
+		err = inet_autobind(s, NULL);
+		if (err)
+			return err;
+	}
+	mutex_lock(&s->lock);
+	s->listening = true;
+	i->backlog = backlog;
+	mutex_unlock(&s->lock);
+	return 0;
+}
+
+/* The connection itself. -ECONNREFUSED. */
+static int
+connect_to(struct sock *s, const struct call *c, const struct inet_addr *to)
+{
+	struct inet_sock *i = is(s), *l, *n;
+	struct inet_addr from = *to;
+	struct sock *ls;
+	int err = 0;
+
+	if (!i->bound) {
+		err = inet_autobind(s, &from);
+		if (err)
+			return err;
+	} else if (inet_is_any(&i->local)) {
+		uint16_t port = i->local.port;
+
+		mutex_lock(&s->lock);
+		i->local = from;
+		i->local.port = port;
+		mutex_unlock(&s->lock);
+	}
+	from = i->local;
+	ls = inet_find(LX_IPPROTO_TCP, true, to, &from);
+	if (!ls)
+		return -ECONNREFUSED;
+	n = inet_new(c, ls->family, LX_SOCK_STREAM, LX_IPPROTO_TCP);
+	if (!n) {
+		sock_put(ls);
+		return -ENOMEM;
+	}
+	l = is(ls);
+	mutex_lock(&ls->lock);
+	if (!ls->listening || ls->closed || l->nr_accept >= MAX_WAITING) {
+		err = -ECONNREFUSED;
+	} else {
+		n->local = *to;
+		n->remote = from;
+		n->connected = true;
+		n->v6only = l->v6only;
+		n->s.keepalive = ls->keepalive;
+		n->s.reuseaddr = ls->reuseaddr;
+		n->s.reuseport = ls->reuseport;
+		n->s.linger_on = ls->linger_on;
+		n->s.linger_s = ls->linger_s;
+		n->s.rcvbuf = ls->rcvbuf;
+		n->s.sndbuf = ls->sndbuf;
+		memcpy(n->tcp_opt, l->tcp_opt, sizeof n->tcp_opt);
+		n->peer = sock_get(s);
+		mutex_unlock(&ls->lock);
+		/* The client's end first: whoever accepts may write at once. */
+		mutex_lock(&s->lock);
+		i->remote = *to;
+		i->peer = sock_get(&n->s);
+		i->connected = true;
+		mutex_unlock(&s->lock);
+		mutex_lock(&ls->lock);
+		if (ls->listening && !ls->closed) {
+			list_push_back(&l->acceptq, &n->accept_node);
+			l->nr_accept++;
+		} else {
+			err = -ECONNREFUSED;
+		}
+	}
+	mutex_unlock(&ls->lock);
+	if (err) {
+		struct sock *p = NULL;
+
+		mutex_lock(&s->lock);
+		if (i->peer == &n->s) {
+			p = i->peer;
+			i->peer = NULL;
+			i->connected = false;
+		}
+		mutex_unlock(&s->lock);
+		sock_put(p);
+		if (n->peer) {
+			sock_put(n->peer);
+			n->peer = NULL;
+		}
+		sock_put(&n->s);
+	} else {
+		waitq_notify(&ls->wq, LX_POLLIN | LX_POLLRDNORM);
+		waitq_notify(&s->wq, LX_POLLOUT | LX_POLLWRNORM);
+	}
+	sock_put(ls);
+	return err;
+}
+
+static int
+tcp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len, bool nonblock)
+{
+	struct inet_sock *i = is(s);
+	struct inet_addr to;
+	uint16_t family;
+	int err;
+
+	if (len < sizeof family)
+		return -EINVAL;
+	memcpy(&family, addr, sizeof family);
+	if (family == LX_AF_UNSPEC) {
+		/* connect(2): dissolve the association */
+		struct sock *p;
+
+		mutex_lock(&s->lock);
+		p = i->peer;
+		i->peer = NULL;
+		i->connected = i->peer_fin = i->peer_gone = i->reset = false;
+		mutex_unlock(&s->lock);
+		if (p) {
+			mutex_lock(&p->lock);
+			p->err = ECONNRESET;
+			is(p)->reset = is(p)->peer_gone = is(p)->peer_fin = true;
+			mutex_unlock(&p->lock);
+			waitq_notify(&p->wq, ~0u);
+			sock_put(p);
+		}
+		return 0;
+	}
+	err = inet_addr_in(s, addr, len, &to);
+	if (err)
+		return err;
+	mutex_lock(&s->lock);
+	if (s->listening) {
+		err = -EISCONN;
+	} else if (i->connected) {
+		err = i->connect_told ? 0 : -EISCONN;
+		i->connect_told = false;
+		mutex_unlock(&s->lock);
+		return err;
+	} else if (s->err) {
+		err = -s->err;
+		s->err = 0;
+	}
+	mutex_unlock(&s->lock);
+	if (err)
+		return err;
+	if (s->family == LX_AF_INET6 && i->v6only && inet_is_v4(&to))
+		return -ENETUNREACH;
+	err = inet_route(s, &to);
+	if (err)
+		return err;
+	err = connect_to(s, c, &to);
+	if (!nonblock)
+		return err;
+	/* Without waiting, the answer of the other side is always still to come (connect(2),
+	 * EINPROGRESS). */
+	mutex_lock(&s->lock);
+	if (!err)
+		i->connect_told = true;
+	else if (err == -ECONNREFUSED)
+		s->err = ECONNREFUSED;
+	mutex_unlock(&s->lock);
+	return err && err != -ECONNREFUSED ? err : -EINPROGRESS;
+}
+
+static int
+tcp_accept(struct sock *s, const struct call *c, struct sock **ret)
+{
+	struct inet_sock *i = is(s);
+	struct list *n = NULL;
+	int err = 0;
+
+	(void)c;
+	mutex_lock(&s->lock);
+	if (!s->listening)
+		err = -EINVAL;
+	else if (!(n = list_pop_front(&i->acceptq)))
+		err = -EAGAIN;
+	else
+		i->nr_accept--;
+	mutex_unlock(&s->lock);
+	if (!err)
+		*ret = &list_entry(n, struct inet_sock, accept_node)->s;
+	return err;
+}
+
+static ssize_t
+tcp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
+{
+	struct inet_sock *i = is(s);
+	struct sock *peer = NULL;
+	ssize_t n;
+	int err = 0;
+
+	(void)c;
+	if (m->flags & (LX_MSG_OOB | LX_MSG_FASTOPEN))
+		return -EOPNOTSUPP;
+	mutex_lock(&s->lock);
+	if (s->err) {
+		err = -s->err;
+		s->err = 0;
+	} else if (!i->connected || s->shut_wr || i->reset) {
+		err = -EPIPE;
+	} else if (i->peer_gone) {
+		/* The first bytes after the other end has gone are sent; what comes back is a reset
+		 * (RFC 9293). */
+		i->reset = true;
+		i->peer_fin = true;
+		s->err = EPIPE;
+	} else {
+		peer = sock_get(i->peer);
+	}
+	mutex_unlock(&s->lock);
+	if (err)
+		return err;
+	if (!peer) {
+		n = (ssize_t)m->uio->left;
+		uio_skip(m->uio, m->uio->left);
+		waitq_notify(&s->wq, ~0u);
+		return n;
+	}
+	m->has_cred = false;
+	n = m->uio->left ? stream_append(peer, m, s->sndbuf + peer->rcvbuf) : 0;
+	sock_put(peer);
+	return n;
+}
+
+static ssize_t
+tcp_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
+{
+	struct inet_sock *i = is(s);
+	uint32_t freed;
+	ssize_t n;
+
+	(void)c;
+	if (m->flags & LX_MSG_OOB)
+		return -EINVAL; /* none is ever sent */
+	n = stream_take(s, m, &freed);
+	m->flags &= ~(uint32_t)LX_MSG_TRUNC;
+	m->has_cred = false;
+	if (!n && m->uio->left) {
+		mutex_lock(&s->lock);
+		if (s->err) {
+			n = -s->err;
+			s->err = 0;
+		} else if (s->shut_rd || i->peer_fin || i->reset) {
+			n = 0;
+		} else {
+			n = i->connected ? -EAGAIN : -ENOTCONN;
+		}
+		mutex_unlock(&s->lock);
+		return n;
+	}
+	if (freed) {
+		struct sock *peer = peer_get(s);
+
+		if (peer)
+			waitq_notify(&peer->wq, LX_POLLOUT | LX_POLLWRNORM);
+		sock_put(peer);
+	}
+	return n;
+}
+
+static int
+tcp_shutdown(struct sock *s, int how)
+{
+	struct inet_sock *i = is(s);
+	struct list waiting = LIST_INIT(waiting), *n;
+	struct sock *peer = NULL;
+
+	mutex_lock(&s->lock);
+	if (s->listening && how != LX_SHUT_WR) {
+		s->listening = false;
+		list_splice(&waiting, &i->acceptq);
+		i->nr_accept = 0;
+	} else if (!i->connected || i->reset) {
+		mutex_unlock(&s->lock);
+		return -ENOTCONN;
+	} else {
+		s->shut_rd |= how != LX_SHUT_WR;
+		s->shut_wr |= how != LX_SHUT_RD;
+		if (how != LX_SHUT_RD && i->peer)
+			peer = sock_get(i->peer);
+	}
+	mutex_unlock(&s->lock);
+	while ((n = list_pop_front(&waiting))) {
+		struct sock *w = &list_entry(n, struct inet_sock, accept_node)->s;
+
+		w->ops->close(w);
+		sock_put(w);
+	}
+	if (peer) {
+		mutex_lock(&peer->lock);
+		is(peer)->peer_fin = true;
+		mutex_unlock(&peer->lock);
+		waitq_notify(&peer->wq, ~0u);
+		sock_put(peer);
+	}
+	waitq_notify(&s->wq, ~0u);
+	return 0;
+}
+
+static uint32_t
+tcp_poll(struct sock *s)
+{
+	struct inet_sock *i = is(s);
+	struct sock *peer = NULL;
+	uint32_t ev = 0, limit = 0;
+
+	mutex_lock(&s->lock);
+	if (s->listening) {
+		ev = list_empty(&i->acceptq) ? 0 : LX_POLLIN | LX_POLLRDNORM;
+		mutex_unlock(&s->lock);
+		return ev;
+	}
+	if (s->err)
+		ev |= LX_POLLERR;
+	if (s->rcv_bytes >= (uint32_t)s->rcvlowat || (s->rcv_bytes && (i->peer_fin || s->shut_rd)))
+		ev |= LX_POLLIN | LX_POLLRDNORM;
+	if (s->shut_rd || i->peer_fin)
+		ev |= LX_POLLIN | LX_POLLRDNORM | LX_POLLRDHUP;
+	if (!i->connected || i->reset || (i->peer_fin && s->shut_wr) || (s->shut_rd && s->shut_wr))
+		ev |= LX_POLLHUP;
+	if (i->reset)
+		ev |= LX_POLLIN | LX_POLLRDNORM | LX_POLLRDHUP;
+	if (!i->peer || i->peer_gone || s->shut_wr)
+		ev |= LX_POLLOUT | LX_POLLWRNORM;
+	else
+		peer = sock_get(i->peer);
+	limit = s->sndbuf;
+	mutex_unlock(&s->lock);
+	if (peer) {
+		mutex_lock(&peer->lock);
+		/* Linux, sk_stream_is_writeable: at least a third of it is free */
+		if (peer->rcv_bytes < (limit + peer->rcvbuf) / 3 * 2)
+			ev |= LX_POLLOUT | LX_POLLWRNORM;
+		mutex_unlock(&peer->lock);
+		sock_put(peer);
+	}
+	return ev;
+}
+
+static void
+tcp_close(struct sock *s)
+{
+	struct inet_sock *i = is(s);
+	struct list waiting = LIST_INIT(waiting), *n;
+	struct sock *peer;
+	bool rst;
+
+	inet_unbind(i);
+	mutex_lock(&s->lock);
+	s->closed = true;
+	s->listening = false;
+	list_splice(&waiting, &i->acceptq);
+	peer = i->peer;
+	i->peer = NULL;
+	/* RFC 2525, 2.17: data that nobody read, and SO_LINGER with no time, make it a reset */
+	rst = s->rcv_bytes || (s->linger_on && !s->linger_s);
+	mutex_unlock(&s->lock);
+	if (peer) {
+		struct inet_sock *p = is(peer);
+		struct sock *drop = NULL;
+
+		mutex_lock(&peer->lock);
+		p->peer_gone = true;
+		if (rst && !p->reset) {
+			peer->err = ECONNRESET;
+			p->reset = true;
+		}
+		p->peer_fin = true;
+		if (p->peer == s) {
+			drop = p->peer;
+			p->peer = NULL;
+		}
+		mutex_unlock(&peer->lock);
+		waitq_notify(&peer->wq, ~0u);
+		sock_put(drop);
+		sock_put(peer);
+	}
+	while ((n = list_pop_front(&waiting))) {
+		struct sock *w = &list_entry(n, struct inet_sock, accept_node)->s;
+
+		w->linger_on = true;
+		w->linger_s = 0;
+		w->ops->close(w);
+		sock_put(w);
+	}
+	waitq_notify(&s->wq, ~0u);
+}
+
+static void
+tcp_free(struct sock *s)
+{
+	struct inet_sock *i = is(s);
+
+	inet_unbind(i);
+	inet_forget(i);
+	sock_put(i->peer);
+	sock_fini(s);
+	free(i);
+}
+
+const struct sock_ops tcp_ops = {
+	.bind = inet_bind,
+	.connect = tcp_connect,
+	.listen = tcp_listen,
+	.accept = tcp_accept,
+	.getname = inet_getname,
+	.sendmsg = tcp_sendmsg,
+	.recvmsg = tcp_recvmsg,
+	.shutdown = tcp_shutdown,
+	.setsockopt = inet_setsockopt,
+	.getsockopt = inet_getsockopt,
+	.poll = tcp_poll,
+	.ioctl = inet_ioctl,
+	.close = tcp_close,
+	.free = tcp_free,
+};

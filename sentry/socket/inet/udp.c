@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* UDP over loopback (udp(7)): messages go straight into the receiver's queue; one that is full
+ * drops them. */
+#include "abi/poll.h"
+#include "internal.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_PAYLOAD 65507u
+
+static int
+udp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len, bool nonblock)
+{
+	struct inet_sock *i = is(s);
+	struct inet_addr to;
+	uint16_t family;
+	int err;
+
+	(void)c;
+	(void)nonblock;
+	if (len < sizeof family)
+		return -EINVAL;
+	memcpy(&family, addr, sizeof family);
+	if (family == LX_AF_UNSPEC) {
+		mutex_lock(&s->lock);
+		i->connected = false;
+		mutex_unlock(&s->lock);
+		return 0;
+	}
+	err = inet_addr_in(s, addr, len, &to);
+	if (!err)
+		err = inet_route(s, &to);
+	if (err)
+		return err;
+	if (!i->bound) {
+		err = inet_autobind(s, &to);
+		if (err)
+			return err == -EADDRNOTAVAIL ? -EAGAIN : err;
+	}
+	mutex_lock(&s->lock);
+	i->remote = to;
+	i->connected = true;
+	if (inet_is_any(&i->local))
+		memcpy(i->local.ip, to.ip, 16);
+	mutex_unlock(&s->lock);
+	return 0;
+}
+
+static ssize_t
+udp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
+{
+	struct inet_sock *i = is(s);
+	size_t n = m->uio->left;
+	struct inet_addr to, from;
+	struct sock *dst;
+	struct skb *b;
+	int err;
+
+	(void)c;
+	if (m->flags & LX_MSG_OOB)
+		return -EOPNOTSUPP;
+	if (n > MAX_PAYLOAD)
+		return -EMSGSIZE;
+	mutex_lock(&s->lock);
+	err = s->err ? -s->err : s->shut_wr ? -EPIPE : 0;
+	s->err = 0;
+	if (!err && !m->addr_len && !i->connected)
+		err = -EDESTADDRREQ;
+	to = i->remote;
+	mutex_unlock(&s->lock);
+	if (err)
+		return err;
+	if (m->addr_len) {
+		err = inet_addr_in(s, m->addr, m->addr_len, &to);
+		if (!err && !to.port)
+			err = -EINVAL;
+		if (!err)
+			err = inet_route(s, &to);
+		if (err)
+			return err;
+	}
+	if (!i->bound) {
+		err = inet_autobind(s, NULL);
+		if (err)
+			return -EAGAIN;
+	}
+	mutex_lock(&s->lock);
+	from = i->local;
+	mutex_unlock(&s->lock);
+	if (inet_is_any(&from))
+		memcpy(from.ip, to.ip, 16);
+	b = skb_new((uint32_t)n);
+	if (!b)
+		return -ENOMEM;
+	if (n && uio_copy_from(m->uio, b->data, n) != (ssize_t)n) {
+		skb_free(b);
+		return -EFAULT;
+	}
+	b->len = (uint32_t)n;
+	dst = inet_find(LX_IPPROTO_UDP, false, &to, &from);
+	if (!dst) {
+		/* ICMP port unreachable comes back: told to a connected socket only. */
+		skb_free(b);
+		mutex_lock(&s->lock);
+		if (i->connected)
+			s->err = ECONNREFUSED;
+		mutex_unlock(&s->lock);
+		waitq_notify(&s->wq, LX_POLLERR);
+		return (ssize_t)n;
+	}
+	inet_addr_out(dst, &from, b->addr, &b->addr_len);
+	mutex_lock(&dst->lock);
+	if (dst->rcv_bytes + n + 256 > dst->rcvbuf || dst->shut_rd || dst->closed) {
+		mutex_unlock(&dst->lock);
+		skb_free(b);
+	} else {
+		list_push_back(&dst->rcvq, &b->node);
+		dst->rcv_bytes += (uint32_t)n;
+		mutex_unlock(&dst->lock);
+		waitq_notify(&dst->wq, LX_POLLIN | LX_POLLRDNORM);
+	}
+	sock_put(dst);
+	return (ssize_t)n;
+}
+
+static ssize_t
+udp_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
+{
+	struct skb *b;
+	ssize_t n;
+
+	(void)c;
+	if (m->flags & LX_MSG_OOB)
+		return -EOPNOTSUPP;
+	sleeplock_lock(&s->rlock);
+	mutex_lock(&s->lock);
+	b = list_first(&s->rcvq, struct skb, node);
+	n = 0;
+	if (s->err) {
+		n = -s->err;
+		s->err = 0;
+	} else if (!b) {
+		n = s->shut_rd ? 0 : -EAGAIN;
+	}
+	mutex_unlock(&s->lock);
+	if (n || !b) {
+		sleeplock_unlock(&s->rlock);
+		return n;
+	}
+	n = uio_copy_to(m->uio, b->data, b->len);
+	if (n >= 0) {
+		memcpy(m->addr, b->addr, b->addr_len);
+		m->addr_len = b->addr_len;
+		if ((uint32_t)n < b->len) {
+			if (m->flags & LX_MSG_TRUNC)
+				n = b->len;
+			m->flags |= LX_MSG_TRUNC;
+		} else {
+			m->flags &= ~(uint32_t)LX_MSG_TRUNC;
+		}
+	}
+	if (n >= 0 && !(m->flags & LX_MSG_PEEK)) {
+		mutex_lock(&s->lock);
+		list_del(&b->node);
+		s->rcv_bytes -= b->len;
+		mutex_unlock(&s->lock);
+		skb_free(b);
+	}
+	sleeplock_unlock(&s->rlock);
+	return n;
+}
+
+static int
+udp_shutdown(struct sock *s, int how)
+{
+	int err = 0;
+
+	mutex_lock(&s->lock);
+	if (!is(s)->connected)
+		err = -ENOTCONN;
+	s->shut_rd |= how != LX_SHUT_WR;
+	s->shut_wr |= how != LX_SHUT_RD;
+	mutex_unlock(&s->lock);
+	waitq_notify(&s->wq, ~0u);
+	return err;
+}
+
+static uint32_t
+udp_poll(struct sock *s)
+{
+	uint32_t ev = LX_POLLOUT | LX_POLLWRNORM;
+
+	mutex_lock(&s->lock);
+	if (s->err)
+		ev |= LX_POLLERR;
+	if (!list_empty(&s->rcvq))
+		ev |= LX_POLLIN | LX_POLLRDNORM;
+	if (s->shut_rd)
+		ev |= LX_POLLIN | LX_POLLRDNORM | LX_POLLRDHUP;
+	if (s->shut_rd && s->shut_wr)
+		ev |= LX_POLLHUP;
+	mutex_unlock(&s->lock);
+	return ev;
+}
+
+static void
+udp_close(struct sock *s)
+{
+	inet_unbind(is(s));
+	mutex_lock(&s->lock);
+	s->closed = true;
+	mutex_unlock(&s->lock);
+}
+
+static void
+udp_free(struct sock *s)
+{
+	inet_unbind(is(s));
+	inet_forget(is(s));
+	sock_fini(s);
+	free(is(s));
+}
+
+static int
+no_listen(struct sock *s, const struct call *c, int backlog)
+{
+	(void)s;
+	(void)c;
+	(void)backlog;
+	return -EOPNOTSUPP;
+}
+
+const struct sock_ops udp_ops = {
+	.bind = inet_bind,
+	.connect = udp_connect,
+	.listen = no_listen,
+	.getname = inet_getname,
+	.sendmsg = udp_sendmsg,
+	.recvmsg = udp_recvmsg,
+	.shutdown = udp_shutdown,
+	.setsockopt = inet_setsockopt,
+	.getsockopt = inet_getsockopt,
+	.poll = udp_poll,
+	.ioctl = inet_ioctl,
+	.close = udp_close,
+	.free = udp_free,
+};

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* AF_UNIX datagrams: each message goes to a name, or to the default that connect set. */
+#include "abi/poll.h"
+#include "internal.h"
+#include <errno.h>
+#include <string.h>
+
+#define QUEUE_MAX 10 /* messages, net.unix.max_dgram_qlen */
+
+static int
+dgram_connect(
+	struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len, bool nonblock)
+{
+	struct sock *peer = NULL, *old;
+	uint16_t family;
+	int err = 0;
+
+	(void)nonblock;
+	if (len < sizeof family)
+		return -EINVAL;
+	memcpy(&family, addr, sizeof family);
+	if (family != LX_AF_UNSPEC) {
+		err = unix_find(c, addr, len, LX_SOCK_DGRAM, &peer);
+		if (err)
+			return err;
+		/* A socket that is connected elsewhere hears only its own peer. */
+		mutex_lock(&peer->lock);
+		if (us(peer)->peer && us(peer)->peer != s)
+			err = -EPERM;
+		mutex_unlock(&peer->lock);
+		if (err) {
+			sock_put(peer);
+			return err;
+		}
+	}
+	mutex_lock(&s->lock);
+	old = us(s)->peer;
+	us(s)->peer = peer;
+	us(s)->peer_gone = false;
+	mutex_unlock(&s->lock);
+	sock_put(old);
+	return 0;
+}
+
+static ssize_t
+dgram_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
+{
+	size_t n = m->uio->left;
+	struct sock *dst = NULL;
+	struct skb *b;
+	uint32_t count = 0;
+	struct list *i;
+	int err = 0;
+
+	if (m->flags & LX_MSG_OOB)
+		return -EOPNOTSUPP;
+	mutex_lock(&s->lock);
+	if (s->shut_wr)
+		err = -EPIPE;
+	mutex_unlock(&s->lock);
+	if (err)
+		return err;
+	if (m->addr_len) {
+		err = unix_find(c, m->addr, m->addr_len, LX_SOCK_DGRAM, &dst);
+		if (err)
+			return err;
+	} else {
+		dst = unix_peer_get(s);
+		if (!dst)
+			return -ENOTCONN;
+	}
+	if (n > s->sndbuf) {
+		sock_put(dst);
+		return -EMSGSIZE;
+	}
+	b = skb_new((uint32_t)n);
+	if (!b) {
+		sock_put(dst);
+		return -ENOMEM;
+	}
+	mutex_lock(&dst->lock);
+	if (us(dst)->peer && us(dst)->peer != s)
+		err = -EPERM;
+	else if (dst->closed)
+		err = -ECONNREFUSED;
+	else if (dst->shut_rd)
+		err = -EPIPE;
+	for (i = dst->rcvq.next; !err && i != &dst->rcvq; i = i->next)
+		count++;
+	if (!err && count > QUEUE_MAX && dst != s)
+		err = -EAGAIN;
+	mutex_unlock(&dst->lock);
+	if (!err && n && uio_copy_from(m->uio, b->data, n) != (ssize_t)n)
+		err = -EFAULT;
+	if (err) {
+		if (err == -ECONNREFUSED && !m->addr_len) {
+			/* The default is gone: forget it. */
+			mutex_lock(&s->lock);
+			if (us(s)->peer == dst) {
+				us(s)->peer = NULL;
+				sock_put(dst);
+			}
+			mutex_unlock(&s->lock);
+		}
+		skb_free(b);
+		sock_put(dst);
+		return err;
+	}
+	unix_fill_cred(s, c, dst, m);
+	b->len = (uint32_t)n;
+	b->files = m->files;
+	m->files = NULL;
+	b->cred = m->cred;
+	b->has_cred = m->has_cred;
+	mutex_lock(&s->lock);
+	memcpy(b->addr, &us(s)->addr, us(s)->addr_len);
+	b->addr_len = us(s)->addr_len;
+	mutex_unlock(&s->lock);
+	mutex_lock(&dst->lock);
+	list_push_back(&dst->rcvq, &b->node);
+	dst->rcv_bytes += b->len;
+	mutex_unlock(&dst->lock);
+	waitq_notify(&dst->wq, LX_POLLIN | LX_POLLRDNORM);
+	sock_put(dst);
+	return (ssize_t)n;
+}
+
+static ssize_t
+dgram_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
+{
+	uint32_t freed;
+	struct sock *peer;
+	ssize_t n;
+
+	(void)c;
+	if (m->flags & LX_MSG_OOB)
+		return -EOPNOTSUPP;
+	n = unix_packet_take(s, m, &freed);
+	if (n == -EAGAIN) {
+		mutex_lock(&s->lock);
+		if (s->err) {
+			n = -s->err;
+			s->err = 0;
+		} else if (s->shut_rd) {
+			n = 0;
+		}
+		mutex_unlock(&s->lock);
+		return n;
+	}
+	/* Whoever waits for room polls this queue. */
+	if (freed) {
+		waitq_notify(&s->wq, LX_POLLOUT | LX_POLLWRNORM);
+		peer = unix_peer_get(s);
+		if (peer)
+			waitq_notify(&peer->wq, LX_POLLOUT | LX_POLLWRNORM);
+		sock_put(peer);
+	}
+	return n;
+}
+
+static uint32_t
+dgram_poll(struct sock *s)
+{
+	uint32_t ev = 0, count = 0;
+	struct sock *peer = NULL;
+
+	mutex_lock(&s->lock);
+	if (s->err)
+		ev |= LX_POLLERR;
+	if (!list_empty(&s->rcvq))
+		ev |= LX_POLLIN | LX_POLLRDNORM;
+	if (s->shut_rd)
+		ev |= LX_POLLRDHUP | LX_POLLIN | LX_POLLRDNORM;
+	if (s->shut_rd && s->shut_wr)
+		ev |= LX_POLLHUP;
+	if (us(s)->peer)
+		peer = sock_get(us(s)->peer);
+	mutex_unlock(&s->lock);
+	if (peer) {
+		mutex_lock(&peer->lock);
+		for (struct list *i = peer->rcvq.next; i != &peer->rcvq; i = i->next)
+			count++;
+		mutex_unlock(&peer->lock);
+		sock_put(peer);
+	}
+	if (count <= QUEUE_MAX)
+		ev |= LX_POLLOUT | LX_POLLWRNORM | LX_POLLWRBAND;
+	return ev;
+}
+
+static void
+dgram_close(struct sock *s)
+{
+	struct sock *peer;
+	struct list *n;
+
+	unix_unname(us(s));
+	mutex_lock(&s->lock);
+	s->closed = true;
+	peer = us(s)->peer;
+	us(s)->peer = NULL;
+	mutex_unlock(&s->lock);
+	/* Whoever has us as its default learns of it by its next send (ECONNREFUSED). */
+	if (peer)
+		waitq_notify(&peer->wq, LX_POLLOUT | LX_POLLWRNORM);
+	sock_put(peer);
+	for (;;) {
+		mutex_lock(&s->lock);
+		n = list_pop_front(&s->rcvq);
+		mutex_unlock(&s->lock);
+		if (!n)
+			break;
+		skb_free(list_entry(n, struct skb, node));
+	}
+	waitq_notify(&s->wq, ~0u);
+}
+
+static int
+no_listen(struct sock *s, const struct call *c, int backlog)
+{
+	(void)s;
+	(void)c;
+	(void)backlog;
+	return -EOPNOTSUPP;
+}
+
+const struct sock_ops unix_dgram_ops = {
+	.bind = unix_bind,
+	.connect = dgram_connect,
+	.listen = no_listen,
+	.getname = unix_getname,
+	.sendmsg = dgram_sendmsg,
+	.recvmsg = dgram_recvmsg,
+	.shutdown = unix_shutdown,
+	.getsockopt = unix_getsockopt,
+	.poll = dgram_poll,
+	.close = dgram_close,
+	.free = unix_free,
+};

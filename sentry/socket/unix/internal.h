@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * AF_UNIX sockets (unix(7)). Lock order beyond socket.h: none; a socket's peer is read under its
+ * own lock, with a reference taken, and then locked by itself.
+ */
+#ifndef SENTRY_SOCKET_UNIX_INTERNAL_H
+#define SENTRY_SOCKET_UNIX_INTERNAL_H
+
+#include "sentry/socket/socket.h"
+#include "sentry/vfs/path.h"
+#include <uthash.h>
+
+struct unix_sock {
+	struct sock s;
+	/* under s.lock */
+	struct sock *peer; /* a reference: the other end of a connection, or a datagram socket's
+			      default */
+	bool connected;	   /* streams: was connected once */
+	bool peer_gone;	   /* the peer closed */
+	bool peer_shut_rd, peer_shut_wr; /* the peer no longer reads, writes */
+	struct lx_sockaddr_un addr;
+	uint32_t addr_len; /* 0: unnamed */
+	struct path path;  /* of a bound name in a file system; references */
+	bool hashed;	   /* in the table of abstract names */
+	UT_hash_handle hh;
+	struct list acceptq; /* listening: struct unix_sock by accept_node, a reference each */
+	struct list accept_node;
+	int backlog, nr_accept;
+	struct lx_ucred peer_cred; /* as of connect or listen */
+	struct cred *peer_groups;  /* a reference */
+};
+
+static inline struct unix_sock *
+us(struct sock *s)
+{
+	return (struct unix_sock *)s;
+}
+
+extern const struct sock_ops unix_stream_ops, unix_dgram_ops;
+
+struct unix_sock *unix_new(const struct call *c, int type);
+/* --- name.c --- */
+int unix_bind(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len);
+int unix_autobind(struct sock *s, const struct call *c);
+void unix_unname(struct unix_sock *u);
+/* The socket behind an address, a reference. -ECONNREFUSED, -ENOENT, -EPROTOTYPE (not of type). */
+int unix_find(const struct call *c, const uint8_t *addr, uint32_t len, int type, struct sock **ret);
+int unix_getname(struct sock *s, bool peer, uint8_t *addr, uint32_t *len);
+struct sock *unix_peer_get(struct sock *s); /* a reference or NULL */
+int unix_getsockopt(
+	struct sock *s, const struct call *c, int level, int opt, uint8_t *val, uint32_t *len);
+void unix_fill_cred(struct sock *s, const struct call *c, struct sock *dst, struct sock_msg *m);
+void unix_free(struct sock *s);
+/* Take one whole message. -EAGAIN. *freed: room that this made. */
+ssize_t unix_packet_take(struct sock *s, struct sock_msg *m, uint32_t *freed);
+int unix_shutdown(struct sock *s, int how);
+
+#endif

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Names of unix sockets: paths (the socket hangs at the inode), and abstract ones (a table). */
+#include "abi/stat.h"
+#include "internal.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct mutex table_lock = MUTEX_INIT(SOCKTABLE);
+static struct unix_sock
+	*table; /* abstract names, without a reference: a socket leaves it when it closes */
+static uint32_t next_auto;
+
+#define PATH_OFF 2u
+
+/* -EINVAL; *path_len without the terminating NUL of a path name. */
+static int
+check_addr(const uint8_t *addr, uint32_t len, uint32_t *path_len, bool *abstract)
+{
+	uint16_t family;
+
+	if (len < sizeof family || len > sizeof(struct lx_sockaddr_un))
+		return -EINVAL;
+	memcpy(&family, addr, sizeof family);
+	if (family != LX_AF_UNIX)
+		return -EINVAL;
+	*path_len = len - PATH_OFF;
+	*abstract = *path_len && !addr[PATH_OFF];
+	if (*path_len && !*abstract)
+		*path_len = (uint32_t)strnlen((const char *)addr + PATH_OFF, *path_len);
+	return 0;
+}
+
+/* False: taken. */
+static bool
+enter_abstract(struct unix_sock *u, const struct lx_sockaddr_un *a, uint32_t len)
+{
+	struct unix_sock *other;
+
+	mutex_lock(&table_lock);
+	HASH_FIND(hh, table, a->path, len - PATH_OFF, other);
+	if (!other) {
+		mutex_lock(&u->s.lock);
+		u->addr = *a;
+		u->addr_len = len;
+		u->hashed = true;
+		mutex_unlock(&u->s.lock);
+		HASH_ADD_KEYPTR(hh, table, u->addr.path, len - PATH_OFF, u);
+	}
+	mutex_unlock(&table_lock);
+	return !other;
+}
+
+int
+unix_autobind(struct sock *s, const struct call *c)
+{
+	struct lx_sockaddr_un a = {.family = LX_AF_UNIX};
+
+	(void)c;
+	for (uint32_t tries = 0; tries < 1u << 20; tries++) {
+		uint32_t n = __atomic_fetch_add(&next_auto, 1, __ATOMIC_RELAXED) & 0xfffff;
+		char name[8];
+
+		snprintf(name, sizeof name, "%05x", n);
+		memcpy(a.path + 1, name, 5);
+		if (enter_abstract(us(s), &a, PATH_OFF + 6))
+			return 0;
+	}
+	return -ENOSPC;
+}
+
+int
+unix_bind(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len)
+{
+	struct unix_sock *u = us(s);
+	struct lx_sockaddr_un a = {.family = LX_AF_UNIX};
+	uint32_t path_len;
+	bool abstract, named;
+	struct path p;
+	int err = check_addr(addr, len, &path_len, &abstract);
+
+	if (err)
+		return err;
+	mutex_lock(&s->lock);
+	named = u->addr_len != 0;
+	mutex_unlock(&s->lock);
+	if (!path_len)
+		return named ? 0 : unix_autobind(s, c);
+	if (named)
+		return -EINVAL;
+	memcpy(a.path, addr + PATH_OFF, path_len);
+	if (abstract)
+		return enter_abstract(u, &a, PATH_OFF + path_len) ? 0 : -EADDRINUSE;
+	{
+		char name[sizeof a.path + 1];
+
+		memcpy(name, a.path, path_len);
+		name[path_len] = 0;
+		err = vfs_mknod_path(c, NULL, name, LX_S_IFSOCK | 0777, 0, &p);
+	}
+	if (err)
+		return err == -EEXIST ? -EADDRINUSE : err;
+	mutex_lock(&s->lock);
+	if (u->addr_len) {
+		mutex_unlock(&s->lock);
+		path_put(&p);
+		return -EINVAL;
+	}
+	u->addr = a;
+	/* getsockname tells the name with its NUL, if there is room for one (unix(7)). */
+	u->addr_len = PATH_OFF + path_len + (path_len < sizeof a.path);
+	u->path = p;
+	mutex_unlock(&s->lock);
+	mutex_lock(&p.dentry->inode->lock);
+	p.dentry->inode->ipc = s;
+	mutex_unlock(&p.dentry->inode->lock);
+	return 0;
+}
+
+void
+unix_unname(struct unix_sock *u)
+{
+	struct path p = u->path;
+
+	if (u->hashed) {
+		mutex_lock(&table_lock);
+		HASH_DEL(table, u);
+		mutex_unlock(&table_lock);
+		u->hashed = false;
+	}
+	u->path = (struct path){0};
+	if (p.dentry) {
+		mutex_lock(&p.dentry->inode->lock);
+		if (p.dentry->inode->ipc == u)
+			p.dentry->inode->ipc = NULL;
+		mutex_unlock(&p.dentry->inode->lock);
+		path_put(&p);
+	}
+}
+
+int
+unix_find(const struct call *c, const uint8_t *addr, uint32_t len, int type, struct sock **ret)
+{
+	uint32_t path_len;
+	bool abstract;
+	struct sock *s = NULL;
+	int err = check_addr(addr, len, &path_len, &abstract);
+
+	if (err)
+		return err;
+	if (!path_len)
+		return -EINVAL;
+	if (abstract) {
+		struct unix_sock *u;
+
+		mutex_lock(&table_lock);
+		HASH_FIND(hh, table, addr + PATH_OFF, path_len, u);
+		if (u && ref_get_unless_zero(&u->s.ref))
+			s = &u->s;
+		mutex_unlock(&table_lock);
+	} else {
+		char name[sizeof((struct lx_sockaddr_un *)0)->path + 1];
+		struct path p;
+		struct inode *i;
+
+		memcpy(name, addr + PATH_OFF, path_len);
+		name[path_len] = 0;
+		err = vfs_lookup(c, NULL, name, LOOKUP_FOLLOW, &p);
+		if (err)
+			return err;
+		i = p.dentry->inode;
+		err = vfs_access(c, &p, 2);
+		if (!err && (inode_mode(i) & LX_S_IFMT) == LX_S_IFSOCK) {
+			mutex_lock(&i->lock);
+			s = i->ipc;
+			if (s && !ref_get_unless_zero(&s->ref))
+				s = NULL;
+			mutex_unlock(&i->lock);
+		}
+		path_put(&p);
+		if (err)
+			return err;
+	}
+	if (!s)
+		return -ECONNREFUSED;
+	if (s->type != type) {
+		sock_put(s);
+		return -EPROTOTYPE;
+	}
+	*ret = s;
+	return 0;
+}
+
+struct sock *
+unix_peer_get(struct sock *s)
+{
+	struct sock *p;
+
+	mutex_lock(&s->lock);
+	p = us(s)->peer;
+	if (p)
+		sock_get(p);
+	mutex_unlock(&s->lock);
+	return p;
+}
+
+int
+unix_getname(struct sock *s, bool peer, uint8_t *addr, uint32_t *len)
+{
+	struct sock *o = peer ? unix_peer_get(s) : sock_get(s);
+
+	if (!o)
+		return -ENOTCONN;
+	mutex_lock(&o->lock);
+	memset(addr, 0, sizeof(struct lx_sockaddr_un));
+	if (us(o)->addr_len) {
+		memcpy(addr, &us(o)->addr, us(o)->addr_len);
+		*len = us(o)->addr_len;
+	} else {
+		addr[0] = LX_AF_UNIX;
+		*len = 2;
+	}
+	mutex_unlock(&o->lock);
+	sock_put(o);
+	return 0;
+}

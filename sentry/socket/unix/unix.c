@@ -1,0 +1,593 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* AF_UNIX: making sockets, streams and seqpackets. Datagrams are in dgram.c, names in name.c. */
+#include "abi/poll.h"
+#include "internal.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct unix_sock *
+unix_new(const struct call *c, int type)
+{
+	struct unix_sock *u = calloc(1, sizeof *u);
+
+	if (!u)
+		return NULL;
+	sock_init(&u->s, type == LX_SOCK_DGRAM ? &unix_dgram_ops : &unix_stream_ops, c, LX_AF_UNIX,
+		type, 0);
+	list_init(&u->acceptq);
+	list_init(&u->accept_node);
+	return u;
+}
+
+void
+unix_free(struct sock *s)
+{
+	struct unix_sock *u = us(s);
+
+	sock_put(u->peer);
+	cred_put(u->peer_groups);
+	sock_fini(s);
+	free(u);
+}
+
+static void
+set_peer_cred(struct unix_sock *u, const struct lx_ucred *uc, const struct cred *c)
+{
+	const struct cred *old = u->peer_groups;
+
+	u->peer_cred = *uc;
+	u->peer_groups = cred_get(c);
+	cred_put(old);
+}
+
+static void
+join(struct unix_sock *a, struct unix_sock *b)
+{
+	a->peer = sock_get(&b->s);
+	b->peer = sock_get(&a->s);
+	a->connected = b->connected = true;
+}
+
+/* --- SO_PEERCRED and friends --- */
+
+int
+unix_getsockopt(
+	struct sock *s, const struct call *c, int level, int opt, uint8_t *val, uint32_t *len)
+{
+	struct unix_sock *u = us(s);
+	struct lx_ucred uc;
+
+	(void)c;
+	if (level != LX_SOL_SOCKET)
+		return -EOPNOTSUPP;
+	switch (opt) {
+	case LX_SO_PEERCRED:
+		mutex_lock(&s->lock);
+		uc = u->peer_groups ? u->peer_cred : (struct lx_ucred){0, UINT32_MAX, UINT32_MAX};
+		mutex_unlock(&s->lock);
+		if (*len > sizeof uc)
+			*len = sizeof uc;
+		memcpy(val, &uc, *len);
+		return 0;
+	case LX_SO_PEERGROUPS: {
+		const struct group_list *g;
+		uint32_t n;
+		int err = 0;
+
+		mutex_lock(&s->lock);
+		if (!u->peer_groups) {
+			mutex_unlock(&s->lock);
+			return -ENODATA;
+		}
+		g = u->peer_groups->groups;
+		n = g ? g->n * 4 : 0;
+		if (*len < n)
+			err = -ERANGE;
+		else if (n)
+			memcpy(val, g->gid, n);
+		*len = n;
+		mutex_unlock(&s->lock);
+		return err;
+	}
+	default:
+		return -ENOPROTOOPT;
+	}
+}
+
+/* Credentials go along when either end wants them (unix(7), SO_PASSCRED), or were given. */
+void
+unix_fill_cred(struct sock *s, const struct call *c, struct sock *dst, struct sock_msg *m)
+{
+	if (m->has_cred || !(s->passcred || dst->passcred))
+		return;
+	m->cred = (struct lx_ucred){c->tgid, c->cred->uid, c->cred->gid};
+	m->has_cred = true;
+}
+
+/* --- streams --- */
+
+static int
+stream_listen(struct sock *s, const struct call *c, int backlog)
+{
+	struct unix_sock *u = us(s);
+	int err = 0;
+
+	mutex_lock(&s->lock);
+	if (!u->addr_len || u->peer) {
+		err = -EINVAL;
+	} else {
+		u->backlog = backlog;
+		s->listening = true;
+		set_peer_cred(
+			u, &(struct lx_ucred){c->tgid, c->cred->euid, c->cred->egid}, c->cred);
+	}
+	mutex_unlock(&s->lock);
+	if (!err)
+		waitq_notify(&s->wq, LX_POLLOUT);
+	return err;
+}
+
+static int
+stream_connect(
+	struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len, bool nonblock)
+{
+	struct lx_ucred me = {c->tgid, c->cred->euid, c->cred->egid};
+	struct unix_sock *u = us(s), *l, *n;
+	struct sock *ls;
+	int err;
+
+	(void)nonblock;
+
+	mutex_lock(&s->lock);
+	err = u->peer || u->connected ? -EISCONN : s->listening ? -EINVAL : 0;
+	mutex_unlock(&s->lock);
+	if (err)
+		return err;
+	err = unix_find(c, addr, len, s->type, &ls);
+	if (err)
+		return err;
+	if (ls == s) {
+		sock_put(ls);
+		return -ECONNREFUSED;
+	}
+	l = us(ls);
+	n = unix_new(c, s->type);
+	if (!n) {
+		sock_put(ls);
+		return -ENOMEM;
+	}
+	mutex_lock(&ls->lock);
+	if (!ls->listening || ls->closed || ls->shut_rd) {
+		err = -ECONNREFUSED;
+	} else if (l->nr_accept > l->backlog) {
+		err = -EAGAIN;
+	} else {
+		/* The new end has the listener's name, and is who called listen. */
+		n->addr = l->addr;
+		n->addr_len = l->addr_len;
+		n->s.owner = l->peer_cred;
+		set_peer_cred(n, &me, c->cred);
+		n->s.passcred = ls->passcred;
+		n->connected = true;
+		n->peer = sock_get(s);
+		list_push_back(&l->acceptq, &n->accept_node);
+		l->nr_accept++;
+		sock_get(&n->s);
+		me = l->peer_cred;
+	}
+	if (!err) {
+		const struct cred *lc = cred_get(l->peer_groups);
+
+		mutex_unlock(&ls->lock);
+		mutex_lock(&s->lock);
+		u->peer = &n->s; /* the reference taken above */
+		u->connected = true;
+		set_peer_cred(u, &me, lc);
+		mutex_unlock(&s->lock);
+		cred_put(lc);
+		waitq_notify(&ls->wq, LX_POLLIN | LX_POLLRDNORM);
+		waitq_notify(&s->wq, LX_POLLOUT | LX_POLLWRNORM);
+	} else {
+		mutex_unlock(&ls->lock);
+		sock_put(&n->s);
+	}
+	sock_put(ls);
+	return err;
+}
+
+static int
+stream_accept(struct sock *s, const struct call *c, struct sock **ret)
+{
+	struct unix_sock *u = us(s);
+	struct list *n;
+	int err = 0;
+
+	(void)c;
+	mutex_lock(&s->lock);
+	n = NULL;
+	if (!s->listening)
+		err = -EINVAL;
+	else if (!(n = list_pop_front(&u->acceptq)))
+		err = s->shut_rd ? -EINVAL : -EAGAIN;
+	else
+		u->nr_accept--;
+	mutex_unlock(&s->lock);
+	if (err)
+		return err;
+	*ret = &list_entry(n, struct unix_sock, accept_node)->s;
+	waitq_notify(&s->wq, LX_POLLOUT); /* room in the backlog */
+	return 0;
+}
+
+/* Why s cannot write now; 0: it can, to *peer (a reference). */
+static int
+writable(struct sock *s, struct sock **peer)
+{
+	struct unix_sock *u = us(s);
+	int err = 0;
+
+	*peer = NULL;
+	mutex_lock(&s->lock);
+	if (s->err) {
+		err = -s->err;
+		s->err = 0;
+	} else if (s->shut_wr || u->peer_gone || u->peer_shut_rd) {
+		err = -EPIPE;
+	} else if (!u->peer) {
+		err = -ENOTCONN;
+	} else {
+		*peer = sock_get(u->peer);
+	}
+	mutex_unlock(&s->lock);
+	return err;
+}
+
+static ssize_t
+packet_append(struct sock *s, struct sock *dst, struct sock_msg *m)
+{
+	size_t n = m->uio->left;
+	struct skb *b;
+	bool full;
+
+	if (n > s->sndbuf)
+		return -EMSGSIZE;
+	mutex_lock(&dst->lock);
+	full = dst->rcv_bytes && dst->rcv_bytes + n > s->sndbuf;
+	mutex_unlock(&dst->lock);
+	if (full)
+		return -EAGAIN;
+	b = skb_new((uint32_t)n);
+	if (!b)
+		return -ENOMEM;
+	if (n && uio_copy_from(m->uio, b->data, n) != (ssize_t)n) {
+		skb_free(b);
+		return -EFAULT;
+	}
+	b->len = (uint32_t)n;
+	b->files = m->files;
+	b->cred = m->cred;
+	b->has_cred = m->has_cred;
+	m->files = NULL;
+	mutex_lock(&dst->lock);
+	list_push_back(&dst->rcvq, &b->node);
+	dst->rcv_bytes += (uint32_t)n;
+	mutex_unlock(&dst->lock);
+	waitq_notify(&dst->wq, LX_POLLIN | LX_POLLRDNORM);
+	return (ssize_t)n;
+}
+
+static ssize_t
+stream_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
+{
+	struct sock *peer;
+	ssize_t n;
+	int err;
+
+	if (m->flags & LX_MSG_OOB)
+		return -EOPNOTSUPP;
+	if (m->addr_len)
+		return us(s)->peer ? -EISCONN : -EOPNOTSUPP;
+	err = writable(s, &peer);
+	if (err)
+		return err;
+	unix_fill_cred(s, c, peer, m);
+	if (s->type == LX_SOCK_SEQPACKET)
+		n = packet_append(s, peer, m);
+	else
+		n = m->uio->left ? stream_append(peer, m, s->sndbuf) : 0;
+	sock_put(peer);
+	return n;
+}
+
+/* A message as a whole: the rest of it is lost. */
+ssize_t
+unix_packet_take(struct sock *s, struct sock_msg *m, uint32_t *freed)
+{
+	struct skb *b;
+	ssize_t n, len;
+	bool peek = m->flags & LX_MSG_PEEK;
+
+	*freed = 0;
+	sleeplock_lock(&s->rlock);
+	mutex_lock(&s->lock);
+	b = list_first(&s->rcvq, struct skb, node);
+	mutex_unlock(&s->lock);
+	if (!b) {
+		sleeplock_unlock(&s->rlock);
+		return -EAGAIN;
+	}
+	len = b->len;
+	n = uio_copy_to(m->uio, b->data, b->len);
+	if (n < 0) {
+		sleeplock_unlock(&s->rlock);
+		return n;
+	}
+	m->has_cred = b->has_cred;
+	m->cred = b->cred;
+	m->addr_len = b->addr_len;
+	memcpy(m->addr, b->addr, b->addr_len);
+	if (n < len) {
+		if (m->flags & LX_MSG_TRUNC)
+			n = len;
+		m->flags |= LX_MSG_TRUNC;
+	} else {
+		m->flags &= ~(uint32_t)LX_MSG_TRUNC;
+	}
+	mutex_lock(&s->lock);
+	if (!peek) {
+		m->files = b->files;
+		b->files = NULL;
+		list_del(&b->node);
+		s->rcv_bytes -= b->len;
+		*freed = b->len ? b->len : 1;
+	}
+	mutex_unlock(&s->lock);
+	sleeplock_unlock(&s->rlock);
+	if (!peek)
+		skb_free(b);
+	return n;
+}
+
+static ssize_t
+stream_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
+{
+	struct unix_sock *u = us(s);
+	uint32_t freed = 0, wanted = m->flags;
+	struct sock *peer;
+	ssize_t n;
+
+	(void)c;
+	if (m->flags & LX_MSG_OOB)
+		return -EOPNOTSUPP;
+	if (s->listening)
+		return -EINVAL;
+	if (s->type == LX_SOCK_SEQPACKET) {
+		n = unix_packet_take(s, m, &freed);
+	} else {
+		n = stream_take(s, m, &freed);
+		m->flags &= ~(uint32_t)LX_MSG_TRUNC;
+		if (!n && (m->uio->left || !(wanted & LX_MSG_PEEK)))
+			n = m->uio->left ? -EAGAIN : 0;
+	}
+	if (n == -EAGAIN) {
+		mutex_lock(&s->lock);
+		if (s->err) {
+			n = -s->err;
+			s->err = 0;
+		} else if (s->shut_rd || u->peer_gone || u->peer_shut_wr) {
+			n = 0;
+		} else if (!u->connected) {
+			n = s->type == LX_SOCK_SEQPACKET ? -ENOTCONN : -EINVAL;
+		}
+		mutex_unlock(&s->lock);
+		return n;
+	}
+	if (freed && (peer = unix_peer_get(s))) {
+		waitq_notify(&peer->wq, LX_POLLOUT | LX_POLLWRNORM);
+		sock_put(peer);
+	}
+	return n;
+}
+
+int
+unix_shutdown(struct sock *s, int how)
+{
+	struct unix_sock *u = us(s);
+	struct sock *peer;
+	bool rd = how != LX_SHUT_WR, wr = how != LX_SHUT_RD;
+
+	mutex_lock(&s->lock);
+	if (!u->peer && s->type != LX_SOCK_DGRAM && !s->listening) {
+		mutex_unlock(&s->lock);
+		return -ENOTCONN;
+	}
+	s->shut_rd |= rd;
+	s->shut_wr |= wr;
+	peer = u->peer && s->type != LX_SOCK_DGRAM ? sock_get(u->peer) : NULL;
+	mutex_unlock(&s->lock);
+	if (peer) {
+		mutex_lock(&peer->lock);
+		us(peer)->peer_shut_rd |= rd;
+		us(peer)->peer_shut_wr |= wr;
+		mutex_unlock(&peer->lock);
+		waitq_notify(&peer->wq, ~0u);
+		sock_put(peer);
+	}
+	waitq_notify(&s->wq, ~0u);
+	return 0;
+}
+
+static uint32_t
+stream_poll(struct sock *s)
+{
+	struct unix_sock *u = us(s);
+	struct sock *peer = NULL;
+	uint32_t ev = 0, queued = 0;
+
+	mutex_lock(&s->lock);
+	if (s->listening) {
+		if (!list_empty(&u->acceptq))
+			ev |= LX_POLLIN | LX_POLLRDNORM;
+		if (s->shut_rd)
+			ev |= LX_POLLRDHUP | LX_POLLIN | LX_POLLRDNORM;
+		mutex_unlock(&s->lock);
+		return ev;
+	}
+	if (s->err)
+		ev |= LX_POLLERR;
+	if (!list_empty(&s->rcvq))
+		ev |= LX_POLLIN | LX_POLLRDNORM;
+	if (s->shut_rd || u->peer_gone || u->peer_shut_wr)
+		ev |= LX_POLLRDHUP | LX_POLLIN | LX_POLLRDNORM;
+	if (u->peer_gone || (s->shut_rd && s->shut_wr) || (u->peer_shut_rd && u->peer_shut_wr) ||
+		!u->connected)
+		ev |= LX_POLLHUP;
+	if (!u->connected)
+		ev |= LX_POLLOUT | LX_POLLWRNORM;
+	else if (u->peer)
+		peer = sock_get(u->peer);
+	mutex_unlock(&s->lock);
+	if (peer) {
+		mutex_lock(&peer->lock);
+		queued = peer->rcv_bytes;
+		mutex_unlock(&peer->lock);
+		sock_put(peer);
+		/* unix_writable in Linux: a quarter of the buffer at most in use */
+		if (queued * 4 <= s->sndbuf * 3)
+			ev |= LX_POLLOUT | LX_POLLWRNORM | LX_POLLWRBAND;
+	}
+	return ev;
+}
+
+static void
+stream_close(struct sock *s)
+{
+	struct unix_sock *u = us(s);
+	struct list waiting = LIST_INIT(waiting), *n;
+	struct sock *peer;
+	bool unread;
+
+	unix_unname(u);
+	mutex_lock(&s->lock);
+	s->closed = true;
+	s->listening = false;
+	list_splice(&waiting, &u->acceptq);
+	peer = u->peer;
+	u->peer = NULL;
+	unread = !list_empty(&s->rcvq);
+	mutex_unlock(&s->lock);
+	if (peer) {
+		mutex_lock(&peer->lock);
+		us(peer)->peer_gone = true;
+		if (unread)
+			peer->err = ECONNRESET;
+		mutex_unlock(&peer->lock);
+		waitq_notify(&peer->wq, ~0u);
+		/* What the peer still holds of us goes with it; nothing else needs it. */
+		sock_put(peer);
+	}
+	while ((n = list_pop_front(&waiting))) {
+		struct sock *w = &list_entry(n, struct unix_sock, accept_node)->s;
+
+		/* Never accepted: to its client the connection is reset. */
+		struct sock *client = unix_peer_get(w);
+
+		if (client) {
+			mutex_lock(&client->lock);
+			client->err = ECONNRESET;
+			mutex_unlock(&client->lock);
+			sock_put(client);
+		}
+		stream_close(w);
+		sock_put(w);
+	}
+	/* Nobody reads what is queued: descriptors in it would be kept for ever. */
+	for (;;) {
+		mutex_lock(&s->lock);
+		n = list_pop_front(&s->rcvq);
+		mutex_unlock(&s->lock);
+		if (!n)
+			break;
+		skb_free(list_entry(n, struct skb, node));
+	}
+	waitq_notify(&s->wq, ~0u);
+}
+
+const struct sock_ops unix_stream_ops = {
+	.bind = unix_bind,
+	.connect = stream_connect,
+	.listen = stream_listen,
+	.accept = stream_accept,
+	.getname = unix_getname,
+	.sendmsg = stream_sendmsg,
+	.recvmsg = stream_recvmsg,
+	.shutdown = unix_shutdown,
+	.getsockopt = unix_getsockopt,
+	.poll = stream_poll,
+	.close = stream_close,
+	.free = unix_free,
+};
+
+/* --- making --- */
+
+static int
+check_type(int *type, int protocol)
+{
+	if (protocol && protocol != LX_AF_UNIX)
+		return -EPROTONOSUPPORT;
+	if (*type == LX_SOCK_RAW) /* Linux takes it as a datagram socket */
+		*type = LX_SOCK_DGRAM;
+	if (*type != LX_SOCK_STREAM && *type != LX_SOCK_DGRAM && *type != LX_SOCK_SEQPACKET)
+		return -ESOCKTNOSUPPORT;
+	return 0;
+}
+
+static int
+unix_create(const struct call *c, int type, int protocol, struct sock **ret)
+{
+	struct unix_sock *u;
+	int err = check_type(&type, protocol);
+
+	if (err)
+		return err;
+	u = unix_new(c, type);
+	if (!u)
+		return -ENOMEM;
+	*ret = &u->s;
+	return 0;
+}
+
+static int
+unix_pair(const struct call *c, int type, int protocol, struct sock *ret[2])
+{
+	struct lx_ucred me = {c->tgid, c->cred->euid, c->cred->egid};
+	struct unix_sock *a, *b;
+	int err = check_type(&type, protocol);
+
+	if (err)
+		return err;
+	a = unix_new(c, type);
+	b = unix_new(c, type);
+	if (!a || !b) {
+		if (a)
+			sock_put(&a->s);
+		if (b)
+			sock_put(&b->s);
+		return -ENOMEM;
+	}
+	join(a, b);
+	set_peer_cred(a, &me, c->cred);
+	set_peer_cred(b, &me, c->cred);
+	ret[0] = &a->s;
+	ret[1] = &b->s;
+	return 0;
+}
+
+void
+unix_init(void)
+{
+	static const struct sock_family family = {LX_AF_UNIX, unix_create, unix_pair};
+
+	sock_family_register(&family);
+}

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sockets: making, naming, connecting, options. Messages are in sys_sockmsg.c. */
+#include "abi/fs.h"
+#include "abi/poll.h"
+#include "internal.h"
+#include "sentry/socket/socket.h"
+#include "sentry/syscall/file_block.h"
+#include "sentry/vfs/file.h"
+#include "socket.h"
+#include <stdlib.h>
+#include <string.h>
+
+static int64_t
+install(struct task *t, struct sock *s, uint32_t flags)
+{
+	struct file *f;
+	int err = sock_file(s, flags & LX_SOCK_NONBLOCK ? LX_O_NONBLOCK : 0, &f);
+
+	return err ? err : task_fd_install_put(t, f, flags & LX_SOCK_CLOEXEC);
+}
+
+static int
+check_type(uint64_t *type, uint32_t *flags)
+{
+	*flags = (uint32_t)*type & ~(uint32_t)LX_SOCK_TYPE_MASK;
+	*type &= LX_SOCK_TYPE_MASK;
+	return *flags & ~(uint32_t)(LX_SOCK_CLOEXEC | LX_SOCK_NONBLOCK) ? -EINVAL : 0;
+}
+
+int64_t
+sys_socket(struct task *t, const uint64_t a[6])
+{
+	uint64_t type = (uint32_t)a[1];
+	uint32_t flags;
+	struct sock *s;
+	int err = check_type(&type, &flags);
+
+	if (!err && (arg_int(a[0]) < 0 || arg_int(a[0]) >= LX_AF_MAX))
+		err = -EAFNOSUPPORT;
+	if (!err && type > 10)
+		err = -EINVAL;
+	if (!err)
+		err = sock_create(&t->call, arg_int(a[0]), (int)type, arg_int(a[2]), &s);
+	return err ? err : install(t, s, flags);
+}
+
+int64_t
+sys_socketpair(struct task *t, const uint64_t a[6])
+{
+	uint64_t type = (uint32_t)a[1];
+	struct sock *s[2];
+	struct file *f;
+	uint32_t flags;
+	int32_t fd[2];
+	int err = check_type(&type, &flags);
+
+	if (!err)
+		err = sock_create_pair(&t->call, arg_int(a[0]), (int)type, arg_int(a[2]), s);
+	if (err)
+		return err;
+	fd[0] = (int32_t)install(t, s[0], flags);
+	if (fd[0] < 0) {
+		s[1]->ops->close(s[1]);
+		sock_put(s[1]);
+		return fd[0];
+	}
+	fd[1] = (int32_t)install(t, s[1], flags);
+	err = fd[1] < 0 ? fd[1] : copy_out(&t->mem.um, ua(a[3]), fd, sizeof fd);
+	if (!err)
+		return 0;
+	for (int i = 0; i < 2; i++)
+		if (fd[i] >= 0 && !fdtable_remove(t->files, fd[i], &f))
+			fd_close_file(f, &t->call);
+	return err;
+}
+
+struct sock *
+task_sock(struct task *t, int fd, struct file **ret_file, int *err)
+{
+	struct file *f = task_file(t, fd);
+	struct sock *s = f ? sock_of(f) : NULL;
+
+	if (!s) {
+		*err = f ? -ENOTSOCK : -EBADF;
+		if (f)
+			file_put(f);
+		return NULL;
+	}
+	*ret_file = f;
+	return s;
+}
+
+int
+sockaddr_in(struct task *t, uint64_t addr, uint64_t len, uint8_t *buf)
+{
+	if (arg_int(len) < 0 || arg_int(len) > SOCK_ADDR_MAX)
+		return -EINVAL;
+	memset(buf, 0, SOCK_ADDR_MAX);
+	return copy_in(&t->mem.um, buf, ua(addr), (size_t)arg_int(len));
+}
+
+/* As move_addr_to_user: what fits, and the whole length. */
+int
+sockaddr_out(struct task *t, uint64_t addr, uint64_t len_addr, const uint8_t *buf, uint32_t len)
+{
+	int32_t room;
+
+	if (copy_in(&t->mem.um, &room, ua(len_addr), sizeof room))
+		return -EFAULT;
+	if (room < 0)
+		return -EINVAL;
+	if (copy_out(&t->mem.um, ua(addr), buf, (uint32_t)room < len ? (uint32_t)room : len) ||
+		copy_out(&t->mem.um, ua(len_addr), &len, sizeof len))
+		return -EFAULT;
+	return 0;
+}
+
+int64_t
+sys_bind(struct task *t, const uint64_t a[6])
+{
+	uint8_t addr[SOCK_ADDR_MAX];
+	struct file *f;
+	int err = 0;
+	struct sock *s = task_sock(t, arg_int(a[0]), &f, &err);
+
+	if (!s)
+		return err;
+	err = sockaddr_in(t, a[1], a[2], addr);
+	if (!err)
+		err = s->ops->bind ? s->ops->bind(s, &t->call, addr, (uint32_t)a[2]) : -EOPNOTSUPP;
+	file_put(f);
+	return err;
+}
+
+int64_t
+sys_listen(struct task *t, const uint64_t a[6])
+{
+	int backlog = arg_int(a[1]);
+	struct file *f;
+	int err = 0;
+	struct sock *s = task_sock(t, arg_int(a[0]), &f, &err);
+
+	if (!s)
+		return err;
+	if ((uint32_t)backlog > LX_SOMAXCONN)
+		backlog = LX_SOMAXCONN;
+	err = s->ops->listen(s, &t->call, backlog);
+	file_put(f);
+	return err;
+}
+
+struct connect_arg {
+	struct sock *s;
+	const struct call *c;
+	uint8_t addr[SOCK_ADDR_MAX];
+	uint32_t len;
+	bool nonblock;
+};
+
+static int64_t
+try_connect(void *p)
+{
+	struct connect_arg *c = p;
+
+	return c->s->ops->connect(c->s, c->c, c->addr, c->len, c->nonblock);
+}
+
+static int64_t
+deadline_of(int64_t timeout_ns)
+{
+	return timeout_ns ? deadline_after(timeout_ns) : INT64_MAX;
+}
+
+int64_t
+sys_connect(struct task *t, const uint64_t a[6])
+{
+	struct connect_arg ca = {.c = &t->call, .len = (uint32_t)a[2]};
+	struct file *f;
+	int err = 0;
+	int64_t r;
+
+	ca.s = task_sock(t, arg_int(a[0]), &f, &err);
+	if (!ca.s)
+		return err;
+	r = sockaddr_in(t, a[1], a[2], ca.addr);
+	ca.nonblock = file_flags(f) & LX_O_NONBLOCK;
+	if (!r)
+		r = try_connect(&ca);
+	if (r == -EAGAIN && !ca.nonblock) {
+		/* A full backlog (AF_UNIX): nobody tells when there is room, so look again now and
+		 * then. */
+		int64_t deadline = deadline_of(ca.s->sndtimeo_ns);
+
+		while (r == -EAGAIN) {
+			int64_t step = deadline_after(1000000);
+			int w = task_park(t, step < deadline ? step : deadline);
+
+			if (w && w != -ETIMEDOUT) {
+				r = w;
+				break;
+			}
+			if (sched_now_ns() >= deadline)
+				break;
+			r = try_connect(&ca);
+		}
+	}
+	file_put(f);
+	return r;
+}
+
+struct accept_arg {
+	struct sock *s, *got;
+	const struct call *c;
+};
+
+static int64_t
+try_accept(void *p)
+{
+	struct accept_arg *a = p;
+
+	return a->s->ops->accept(a->s, a->c, &a->got);
+}
+
+static int64_t
+do_accept(struct task *t, const uint64_t a[6], uint32_t flags)
+{
+	struct accept_arg aa = {.c = &t->call};
+	uint8_t addr[SOCK_ADDR_MAX];
+	struct file *f;
+	uint32_t len;
+	int err = 0;
+	int64_t r;
+
+	if (flags & ~(uint32_t)(LX_SOCK_CLOEXEC | LX_SOCK_NONBLOCK))
+		return -EINVAL;
+	aa.s = task_sock(t, arg_int(a[0]), &f, &err);
+	if (!aa.s)
+		return err;
+	if (!aa.s->ops->accept) {
+		file_put(f);
+		return -EOPNOTSUPP;
+	}
+	if (file_flags(f) & LX_O_NONBLOCK)
+		r = try_accept(&aa);
+	else
+		r = file_block(t, f, LX_POLLIN, deadline_of(aa.s->rcvtimeo_ns), try_accept, &aa);
+	file_put(f);
+	if (r)
+		return r;
+	if (a[1]) {
+		err = aa.got->ops->getname(aa.got, true, addr, &len);
+		if (err) { /* the other end is gone already */
+			memset(addr, 0, sizeof addr);
+			memcpy(addr, &aa.got->family, 2);
+			len = 2;
+		}
+		err = sockaddr_out(t, a[1], a[2], addr, len);
+		if (err) {
+			aa.got->ops->close(aa.got);
+			sock_put(aa.got);
+			return err;
+		}
+	}
+	return install(t, aa.got, flags);
+}
+
+int64_t
+sys_accept(struct task *t, const uint64_t a[6])
+{
+	return do_accept(t, a, 0);
+}
+
+int64_t
+sys_accept4(struct task *t, const uint64_t a[6])
+{
+	return do_accept(t, a, (uint32_t)a[3]);
+}
+
+static int64_t
+do_getname(struct task *t, const uint64_t a[6], bool peer)
+{
+	uint8_t addr[SOCK_ADDR_MAX];
+	struct file *f;
+	uint32_t len;
+	int err = 0;
+	struct sock *s = task_sock(t, arg_int(a[0]), &f, &err);
+
+	if (!s)
+		return err;
+	err = s->ops->getname(s, peer, addr, &len);
+	file_put(f);
+	return err ? err : sockaddr_out(t, a[1], a[2], addr, len);
+}
+
+int64_t
+sys_getsockname(struct task *t, const uint64_t a[6])
+{
+	return do_getname(t, a, false);
+}
+
+int64_t
+sys_getpeername(struct task *t, const uint64_t a[6])
+{
+	return do_getname(t, a, true);
+}
+
+int64_t
+sys_shutdown(struct task *t, const uint64_t a[6])
+{
+	struct file *f;
+	int err = 0;
+	struct sock *s = task_sock(t, arg_int(a[0]), &f, &err);
+
+	if (!s)
+		return err;
+	err = (uint32_t)a[1] > LX_SHUT_RDWR ? -EINVAL : s->ops->shutdown(s, arg_int(a[1]));
+	file_put(f);
+	return err;
+}
+
+#define OPT_MAX 4096
+
+int64_t
+sys_setsockopt(struct task *t, const uint64_t a[6])
+{
+	uint32_t len = (uint32_t)a[4];
+	uint8_t val[256] = {0};
+	struct file *f;
+	int err = 0;
+	struct sock *s;
+
+	if (arg_int(len) < 0)
+		return -EINVAL;
+	s = task_sock(t, arg_int(a[0]), &f, &err);
+	if (!s)
+		return err;
+	if (len > sizeof val)
+		len = sizeof val;
+	if (copy_in(&t->mem.um, val, ua(a[3]), len))
+		err = -EFAULT;
+	else
+		err = sock_setsockopt(s, &t->call, arg_int(a[1]), arg_int(a[2]), val, len);
+	file_put(f);
+	return err;
+}
+
+int64_t
+sys_getsockopt(struct task *t, const uint64_t a[6])
+{
+	uint8_t *val;
+	struct file *f;
+	int32_t room;
+	uint32_t len;
+	int err = 0;
+	struct sock *s = task_sock(t, arg_int(a[0]), &f, &err);
+
+	if (!s)
+		return err;
+	val = calloc(1, OPT_MAX);
+	if (!val) {
+		err = -ENOMEM;
+	} else if (copy_in(&t->mem.um, &room, ua(a[4]), sizeof room)) {
+		err = -EFAULT;
+	} else if (room < 0) {
+		err = -EINVAL;
+	} else {
+		len = room > OPT_MAX ? OPT_MAX : (uint32_t)room;
+		err = sock_getsockopt(s, &t->call, arg_int(a[1]), arg_int(a[2]), val, &len);
+		if (!err && (copy_out(&t->mem.um, ua(a[3]), val, len) ||
+				    copy_out(&t->mem.um, ua(a[4]), &len, sizeof len)))
+			err = -EFAULT;
+	}
+	free(val);
+	file_put(f);
+	return err;
+}
