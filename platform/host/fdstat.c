@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "platform/host/fdstat.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -30,4 +31,12 @@ host_fd_stat(int fd, struct host_stat *ret)
 		.ctime_nsec = st.st_ctim.tv_nsec,
 	};
 	return 0;
+}
+
+int
+host_fd_dup(int fd)
+{
+	int n = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	return n < 0 ? -errno : n;
 }

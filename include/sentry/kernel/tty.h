@@ -14,4 +14,7 @@ void tty_session_ended(struct tgroup *leader);
 /* Make the terminal behind f, if it is one, the controlling terminal of t's session. */
 void tty_set_controlling(struct task *t, struct file *f);
 
+/* Lend the processes to the terminals' drivers (tty_hooks). Once, at start. */
+void tty_kernel_init(void);
+
 #endif
