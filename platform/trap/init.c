@@ -5,19 +5,15 @@
  * descriptors but its own, gives up all rights and goes into the stub, which drops the rest of the
  * sentry's memory and installs the filter.
  */
-#include "platform/host/maps.h"
 #include "platform/trap/internal.h"
+#include "platform/x86_64/first.h"
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 
 #define SA_KERNEL_RESTORER 0x04000000
 #define USER_TOP	   0x7ffffffff000ull
@@ -28,76 +24,6 @@ struct trap_engine trap = {.pub_fd = -1, .bell = {-1, -1}, .lock = MUTEX_INIT(PL
 struct kernel_sigaction {
 	uint64_t handler, flags, restorer, mask;
 };
-
-struct region {
-	uint64_t start, end;
-};
-
-/* All that is mapped, by /proc/self/maps: where the stub region can stand, and where vvar and vdso
- * are. */
-static int
-read_maps(struct stub_boot *b, struct region *vdso)
-{
-	char buf[512], name[128];
-	unsigned long long s, e;
-	uint64_t base = 0x7fff00000000ull;
-	FILE *f = host_maps_open();
-	bool clash;
-
-	if (!f) {
-		log_error("/proc/self/maps cannot be read: it is needed to start the engine");
-		return -ENOSYS;
-	}
-	do {
-		clash = false;
-		memset(b, 0, sizeof *b);
-		memset(vdso, 0, sizeof *vdso);
-		rewind(f);
-		while (fgets(buf, sizeof buf, f)) {
-			name[0] = 0;
-			if (sscanf(buf, "%llx-%llx %*s %*s %*s %*s %127s", &s, &e, name) < 2)
-				continue;
-			if (s < base + STUB_ALIGN && e > base && s < USER_TOP)
-				clash = true;
-			if (strncmp(name, "[vvar", 5) != 0 && strcmp(name, "[vdso]") != 0)
-				continue;
-			if (strcmp(name, "[vdso]") == 0)
-				*vdso = (struct region){s, e};
-			if (b->nmove == 8 || (b->nmove && s != b->keep_end))
-				continue;
-			if (!b->nmove)
-				b->keep_start = s;
-			b->keep_end = e;
-			b->move[b->nmove].from = s;
-			b->move[b->nmove].len = e - s;
-			b->nmove++;
-		}
-		if (clash)
-			base -= STUB_ALIGN;
-	} while (clash && base > 0x700000000000ull);
-	fclose(f);
-	trap.base = base;
-	if (vdso->start < b->keep_start || vdso->end > b->keep_end)
-		*vdso = (struct region){0, 0};
-	return clash ? -ENOSYS : 0;
-}
-
-static void
-place_vdso(struct stub_boot *b, struct region vdso, bool move)
-{
-	if (b->keep_end - b->keep_start > STUB_VDSO_MAX || !vdso.end) {
-		/* Without: the guest uses system calls. */
-		b->keep_start = b->keep_end = b->nmove = 0;
-		return;
-	}
-	trap.vdso_len = b->keep_end - b->keep_start;
-	trap.vdso = move ? trap.base + STUB_VDSO : b->keep_start;
-	trap.vdso_ehdr = trap.vdso + (vdso.start - b->keep_start);
-	if (!move)
-		b->nmove = 0;
-	for (uint32_t i = 0; i < b->nmove; i++)
-		b->move[i].to = trap.base + STUB_VDSO + (b->move[i].from - b->keep_start);
-}
 
 static void
 child_check(long r, int code)
@@ -116,20 +42,6 @@ child_map(uint64_t off, uint64_t len, int prot, int flags, int fd, uint64_t file
 }
 
 static void
-child_unregister_rseq(void)
-{
-	extern const ptrdiff_t __rseq_offset __attribute__((weak));
-	static const unsigned lens[] = {32, 64, 96, 128, 256, 28, 20};
-
-	if (!&__rseq_offset)
-		return;
-	for (unsigned i = 0; i < sizeof lens / sizeof lens[0]; i++)
-		if (host_call4(SYS_rseq, (char *)__builtin_thread_pointer() + __rseq_offset,
-			    lens[i], 1, 0x53053053) == 0)
-			return;
-}
-
-static void
 child_signals(void)
 {
 	static const int handled[] = {
@@ -137,8 +49,6 @@ child_signals(void)
 	const struct stub_header *h = (const void *)trap_blob;
 	struct kernel_sigaction sa = {0};
 
-	for (int i = 1; i <= 64; i++)
-		host_call4(SYS_rt_sigaction, i, &sa, NULL, 8);
 	sa.handler = trap.base + h->handler;
 	sa.restorer = trap.base + h->restorer;
 	sa.flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_KERNEL_RESTORER;
@@ -163,21 +73,6 @@ child_fds(int bell, int sock, int memfd)
 	child_check(host_call3(SYS_close_range, 3, ~0u, 0), 23);
 }
 
-static void
-child_rights(void)
-{
-	struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
-	struct __user_cap_data_struct d[2] = {{0}};
-	struct rlimit none = {0, 0};
-
-	host_call0(SYS_setsid);
-	host_call2(SYS_setrlimit, RLIMIT_CORE, &none);
-	host_call2(SYS_set_robust_list, NULL, 24);
-	host_call2(SYS_capset, &h, d);
-	child_check(host_call5(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 24);
-	host_call2(SYS_prctl, PR_SET_NAME, "moat-stub");
-}
-
 /* In the child: only raw calls from here on. */
 static _Noreturn void
 zygote_main(const struct plat_space *sp, int sock)
@@ -187,7 +82,7 @@ zygote_main(const struct plat_space *sp, int sock)
 	const int rw = PROT_READ | PROT_WRITE, anon = MAP_PRIVATE | MAP_ANONYMOUS;
 	struct stub_proc *proc = (void *)(trap.base + STUB_PROC);
 
-	child_unregister_rseq();
+	x86_first_forget_libc();
 	child_map(0, STUB_TEXT_MAX, rw, anon, -1, 0);
 	memcpy((void *)trap.base, trap_blob, (size_t)(trap_blob_end - trap_blob));
 	child_check(host_call3(SYS_mprotect, trap.base, STUB_TEXT_MAX, PROT_READ | PROT_EXEC), 25);
@@ -200,7 +95,7 @@ zygote_main(const struct plat_space *sp, int sock)
 	proc->mem_fd = 2;
 	child_fds(trap.bell[1], sock, sp->memfd);
 	child_signals();
-	child_rights();
+	child_check(x86_first_drop_rights(), 24);
 	__asm__ volatile("jmp *%0"
 			 :
 			 : "r"(trap.base + h->start), "D"(slot + SLOT_BOUNCE), "S"(slot)
@@ -230,21 +125,39 @@ wait_zygote(struct plat_thread *t)
 	return -ENOSYS;
 }
 
+static void
+use_layout(const struct x86_layout *lay, struct stub_boot *b)
+{
+	memset(b, 0, sizeof *b);
+	trap.base = lay->base;
+	trap.vdso = lay->vdso;
+	trap.vdso_len = lay->vdso_len;
+	trap.vdso_ehdr = lay->vdso_ehdr;
+	b->keep_start = lay->keep_start;
+	b->keep_end = lay->keep_end;
+	b->nmove = lay->nmove;
+	for (uint32_t i = 0; i < lay->nmove; i++) {
+		b->move[i].from = lay->move[i].from;
+		b->move[i].to = lay->move[i].to;
+		b->move[i].len = lay->move[i].len;
+	}
+}
+
 static int
 start_zygote(bool move_vdso)
 {
 	struct stub_boot b;
-	struct region vdso;
+	struct x86_layout lay;
 	struct plat_space *sp;
 	struct plat_thread *t;
 	ssize_t n;
 	int fds[2], err;
 	long pid;
 
-	err = read_maps(&b, &vdso);
+	err = x86_layout_find(&lay, STUB_VDSO, STUB_VDSO_MAX, move_vdso);
 	if (err < 0)
 		return err;
-	place_vdso(&b, vdso, move_vdso);
+	use_layout(&lay, &b);
 	sp = trap_space_alloc();
 	if (!sp)
 		return -ENOMEM;
@@ -255,10 +168,11 @@ start_zygote(bool move_vdso)
 	if (err < 0)
 		return err;
 	sp->sock = fds[0];
-	b.top = USER_TOP;
+	b.top = X86_USER_TOP;
 	b.filter = trap.base + STUB_SLOTS + SLOT_BOUNCE + LX_PAGE_SIZE;
 	memcpy(t->s->bounce, &b, sizeof b);
-	n = trap_filter_make(t->s->bounce + LX_PAGE_SIZE, SLOT_BOUNCE_SZ / 2, b.filter, trap.base);
+	n = x86_filter_make(t->s->bounce + LX_PAGE_SIZE, SLOT_BOUNCE_SZ / 2, b.filter, trap.base,
+		STUB_TEXT_MAX);
 	if (n < 0)
 		return (int)n;
 	pid = host_call5(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);

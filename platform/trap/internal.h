@@ -19,9 +19,9 @@
 #include "base/ref.h"
 #include "platform/host/engine.h"
 #include "platform/platform.h"
-#include "platform/trap/calls.h"
 #include "platform/trap/slot.h"
 #include "platform/x86_64/frame.h"
+#include "platform/x86_64/stubcalls.h"
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -200,10 +200,6 @@ struct trap_sites *trap_sites_copy(const struct plat_space *sp);
 void trap_sites_free(struct trap_sites *s);
 void trap_sites_disable(struct plat_thread *t);
 uint64_t trap_sites_next_page(struct plat_space *sp, uint64_t addr, uint64_t end);
-
-/* filter.c: install-ready program in buf (struct sock_fprog followed by its instructions, linked
- * for an address `at` where buf will stand); bytes or -errno. */
-ssize_t trap_filter_make(void *buf, size_t cap, uint64_t at, uint64_t text);
 
 /* blob.S */
 extern const uint8_t trap_blob[], trap_blob_end[];

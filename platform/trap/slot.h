@@ -42,8 +42,6 @@
 #define SLOT_ALT       (SLOT_PRIV + 0x8000)
 #define SLOT_ALT_SZ    0x18000
 
-#define STUB_BELL_FD 0
-
 /* Offsets for assembly; checked below. */
 #define SLOT_REGS   64
 #define SLOT_SELF   288

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The operations that ride on a reply. Each writes its result where the sentry reads it. */
-#include "platform/trap/calls.h"
 #include "platform/trap/stub/stub.h"
 
 static long

@@ -9,6 +9,7 @@
 
 #include "platform/trap/slot.h"
 #include "platform/x86_64/frame.h"
+#include "platform/x86_64/stubcalls.h"
 #include <asm/unistd.h>
 #include <stdbool.h>
 

@@ -2,12 +2,14 @@
 /* The seccomp filter of the stub processes, made from calls.def. Anything that no row allows is a
  * trap, which is how guests get to the sentry; so the test that a guest's call fails first comes
  * first. */
-#include "platform/trap/internal.h"
+#include "platform/x86_64/stubcalls.h"
+#include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 
 enum rule_how {
 	NONE,
@@ -30,7 +32,7 @@ struct call {
 
 static const struct call calls[] = {
 #define STUB_CALL(name, why, ...) {__NR_##name, why, {__VA_ARGS__}},
-#include "platform/trap/calls.def"
+#include "platform/x86_64/calls.def"
 #undef STUB_CALL
 };
 
@@ -101,7 +103,7 @@ emit_row(struct program *p, const struct call *c)
 }
 
 ssize_t
-trap_filter_make(void *buf, size_t cap, uint64_t at, uint64_t text)
+x86_filter_make(void *buf, size_t cap, uint64_t at, uint64_t text, uint32_t len)
 {
 	struct sock_fprog *prog = buf;
 	struct program p = {(struct sock_filter *)(prog + 1), 0,
@@ -111,7 +113,7 @@ trap_filter_make(void *buf, size_t cap, uint64_t at, uint64_t text)
 	JEQ(&p, text >> 32, 1, 0);
 	RET(&p, SECCOMP_RET_TRAP);
 	LOAD(&p, offsetof(struct seccomp_data, instruction_pointer));
-	JGT(&p, STUB_TEXT_MAX, 0, 1);
+	JGT(&p, len, 0, 1);
 	RET(&p, SECCOMP_RET_TRAP);
 	LOAD(&p, offsetof(struct seccomp_data, arch));
 	JEQ(&p, AUDIT_ARCH_X86_64, 1, 0);

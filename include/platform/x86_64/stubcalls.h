@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The host calls of stub processes (calls.def) and the filter that is made of them. Freestanding. */
+#ifndef PLATFORM_X86_64_STUBCALLS_H
+#define PLATFORM_X86_64_STUBCALLS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Exact clone(2) flags that a stub may use: the filter pins them. */
+/* VM | FS | FILES | SIGHAND | THREAD | SYSVSEM | PARENT_SETTID | CHILD_CLEARTID */
+#define STUB_CLONE_THREAD 0x00350f00ul
+/* PARENT | SIGCHLD: every process is a child of the sentry */
+#define STUB_CLONE_PROCESS 0x00008011ul
+
+/* The one descriptor that a stub may write to. */
+#define STUB_BELL_FD 0
+
+/* A program that allows the calls of calls.def with the instruction pointer in [text, text + len), text being a
+ * multiple of 4 GiB, and traps on everything else. buf: struct sock_fprog followed by its instructions, linked
+ * for the address `at` where it will stand. Bytes or -errno. */
+ssize_t x86_filter_make(void *buf, size_t cap, uint64_t at, uint64_t text, uint32_t len);
+
+#endif
