@@ -2,7 +2,8 @@
 BASE_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard platform/base/*.c))
 HOST_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard platform/host/*.c))
 PLAT_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard platform/*.c platform/x86_64/*.c platform/trap/*.c \
-	platform/ptrace/*.c)) $(patsubst %.S,$(BUILD)/obj/%.o,$(wildcard platform/trap/*.S platform/x86_64/*.S))
+	platform/ptrace/*.c)) $(patsubst %.S,$(BUILD)/obj/%.o,$(wildcard platform/trap/*.S platform/ptrace/*.S \
+	platform/x86_64/*.S))
 
 # The stub: freestanding, position independent, general registers only, one flat image.
 STUB_CFLAGS := -std=gnu17 -O2 -g $(WARN) -ffreestanding -fpic -fvisibility=hidden -mgeneral-regs-only \

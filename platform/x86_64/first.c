@@ -16,7 +16,8 @@ struct region {
 };
 
 static void
-note_mapping(struct x86_layout *l, struct region *vdso, const char *name, uint64_t start, uint64_t end)
+note_mapping(
+	struct x86_layout *l, struct region *vdso, const char *name, uint64_t start, uint64_t end)
 {
 	if (strncmp(name, "[vvar", 5) != 0 && strcmp(name, "[vdso]") != 0)
 		return;
@@ -32,8 +33,8 @@ note_mapping(struct x86_layout *l, struct region *vdso, const char *name, uint64
 	l->nmove++;
 }
 
-/* All that is mapped: where the region can stand, which the stack and the libraries move about, and where vvar
- * and vdso are. */
+/* All that is mapped: where the region can stand, which the stack and the libraries move about, and
+ * where vvar and vdso are. */
 static int
 read_maps(struct x86_layout *l, struct region *vdso)
 {
@@ -94,8 +95,8 @@ x86_layout_find(struct x86_layout *l, uint64_t vdso_off, uint64_t vdso_max, bool
 	return 0;
 }
 
-/* The kernel writes to the rseq area when a thread is preempted, and kills it when that has gone. glibc does not
- * say with which length it has registered. */
+/* The kernel writes to the rseq area when a thread is preempted, and kills it when that has gone.
+ * glibc does not say with which length it has registered. */
 static void
 unregister_rseq(void)
 {
@@ -105,8 +106,8 @@ unregister_rseq(void)
 	if (!&__rseq_offset)
 		return;
 	for (unsigned i = 0; i < sizeof lens / sizeof lens[0]; i++)
-		if (host_call4(SYS_rseq, (char *)__builtin_thread_pointer() + __rseq_offset, lens[i], 1,
-			    0x53053053) == 0)
+		if (host_call4(SYS_rseq, (char *)__builtin_thread_pointer() + __rseq_offset,
+			    lens[i], 1, 0x53053053) == 0)
 			return;
 }
 

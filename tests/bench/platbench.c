@@ -75,7 +75,7 @@ main(int argc, char **argv)
 	row("native getppid", native);
 	if (strcmp(engine, "ptrace") == 0 || !spin)
 		n = 10000;
-	kern_inline_poll = true;
+	kern_inline_poll = strcmp(engine, "trap") == 0;
 	kern_start(engine, &cfg, spin);
 	bench("answered by the sentry, site mov+syscall", 0, n);
 	bench("getpid, site mov+syscall", 1, n * 10);

@@ -6,7 +6,7 @@ PT_CFLAGS := -std=gnu17 -O2 -g $(WARN) -ffreestanding -fpic -nostdlib -fno-stack
 	-fcf-protection=none -fno-jump-tables -fno-asynchronous-unwind-tables -fno-builtin -mno-red-zone -Iinclude -I.
 PT_OBJS   := $(BUILD)/obj/tests/platform/kern.o $(BUILD)/obj/tests/platform/image.o
 PT_RUN    := timeout 300
-PT_ENGINES ?= trap
+PT_ENGINES ?= trap ptrace
 
 $(PT_DIR)/guest.bin: tests/platform/guest.c tests/platform/guest.h tests/platform/guest.lds
 	@mkdir -p $(@D)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The host calls of stub processes (calls.def) and the filter that is made of them. Freestanding. */
+/* The host calls of stub processes (calls.def) and the filter that is made of them. Freestanding.
+ */
 #ifndef PLATFORM_X86_64_STUBCALLS_H
 #define PLATFORM_X86_64_STUBCALLS_H
 
@@ -16,9 +17,9 @@
 /* The one descriptor that a stub may write to. */
 #define STUB_BELL_FD 0
 
-/* A program that allows the calls of calls.def with the instruction pointer in [text, text + len), text being a
- * multiple of 4 GiB, and traps on everything else. buf: struct sock_fprog followed by its instructions, linked
- * for the address `at` where it will stand. Bytes or -errno. */
+/* A program that allows the calls of calls.def with the instruction pointer in [text, text + len),
+ * text being a multiple of 4 GiB, and traps on everything else. buf: struct sock_fprog followed by
+ * its instructions, linked for the address `at` where it will stand. Bytes or -errno. */
 ssize_t x86_filter_make(void *buf, size_t cap, uint64_t at, uint64_t text, uint32_t len);
 
 #endif

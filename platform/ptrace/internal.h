@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The ptrace engine's own objects. One thread of the sentry, the tracer, makes all ptrace calls and
+ * waits for all stub processes; fibers give it jobs and park. A space is a stub process, which has
+ * no code of the engine in it but one page with two instructions to be used by injection, and one
+ * page of scratch memory.
+ *
+ * Letters: (F) the fiber that owns the thread; (T) the tracer; (L) pt.lock; (A) atomic. While a job
+ * of a thread is in the tracer's hands, its fiber is parked: so what the one wrote the other may
+ * read.
+ */
+#ifndef PTRACE_INTERNAL_H
+#define PTRACE_INTERNAL_H
+
+#include "base/list.h"
+#include "base/lock.h"
+#include "base/log.h"
+#include "base/ref.h"
+#include "platform/host/engine.h"
+#include "platform/platform.h"
+#include "platform/x86_64/first.h"
+#include "platform/x86_64/frame.h"
+#include "platform/x86_64/stubcalls.h"
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#define PT_KICK_SIGNAL	23 /* SIGURG */
+#define PT_TEXT_SYSCALL 0  /* syscall; int3 */
+#define PT_TEXT_CMPXCHG 8  /* lock cmpxchg %edx, (%rdi); int3 */
+#define PT_SCRATCH	0x1000
+#define PT_VDSO		0x30000
+#define PT_VDSO_MAX	0x40000
+#define PT_GUARD	0x10000
+#define PT_NOPS		64
+#define PT_XSTATE_MAX	0x4000
+
+enum pt_state {
+	PT_STOPPED, /* the fiber, or a job, has it */
+	PT_RUNNING, /* guest code, under PTRACE_SYSEMU */
+	PT_FUTEX,   /* a futex of the guest, made at the stub's instruction */
+	PT_EXITING, /* nobody waits for it any more */
+	PT_DEAD,
+};
+
+struct pt_op {
+	int nr; /* of the host call, or -1 for a name */
+	int fd; /* ours, closed when done; -1: none */
+	uint64_t a[6];
+};
+
+struct plat_space {
+	pid_t pid;
+	uint32_t nthreads;	/* (T) not reaped */
+	_Atomic uint32_t nlive; /* threads that the kernel holds */
+};
+
+struct plat_thread {
+	struct plat_space *sp;
+	pid_t tid;
+	void *owner;
+	struct plat_thread *hash_next; /* (T) */
+	enum pt_state state;	       /* (T) */
+	_Atomic int running;	       /* (A) a kick has to be sent */
+	_Atomic int kick;	       /* (A) */
+	_Atomic int gone;	       /* (A) */
+	_Atomic int done;	       /* (A) run is over: ev is set */
+	void *cookie;
+	struct guest_regs regs;	 /* (F) or (T) */
+	struct guest_regs saved; /* (T) of a thread in a futex */
+	struct plat_event ev;
+	struct pt_op ops[PT_NOPS];
+	uint32_t nops;
+	int op_error; /* of an operation that was queued and made before its flush */
+	bool futex;
+	pid_t child; /* (T) what the last event said */
+};
+
+/* Made by the tracer for a parked fiber. */
+typedef int64_t pt_job_fn(struct plat_thread *t, void *arg);
+
+struct pt_engine {
+	const struct plat_env *env;
+	struct x86_layout lay;
+	int sock[2]; /* ours, the stubs' */
+	pid_t self, tracer_tid;
+	struct plat_thread *zygote;
+	struct plat_thread *hash[256]; /* (T) by tid */
+	uint32_t xstate_size;
+	_Atomic int closing;
+};
+
+extern struct pt_engine pt;
+
+/* tracer.c */
+int pt_tracer_start(void);
+void pt_tracer_stop(void);
+int64_t pt_job(pt_job_fn *fn, struct plat_thread *t, void *arg);
+void pt_run(struct plat_thread *t, struct plat_event *ev);
+void pt_kick(struct plat_thread *t);
+/* (T) */
+struct plat_thread *pt_thread_add(struct plat_space *sp, pid_t tid);
+long pt_call(long req, pid_t tid, uint64_t addr, const void *data);
+int pt_write_regs(struct plat_thread *t, const struct guest_regs *r);
+int64_t pt_inject(struct plat_thread *t, uint64_t entry, const struct guest_regs *r);
+int64_t pt_syscall(struct plat_thread *t, long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d,
+	uint64_t e, uint64_t f);
+int pt_wait_stop(struct plat_thread *t, int *status);
+
+/* space.c */
+int pt_zygote_make(void); /* (T) */
+int pt_space_new(void *owner, struct plat_thread **ret_thread);
+int pt_space_fork(struct plat_thread *t, void *owner, struct plat_thread **ret_child);
+int pt_thread_new(struct plat_thread *t, void *owner, struct plat_thread **ret_thread);
+void pt_thread_exit(struct plat_thread *t, uint64_t clear_tid);
+
+/* ops.c */
+int pt_make_ops(struct plat_thread *t); /* (T): what is queued; 0 or the first error */
+int pt_flush(struct plat_thread *t);
+int pt_map(struct plat_thread *t, uint64_t addr, uint64_t len, int prot, int flags, int fd,
+	int64_t off);
+int pt_unmap(struct plat_thread *t, uint64_t addr, uint64_t len);
+int pt_protect(struct plat_thread *t, uint64_t addr, uint64_t len, int prot);
+int pt_move(
+	struct plat_thread *t, uint64_t old, uint64_t old_len, uint64_t new_addr, uint64_t new_len);
+int pt_advise(struct plat_thread *t, uint64_t addr, uint64_t len, int advice);
+void pt_set_name(struct plat_thread *t, const char *comm);
+int pt_copy_in(struct plat_thread *t, void *dst, uint64_t src, size_t len);
+int pt_copy_out(struct plat_thread *t, uint64_t dst, const void *src, size_t len);
+int pt_peek(struct plat_thread *t, void *dst, uint64_t src, size_t len);
+int pt_poke(struct plat_thread *t, uint64_t dst, const void *src, size_t len);
+int pt_cmpxchg32(struct plat_thread *t, uint64_t addr, uint32_t *val, uint32_t want);
+int pt_futex_wake(
+	struct plat_thread *t, uint64_t addr, int count, uint32_t bitset, bool is_private);
+
+/* frame.c */
+ssize_t pt_get_xstate(struct plat_thread *t, void *buf, size_t cap);
+int pt_set_xstate(struct plat_thread *t, const void *buf, size_t len);
+int pt_reset_xstate(struct plat_thread *t);
+int64_t pt_xstate_fresh(struct plat_thread *t); /* (T) */
+int pt_signal_deliver(struct plat_thread *t, int signo, const void *siginfo128, uint64_t handler,
+	uint64_t restorer, uint64_t sp, uint64_t sigmask, const void *uc_stack24);
+int pt_sigreturn(struct plat_thread *t, uint64_t *ret_mask, void *ret_uc_stack24);
+
+/* wait.S: wait4(-1, status, __WALL), or -EINTR at once when *pending is not 0 */
+long pt_wait(_Atomic int *pending, int *status);
+extern const char pt_wait_begin[], pt_wait_end[], pt_wait_abort[];
+#endif

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The portable engine: guests under PTRACE_SYSEMU, everything else by injected system calls and
+ * process_vm_*. Slow, simple, and what one debugs with. Marshalling, stub answers and site
+ * rewriting do not exist here.
+ */
+#include "platform/ptrace/ptrace.h"
+#include "platform/ptrace/internal.h"
+
+static int
+init(const struct plat_env *env, const struct plat_config *cfg,
+	const struct plat_syscall_desc *desc)
+{
+	int r;
+
+	(void)cfg;
+	(void)desc;
+	memset(&pt, 0, sizeof pt);
+	pt.env = env;
+	r = x86_layout_find(&pt.lay, PT_VDSO, PT_VDSO_MAX, true);
+	if (r < 0)
+		return r;
+	r = host_socketpair(pt.sock);
+	if (r < 0)
+		return r;
+	r = pt_tracer_start();
+	host_close(pt.sock[1]);
+	pt.sock[1] = -1;
+	if (r < 0)
+		host_close(pt.sock[0]);
+	return r;
+}
+
+static void
+shutdown(void)
+{
+	pt_tracer_stop();
+	host_close(pt.sock[0]);
+}
+
+/* Stops are noticed by the tracer, not by a poller. */
+static bool
+nothing(void)
+{
+	return false;
+}
+
+static void
+woke(void)
+{
+}
+
+static int
+no_doorbell(void)
+{
+	return -1;
+}
+
+static uint64_t
+guest_top(void)
+{
+	return pt.lay.base - PT_GUARD;
+}
+
+static void
+vdso_range(uint64_t *start, uint64_t *len)
+{
+	*start = pt.lay.vdso;
+	*len = pt.lay.vdso_len;
+}
+
+static uint64_t
+vdso_ehdr(void)
+{
+	return pt.lay.vdso_ehdr;
+}
+
+static struct guest_regs *
+regs(struct plat_thread *t)
+{
+	return &t->regs;
+}
+
+static void
+regs_dirty(struct plat_thread *t)
+{
+	(void)t; /* they are always loaded */
+}
+
+static void
+set_result(struct plat_thread *t, int64_t v)
+{
+	t->regs.rax = (uint64_t)v;
+}
+
+static void *
+window(struct plat_thread *t, uint64_t dst, size_t len)
+{
+	(void)t;
+	(void)dst;
+	(void)len;
+	return NULL;
+}
+
+static const void *
+carried(struct plat_thread *t, uint64_t src, size_t len)
+{
+	(void)t;
+	(void)src;
+	(void)len;
+	return NULL;
+}
+
+static void
+futex_native(struct plat_thread *t)
+{
+	t->futex = true;
+}
+
+static void
+set_identity(struct plat_thread *t, const struct plat_identity *id)
+{
+	(void)t;
+	(void)id; /* nothing is answered without the kernel */
+}
+
+static void
+set_watched(struct plat_thread *t, bool on)
+{
+	(void)t;
+	(void)on; /* every call is seen */
+}
+
+static int64_t
+space_cpu_ns(struct plat_thread *t)
+{
+	int64_t v = host_process_cpu_ns(t->sp->pid);
+
+	return v < 0 ? 0 : v;
+}
+
+/* The clock of one thread is closed to other processes: an even share of its process's. */
+static int64_t
+thread_cpu_ns(struct plat_thread *t)
+{
+	uint32_t n = atomic_load(&t->sp->nlive);
+
+	return space_cpu_ns(t) / (n ? n : 1);
+}
+
+static int
+set_affinity(struct plat_thread *t, const void *mask, size_t len)
+{
+	return host_set_affinity(t->tid, mask, len);
+}
+
+static pid_t
+host_tid(struct plat_thread *t)
+{
+	return t->tid;
+}
+
+static pid_t
+host_pid(struct plat_thread *t)
+{
+	return t->sp->pid;
+}
+
+const struct plat_ops ptrace_ops = {
+	.name = "ptrace",
+	.init = init,
+	.shutdown = shutdown,
+	.poll = nothing,
+	.prepare_sleep = nothing,
+	.woke = woke,
+	.doorbell_fd = no_doorbell,
+	.guest_top = guest_top,
+	.vdso_range = vdso_range,
+	.vdso_ehdr = vdso_ehdr,
+	.space_new = pt_space_new,
+	.space_fork = pt_space_fork,
+	.thread_new = pt_thread_new,
+	.thread_exit = pt_thread_exit,
+	.run = pt_run,
+	.kick = pt_kick,
+	.regs = regs,
+	.regs_dirty = regs_dirty,
+	.set_result = set_result,
+	.get_xstate = pt_get_xstate,
+	.set_xstate = pt_set_xstate,
+	.reset_xstate = pt_reset_xstate,
+	.signal_deliver = pt_signal_deliver,
+	.sigreturn = pt_sigreturn,
+	.map = pt_map,
+	.unmap = pt_unmap,
+	.protect = pt_protect,
+	.move = pt_move,
+	.advise = pt_advise,
+	.flush = pt_flush,
+	.copy_in = pt_copy_in,
+	.copy_out = pt_copy_out,
+	.window = window,
+	.carried = carried,
+	.peek = pt_peek,
+	.poke = pt_poke,
+	.cmpxchg32 = pt_cmpxchg32,
+	.futex_native = futex_native,
+	.futex_wake = pt_futex_wake,
+	.set_identity = set_identity,
+	.set_watched = set_watched,
+	.set_name = pt_set_name,
+	.thread_cpu_ns = thread_cpu_ns,
+	.space_cpu_ns = space_cpu_ns,
+	.set_affinity = set_affinity,
+	.host_tid = host_tid,
+	.host_pid = host_pid,
+};
