@@ -29,7 +29,7 @@ $(BUILD)/tests/guest/%: tests/guest/%.c
 	@mkdir -p $(@D)
 	gcc -std=gnu17 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Wno-unused-result -static -pthread -o $@ $< -lm
 
--include $(shell find $(BUILD)/tests -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD)/tests -type f -name '*.d' 2>/dev/null)
 
 tab := $(shell printf '\t')
 unit_jobs = for t in $(UNIT_BINS); do \
@@ -41,7 +41,7 @@ script_jobs = for t in $(wildcard tests/$(1)/*.sh); do \
 
 .PHONY: test-unit test-guest test-escape test-oci tests-clear
 tests-clear:
-	@mkdir -p $(BUILD)/tests && rm -rf $(RESULTS) $(RESULTS).d
+	@mkdir -p $(BUILD)/tests && rm -rf $(RESULTS) $(RESULTS).logs
 
 test-unit: tests-clear $(UNIT_BINS)
 	@$(unit_jobs) | tests/lib/runtests $(RESULTS); tests/lib/summary $(RESULTS)

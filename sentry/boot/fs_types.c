@@ -5,6 +5,7 @@
 #include "sentry/fs/dev.h"
 #include "sentry/fs/hostfile.h"
 #include "sentry/fs/pipe.h"
+#include "sentry/fs/pipe.h"
 #include "sentry/fs/tmpfs.h"
 #include "sentry/kernel/tty.h"
 

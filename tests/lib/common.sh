@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# Sourced by test scripts: where moat is, and small helpers. A script fails at the first check that fails.
+set -eu
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+BUILD=${BUILD:-build}
+moat=$(realpath "$BUILD/moat")
+work=$(mktemp -d /tmp/moat-test.XXXXXX)
+trap 'rm -rf "$work"' EXIT
+
+die() {
+	echo "$*"
+	exit 1
+}
+skip() {
+	echo "$*"
+	exit 77
+}
+same() { # WHAT EXPECTED GOT
+	[ "$2" = "$3" ] || die "$1: expected <$2>, got <$3>"
+}
+# Start moat in the background; $moat_pid, and once the sandbox runs $sentry_pid and $gofer_pid.
+start_moat() {
+	"$moat" do "$@" >"$work/out" 2>"$work/err" </dev/null &
+	moat_pid=$!
+	for _ in $(seq 100); do
+		sentry_pid= gofer_pid=
+		for p in $(cat "/proc/$moat_pid/task/$moat_pid/children" 2>/dev/null); do
+			case $(cat "/proc/$p/comm" 2>/dev/null) in
+			moat-sentry) sentry_pid=$p ;;
+			moat-gofer) gofer_pid=$p ;;
+			esac
+		done
+		[ "$sentry_pid" ] && [ "$gofer_pid" ] && grep -q ready "$work/out" && return 0
+		kill -0 "$moat_pid" 2>/dev/null || break
+		sleep 0.05
+	done
+	cat "$work/err"
+	die "the sandbox did not start"
+}
+# All processes below PID, the stubs included.
+below() {
+	local p
+	for p in $(cat /proc/"$1"/task/*/children 2>/dev/null); do
+		echo "$p"
+		below "$p"
+	done
+}
+gone() { # PID...: have they ended (or are they zombies of somebody else)?
+	local p i
+	for p; do
+		for i in $(seq 100); do
+			[ -d "/proc/$p" ] && ! grep -q '^State:.*Z' "/proc/$p/status" 2>/dev/null || continue 2
+			sleep 0.05
+		done
+		die "process $p ($(cat "/proc/$p/comm" 2>/dev/null)) is still there"
+	done
+}
