@@ -90,6 +90,7 @@ struct moat_config {
 	const struct moat_rlimit *rlimits; /* others are those of the caller */
 	size_t nrlimits;
 	int stdio[3];  /* borrowed; -1: closed */
+	bool killable; /* signals with default action end it, although it is pid 1 inside */
 	bool terminal; /* stdio[0] is the program's controlling terminal */
 
 	/* where it runs */

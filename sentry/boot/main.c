@@ -165,7 +165,7 @@ boot(void *arg)
 {
 	const Control__Process *p = start.m->process;
 	struct kernel_process kp = {
-		.terminal = p->terminal, .on_exit = on_exit_first, .on_start = on_start_first};
+		.terminal = p->terminal, .killable = p->killable, .on_exit = on_exit_first, .on_start = on_start_first};
 	struct call c = {0};
 	struct cred *root = cred_new_root(), *cred = first_cred(p);
 	int r;

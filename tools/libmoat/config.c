@@ -204,6 +204,7 @@ config_send_sentry(int sock, const struct moat_config *c, int conn, struct moat_
 	p.umask = c->umask;
 	p.oom_score_adj = c->oom_score_adj;
 	p.terminal = c->terminal;
+	p.killable = c->killable;
 	p.n_rlimits = fill_rlimits(c, limits, limit_list);
 	p.rlimits = limit_list;
 	m.hostname = text(c->hostname ? c->hostname : "moat");

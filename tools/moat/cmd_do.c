@@ -163,6 +163,7 @@ start(struct do_opts *o, char **args)
 	c.hostname = o->hostname;
 	c.mounts = mounts;
 	c.nmounts = n;
+	c.killable = true; /* a command, no init */
 	c.terminal = isatty(0);
 	return run_foreground(&c, NULL);
 }

@@ -32,6 +32,7 @@ struct kernel_process {
 	struct fs_ctx *fs;           /* consumed */
 	struct file *stdio[3];       /* consumed; NULL: closed */
 	struct rlimits rlim;
+	bool killable;               /* signals with default action end it although it is pid 1 */
 	bool terminal;               /* stdio[0] becomes the controlling terminal */
 	/* Told once, when the process has ended; status as wait(2) has it. From any worker. */
 	void (*on_exit)(void *arg, int status);
