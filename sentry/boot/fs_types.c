@@ -1,27 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Registration of everything that can be mounted. The gofer's type registers with its connection.
- */
+/* Everything that can be mounted, opened or made. The gofer's type registers with its connection. */
 #include "internal.h"
+#include "sentry/event/event.h"
 #include "sentry/fs/dev.h"
 #include "sentry/fs/hostfile.h"
 #include "sentry/fs/pipe.h"
-#include "sentry/fs/pipe.h"
 #include "sentry/fs/tmpfs.h"
 #include "sentry/kernel/tty.h"
+#include "sentry/socket/socket.h"
 
 int
 boot_register_fs(const struct start *s)
 {
-	static int (*const inits[])(void) = {
-		vfs_init, tmpfs_init, pipe_init, dev_init, hostfile_init};
+	static int (*const inits[])(void) = {vfs_init, tmpfs_init, pipe_init, hostfile_init, dev_init};
 
 	(void)s;
-	tty_kernel_init();
 	for (size_t i = 0; i < sizeof inits / sizeof inits[0]; i++) {
 		int r = inits[i]();
 
 		if (r < 0)
 			return r;
 	}
+	event_init();
+	unix_init();
+	inet_init();
+	tty_kernel_init();
 	return 0;
+}
+
+int
+boot_stdio(const struct start *s, int which, struct file **ret)
+{
+	*ret = NULL;
+	if (s->stdio[which] < 0)
+		return 0;
+	return hostfile_new(s->stdio[which], which == 0 ? LX_O_RDWR : LX_O_WRONLY, ret);
 }

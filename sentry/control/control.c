@@ -8,7 +8,9 @@
 #include "control.pb-c.h"
 #include "gofer/wire.h"
 #include "platform/host/err.h"
+#include "sentry/fs/hostfile.h"
 #include "sentry/kernel/init.h"
+#include "sentry/kernel/task.h"
 #include "sentry/sched/fiber.h"
 #include "sentry/sched/sched.h"
 #include <stdlib.h>
@@ -26,6 +28,21 @@ static struct {
 	struct wire_packet packet; /* of the fiber */
 } control;
 
+/* A signal that the launcher got: what a terminal sends is for the foreground, the rest for the first process. */
+static int
+signal_first(int signo)
+{
+	int32_t pgrp = hostfile_foreground();
+
+	if (signo == LX_SIGWINCH && pgrp > 0) {
+		hostfile_winch();
+		return 0;
+	}
+	if (pgrp > 0 && (signo == LX_SIGINT || signo == LX_SIGQUIT || signo == LX_SIGTSTP))
+		return signal_send_pgrp(pgrp, signo, NULL);
+	return kernel_signal(FIRST_PID, signo);
+}
+
 static void
 order(const struct wire_packet *p)
 {
@@ -36,7 +53,7 @@ order(const struct wire_packet *p)
 
 		if (!m)
 			return;
-		r = kernel_signal(m->pid ? m->pid : FIRST_PID, m->signo);
+		r = m->pid ? kernel_signal(m->pid, m->signo) : signal_first(m->signo);
 		if (r < 0)
 			log_info("signal %d to process %d: %s", m->signo, m->pid, strerror(-r));
 		control__signal__free_unpacked(m, NULL);

@@ -65,6 +65,9 @@ run_foreground(struct moat_config *c, const char *pid_file)
 	sigemptyset(&set);
 	for (size_t i = 0; i < sizeof forwarded / sizeof forwarded[0]; i++)
 		sigaddset(&set, forwarded[i]);
+	/* ^Z on a terminal is for what runs in front of it inside. */
+	if (c->terminal)
+		sigaddset(&set, SIGTSTP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	p[0].fd = signalfd(-1, &set, SFD_CLOEXEC);
 	if (p[0].fd < 0)

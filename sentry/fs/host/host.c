@@ -222,18 +222,31 @@ static const struct file_ops stream_fops = {
 	.release = hostfile_release,
 };
 
-/* --- regular files --- */
+/* --- regular files ---
+ * The position is the host descriptor's own: others outside share it (the shell that redirected several commands to
+ * one file), and so do two standard streams that are one open file. */
+
+/* Is this read or write by the file's position (and not pread-like)? Then fetch it. */
+static bool
+by_position(struct file *f, struct hostfile *h, int64_t *pos)
+{
+	if (pos != &f->pos)
+		return false;
+	*pos = host_fd_seek(h->fd, 0, LX_SEEK_CUR);
+	return true;
+}
 
 static ssize_t
 regular_read(struct file *f, const struct call *c, struct uio *u, int64_t *pos, uint32_t rwf)
 {
 	struct hostfile *h = f->priv;
+	bool seq = by_position(f, h, pos);
 	ssize_t n;
 
 	(void)c, (void)rwf;
 	if (*pos < 0)
 		return -EINVAL;
-	n = uio_fd_read(u, h->fd, *pos);
+	n = uio_fd_read(u, h->fd, seq ? -1 : *pos);
 	if (n > 0)
 		*pos += n;
 	return n;
@@ -252,13 +265,18 @@ regular_write(struct file *f, const struct call *c, struct uio *u, int64_t *pos,
 {
 	struct hostfile *h = f->priv;
 	uint64_t len = u->left, left = u->left;
+	bool seq = by_position(f, h, pos);
+	int64_t at = *pos;
 	ssize_t n;
 	int r = file_write_limit(f, c, pos, &len, rwf, host_size(h));
 
 	if (r)
 		return r;
 	u->left = len;
-	n = uio_fd_write(u, h->fd, *pos);
+	/* O_APPEND of the guest moves the position to the end. */
+	if (seq && *pos != at)
+		host_fd_seek(h->fd, *pos, LX_SEEK_SET);
+	n = uio_fd_write(u, h->fd, seq ? -1 : *pos);
 	u->left = left - (n > 0 ? (uint64_t)n : 0);
 	if (n > 0)
 		*pos += n;
@@ -268,8 +286,13 @@ regular_write(struct file *f, const struct call *c, struct uio *u, int64_t *pos,
 static int64_t
 regular_lseek(struct file *f, const struct call *c, int64_t off, int whence)
 {
+	struct hostfile *h = f->priv;
+	int64_t r;
+
 	(void)c;
-	return file_lseek_sized(f, off, whence, host_size(f->priv), INT64_MAX);
+	(void)by_position(f, h, &f->pos);
+	r = file_lseek_sized(f, off, whence, host_size(h), INT64_MAX);
+	return r < 0 ? r : host_fd_seek(h->fd, r, LX_SEEK_SET);
 }
 
 static int
