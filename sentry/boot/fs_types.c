@@ -5,6 +5,7 @@
 #include "sentry/fs/dev.h"
 #include "sentry/fs/hostfile.h"
 #include "sentry/fs/pipe.h"
+#include "sentry/fs/proc.h"
 #include "sentry/fs/tmpfs.h"
 #include "sentry/kernel/tty.h"
 #include "sentry/socket/socket.h"
@@ -12,7 +13,8 @@
 int
 boot_register_fs(const struct start *s)
 {
-	static int (*const inits[])(void) = {vfs_init, tmpfs_init, pipe_init, hostfile_init, dev_init};
+	static int (*const inits[])(void) = {vfs_init, tmpfs_init, pipe_init, hostfile_init, dev_init, proc_init,
+		sysfs_init};
 
 	(void)s;
 	for (size_t i = 0; i < sizeof inits / sizeof inits[0]; i++) {

@@ -5,6 +5,7 @@
 #include "abi/stat.h"
 #include "sentry/socket/socket.h"
 #include "sentry/vfs/file.h"
+#include "sentry/vfs/inode.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -358,6 +359,8 @@ sock_file(struct sock *s, uint32_t oflags, struct file **ret)
 	if (err) {
 		s->ops->close(s);
 		sock_put(s);
+	} else {
+		s->ino = (*ret)->inode->ino;
 	}
 	return err;
 }

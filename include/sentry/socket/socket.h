@@ -105,7 +105,7 @@ struct sock {
 	int64_t rcvtimeo_ns, sndtimeo_ns; /* 0: none */
 	struct lx_ucred owner;		  /* of the maker, for SO_PEERCRED */
 	struct cred *owner_cred;	  /* a reference, for SO_PEERGROUPS */
-	uint64_t cookie;
+	uint64_t cookie, ino; /* ino: of its file */
 };
 
 void sock_init(struct sock *s, const struct sock_ops *ops, const struct call *c, int family,

@@ -3,6 +3,7 @@
  * levels, ioctls. */
 #include "abi/poll.h"
 #include "internal.h"
+#include "sentry/socket/info.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -355,4 +356,33 @@ inet_ioctl(struct sock *s, const struct call *c, uint32_t cmd, uint64_t arg)
 		return -EINVAL;
 	}
 	return copy_out(c->um, ua(arg), &r, sizeof r);
+}
+
+void
+inet_each(int protocol, bool v6, void (*fn)(const struct inet_info *, void *), void *arg)
+{
+	struct inet_sock *i;
+
+	mutex_lock(&all_lock);
+	list_for_each_entry (i, &all, all_node) {
+		struct inet_info x = {.v6 = v6};
+
+		/* Without its lock: what is shown is a moment ago in any case. */
+		if (i->s.protocol != protocol || (i->s.family == LX_AF_INET6) != v6 || i->s.closed)
+			continue;
+		if (protocol == LX_IPPROTO_TCP && !i->s.listening && !i->connected)
+			continue;
+		if (protocol == LX_IPPROTO_UDP && !i->bound)
+			continue;
+		memcpy(x.local_ip, i->local.ip, 16);
+		memcpy(x.remote_ip, i->remote.ip, 16);
+		x.local_port = i->local.port;
+		x.remote_port = i->remote.port;
+		x.state = protocol == LX_IPPROTO_TCP ? (uint8_t)tcp_state(i) : i->connected ? 1 : 7;
+		x.rcv_bytes = i->s.listening ? (uint32_t)i->nr_accept : i->s.rcv_bytes;
+		x.uid = i->s.owner.uid;
+		x.ino = i->s.ino;
+		fn(&x, arg);
+	}
+	mutex_unlock(&all_lock);
 }

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * /proc (proc(5)). The object of everything below a process's directory is a task: of /proc/PID,
+ * the leader at the time of the look-up; of /proc/PID/task/TID, that thread.
+ */
+#ifndef SENTRY_FS_PROC_INTERNAL_H
+#define SENTRY_FS_PROC_INTERNAL_H
+
+#include "sentry/fs/pseudo.h"
+#include "sentry/kernel/fdtable.h"
+#include "sentry/kernel/info.h"
+#include "sentry/kernel/task.h"
+#include "sentry/mm/mm.h"
+#include <errno.h>
+
+extern const struct pseudo_obj_ops proc_task_ops;
+extern const struct pseudo_row proc_pid_rows[], proc_tid_rows[], proc_net_rows[], proc_sys_rows[];
+extern const struct pseudo_dir proc_fd_dir, proc_fdinfo_dir, proc_task_dir;
+
+static inline struct task *
+proc_task(const struct pseudo_ctx *x)
+{
+	return x->obj;
+}
+
+/* References to what the task has now; NULL when it is gone. */
+struct mm *proc_mm(const struct task *t);
+struct fdtable *proc_files(struct task *t);
+struct fs_ctx *proc_fs(struct task *t);
+const struct cred *proc_cred(struct task *t);
+bool proc_still(const struct pseudo_ctx *child);
+void proc_owner(const struct pseudo_ctx *x, struct inode *i); /* attr: the task's user and group */
+/* check: may the caller look into the task (ptrace access)? */
+int proc_may_look(const struct pseudo_ctx *x, int mask);
+/* Bytes at addr of the task's memory, at most len, up to the first fault. */
+size_t proc_read_mem(struct task *t, struct mm *mm, uint64_t addr, void *buf, size_t len);
+int proc_show_maps(const struct pseudo_ctx *x, struct sbuf *b);
+int proc_show_smaps(const struct pseudo_ctx *x, struct sbuf *b);
+int proc_show_stat(const struct pseudo_ctx *x, struct sbuf *b);
+int proc_show_status(const struct pseudo_ctx *x, struct sbuf *b);
+int proc_show_statm(const struct pseudo_ctx *x, struct sbuf *b);
+/* One letter of proc(5)'s state. */
+char proc_state(const struct task *t);
+
+#endif

@@ -1,0 +1,652 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* /proc/PID and /proc/PID/task/TID: the small files, links, and the tables of both directories. */
+#include "abi/dirent.h"
+#include "abi/stat.h"
+#include "internal.h"
+#include "sentry/vfs/mount.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct mm *
+proc_mm(const struct task *ct)
+{
+	struct task *t = (struct task *)ct;
+	struct mm *mm = NULL;
+
+	mutex_lock(&t->pt_lock);
+	if (t->mm)
+		mm = mm_get(t->mm);
+	mutex_unlock(&t->pt_lock);
+	return mm;
+}
+
+struct fdtable *
+proc_files(struct task *t)
+{
+	struct fdtable *f = NULL;
+
+	mutex_lock(&t->pt_lock);
+	if (t->files)
+		f = fdtable_get(t->files);
+	mutex_unlock(&t->pt_lock);
+	return f;
+}
+
+struct fs_ctx *
+proc_fs(struct task *t)
+{
+	struct fs_ctx *f = NULL;
+
+	mutex_lock(&t->pt_lock);
+	if (t->fs)
+		f = fs_ctx_get(t->fs);
+	mutex_unlock(&t->pt_lock);
+	return f;
+}
+
+const struct cred *
+proc_cred(struct task *t)
+{
+	const struct cred *c;
+
+	mutex_lock(&t->pt_lock);
+	c = cred_get(t->cred);
+	mutex_unlock(&t->pt_lock);
+	return c;
+}
+
+void
+proc_owner(const struct pseudo_ctx *x, struct inode *i)
+{
+	const struct cred *c = proc_cred(proc_task(x));
+	struct mm *mm = proc_mm(proc_task(x));
+
+	/* proc(5): root's, when the process may not be dumped */
+	i->uid = mm && mm->dumpable != 1 ? 0 : c->euid;
+	i->gid = mm && mm->dumpable != 1 ? 0 : c->egid;
+	mm_put(mm);
+	cred_put(c);
+}
+
+int
+proc_may_look(const struct pseudo_ctx *x, int mask)
+{
+	struct task *me = task_current();
+
+	(void)mask;
+	return !me || task_may_access(me, proc_task(x)) ? 0 : -EACCES;
+}
+
+size_t
+proc_read_mem(struct task *t, struct mm *mm, uint64_t addr, void *buf, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		size_t n = LX_PAGE_SIZE - ((addr + done) & (LX_PAGE_SIZE - 1));
+
+		if (n > len - done)
+			n = len - done;
+		if (task_peek_poke(t, mm, addr + done, (char *)buf + done, n, false))
+			break;
+		done += n;
+	}
+	return done;
+}
+
+/* Text between two addresses of the process (arguments, environment). */
+static int
+show_range(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	struct mm *mm = proc_mm(proc_task(x));
+	uint64_t start, end;
+	char *buf;
+
+	if (!mm)
+		return 0;
+	start = x->row->arg ? mm->env_start : mm->arg_start;
+	end = x->row->arg ? mm->env_end : mm->arg_end;
+	if (end > start && end - start <= (8UL << 20) && (buf = malloc(end - start))) {
+		sbuf_add(b, buf, proc_read_mem(proc_task(x), mm, start, buf, end - start));
+		free(buf);
+	}
+	mm_put(mm);
+	return 0;
+}
+
+static int
+show_auxv(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	struct mm *mm = proc_mm(proc_task(x));
+
+	if (mm)
+		sbuf_add(b, mm->auxv, mm->auxv_len * 8UL);
+	mm_put(mm);
+	return 0;
+}
+
+static int
+show_comm(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	sbuf_printf(b, "%.15s\n", proc_task(x)->comm);
+	return 0;
+}
+
+static ssize_t
+write_comm(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos)
+{
+	struct task *t = proc_task(x), *me = task_current();
+	size_t n = len;
+
+	(void)pos;
+	if (!me || me->tgroup != t->tgroup)
+		return -EINVAL;
+	if (n && buf[n - 1] == '\n')
+		n--;
+	if (n > 15)
+		n = 15;
+	mutex_lock(&t->pt_lock);
+	memset(t->comm, 0, sizeof t->comm);
+	memcpy(t->comm, buf, n);
+	if (t->pt)
+		plat->set_name(t->pt, t->comm);
+	mutex_unlock(&t->pt_lock);
+	return (ssize_t)len;
+}
+
+static int
+show_limits(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	static const struct {
+		const char *name, *unit;
+	} rows[LX_RLIM_NLIMITS] = {
+		{"Max cpu time", "seconds"},
+		{"Max file size", "bytes"},
+		{"Max data size", "bytes"},
+		{"Max stack size", "bytes"},
+		{"Max core file size", "bytes"},
+		{"Max resident set", "bytes"},
+		{"Max processes", "processes"},
+		{"Max open files", "files"},
+		{"Max locked memory", "bytes"},
+		{"Max address space", "bytes"},
+		{"Max file locks", "locks"},
+		{"Max pending signals", "signals"},
+		{"Max msgqueue size", "bytes"},
+		{"Max nice priority", ""},
+		{"Max realtime priority", ""},
+		{"Max realtime timeout", "us"},
+	};
+	const struct rlimits *r = &proc_task(x)->tgroup->rlim;
+
+	sbuf_printf(b, "%-25s %-20s %-20s %-10s\n", "Limit", "Soft Limit", "Hard Limit", "Units");
+	for (int i = 0; i < LX_RLIM_NLIMITS; i++) {
+		char v[2][24];
+
+		for (int k = 0; k < 2; k++) {
+			uint64_t n = k ? r->r[i].max : r->r[i].cur;
+
+			if (n == LX_RLIM_INFINITY)
+				strcpy(v[k], "unlimited");
+			else
+				snprintf(v[k], sizeof v[k], "%llu", (unsigned long long)n);
+		}
+		sbuf_printf(b,
+			rows[i].unit[0] ? "%-25s %-20s %-20s %-10s\n" : "%-25s %-20s %-20s %s\n",
+			rows[i].name, v[0], v[1], rows[i].unit[0] ? rows[i].unit : "          ");
+	}
+	return 0;
+}
+
+/* --- links --- */
+
+static int
+exe_path(const struct pseudo_ctx *x, struct path *ret)
+{
+	struct mm *mm = proc_mm(proc_task(x));
+	int err = -ENOENT;
+
+	if (mm && mm->exe_file) {
+		*ret = mm->exe_file->path;
+		path_get(ret);
+		err = 0;
+	}
+	mm_put(mm);
+	return err;
+}
+
+static int
+fs_path(const struct pseudo_ctx *x, struct path *ret)
+{
+	struct fs_ctx *fs = proc_fs(proc_task(x));
+
+	if (!fs)
+		return -ENOENT;
+	if (x->row->arg)
+		fs_ctx_root(fs, ret);
+	else
+		fs_ctx_cwd(fs, ret);
+	fs_ctx_put(fs);
+	return 0;
+}
+
+/* The path of a link as the caller sees it. */
+static ssize_t
+path_text(const struct pseudo_ctx *x, int (*get)(const struct pseudo_ctx *, struct path *),
+	char *buf, size_t cap)
+{
+	struct path p, root;
+	char tmp[LX_PATH_MAX], *s;
+	int err = proc_may_look(x, 0);
+	size_t n;
+
+	if (!err)
+		err = get(x, &p);
+	if (err)
+		return err;
+	if (x->c->fs)
+		fs_ctx_root(x->c->fs, &root);
+	s = vfs_d_path(&p, x->c->fs ? &root : NULL, tmp, sizeof tmp, &err);
+	if (x->c->fs)
+		path_put(&root);
+	path_put(&p);
+	if (!s)
+		return err;
+	n = strlen(s);
+	if (n > cap)
+		n = cap;
+	memcpy(buf, s, n);
+	return (ssize_t)n;
+}
+
+static int
+exe_go(const struct pseudo_ctx *x, struct path *ret)
+{
+	int err = proc_may_look(x, 0);
+
+	return err ? err : exe_path(x, ret);
+}
+
+static ssize_t
+exe_text(const struct pseudo_ctx *x, char *buf, size_t cap)
+{
+	return path_text(x, exe_path, buf, cap);
+}
+
+static int
+fs_go(const struct pseudo_ctx *x, struct path *ret)
+{
+	int err = proc_may_look(x, 0);
+
+	return err ? err : fs_path(x, ret);
+}
+
+static ssize_t
+fs_text(const struct pseudo_ctx *x, char *buf, size_t cap)
+{
+	return path_text(x, fs_path, buf, cap);
+}
+
+/* --- mounts --- */
+
+static int
+show_mounts(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	struct fs_ctx *fs = proc_fs(proc_task(x));
+	struct path root;
+	size_t len;
+	char *s;
+
+	if (!fs)
+		return -EINVAL;
+	fs_ctx_root(fs, &root);
+	s = mnt_ns_show(fs->ns, &root, (enum mnt_show)x->row->arg, &len);
+	if (s)
+		sbuf_add(b, s, len);
+	free(s);
+	path_put(&root);
+	fs_ctx_put(fs);
+	return s ? 0 : -ENOMEM;
+}
+
+/* --- odds and ends --- */
+
+static int
+show_text(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	sbuf_puts(b, (const char *)x->row->arg);
+	return 0;
+}
+
+static int
+show_oom_score_adj(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	sbuf_printf(b, "%d\n", proc_task(x)->tgroup->oom_score_adj);
+	return 0;
+}
+
+static ssize_t
+write_oom_score_adj(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos)
+{
+	struct tgroup *g = proc_task(x)->tgroup;
+	char *end;
+	long v = strtol(buf, &end, 10);
+
+	(void)pos;
+	if (end == buf || (*end && *end != '\n') || v < -1000 || v > 1000)
+		return -EINVAL;
+	if (v < g->oom_score_adj && !cred_capable(x->c->cred, LX_CAP_SYS_RESOURCE))
+		return -EACCES;
+	g->oom_score_adj = (int)v;
+	return (ssize_t)len;
+}
+
+static int
+show_personality(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	sbuf_printf(b, "%08x\n", proc_task(x)->personality);
+	return 0;
+}
+
+static int
+show_slack(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	sbuf_printf(b, "%llu\n", (unsigned long long)proc_task(x)->timer_slack_ns);
+	return 0;
+}
+
+static int
+show_io(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	int err = proc_may_look(x, 0);
+
+	if (!err)
+		sbuf_puts(b,
+			"rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\n"
+			"cancelled_write_bytes: 0\n");
+	return err;
+}
+
+static int
+show_schedstat(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	struct task *t = proc_task(x);
+	int64_t ns = 0;
+
+	mutex_lock(&t->pt_lock);
+	if (t->pt)
+		ns = plat->thread_cpu_ns(t->pt);
+	mutex_unlock(&t->pt_lock);
+	sbuf_printf(b, "%lld 0 %llu\n", (long long)ns, (unsigned long long)t->nvcsw);
+	return 0;
+}
+
+static int
+show_syscall(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	struct task *t = proc_task(x);
+	int err = proc_may_look(x, 0);
+
+	if (err)
+		return err;
+	if (!t->in_syscall) {
+		sbuf_puts(b, "running\n");
+		return 0;
+	}
+	sbuf_printf(b, "%u", t->nr);
+	for (int i = 0; i < 6; i++)
+		sbuf_printf(b, " 0x%llx", (unsigned long long)t->args[i]);
+	sbuf_puts(b, " 0x0 0x0\n");
+	return 0;
+}
+
+static int
+show_children(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	struct task *t = proc_task(x);
+	struct tgroup *c;
+
+	mutex_lock(&tasklist_lock);
+	list_for_each_entry (c, &t->tgroup->children, sibling)
+		if (c->creator_tid == t->tid && c->pid[PID_TGID])
+			sbuf_printf(b, "%d ", c->pid[PID_TGID]->nr);
+	mutex_unlock(&tasklist_lock);
+	return 0;
+}
+
+static ssize_t
+mem_pread(const struct pseudo_ctx *x, struct uio *u, int64_t pos)
+{
+	struct mm *mm = proc_mm(proc_task(x));
+	ssize_t done = 0;
+	char buf[LX_PAGE_SIZE];
+
+	if (!mm)
+		return 0;
+	while (u->left) {
+		size_t n = u->left < sizeof buf ? u->left : sizeof buf;
+		size_t got = proc_read_mem(proc_task(x), mm, (uint64_t)(pos + done), buf, n);
+		ssize_t k = got ? uio_copy_to(u, buf, got) : 0;
+
+		if (k > 0)
+			done += k;
+		if (k < (ssize_t)n) {
+			if (!done)
+				done = k < 0 ? k : -EIO;
+			break;
+		}
+	}
+	mm_put(mm);
+	return done;
+}
+
+static ssize_t
+mem_pwrite(const struct pseudo_ctx *x, struct uio *u, int64_t pos)
+{
+	struct mm *mm = proc_mm(proc_task(x));
+	ssize_t done = 0;
+	char buf[LX_PAGE_SIZE];
+
+	if (!mm)
+		return 0;
+	while (u->left) {
+		size_t n = LX_PAGE_SIZE - ((uint64_t)(pos + done) & (LX_PAGE_SIZE - 1));
+		ssize_t k;
+
+		if (n > u->left)
+			n = u->left;
+		k = uio_copy_from(u, buf, n);
+		if (k > 0 && task_peek_poke(proc_task(x), mm, (uint64_t)(pos + done), buf,
+				     (uint64_t)k, true))
+			k = -EIO;
+		if (k <= 0) {
+			if (!done)
+				done = k;
+			break;
+		}
+		done += k;
+	}
+	mm_put(mm);
+	return done;
+}
+
+/* Namespaces: their identity as a link's text; there is one of each. */
+static ssize_t
+ns_text(const struct pseudo_ctx *x, char *buf, size_t cap)
+{
+	struct fs_ctx *fs;
+	uint64_t id = 4026531835 + x->row->arg;
+
+	if (strcmp(x->row->name, "mnt") == 0 && (fs = proc_fs(proc_task(x)))) {
+		id = fs->ns->id;
+		fs_ctx_put(fs);
+	}
+	return snprintf(buf, cap, "%s:[%llu]",
+		strcmp(x->row->name, "pid_for_children") ? x->row->name : "pid",
+		(unsigned long long)id);
+}
+
+#define NS(n, k)                                                                                   \
+	{                                                                                          \
+		.name = (n), .mode = LX_S_IFLNK | 0777, .readlink = ns_text, .arg = (k)            \
+	}
+
+static const struct pseudo_row ns_rows[] = {
+	NS("cgroup", 0),
+	NS("ipc", 4),
+	NS("mnt", 5),
+	NS("net", 157),
+	NS("pid", 1),
+	NS("pid_for_children", 1),
+	NS("user", 2),
+	NS("uts", 3),
+	{.name = NULL},
+};
+
+#define REG(n, m, f)                                                                               \
+	{                                                                                          \
+		.name = (n), .mode = LX_S_IFREG | (m), .show = (f), .attr = proc_owner             \
+	}
+#define REGA(n, m, f, a)                                                                           \
+	{                                                                                          \
+		.name = (n), .mode = LX_S_IFREG | (m), .show = (f), .attr = proc_owner,            \
+		.arg = (uintptr_t)(a)                                                              \
+	}
+#define GUARDED(n, m, f, a)                                                                        \
+	{                                                                                          \
+		.name = (n), .mode = LX_S_IFREG | (m), .show = (f), .attr = proc_owner,            \
+		.check = proc_may_look, .arg = (uintptr_t)(a)                                      \
+	}
+
+/* What a process and each of its threads have. */
+#define COMMON_ROWS                                                                                \
+	REG("status", 0444, proc_show_status), REG("statm", 0444, proc_show_statm),                \
+		REGA("stat", 0444, proc_show_stat, 0), REGA("cmdline", 0444, show_range, 0),       \
+		GUARDED("environ", 0400, show_range, 1), GUARDED("auxv", 0400, show_auxv, 0),      \
+		{.name = "comm",                                                                   \
+			.mode = LX_S_IFREG | 0644,                                                 \
+			.show = show_comm,                                                         \
+			.write = write_comm,                                                       \
+			.attr = proc_owner},                                                       \
+		GUARDED("maps", 0444, proc_show_maps, 0),                                          \
+		GUARDED("smaps", 0444, proc_show_smaps, 0),                                        \
+		GUARDED("smaps_rollup", 0444, proc_show_smaps, 1),                                 \
+		REG("limits", 0644, show_limits),                                                  \
+		{.name = "exe",                                                                    \
+			.mode = LX_S_IFLNK | 0777,                                                 \
+			.readlink = exe_text,                                                      \
+			.magic = exe_go,                                                           \
+			.attr = proc_owner},                                                       \
+		{.name = "cwd",                                                                    \
+			.mode = LX_S_IFLNK | 0777,                                                 \
+			.readlink = fs_text,                                                       \
+			.magic = fs_go,                                                            \
+			.attr = proc_owner},                                                       \
+		{.name = "root",                                                                   \
+			.mode = LX_S_IFLNK | 0777,                                                 \
+			.readlink = fs_text,                                                       \
+			.magic = fs_go,                                                            \
+			.arg = 1,                                                                  \
+			.attr = proc_owner},                                                       \
+		{.name = "fd",                                                                     \
+			.mode = LX_S_IFDIR | 0500,                                                 \
+			.dir = &proc_fd_dir,                                                       \
+			.attr = proc_owner},                                                       \
+		{.name = "fdinfo",                                                                 \
+			.mode = LX_S_IFDIR | 0555,                                                 \
+			.dir = &proc_fdinfo_dir,                                                   \
+			.attr = proc_owner},                                                       \
+		REGA("mounts", 0444, show_mounts, MNT_SHOW_MOUNTS),                                \
+		REGA("mountinfo", 0444, show_mounts, MNT_SHOW_MOUNTINFO),                          \
+		{.name = "ns", .mode = LX_S_IFDIR | 0511, .rows = ns_rows, .attr = proc_owner},    \
+		{.name = "net",                                                                    \
+			.mode = LX_S_IFDIR | 0555,                                                 \
+			.rows = proc_net_rows,                                                     \
+			.attr = proc_owner},                                                       \
+		{.name = "mem",                                                                    \
+			.mode = LX_S_IFREG | 0600,                                                 \
+			.pread = mem_pread,                                                        \
+			.pwrite = mem_pwrite,                                                      \
+			.check = proc_may_look,                                                    \
+			.attr = proc_owner},                                                       \
+		{.name = "oom_score_adj",                                                          \
+			.mode = LX_S_IFREG | 0644,                                                 \
+			.show = show_oom_score_adj,                                                \
+			.write = write_oom_score_adj,                                              \
+			.attr = proc_owner},                                                       \
+		REGA("oom_score", 0444, show_text, "0\n"), REG("io", 0400, show_io),               \
+		REG("schedstat", 0444, show_schedstat), GUARDED("syscall", 0400, show_syscall, 0), \
+		GUARDED("personality", 0400, show_personality, 0),                                 \
+		REGA("wchan", 0444, show_text, "0"), REGA("cgroup", 0444, show_text, "0::/\n"),    \
+		REGA("loginuid", 0644, show_text, "4294967295"),                                   \
+		REGA("sessionid", 0444, show_text, "4294967295"),                                  \
+		REGA("uid_map", 0644, show_text, "         0          0 4294967295\n"),            \
+		REGA("gid_map", 0644, show_text, "         0          0 4294967295\n"),            \
+		REGA("setgroups", 0644, show_text, "allow\n"),                                     \
+		REG("children", 0444, show_children)
+
+const struct pseudo_row proc_tid_rows[] = {COMMON_ROWS, {.name = NULL}};
+
+const struct pseudo_row proc_pid_rows[] = {
+	COMMON_ROWS,
+	REGA("mountstats", 0400, show_mounts, MNT_SHOW_MOUNTSTATS),
+	REG("timerslack_ns", 0666, show_slack),
+	REGA("coredump_filter", 0644, show_text, "00000033\n"),
+	{.name = "task", .mode = LX_S_IFDIR | 0555, .dir = &proc_task_dir, .attr = proc_owner},
+	{.name = NULL},
+};
+
+/* --- task/ --- */
+
+static const struct pseudo_row tid_dir_row = {
+	.mode = LX_S_IFDIR | 0555, .rows = proc_tid_rows, .attr = proc_owner};
+
+static int
+tid_lookup(const struct pseudo_ctx *x, const char *name, struct pseudo_child *ret)
+{
+	struct tgroup *g = proc_task(x)->tgroup;
+	char *end;
+	long nr = strtol(name, &end, 10);
+	struct task *t;
+
+	if (*end || nr <= 0 || nr > INT32_MAX)
+		return -ENOENT;
+	mutex_lock(&tasklist_lock);
+	t = task_find_locked((int32_t)nr);
+	if (t && t->tgroup == g)
+		task_get(t);
+	else
+		t = NULL;
+	mutex_unlock(&tasklist_lock);
+	if (!t)
+		return -ENOENT;
+	*ret = (struct pseudo_child){
+		.row = &tid_dir_row, .obj = t, .obj_ops = &proc_task_ops, .key = (uint64_t)nr};
+	return 0;
+}
+
+static bool
+tid_next(const struct pseudo_ctx *x, int64_t *pos, char *name, size_t cap, uint8_t *type)
+{
+	struct tgroup *g = proc_task(x)->tgroup;
+	struct task *t;
+	int32_t best = INT32_MAX;
+
+	mutex_lock(&tasklist_lock);
+	list_for_each_entry (t, &g->threads, tg_node)
+		if (t->tid >= *pos && t->tid < best)
+			best = t->tid;
+	if (g->leader && g->leader->tid >= *pos && g->leader->tid < best)
+		best = g->leader->tid;
+	mutex_unlock(&tasklist_lock);
+	if (best == INT32_MAX)
+		return false;
+	*pos = best;
+	snprintf(name, cap, "%d", best);
+	*type = LX_DT_DIR;
+	return true;
+}
+
+const struct pseudo_dir proc_task_dir = {
+	.lookup = tid_lookup, .next = tid_next, .still = proc_still};

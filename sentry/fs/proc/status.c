@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* /proc/PID/stat, status, statm: what ps and top read. */
+#include "internal.h"
+#include "sentry/kernel/timers.h"
+#include "sentry/sched/sched.h"
+#include <string.h>
+
+char
+proc_state(const struct task *t)
+{
+	const struct tgroup *g = t->tgroup;
+
+	if (t->dead)
+		return g->state >= TG_DEAD ? 'X' : 'Z';
+	if (t->stopped_here || g->stopped)
+		return 'T';
+	if (t == task_current() || atomic_load(&((struct task *)t)->in_guest))
+		return 'R';
+	return 'S';
+}
+
+struct mem {
+	uint64_t size, rss, stack, data, locked, peak, text;
+};
+
+static void
+memory_of(const struct pseudo_ctx *x, struct mem *m)
+{
+	struct mm *mm = proc_mm(proc_task(x));
+
+	*m = (struct mem){0};
+	if (!mm)
+		return;
+	mutex_lock(&mm->lock);
+	m->size = mm->total_bytes;
+	m->peak = mm->hiwater_bytes;
+	m->stack = mm->stack_bytes;
+	m->data = mm->data_bytes;
+	m->locked = mm->locked_bytes;
+	/* Pages are the host's; what can be resident at most is known here. */
+	m->rss = mm->data_bytes + mm->stack_bytes < mm->total_bytes
+			 ? mm->data_bytes + mm->stack_bytes
+			 : mm->total_bytes;
+	m->text = mm->end_code - mm->start_code;
+	mutex_unlock(&mm->lock);
+	mm_put(mm);
+}
+
+int
+proc_show_statm(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	struct mem m;
+
+	memory_of(x, &m);
+	sbuf_printf(b, "%llu %llu %llu %llu 0 %llu 0\n", (unsigned long long)m.size >> 12,
+		(unsigned long long)m.rss >> 12, 0ULL, (unsigned long long)m.text >> 12,
+		(unsigned long long)(m.data + m.stack) >> 12);
+	return 0;
+}
+
+/* Under tasklist_lock: numbers of the process tree. */
+struct ids {
+	int32_t ppid, pgid, sid, tpgid;
+	uint32_t threads;
+	int64_t cutime, cstime, utime, stime;
+};
+
+static void
+ids_of(struct task *t, struct ids *r)
+{
+	struct tgroup *g = t->tgroup;
+
+	*r = (struct ids){.tpgid = -1};
+	mutex_lock(&tasklist_lock);
+	r->ppid = g->parent && g->parent->pid[PID_TGID] ? g->parent->pid[PID_TGID]->nr : 0;
+	r->pgid = g->pid[PID_PGID] ? g->pid[PID_PGID]->nr : 0;
+	r->sid = g->pid[PID_SID] ? g->pid[PID_SID]->nr : 0;
+	r->threads = g->nr_threads ? g->nr_threads : 1;
+	r->cutime = g->child_utime_ns;
+	r->cstime = g->child_stime_ns;
+	r->stime = g->dead_stime_ns;
+	mutex_unlock(&tasklist_lock);
+	r->utime = tgroup_cpu_ns(g) - r->stime;
+}
+
+struct signals {
+	lx_sigset pending, shared, blocked, ignored, caught;
+};
+
+static void
+signals_of(struct task *t, struct signals *s)
+{
+	struct sighand *h = t->tgroup->sighand;
+
+	*s = (struct signals){0};
+	mutex_lock(&h->lock);
+	s->pending = t->pending.set;
+	s->shared = t->tgroup->shared_pending.set;
+	s->blocked = t->blocked;
+	for (int i = 0; i < LX_NSIG; i++) {
+		if (h->action[i].handler == LX_SIG_IGN)
+			s->ignored |= 1ULL << i;
+		else if (h->action[i].handler != LX_SIG_DFL)
+			s->caught |= 1ULL << i;
+	}
+	mutex_unlock(&h->lock);
+}
+
+int
+proc_show_stat(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	struct task *t = proc_task(x);
+	struct tgroup *g = t->tgroup;
+	struct mm *mm = proc_mm(t);
+	struct signals s;
+	struct ids id;
+	struct mem m;
+	bool may = proc_may_look(x, 0) == 0;
+
+	ids_of(t, &id);
+	signals_of(t, &s);
+	memory_of(x, &m);
+	sbuf_printf(b,
+		"%d (%.15s) %c %d %d %d %d %d %u 0 0 0 0 %lld %lld %lld %lld %d %d %u 0 %lld %llu "
+		"%llu %llu",
+		t->tid, t->comm, proc_state(t), id.ppid, id.pgid, id.sid, 0, id.tpgid, 0x400000u,
+		(long long)id.utime / 10000000, (long long)id.stime / 10000000,
+		(long long)id.cutime / 10000000, (long long)id.cstime / 10000000, 20 + g->nice,
+		g->nice, id.threads, (long long)(t->start_ns - kernel_boot_ns()) / 10000000,
+		(unsigned long long)m.size, (unsigned long long)m.rss >> 12,
+		(unsigned long long)g->rlim.r[LX_RLIMIT_RSS].cur);
+	sbuf_printf(b, " %llu %llu %llu 0 0 %llu %llu %llu %llu 0 0 0 %d 0 %d %u 0 0 0",
+		(unsigned long long)(mm && may ? mm->start_code : 0),
+		(unsigned long long)(mm && may ? mm->end_code : 0),
+		(unsigned long long)(mm && may ? mm->start_stack : 0),
+		(unsigned long long)s.pending & 0x7fffffff,
+		(unsigned long long)s.blocked & 0x7fffffff,
+		(unsigned long long)s.ignored & 0x7fffffff,
+		(unsigned long long)s.caught & 0x7fffffff, g->exit_signal, g->sched_priority,
+		(unsigned)g->sched_policy);
+	sbuf_printf(b, " %llu %llu %llu %llu %llu %llu %llu %d\n",
+		(unsigned long long)(mm && may ? mm->start_data : 0),
+		(unsigned long long)(mm && may ? mm->end_data : 0),
+		(unsigned long long)(mm && may ? mm->brk_start : 0),
+		(unsigned long long)(mm && may ? mm->arg_start : 0),
+		(unsigned long long)(mm && may ? mm->arg_end : 0),
+		(unsigned long long)(mm && may ? mm->env_start : 0),
+		(unsigned long long)(mm && may ? mm->env_end : 0), may ? g->exit_code : 0);
+	mm_put(mm);
+	return 0;
+}
+
+static void
+cpu_list(const uint8_t *mask, size_t len, struct sbuf *b)
+{
+	const char *sep = "";
+
+	for (int i = 0; i < (int)len * 8; i++) {
+		int from = i;
+
+		if (!(mask[i / 8] & (1 << (i % 8))))
+			continue;
+		while (i + 1 < (int)len * 8 && (mask[(i + 1) / 8] & (1 << ((i + 1) % 8))))
+			i++;
+		if (from == i)
+			sbuf_printf(b, "%s%d", sep, i);
+		else
+			sbuf_printf(b, "%s%d-%d", sep, from, i);
+		sep = ",";
+	}
+	sbuf_puts(b, "\n");
+}
+
+int
+proc_show_status(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	static const struct {
+		char c;
+		const char *name;
+	} states[] = {{'R', "running"}, {'S', "sleeping"}, {'T', "stopped"}, {'Z', "zombie"},
+		{'X', "dead"}};
+	struct task *t = proc_task(x);
+	const struct cred *c = proc_cred(t);
+	struct fdtable *files = proc_files(t);
+	struct fs_ctx *fs = proc_fs(t);
+	char st = proc_state(t);
+	const char *name = "";
+	struct signals s;
+	struct ids id;
+	struct mem m;
+	int fds = 64, last = -1;
+
+	for (size_t i = 0; i < sizeof states / sizeof *states; i++)
+		if (states[i].c == st)
+			name = states[i].name;
+	ids_of(t, &id);
+	signals_of(t, &s);
+	memory_of(x, &m);
+	for (int fd = -1; files && (fd = fdtable_next(files, fd + 1)) >= 0;)
+		last = fd;
+	while (fds <= last)
+		fds *= 2;
+	fdtable_put(files, x->c);
+	sbuf_printf(b, "Name:\t%.15s\n", t->comm);
+	if (fs)
+		sbuf_printf(b, "Umask:\t%04o\n", atomic_load(&fs->umask));
+	fs_ctx_put(fs);
+	sbuf_printf(b, "State:\t%c (%s)\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n",
+		st, name, t->tgroup->pid[PID_TGID] ? t->tgroup->pid[PID_TGID]->nr : t->tid, t->tid,
+		id.ppid);
+	sbuf_printf(b, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nFDSize:\t%d\nGroups:\t", c->uid,
+		c->euid, c->suid, c->fsuid, c->gid, c->egid, c->sgid, c->fsgid, fds);
+	for (uint32_t i = 0; c->groups && i < c->groups->n; i++)
+		sbuf_printf(b, "%u ", c->groups->gid[i]);
+	sbuf_printf(b, "\nNStgid:\t%d\nNSpid:\t%d\nNSpgid:\t%d\nNSsid:\t%d\nKthread:\t0\n",
+		t->tgroup->pid[PID_TGID] ? t->tgroup->pid[PID_TGID]->nr : t->tid, t->tid, id.pgid,
+		id.sid);
+	if (m.size) {
+		sbuf_printf(b,
+			"VmPeak:\t%8llu kB\nVmSize:\t%8llu kB\nVmLck:\t%8llu kB\nVmPin:\t%8d kB\n"
+			"VmHWM:\t%8llu kB\nVmRSS:\t%8llu kB\nRssAnon:\t%8llu kB\nRssFile:\t%8d kB\n"
+			"RssShmem:\t%8d kB\nVmData:\t%8llu kB\nVmStk:\t%8llu kB\nVmExe:\t%8llu kB\n"
+			"VmLib:\t%8d kB\nVmPTE:\t%8d kB\nVmSwap:\t%8d kB\nHugetlbPages:\t%8d kB\n",
+			(unsigned long long)m.peak >> 10, (unsigned long long)m.size >> 10,
+			(unsigned long long)m.locked >> 10, 0, (unsigned long long)m.rss >> 10,
+			(unsigned long long)m.rss >> 10, (unsigned long long)m.rss >> 10, 0, 0,
+			(unsigned long long)m.data >> 10, (unsigned long long)m.stack >> 10,
+			(unsigned long long)m.text >> 10, 0, 0, 0, 0);
+		sbuf_printf(
+			b, "CoreDumping:\t0\nTHP_enabled:\t1\nuntag_mask:\t0xffffffffffffffff\n");
+	}
+	sbuf_printf(b,
+		"Threads:\t%u\nSigQ:\t0/"
+		"%llu\nSigPnd:\t%016llx\nShdPnd:\t%016llx\nSigBlk:\t%016llx\n"
+		"SigIgn:\t%016llx\nSigCgt:\t%016llx\n",
+		id.threads, (unsigned long long)t->tgroup->rlim.r[LX_RLIMIT_SIGPENDING].cur,
+		(unsigned long long)s.pending, (unsigned long long)s.shared,
+		(unsigned long long)s.blocked, (unsigned long long)s.ignored,
+		(unsigned long long)s.caught);
+	sbuf_printf(b,
+		"CapInh:\t%016llx\nCapPrm:\t%016llx\nCapEff:\t%016llx\nCapBnd:\t%016llx\nCapAmb:\t%"
+		"016llx\n"
+		"NoNewPrivs:\t%d\nSeccomp:\t0\nSeccomp_filters:\t0\nSpeculation_Store_Bypass:"
+		"\tvulnerable\n"
+		"SpeculationIndirectBranch:\talways enabled\n",
+		(unsigned long long)c->cap_inheritable, (unsigned long long)c->cap_permitted,
+		(unsigned long long)c->cap_effective, (unsigned long long)c->cap_bounding,
+		(unsigned long long)c->cap_ambient, c->no_new_privs);
+	sbuf_printf(b, "Cpus_allowed:\t%x\nCpus_allowed_list:\t",
+		(unsigned)(t->affinity[0] | t->affinity[1] << 8 | t->affinity[2] << 16 |
+			   (unsigned)t->affinity[3] << 24));
+	cpu_list(t->affinity, sizeof t->affinity, b);
+	sbuf_printf(b,
+		"Mems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t%llu\n"
+		"nonvoluntary_ctxt_switches:\t%llu\n",
+		(unsigned long long)t->nvcsw, (unsigned long long)t->nivcsw);
+	cred_put(c);
+	return 0;
+}

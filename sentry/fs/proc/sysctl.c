@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* /proc/sys: names of the machine, and the values that a kernel as ours is limited by. */
+#include "abi/stat.h"
+#include "internal.h"
+#include "platform/host/info.h"
+#include <stdio.h>
+#include <string.h>
+
+static int
+show_text(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	sbuf_printf(b, "%s\n", (const char *)x->row->arg);
+	return 0;
+}
+
+static int
+show_uts(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	struct task *t = task_current();
+
+	if (!t)
+		return -ESRCH;
+	mutex_lock(&t->uts->lock);
+	sbuf_printf(b, "%s\n", x->row->arg ? t->uts->domainname : t->uts->nodename);
+	mutex_unlock(&t->uts->lock);
+	return 0;
+}
+
+static ssize_t
+write_uts(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos)
+{
+	struct task *t = task_current();
+	size_t n = strcspn(buf, "\n");
+	char *field;
+
+	(void)pos;
+	if (!t)
+		return -ESRCH;
+	if (!cred_capable(x->c->cred, LX_CAP_SYS_ADMIN))
+		return -EPERM;
+	if (n > 64)
+		n = 64;
+	mutex_lock(&t->uts->lock);
+	field = x->row->arg ? t->uts->domainname : t->uts->nodename;
+	memset(field, 0, 65);
+	memcpy(field, buf, n);
+	mutex_unlock(&t->uts->lock);
+	return (ssize_t)len;
+}
+
+static void
+put_uuid(struct sbuf *b, const uint8_t *u)
+{
+	for (int i = 0; i < 16; i++)
+		sbuf_printf(b, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", u[i]);
+	sbuf_puts(b, "\n");
+}
+
+static int
+show_uuid(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	static uint8_t boot_id[16];
+	static bool made;
+	uint8_t u[16];
+
+	host_random(u, sizeof u);
+	u[6] = (uint8_t)((u[6] & 0x0f) | 0x40); /* RFC 9562, version 4 */
+	u[8] = (uint8_t)((u[8] & 0x3f) | 0x80);
+	if (x->row->arg) {
+		mutex_lock(&tasklist_lock);
+		if (!made)
+			memcpy(boot_id, u, sizeof u);
+		made = true;
+		memcpy(u, boot_id, sizeof u);
+		mutex_unlock(&tasklist_lock);
+	}
+	put_uuid(b, u);
+	return 0;
+}
+
+#define CONST(n, v)                                                                                \
+	{                                                                                          \
+		.name = (n), .mode = LX_S_IFREG | 0444, .show = show_text, .arg = (uintptr_t)(v)   \
+	}
+#define DIR(n, r)                                                                                  \
+	{                                                                                          \
+		.name = (n), .mode = LX_S_IFDIR | 0555, .rows = (r)                                \
+	}
+
+static const struct pseudo_row random_rows[] = {
+	{.name = "boot_id", .mode = LX_S_IFREG | 0444, .show = show_uuid, .arg = 1},
+	{.name = "uuid", .mode = LX_S_IFREG | 0444, .show = show_uuid},
+	CONST("entropy_avail", "256"),
+	CONST("poolsize", "256"),
+	{.name = NULL},
+};
+
+static const struct pseudo_row yama_rows[] = {CONST("ptrace_scope", "0"), {.name = NULL}};
+static const struct pseudo_row seccomp_rows[] = {CONST("actions_avail", ""), {.name = NULL}};
+
+static const struct pseudo_row kernel_rows[] = {
+	CONST("ostype", "Linux"),
+	{.name = "osrelease",
+		.mode = LX_S_IFREG | 0444,
+		.show = show_text,
+		.arg = (uintptr_t)uts_release},
+	{.name = "version",
+		.mode = LX_S_IFREG | 0444,
+		.show = show_text,
+		.arg = (uintptr_t)uts_version},
+	{.name = "hostname", .mode = LX_S_IFREG | 0644, .show = show_uts, .write = write_uts},
+	{.name = "domainname",
+		.mode = LX_S_IFREG | 0644,
+		.show = show_uts,
+		.write = write_uts,
+		.arg = 1},
+	DIR("random", random_rows),
+	DIR("yama", yama_rows),
+	DIR("seccomp", seccomp_rows),
+	CONST("pid_max", "32768"),
+	CONST("threads-max", "32768"),
+	CONST("cap_last_cap", "40"),
+	CONST("ngroups_max", "65536"),
+	CONST("tainted", "0"),
+	CONST("panic", "0"),
+	CONST("printk", "4\t4\t1\t7"),
+	CONST("randomize_va_space", "2"),
+	CONST("core_pattern", "core"),
+	CONST("core_uses_pid", "0"),
+	CONST("overflowuid", "65534"),
+	CONST("overflowgid", "65534"),
+	CONST("sched_child_runs_first", "0"),
+	CONST("sched_rt_runtime_us", "950000"),
+	CONST("sched_rt_period_us", "1000000"),
+	CONST("shmmax", "18446744073692774399"),
+	CONST("shmall", "18446744073692774399"),
+	CONST("shmmni", "4096"),
+	CONST("msgmax", "8192"),
+	CONST("msgmnb", "16384"),
+	CONST("msgmni", "32000"),
+	CONST("sem", "32000\t1024000000\t500\t32000"),
+	CONST("dmesg_restrict", "1"),
+	CONST("kptr_restrict", "1"),
+	CONST("perf_event_paranoid", "3"),
+	CONST("unprivileged_bpf_disabled", "2"),
+	CONST("io_uring_disabled", "2"),
+	CONST("sysrq", "0"),
+	{.name = NULL},
+};
+
+static const struct pseudo_row inotify_rows[] = {
+	CONST("max_user_instances", "128"),
+	CONST("max_user_watches", "65536"),
+	CONST("max_queued_events", "16384"),
+	{.name = NULL},
+};
+static const struct pseudo_row epoll_rows[] = {
+	CONST("max_user_watches", "1000000"), {.name = NULL}};
+
+static const struct pseudo_row fs_rows[] = {
+	CONST("file-max", "9223372036854775807"),
+	CONST("file-nr", "0\t0\t9223372036854775807"),
+	CONST("nr_open", "1048576"),
+	CONST("inode-nr", "0\t0"),
+	CONST("pipe-max-size", "1048576"),
+	CONST("pipe-user-pages-soft", "16384"),
+	CONST("pipe-user-pages-hard", "0"),
+	CONST("aio-max-nr", "65536"),
+	CONST("aio-nr", "0"),
+	CONST("protected_hardlinks", "1"),
+	CONST("protected_symlinks", "1"),
+	CONST("protected_fifos", "1"),
+	CONST("protected_regular", "2"),
+	CONST("suid_dumpable", "0"),
+	CONST("overflowuid", "65534"),
+	CONST("overflowgid", "65534"),
+	CONST("leases-enable", "1"),
+	CONST("lease-break-time", "45"),
+	CONST("dir-notify-enable", "0"),
+	DIR("inotify", inotify_rows),
+	DIR("epoll", epoll_rows),
+	{.name = NULL},
+};
+
+static const struct pseudo_row vm_rows[] = {
+	CONST("overcommit_memory", "0"),
+	CONST("overcommit_ratio", "50"),
+	CONST("overcommit_kbytes", "0"),
+	CONST("max_map_count", "65530"),
+	CONST("mmap_min_addr", "65536"),
+	CONST("swappiness", "60"),
+	CONST("vfs_cache_pressure", "100"),
+	CONST("dirty_ratio", "20"),
+	CONST("dirty_background_ratio", "10"),
+	CONST("nr_hugepages", "0"),
+	CONST("min_free_kbytes", "67584"),
+	CONST("unprivileged_userfaultfd", "0"),
+	CONST("zone_reclaim_mode", "0"),
+	CONST("panic_on_oom", "0"),
+	CONST("oom_kill_allocating_task", "0"),
+	{.name = NULL},
+};
+
+static const struct pseudo_row core_rows[] = {
+	CONST("somaxconn", "4096"),
+	CONST("rmem_default", "212992"),
+	CONST("wmem_default", "212992"),
+	CONST("rmem_max", "212992"),
+	CONST("wmem_max", "212992"),
+	CONST("optmem_max", "131072"),
+	CONST("netdev_max_backlog", "1000"),
+	{.name = NULL},
+};
+
+static const struct pseudo_row ipv4_rows[] = {
+	CONST("ip_local_port_range", "32768\t60999"),
+	CONST("ip_local_reserved_ports", ""),
+	CONST("ip_forward", "0"),
+	CONST("ip_default_ttl", "64"),
+	CONST("ip_nonlocal_bind", "0"),
+	CONST("ip_unprivileged_port_start", "1024"),
+	CONST("ping_group_range", "1\t0"),
+	CONST("tcp_rmem", "4096\t131072\t6291456"),
+	CONST("tcp_wmem", "4096\t16384\t4194304"),
+	CONST("tcp_mem", "288000\t384000\t576000"),
+	CONST("tcp_fin_timeout", "60"),
+	CONST("tcp_keepalive_time", "7200"),
+	CONST("tcp_keepalive_intvl", "75"),
+	CONST("tcp_keepalive_probes", "9"),
+	CONST("tcp_syncookies", "1"),
+	CONST("tcp_max_syn_backlog", "512"),
+	CONST("tcp_congestion_control", "cubic"),
+	CONST("tcp_available_congestion_control", "reno cubic"),
+	CONST("tcp_allowed_congestion_control", "reno cubic"),
+	CONST("tcp_sack", "1"),
+	CONST("tcp_timestamps", "1"),
+	CONST("tcp_window_scaling", "1"),
+	CONST("tcp_tw_reuse", "2"),
+	CONST("tcp_fastopen", "0"),
+	{.name = NULL},
+};
+
+static const struct pseudo_row ipv6_all_rows[] = {
+	CONST("disable_ipv6", "0"), CONST("forwarding", "0"), {.name = NULL}};
+static const struct pseudo_row ipv6_conf_rows[] = {DIR("all", ipv6_all_rows),
+	DIR("default", ipv6_all_rows), DIR("lo", ipv6_all_rows), {.name = NULL}};
+static const struct pseudo_row ipv6_rows[] = {
+	DIR("conf", ipv6_conf_rows), CONST("bindv6only", "0"), {.name = NULL}};
+static const struct pseudo_row unix_rows[] = {CONST("max_dgram_qlen", "10"), {.name = NULL}};
+
+static const struct pseudo_row net_rows[] = {DIR("core", core_rows), DIR("ipv4", ipv4_rows),
+	DIR("ipv6", ipv6_rows), DIR("unix", unix_rows), {.name = NULL}};
+
+static const struct pseudo_row user_rows[] = {
+	CONST("max_user_namespaces", "0"),
+	CONST("max_pid_namespaces", "0"),
+	CONST("max_mnt_namespaces", "65536"),
+	CONST("max_uts_namespaces", "65536"),
+	{.name = NULL},
+};
+
+const struct pseudo_row proc_sys_rows[] = {
+	DIR("kernel", kernel_rows),
+	DIR("fs", fs_rows),
+	DIR("vm", vm_rows),
+	DIR("net", net_rows),
+	DIR("user", user_rows),
+	{.name = NULL},
+};
