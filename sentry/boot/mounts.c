@@ -8,6 +8,7 @@
 #include "internal.h"
 #include "sentry/cred/cred.h"
 #include "sentry/fs/gofer.h"
+#include "sentry/fs/overlay.h"
 #include "sentry/fs/tmpfs.h"
 #include "sentry/vfs/path.h"
 #include <errno.h>
@@ -48,9 +49,9 @@ make_super(const Control__Mount *m, const struct call *c, struct super **ret)
 	}
 	if ((size_t)m->kind < sizeof type_names / sizeof type_names[0])
 		r = fs_mount(type_names[m->kind], c, &rq, ret);
-	if (0) {
+	if (r == 0 && m->overlay) {
 		lower = *ret;
-		r = -EOPNOTSUPP;
+		r = overlay_new(c, lower, NULL, ret);
 		super_put(lower);
 	}
 	free(source);

@@ -227,3 +227,24 @@ vfs_notify_entry(struct inode *dir, uint32_t mask, uint32_t cookie, const struct
 	if (vfs_notify_hook)
 		vfs_notify_hook(&ev);
 }
+
+int
+file_open_inode(const struct call *c, struct inode *i, uint32_t oflags, struct file **ret)
+{
+	struct file *f;
+	int r = file_new_inode(i, i->fops, NULL, "/lower", oflags, &f);
+
+	if (r)
+		return r;
+	if (i->ops->open) {
+		f->mode &= ~LX_FMODE_OPENED;
+		r = i->ops->open(i, c, f);
+		if (r) {
+			file_put(f);
+			return r;
+		}
+		f->mode |= LX_FMODE_OPENED;
+	}
+	*ret = f;
+	return 0;
+}

@@ -17,6 +17,9 @@ int tmpfs_new(const struct call *c, const char *options, struct super **ret);
 int tmpfs_file_new(const struct call *c, const char *desc, int64_t size, uint32_t mode,
 	uint32_t oflags, struct file **ret);
 
+/* A node of a tmpfs that is in no directory, for file systems that keep their contents there. */
+int tmpfs_inode_new(struct super *sb, const struct inode_spec *spec, struct inode **ret);
+
 /* Seals (memfd_create(2)): -EINVAL when f is no such file. */
 int tmpfs_seals_get(struct file *f);
 int tmpfs_seals_add(struct file *f, uint32_t seals);

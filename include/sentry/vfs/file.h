@@ -127,4 +127,7 @@ int file_new_anon(const struct file_ops *ops, void *priv, const char *desc, uint
 int file_new_inode(struct inode *inode, const struct file_ops *ops, void *priv, const char *desc,
 	uint32_t oflags, struct file **ret);
 
+/* Open an inode without a name or a check, for file systems that stand on others. */
+int file_open_inode(const struct call *c, struct inode *i, uint32_t oflags, struct file **ret);
+
 #endif

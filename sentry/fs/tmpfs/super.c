@@ -276,3 +276,14 @@ tmpfs_file_new(const struct call *c, const char *desc, int64_t size, uint32_t mo
 	inode_put(&n->i);
 	return r;
 }
+
+int
+tmpfs_inode_new(struct super *sb, const struct inode_spec *spec, struct inode **ret)
+{
+	struct tnode *n;
+	int r = tnode_new(sb, spec, &n);
+
+	if (!r)
+		*ret = &n->i;
+	return r;
+}

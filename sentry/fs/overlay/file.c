@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * overlay: contents and attributes. An open file has up to two real files below it: the lower one
+ * until the contents are copied up, the copy from then on, also for descriptors that were open
+ * before. Both stay until the file is closed, so that readers need no lock.
+ */
+#include "internal.h"
+#include "sentry/mm/mappable.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define COPY_CHUNK (256u << 10)
+
+struct ofile {
+	_Atomic(struct file *) lower, data; /* references */
+};
+
+static bool
+all_zero(const char *p, size_t n)
+{
+	return n == 0 || (p[0] == 0 && !memcmp(p, p + 1, n - 1));
+}
+
+static int
+copy_data(struct file *from, struct file *to, const struct call *c, int64_t size)
+{
+	char *buf = malloc(COPY_CHUNK);
+	int64_t pos = 0;
+	int r = buf ? 0 : -ENOMEM;
+
+	while (!r && pos < size) {
+		size_t want = size - pos < COPY_CHUNK ? (size_t)(size - pos) : COPY_CHUNK;
+		int64_t at = pos;
+		ssize_t n = vfs_read_kernel(from, c, buf, want, &pos);
+
+		if (n < 0)
+			r = (int)n;
+		if (n <= 0)
+			break;
+		/* what was a hole, or might have been, stays one */
+		for (ssize_t k = 0; !r && k < n;) {
+			size_t piece = n - k < 4096 ? (size_t)(n - k) : 4096;
+			int64_t wpos = at + k;
+
+			while (k + (ssize_t)piece < n && !all_zero(buf + k, piece))
+				piece = n - k < COPY_CHUNK ? (size_t)(n - k) : piece;
+			if (!all_zero(buf + k, piece)) {
+				ssize_t w = vfs_write_kernel(to, c, buf + k, piece, &wpos);
+
+				if (w != (ssize_t)piece)
+					r = w < 0 ? (int)w : -ENOSPC;
+			}
+			k += (ssize_t)piece;
+		}
+	}
+	free(buf);
+	return r;
+}
+
+int
+onode_copy_up(struct onode *n, const struct call *c, int64_t size)
+{
+	struct osuper *o = osuper_of(n->i.sb);
+	struct inode_spec spec = {.mode = n->i.mode, .uid = n->i.uid, .gid = n->i.gid};
+	struct file *from = NULL, *to = NULL;
+	struct call k = *c;
+	struct inode *data;
+	int r;
+
+	if (atomic_load(&n->data))
+		return 0;
+	k.rlim = NULL; /* the limit is on what the guest writes, not on what moves */
+	r = tmpfs_inode_new(o->upper, &spec, &data);
+	if (r)
+		return r;
+	if (size > n->i.size)
+		size = n->i.size;
+	if (size) {
+		r = file_open_inode(c, n->lower, LX_O_RDONLY, &from);
+		if (!r)
+			r = file_open_inode(c, data, LX_O_RDWR, &to);
+		if (!r)
+			r = copy_data(from, to, &k, size);
+		file_put(from);
+		file_put(to);
+	}
+	if (!r) {
+		struct iattr a = {.valid = IATTR_SIZE, .size = size};
+
+		sleeplock_lock(&data->dir_lock);
+		r = data->ops->setattr(data, c, &a);
+		sleeplock_unlock(&data->dir_lock);
+	}
+	if (r) {
+		inode_put(data);
+		return r;
+	}
+	onode_pin(n);
+	atomic_store(&n->data, data);
+	return 0;
+}
+
+/* The real file to use now: the copy if there is one. */
+static int
+real_of(struct file *f, const struct call *c, struct file **ret)
+{
+	struct onode *n = onode_of(f->inode);
+	struct ofile *of = f->priv;
+	struct inode *data = atomic_load(&n->data);
+	_Atomic(struct file *) *place = data ? &of->data : &of->lower;
+	struct file *r = atomic_load(place), *none = NULL;
+	uint32_t flags;
+	int err;
+
+	if (r) {
+		*ret = r;
+		return 0;
+	}
+	flags = data ? LX_O_RDWR : LX_O_RDONLY;
+	err = file_open_inode(c, data ? data : n->lower, flags, &r);
+	if (err)
+		return err;
+	if (!atomic_compare_exchange_strong(place, &none, r)) {
+		file_put(r);
+		r = none;
+	}
+	*ret = r;
+	return 0;
+}
+
+static int
+reg_open(struct inode *i, const struct call *c, struct file *f)
+{
+	struct ofile *of = calloc(1, sizeof *of);
+	struct file *real;
+	int r;
+
+	(void)i;
+	if (!of)
+		return -ENOMEM;
+	f->priv = of;
+	/* now rather than at the first read: opening is where errors belong */
+	r = real_of(f, c, &real);
+	if (r) {
+		free(of);
+		f->priv = NULL;
+	}
+	return r;
+}
+
+static void
+reg_release(struct file *f)
+{
+	struct ofile *of = f->priv;
+
+	file_put(atomic_load(&of->lower));
+	file_put(atomic_load(&of->data));
+	free(of);
+}
+
+static ssize_t
+reg_read(struct file *f, const struct call *c, struct uio *u, int64_t *pos, uint32_t rwf)
+{
+	struct file *real;
+	ssize_t r = real_of(f, c, &real);
+
+	if (r)
+		return r;
+	r = real->ops->read(real, c, u, pos, rwf);
+	if (r >= 0)
+		inode_accessed(f->inode, f->path.mnt);
+	return r;
+}
+
+/* Take over from the copy what a change of it changed. */
+static void
+sync_size(struct onode *n)
+{
+	struct inode *data = atomic_load(&n->data);
+
+	mutex_lock(&n->i.lock);
+	inode_store(n->i.size, inode_load(data->size));
+	mutex_unlock(&n->i.lock);
+}
+
+static ssize_t
+reg_write(struct file *f, const struct call *c, struct uio *u, int64_t *pos, uint32_t rwf)
+{
+	struct onode *n = onode_of(f->inode);
+	uint64_t len = u->left, left = u->left;
+	struct file *real;
+	ssize_t r;
+
+	sleeplock_lock(&f->inode->dir_lock);
+	r = file_write_limit(f, c, pos, &len, rwf, f->inode->size);
+	if (!r)
+		r = onode_copy_up(n, c, INT64_MAX);
+	if (!r)
+		r = real_of(f, c, &real);
+	if (!r && len) {
+		u->left = len;
+		r = real->ops->write(real, c, u, pos, rwf & ~(uint32_t)LX_RWF_APPEND);
+		u->left = left - (r > 0 ? (uint64_t)r : 0);
+		if (r > 0) {
+			sync_size(n);
+			inode_touch(f->inode, INODE_T_MTIME | INODE_T_CTIME);
+		}
+	}
+	sleeplock_unlock(&f->inode->dir_lock);
+	return r;
+}
+
+static int64_t
+reg_lseek(struct file *f, const struct call *c, int64_t off, int whence)
+{
+	struct file *real;
+	int64_t r;
+
+	if (whence != LX_SEEK_DATA && whence != LX_SEEK_HOLE)
+		return file_lseek_regular(f, c, off, whence);
+	r = real_of(f, c, &real);
+	if (!r)
+		r = real->ops->lseek(real, c, off, whence);
+	if (r >= 0)
+		f->pos = r;
+	return r;
+}
+
+static int
+reg_fsync(struct file *f, const struct call *c, bool data_only)
+{
+	(void)f, (void)c, (void)data_only;
+	return 0; /* the lower file is never written, and memory has nowhere to go */
+}
+
+static int
+reg_fallocate(struct file *f, const struct call *c, int mode, int64_t off, int64_t len)
+{
+	struct onode *n = onode_of(f->inode);
+	struct file *real;
+	int r;
+
+	sleeplock_lock(&f->inode->dir_lock);
+	r = onode_copy_up(n, c, INT64_MAX);
+	if (!r)
+		r = real_of(f, c, &real);
+	if (!r)
+		r = real->ops->fallocate(real, c, mode, off, len);
+	if (!r) {
+		sync_size(n);
+		inode_touch(f->inode, INODE_T_MTIME | INODE_T_CTIME);
+	}
+	sleeplock_unlock(&f->inode->dir_lock);
+	return r;
+}
+
+/* --- mapping: the real file's, under the name of the overlay's --- */
+
+struct omap {
+	struct mappable m, *real;
+};
+
+static int
+map_fd(struct mappable *m, int prot, bool shared)
+{
+	struct mappable *real = container_of(m, struct omap, m)->real;
+
+	return real->ops->host_fd(real, prot, shared);
+}
+
+static void
+map_release(struct mappable *m)
+{
+	struct omap *o = container_of(m, struct omap, m);
+
+	if (ref_put(&o->real->ref))
+		o->real->ops->release(o->real);
+	file_put(m->file);
+	free(o);
+}
+
+static const struct mappable_ops map_ops = {.host_fd = map_fd, .release = map_release};
+
+static int
+reg_mappable(struct file *f, const struct call *c, int prot, bool shared, struct mappable **ret)
+{
+	struct onode *n = onode_of(f->inode);
+	struct omap *o = calloc(1, sizeof *o);
+	struct file *real;
+	int r = 0;
+
+	if (!o)
+		return -ENOMEM;
+	/* a shared mapping has to see later writes, and to be writable by mprotect if the file is
+	 */
+	if (shared && !atomic_load(&n->data) && (f->mode & LX_FMODE_WRITE)) {
+		sleeplock_lock(&f->inode->dir_lock);
+		r = onode_copy_up(n, c, INT64_MAX);
+		sleeplock_unlock(&f->inode->dir_lock);
+	}
+	if (!r)
+		r = real_of(f, c, &real);
+	if (!r)
+		r = real->ops->mappable ? real->ops->mappable(real, c, prot, shared, &o->real)
+					: -ENODEV;
+	if (r) {
+		free(o);
+		return r;
+	}
+	ref_init(&o->m.ref);
+	o->m.ops = &map_ops;
+	o->m.file = file_get(f);
+	inode_accessed(f->inode, f->path.mnt);
+	*ret = &o->m;
+	return 0;
+}
+
+const struct file_ops overlay_reg_fops = {
+	.read = reg_read,
+	.write = reg_write,
+	.lseek = reg_lseek,
+	.fsync = reg_fsync,
+	.fallocate = reg_fallocate,
+	.mappable = reg_mappable,
+	.release = reg_release,
+};
+
+/* --- attributes --- */
+
+int
+overlay_setattr(struct inode *i, const struct call *c, const struct iattr *a)
+{
+	struct onode *n = onode_of(i);
+
+	if (a->valid & IATTR_SIZE) {
+		struct iattr size = {.valid = IATTR_SIZE, .size = a->size};
+		struct inode *data;
+		int r;
+
+		if (!LX_S_ISREG(inode_mode(i)))
+			return -EINVAL;
+		r = onode_copy_up(n, c, a->size);
+		if (r)
+			return r;
+		data = atomic_load(&n->data);
+		sleeplock_lock(&data->dir_lock);
+		r = data->ops->setattr(data, c, &size);
+		sleeplock_unlock(&data->dir_lock);
+		if (r)
+			return r;
+	}
+	onode_pin(n);
+	inode_setattr_apply(i, a);
+	return 0;
+}
+
+static int
+reg_getattr(struct inode *i, const struct call *c, struct lx_stat_all *st)
+{
+	struct inode *data = atomic_load(&onode_of(i)->data);
+	struct lx_stat_all d;
+
+	if (!data)
+		return 0;
+	inode_stat(data, &d);
+	data->ops->getattr(data, c, &d);
+	st->blocks = d.blocks;
+	return 0;
+}
+
+static ssize_t
+overlay_readlink(struct inode *i, const struct call *c, char *buf, size_t cap)
+{
+	struct inode *l = onode_of(i)->lower;
+
+	return l && l->ops->readlink ? l->ops->readlink(l, c, buf, cap) : -EINVAL;
+}
+
+const struct inode_ops overlay_reg_iops = {
+	.setattr = overlay_setattr,
+	.getattr = reg_getattr,
+	.open = reg_open,
+	.getxattr = overlay_getxattr,
+	.setxattr = overlay_setxattr,
+	.listxattr = overlay_listxattr,
+	.removexattr = overlay_removexattr,
+	.free = onode_free,
+};
+
+const struct inode_ops overlay_iops = {
+	.readlink = overlay_readlink,
+	.setattr = overlay_setattr,
+	.getxattr = overlay_getxattr,
+	.setxattr = overlay_setxattr,
+	.listxattr = overlay_listxattr,
+	.removexattr = overlay_removexattr,
+	.free = onode_free,
+};
