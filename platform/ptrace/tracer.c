@@ -82,6 +82,7 @@ complete(struct plat_thread *t, enum plat_event_kind kind)
 	atomic_store(&t->running, 0);
 	atomic_store(&t->done, 1);
 	pt.env->unpark(cookie);
+	atomic_store(&t->done, 2);
 }
 
 /* The host thread is reaped. Its fiber frees it, unless that has gone already. */
@@ -373,14 +374,24 @@ pop(void)
 	return j;
 }
 
+/* The tracer sets it to 1, unparks the fiber, and sets it to 2: only then is it done with what the fiber owns, and
+ * with the fiber, which may have been unparked by somebody else. */
+static void
+wait_for(_Atomic int *done)
+{
+	while (!atomic_load(done))
+		pt.env->park();
+	while (atomic_load(done) != 2)
+		__builtin_ia32_pause();
+}
+
 int64_t
 pt_job(pt_job_fn *fn, struct plat_thread *t, void *arg)
 {
 	struct job j = {.fn = fn, .t = t, .arg = arg, .cookie = pt.env->self()};
 
 	push(&j);
-	while (!atomic_load(&j.done))
-		pt.env->park();
+	wait_for(&j.done);
 	return j.result;
 }
 
@@ -399,8 +410,9 @@ work(void)
 			continue;
 		}
 		j->result = r;
-		atomic_store(&j->done, 1); /* j is gone from here on */
+		atomic_store(&j->done, 1);
 		pt.env->unpark(cookie);
+		atomic_store(&j->done, 2); /* j is gone from here on */
 	}
 }
 
@@ -550,8 +562,8 @@ pt_run(struct plat_thread *t, struct plat_event *ev)
 	atomic_store(&t->running, 1);
 	push(&j);
 	/* The job is over when the thread runs, and the run when it has stopped. */
-	while (!atomic_load(&j.done) || !atomic_load(&t->done))
-		pt.env->park();
+	wait_for(&j.done);
+	wait_for(&t->done);
 	*ev = t->ev;
 }
 

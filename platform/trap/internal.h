@@ -48,7 +48,7 @@ struct plat_space {
 	struct trap_slot *slots;      /* (L) */
 	uint32_t nslots;	      /* (L) */
 	struct plat_space *hash_next; /* (L) */
-	struct trap_sites *sites;     /* rewritten sites, or NULL (site.c) */
+	_Atomic(struct trap_sites *) sites; /* rewritten sites, or NULL (site.c) */
 };
 
 struct plat_thread {
@@ -123,6 +123,7 @@ void trap_shutdown(void);
 void trap_poll_add(struct plat_thread *t);
 void trap_poll_remove(struct plat_thread *t);
 void trap_poll_promote(struct plat_thread *t);
+void trap_poll_gone(struct plat_thread *t);
 bool trap_poll(void);
 bool trap_prepare_sleep(void);
 void trap_woke(void);

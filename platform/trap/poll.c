@@ -110,6 +110,22 @@ trap_poll_promote(struct plat_thread *t)
 	unlock();
 }
 
+/* Its process has died: its fiber runs. Under the lock, so that a fiber that goes on by itself cannot end (it has to
+ * get past trap_poll_remove) before it has been unparked. */
+void
+trap_poll_gone(struct plat_thread *t)
+{
+	lock();
+	atomic_store(&t->gone, 1);
+	if (atomic_load(&t->armed)) {
+		void *cookie = t->cookie;
+
+		if (atomic_exchange(&t->armed, 0))
+			trap.env->unpark(cookie);
+	}
+	unlock();
+}
+
 /* Has the thread asked something? Then its fiber runs. */
 static inline bool
 look(struct plat_thread *t, uint32_t *state)
@@ -137,8 +153,8 @@ demote(struct plat_thread *t)
 	take_out(trap.hot, &trap.nhot, t);
 	append(&trap.cold, &trap.ncold, &trap.cold_cap, t);
 	t->hot = false;
-	__atomic_store_n(&t->s->cold, 1, __ATOMIC_RELAXED);
-	atomic_thread_fence(memory_order_seq_cst);
+	/* A full barrier: either the look sees the request, or the stub sees that it has to ring. */
+	__atomic_exchange_n(&t->s->cold, 1, __ATOMIC_SEQ_CST);
 	return look(t, &state);
 }
 
@@ -217,9 +233,8 @@ trap_prepare_sleep(void)
 {
 	bool any;
 
-	__atomic_store_n(&trap.pub->awake, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&trap.pub->spin, 0, __ATOMIC_RELAXED);
-	atomic_thread_fence(memory_order_seq_cst);
+	__atomic_exchange_n(&trap.pub->awake, 0, __ATOMIC_SEQ_CST); /* as with cold in demote */
 	lock();
 	any = look_hot();
 	unlock();

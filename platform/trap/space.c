@@ -256,15 +256,11 @@ space_died(pid_t pid)
 		return;
 	}
 	for (uint32_t i = 0; i < n; i++) {
-		void *cookie;
-
 		t = all[i];
 		atomic_store(&t->gone, 1);
 		if (tell && t->owner && trap.env->thread_gone)
 			trap.env->thread_gone(t, t->owner);
-		cookie = t->cookie;
-		if (atomic_exchange(&t->armed, 0))
-			trap.env->unpark(cookie);
+		trap_poll_gone(t);
 		trap_thread_put(t);
 	}
 	free(all);

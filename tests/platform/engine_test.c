@@ -50,7 +50,7 @@ finish(struct run *r, const char *name, bool ok)
 static void
 wait_end(struct run *r)
 {
-	for (int i = 0; i < 2000 && run_thread(r); i++)
+	for (int i = 0; i < 2000 && run_alive(r); i++)
 		usleep(5000);
 }
 
@@ -193,12 +193,12 @@ test_kick(long which, const char *name)
 	for (int i = 0; ok && i < 20; i++) {
 		if (i % 3 == 0)
 			usleep(2000);
-		plat->kick(run_thread(r));
+		run_kick(r);
 		ok = wait_event(r, i + 1 < 20 ? i + 1 : 20);
 		if (!ok)
 			printf("# kick %d was lost\n", i);
 	}
-	if (ok && plat->poke(run_thread(r), G_MEM, &one, sizeof one) != 0)
+	if (ok && run_poke(r, G_MEM, &one, sizeof one) != 0)
 		ok = false;
 	if (!ok)
 		run_kill(r);
@@ -214,7 +214,7 @@ test_futex(void)
 	bool ok = run_wait(r, 1);
 
 	usleep(20000);
-	plat->kick(run_thread(r));
+	run_kick(r);
 	wait_end(r);
 	EXPECT(r, 2, -EINTR);
 	EXPECT(r, 3, -EAGAIN);
@@ -227,7 +227,7 @@ test_killed(void)
 	struct run *r = run_new(G_CASE_SPIN, (long)G_MEM, 0, 0);
 	bool ok = run_wait(r, 1);
 
-	kill(plat->host_pid(run_thread(r)), SIGKILL);
+	run_kill_host(r);
 	wait_end(r);
 	if (run_gone(r) != 1 || run_told(r) != 1)
 		ok = false;
@@ -260,10 +260,10 @@ test_scribble(uint64_t slot)
 		ok = still_works();
 		usleep(20000);
 		run_kill(r);
-		for (int k = 0; k < 200 && run_thread(r); k++)
+		for (int k = 0; k < 200 && run_alive(r); k++)
 			usleep(5000);
-		if (run_thread(r)) /* it keeps the kick from its handler */
-			kill(plat->host_pid(run_thread(r)), SIGKILL);
+		if (run_alive(r)) /* it keeps the kick from its handler */
+			run_kill_host(r);
 		run_join(r);
 	}
 	result("scribbling over the slot", ok && still_works());
@@ -274,7 +274,7 @@ test_jump(uint64_t text, unsigned long nr_first, unsigned long nr_last)
 {
 	unsigned char code[0x4000];
 	struct run *probe = run_new(G_CASE_SPIN, (long)G_MEM, 0, 0);
-	bool ok = run_wait(probe, 1) && plat->peek(run_thread(probe), code, text, sizeof code) == 0;
+	bool ok = run_wait(probe, 1) && run_peek(probe, code, text, sizeof code) == 0;
 	int n = 0;
 
 	for (size_t i = 0; ok && i + 1 < sizeof code; i++) {
@@ -283,14 +283,14 @@ test_jump(uint64_t text, unsigned long nr_first, unsigned long nr_last)
 		for (unsigned long nr = nr_first; nr <= nr_last; nr += 1 + (nr > 60) * 17) {
 			struct run *r = run_new(G_CASE_JUMP, (long)(text + i), (long)nr, 0);
 
-			for (int k = 0; k < 40 && run_thread(r); k++)
+			for (int k = 0; k < 40 && run_alive(r); k++)
 				usleep(500);
-			if (run_thread(r)) {
+			if (run_alive(r)) {
 				run_kill(r);
-				for (int k = 0; k < 20 && run_thread(r); k++)
+				for (int k = 0; k < 20 && run_alive(r); k++)
 					usleep(1000);
-				if (run_thread(r))
-					kill(plat->host_pid(run_thread(r)), SIGKILL);
+				if (run_alive(r))
+					run_kill_host(r);
 			}
 			run_join(r);
 			n++;

@@ -204,7 +204,7 @@ kern_start(const char *engine, const struct plat_config *cfg, bool spin)
 	 */
 	if (unshare(CLONE_NEWPID) == 0) {
 		pid_t pid = fork();
-		int st;
+		int st = 0;
 
 		if (pid) {
 			if (pid < 0 || waitpid(pid, &st, 0) != pid)
@@ -586,29 +586,83 @@ run_wait(struct run *r, int key)
 long
 run_value(struct run *r, int key)
 {
-	return r->value[key];
+	long v;
+
+	pthread_mutex_lock(&r->m);
+	v = r->value[key];
+	pthread_mutex_unlock(&r->m);
+	return v;
 }
 
 bool
 run_has(struct run *r, int key)
 {
-	return r->has[key];
+	bool v;
+
+	pthread_mutex_lock(&r->m);
+	v = r->has[key];
+	pthread_mutex_unlock(&r->m);
+	return v;
 }
 
-struct plat_thread *
-run_thread(struct run *r)
+bool
+run_alive(struct run *r)
 {
-	return r->first;
+	bool v;
+
+	pthread_mutex_lock(&r->m);
+	v = r->first != NULL;
+	pthread_mutex_unlock(&r->m);
+	return v;
+}
+
+void
+run_kick(struct run *r)
+{
+	pthread_mutex_lock(&r->m);
+	if (r->first)
+		plat->kick(r->first);
+	pthread_mutex_unlock(&r->m);
 }
 
 void
 run_kill(struct run *r)
 {
 	r->killed = true;
+	run_kick(r);
+}
+
+void
+run_kill_host(struct run *r)
+{
 	pthread_mutex_lock(&r->m);
 	if (r->first)
-		plat->kick(r->first);
+		kill(plat->host_pid(r->first), SIGKILL);
 	pthread_mutex_unlock(&r->m);
+}
+
+int
+run_peek(struct run *r, void *dst, uint64_t src, size_t len)
+{
+	int e = -ESRCH;
+
+	pthread_mutex_lock(&r->m);
+	if (r->first)
+		e = plat->peek(r->first, dst, src, len);
+	pthread_mutex_unlock(&r->m);
+	return e;
+}
+
+int
+run_poke(struct run *r, uint64_t dst, const void *src, size_t len)
+{
+	int e = -ESRCH;
+
+	pthread_mutex_lock(&r->m);
+	if (r->first)
+		e = plat->poke(r->first, dst, src, len);
+	pthread_mutex_unlock(&r->m);
+	return e;
 }
 
 int
@@ -631,7 +685,12 @@ run_event(struct run *r, int i)
 int
 run_gone(struct run *r)
 {
-	return r->gone;
+	int v;
+
+	pthread_mutex_lock(&r->m);
+	v = r->gone;
+	pthread_mutex_unlock(&r->m);
+	return v;
 }
 
 int

@@ -25,8 +25,12 @@ void run_join(struct run *r);
 bool run_wait(struct run *r, int key);
 long run_value(struct run *r, int key);
 bool run_has(struct run *r, int key);
-/* The first thread of the run, while it lives. */
-struct plat_thread *run_thread(struct run *r);
+/* Does the first thread of the run live, and what one does to it from outside: nothing when it does not. */
+bool run_alive(struct run *r);
+void run_kick(struct run *r);
+void run_kill_host(struct run *r);
+int run_peek(struct run *r, void *dst, uint64_t src, size_t len);
+int run_poke(struct run *r, uint64_t dst, const void *src, size_t len);
 void run_kill(struct run *r);
 /* Events other than calls, in order. */
 int run_nevents(struct run *r);
