@@ -374,8 +374,8 @@ pop(void)
 	return j;
 }
 
-/* The tracer sets it to 1, unparks the fiber, and sets it to 2: only then is it done with what the fiber owns, and
- * with the fiber, which may have been unparked by somebody else. */
+/* The tracer sets it to 1, unparks the fiber, and sets it to 2: only then is it done with what the
+ * fiber owns, and with the fiber, which may have been unparked by somebody else. */
 static void
 wait_for(_Atomic int *done)
 {

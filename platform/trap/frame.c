@@ -86,20 +86,33 @@ trap_reset_xstate(struct plat_thread *t)
 	return r < 0 ? r : (int)trap_op_now(t, STUB_OP_SETX, 0, 0, 0, 0, 0, 0);
 }
 
-/* The stub's registers become ours, for an operation that works on them. */
+/* The stub's registers become ours, for an operation that works on them. A thread without a frame
+ * of the host does it alone, if it can. */
 static int
-push(struct plat_thread *t)
+push(struct plat_thread *t, bool frame)
 {
-	int r = trap_need_frame(t);
+	int r = frame ? trap_need_frame(t) : 0;
 
 	if (r == 0)
 		r = trap_flush(t);
 	if (r == 0) {
 		trap_regs_dirty(t);
 		trap_load_carried(t);
+		t->ncarried = 0;
 		t->push = true;
 	}
 	return r;
+}
+
+static int
+over(struct plat_thread *t, int64_t r)
+{
+	if (r < 0)
+		return (int)r;
+	t->kind = STUB_K_RETAKEN;
+	t->regs_known = false;
+	trap_regs(t);
+	return 0;
 }
 
 int
@@ -107,37 +120,66 @@ trap_signal_deliver(struct plat_thread *t, int signo, const void *siginfo128, ui
 	uint64_t restorer, uint64_t sp, uint64_t sigmask, const void *uc_stack24)
 {
 	bool red = sp == trap_regs(t)->rsp;
-	int64_t r = push(t);
+	int64_t r = -EAGAIN;
 
-	if (r < 0)
-		return (int)r;
-	t->ncarried = 0;
-	memcpy(t->s->bounce, siginfo128, 128);
-	memcpy(t->s->bounce + 128, uc_stack24, 24);
-	r = trap_op_now(t, STUB_OP_SIGFRAME, sp, handler, restorer, (uint64_t)signo, sigmask, red);
-	if (r < 0)
-		return (int)r;
-	t->kind = STUB_K_RETAKEN;
-	t->regs_known = false;
-	trap_regs(t);
-	return 0;
+	for (int i = t->frame; i < 2 && r == -EAGAIN; i++) {
+		r = push(t, i == 1);
+		if (r < 0)
+			break;
+		memcpy(t->s->bounce, siginfo128, 128);
+		memcpy(t->s->bounce + 128, uc_stack24, 24);
+		r = trap_op_now(
+			t, STUB_OP_SIGFRAME, sp, handler, restorer, (uint64_t)signo, sigmask, red);
+	}
+	return over(t, r);
 }
 
 int
 trap_sigreturn(struct plat_thread *t, uint64_t *ret_mask, void *ret_uc_stack24)
 {
-	int64_t r = push(t);
+	int64_t r = -EAGAIN;
 
-	if (r < 0)
-		return (int)r;
-	t->ncarried = 0;
-	r = trap_op_now(t, STUB_OP_SIGRETURN, 0, 0, 0, 0, 0, 0);
+	for (int i = t->frame; i < 2 && r == -EAGAIN; i++) {
+		r = push(t, i == 1);
+		if (r == 0)
+			r = trap_op_now(t, STUB_OP_SIGRETURN, 0, 0, 0, 0, 0, 0);
+	}
 	if (r < 0)
 		return (int)r;
 	memcpy(ret_mask, t->s->bounce, 8);
 	memcpy(ret_uc_stack24, t->s->bounce + 8, 24);
-	t->kind = STUB_K_RETAKEN;
-	t->regs_known = false;
-	trap_regs(t);
-	return 0;
+	return over(t, 0);
+}
+
+/* What the host's frames look like, from one of our own: with that the stubs can make frames alone.
+ */
+static struct x86_fp_sw own_sw;
+
+static void
+look_at_frame(int sig, siginfo_t *si, void *context)
+{
+	const struct host_ucontext *uc = context;
+
+	(void)sig;
+	(void)si;
+	if (uc->mc.fpstate)
+		memcpy(&own_sw, (const uint8_t *)uc->mc.fpstate + X86_FP_SW_OFF, sizeof own_sw);
+}
+
+void
+trap_learn_frame(void)
+{
+	struct sigaction sa = {.sa_sigaction = look_at_frame, .sa_flags = SA_SIGINFO}, old;
+	struct stub_public *pub = trap.pub;
+
+	if (sigaction(TRAP_KICK_SIGNAL, &sa, &old) < 0)
+		return;
+	raise(TRAP_KICK_SIGNAL);
+	sigaction(TRAP_KICK_SIGNAL, &old, NULL);
+	if (own_sw.magic1 != X86_FP_MAGIC1 || own_sw.extended_size != own_sw.xstate_size + 4)
+		return;
+	x86_fp_reset(pub->fp_fresh, sizeof pub->fp_fresh);
+	pub->fp_features = own_sw.xfeatures;
+	pub->fp_size = own_sw.xstate_size;
+	pub->fp_extended = own_sw.extended_size;
 }

@@ -231,6 +231,7 @@ trap_init(const struct plat_env *env, const struct plat_config *cfg,
 		err = host_pipe_nonblock(trap.bell);
 	if (err < 0)
 		return err;
+	trap_learn_frame();
 	err = start_zygote(true);
 	if (err < 0)
 		return err;

@@ -39,15 +39,15 @@ struct trap_slot {
 
 struct plat_space {
 	pid_t pid;
-	int sock;		      /* the sentry's end */
-	int memfd;		      /* the slots */
-	struct list threads;	      /* (L) */
-	uint32_t nthreads;	      /* (L) */
-	bool dead;		      /* (L) reaped */
-	bool dying;		      /* (L) killed by us: nobody is to be told */
-	struct trap_slot *slots;      /* (L) */
-	uint32_t nslots;	      /* (L) */
-	struct plat_space *hash_next; /* (L) */
+	int sock;			    /* the sentry's end */
+	int memfd;			    /* the slots */
+	struct list threads;		    /* (L) */
+	uint32_t nthreads;		    /* (L) */
+	bool dead;			    /* (L) reaped */
+	bool dying;			    /* (L) killed by us: nobody is to be told */
+	struct trap_slot *slots;	    /* (L) */
+	uint32_t nslots;		    /* (L) */
+	struct plat_space *hash_next;	    /* (L) */
 	_Atomic(struct trap_sites *) sites; /* rewritten sites, or NULL (site.c) */
 };
 
@@ -186,6 +186,7 @@ int trap_futex_wake(
 	struct plat_thread *t, uint64_t addr, int count, uint32_t bitset, bool is_private);
 
 /* frame.c */
+void trap_learn_frame(void);
 ssize_t trap_get_xstate(struct plat_thread *t, void *buf, size_t cap);
 int trap_set_xstate(struct plat_thread *t, const void *buf, size_t len);
 int trap_reset_xstate(struct plat_thread *t);

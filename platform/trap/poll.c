@@ -110,8 +110,8 @@ trap_poll_promote(struct plat_thread *t)
 	unlock();
 }
 
-/* Its process has died: its fiber runs. Under the lock, so that a fiber that goes on by itself cannot end (it has to
- * get past trap_poll_remove) before it has been unparked. */
+/* Its process has died: its fiber runs. Under the lock, so that a fiber that goes on by itself
+ * cannot end (it has to get past trap_poll_remove) before it has been unparked. */
 void
 trap_poll_gone(struct plat_thread *t)
 {
@@ -153,7 +153,8 @@ demote(struct plat_thread *t)
 	take_out(trap.hot, &trap.nhot, t);
 	append(&trap.cold, &trap.ncold, &trap.cold_cap, t);
 	t->hot = false;
-	/* A full barrier: either the look sees the request, or the stub sees that it has to ring. */
+	/* A full barrier: either the look sees the request, or the stub sees that it has to ring.
+	 */
 	__atomic_exchange_n(&t->s->cold, 1, __ATOMIC_SEQ_CST);
 	return look(t, &state);
 }

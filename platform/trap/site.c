@@ -356,8 +356,8 @@ trap_site_syscall(struct plat_thread *t)
 	memcpy(code, t->s->code, sizeof code);
 	memcpy(&imm, code + 2, sizeof imm);
 	if (code[1] != 0xb8 || code[6] != 0x0f || code[7] != 0x05 || imm != t->nr || t->gs_base ||
-		t->nr == SYS_rt_sigreturn /* wants the host's frame */ || after < LX_PAGE_SIZE ||
-		after > trap.base - STUB_GUARD)
+		t->nr == SYS_rt_sigreturn /* unwinders know a restorer by its bytes */ ||
+		after < LX_PAGE_SIZE || after > trap.base - STUB_GUARD)
 		return;
 	if (!s) {
 		mutex_lock(&trap.lock);

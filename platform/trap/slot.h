@@ -112,7 +112,7 @@ enum stub_op_code {
 	STUB_OP_EXIT,	   /* clear_tid */
 	STUB_OP_SIGFRAME,  /* sp handler restorer signo sigmask keep_redzone; bounce: siginfo,
 			      uc_stack */
-	STUB_OP_SIGRETURN, /* bounce: mask, uc_stack */
+	STUB_OP_SIGRETURN, /* bounce: mask, uc_stack; -EAGAIN: only with a host frame */
 	STUB_OP_CMPXCHG,   /* addr old new; result is what was there, 64 bit, or -EFAULT */
 	STUB_OP_WAKE,	   /* addr count bitset private; result is the number */
 	STUB_OP_RETAKE,
@@ -187,7 +187,13 @@ struct stub_public {
 	uint32_t spin;	/* waiting for the reply on the CPU pays */
 	uint32_t fsgsbase;
 	uint32_t spin_cycles;
-	uint8_t pad[4096 - 16];
+	/* As the host's frames have it; 0 until one was seen, then frames can be made without the
+	 * host. */
+	uint64_t fp_features;
+	uint32_t fp_size, fp_extended;
+	uint8_t pad0[32];
+	uint8_t fp_fresh[640]; /* what XRSTOR makes a fresh FPU of */
+	uint8_t pad[4096 - 704];
 	struct plat_syscall_desc desc[PLAT_NR_SYSCALLS];
 };
 
@@ -236,6 +242,7 @@ _Static_assert(offsetof(struct stub_slot, ident) == SLOT_IDENT, "slot layout");
 _Static_assert(offsetof(struct stub_slot, ops) == 4096, "slot layout");
 _Static_assert(sizeof(struct stub_op) * STUB_NOPS <= 4608, "slot layout");
 _Static_assert(offsetof(struct stub_priv, kicked) == PRIV_KICKED, "slot layout");
+_Static_assert(offsetof(struct stub_public, fp_fresh) % 64 == 0, "XRSTOR wants that");
 _Static_assert(sizeof(struct stub_public) == 4 * 4096, "slot layout");
 #endif
 #endif

@@ -511,6 +511,9 @@ task_main(void *arg)
 	pthread_cond_broadcast(&r->c);
 	pthread_mutex_unlock(&r->m);
 	free(k);
+	sem_destroy(&my_fiber()->sem);
+	free(self_fiber);
+	self_fiber = NULL;
 	return NULL;
 }
 

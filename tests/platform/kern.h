@@ -25,7 +25,8 @@ void run_join(struct run *r);
 bool run_wait(struct run *r, int key);
 long run_value(struct run *r, int key);
 bool run_has(struct run *r, int key);
-/* Does the first thread of the run live, and what one does to it from outside: nothing when it does not. */
+/* Does the first thread of the run live, and what one does to it from outside: nothing when it does
+ * not. */
 bool run_alive(struct run *r);
 void run_kick(struct run *r);
 void run_kill_host(struct run *r);

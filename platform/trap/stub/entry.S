@@ -277,6 +277,38 @@ st_end:
 	xorl	%eax, %eax
 	ret
 
+/* long stub_xsave(area, mask), stub_xrstor(area, mask), stub_fxrstor(area): 0 or -EFAULT. */
+	.globl stub_xsave
+	.hidden stub_xsave
+stub_xsave:
+	movl	%esi, %eax
+	movq	%rsi, %rdx
+	shrq	$32, %rdx
+xs_begin:
+	xsave64	(%rdi)
+xs_end:
+	xorl	%eax, %eax
+	ret
+	.globl stub_xrstor
+	.hidden stub_xrstor
+stub_xrstor:
+	movl	%esi, %eax
+	movq	%rsi, %rdx
+	shrq	$32, %rdx
+xr_begin:
+	xrstor64 (%rdi)
+xr_end:
+	xorl	%eax, %eax
+	ret
+	.globl stub_fxrstor
+	.hidden stub_fxrstor
+stub_fxrstor:
+fr_begin:
+	fxrstor64 (%rdi)
+fr_end:
+	xorl	%eax, %eax
+	ret
+
 /* Answers from slot.ident; 16 bytes each, in the order of VEC_*. */
 	.balign 64
 	.globl quick
@@ -302,6 +334,9 @@ stub_fixups:
 	.long	cp_begin - stub_base, cp_end - stub_base, cp_end - stub_base
 	.long	sc_begin - stub_base, sc_end - stub_base, fault - stub_base
 	.long	cx_begin - stub_base, cx_end - stub_base, fault - stub_base
+	.long	xs_begin - stub_base, xs_end - stub_base, fault - stub_base
+	.long	xr_begin - stub_base, xr_end - stub_base, fault - stub_base
+	.long	fr_begin - stub_base, fr_end - stub_base, fault - stub_base
 	.long	st_begin - stub_base, st_end - stub_base, fault - stub_base
 	.long	0, 0, 0
 	.section .note.GNU-stack, "", @progbits

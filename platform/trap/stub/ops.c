@@ -200,66 +200,132 @@ do_exit(uint64_t clear_tid)
 		sys1(__NR_exit, 0);
 }
 
+/* The FPU state of a guest frame at `fp`: a copy of the host frame's, whose own is then reset, or
+ * made here from the CPU's when the guest came without a trap. */
+static long
+put_fpu(struct host_ucontext *uc, uint64_t fp, uint32_t size)
+{
+	const struct stub_public *pub = public_page();
+	struct {
+		uint8_t sw[X86_FXSAVE_SIZE - X86_FP_SW_OFF];
+		uint8_t header[64];
+	} init;
+	struct x86_fp_sw sw = {X86_FP_MAGIC1, pub->fp_extended, pub->fp_features, pub->fp_size};
+	uint32_t magic2 = X86_FP_MAGIC2;
+
+	if (uc) {
+		uint8_t *area = (uint8_t *)uc->mc.fpstate;
+
+		if (stub_copy((void *)fp, area, size) != 0)
+			return -E_FAULT;
+		x86_fp_reset(area, size);
+		return 0;
+	}
+	__builtin_memset(&init, 0, sizeof init);
+	__builtin_memcpy(init.sw, &sw, sizeof sw);
+	if (stub_copy((void *)(fp + X86_FP_SW_OFF), &init, sizeof init) != 0 ||
+		stub_xsave((void *)fp, pub->fp_features) < 0 ||
+		stub_copy((void *)(fp + X86_FP_SW_OFF), init.sw, sizeof init.sw) != 0 ||
+		stub_copy((void *)(fp + pub->fp_size), &magic2, sizeof magic2) != 0)
+		return -E_FAULT;
+	return stub_xrstor(pub->fp_fresh, pub->fp_features);
+}
+
 static long
 do_sigframe(struct stub_slot *s, struct host_ucontext *uc, const uint64_t a[6])
 {
+	struct guest_regs *r = &s->regs;
 	struct host_sigframe f;
 	uint64_t fp, at, sp = a[0];
-	uint8_t *area;
-	uint32_t size;
+	uint32_t size = public_page()->fp_extended;
 	bool ext;
 
-	if (!uc || !uc->mc.fpstate)
+	if (uc && !uc->mc.fpstate)
 		return -E_INVAL;
-	area = (uint8_t *)uc->mc.fpstate;
-	size = x86_fp_size(area, &ext);
+	if (uc)
+		size = x86_fp_size((uint8_t *)uc->mc.fpstate, &ext);
+	else if (!size || (r->eflags & X86_EFLAGS_TF))
+		return -E_AGAIN;
 	x86_frame_place(a[5] ? sp - 128 : sp, size, &fp, &at);
-	if (stub_copy((void *)fp, area, size) != 0)
-		return -E_FAULT;
+	if (uc) {
+		f.uc.flags = uc->flags;
+		f.uc.mc = uc->mc;
+	} else {
+		f.uc.flags = 7; /* UC_FP_XSTATE, UC_SIGCONTEXT_SS, UC_STRICT_RESTORE_SS */
+		__builtin_memset(&f.uc.mc, 0, sizeof f.uc.mc);
+		x86_regs_to_sc(&f.uc.mc, r);
+		f.uc.mc.flags = r->eflags;
+		f.uc.mc.cs = 0x33;
+		f.uc.mc.ss = 0x2b;
+	}
 	f.pretcode = a[2];
-	f.uc.flags = uc->flags;
 	f.uc.link = 0;
 	stub_copy(f.info, s->bounce, 128);
 	stub_copy(f.uc.stack, s->bounce + 128, 24);
-	f.uc.mc = uc->mc;
 	f.uc.mc.fpstate = fp;
 	f.uc.mc.err = s->fault_err;
 	f.uc.mc.trapno = s->fault_trapno;
 	f.uc.mc.cr2 = s->fault_addr;
 	f.uc.mc.oldmask = a[4];
 	f.uc.sigmask = a[4];
-	if (stub_copy((void *)at, &f, sizeof f) != 0)
+	if (stub_copy((void *)at, &f, sizeof f) != 0 || put_fpu(uc, fp, size) < 0)
 		return -E_FAULT;
-	x86_fp_reset(area, size);
-	uc->mc.ip = a[1];
-	uc->mc.sp = at;
-	uc->mc.di = a[3];
-	uc->mc.si = at + offsetof(struct host_sigframe, info);
-	uc->mc.dx = at + offsetof(struct host_sigframe, uc);
-	uc->mc.ax = 0;
-	uc->mc.flags &= ~(uint64_t)(X86_EFLAGS_TF | X86_EFLAGS_DF | X86_EFLAGS_RF);
-	stub_regs_from_frame(s, uc);
+	r->rip = a[1];
+	r->rsp = at;
+	r->rdi = a[3];
+	r->rsi = at + offsetof(struct host_sigframe, info);
+	r->rdx = at + offsetof(struct host_sigframe, uc);
+	r->rax = 0;
+	r->eflags &= ~(uint64_t)(X86_EFLAGS_TF | X86_EFLAGS_DF | X86_EFLAGS_RF);
+	if (uc)
+		x86_regs_to_sc(&uc->mc, r);
 	return 0;
+}
+
+/* The FPU of a guest frame, without the host: 0, -EFAULT, or -EAGAIN for what is left to the host.
+ */
+static long
+get_fpu(uint64_t fp)
+{
+	const struct stub_public *pub = public_page();
+	struct x86_fp_sw sw;
+	uint64_t mask;
+
+	if (!pub->fp_extended || (fp & 63))
+		return -E_AGAIN;
+	if (fp == 0)
+		return stub_xrstor(pub->fp_fresh, pub->fp_features);
+	if (stub_copy(&sw, (const void *)(fp + X86_FP_SW_OFF), sizeof sw) != 0)
+		return -E_FAULT;
+	if (sw.magic1 != X86_FP_MAGIC1 || sw.xstate_size != pub->fp_size)
+		return -E_AGAIN;
+	mask = sw.xfeatures & pub->fp_features;
+	if (mask != pub->fp_features && stub_xrstor(pub->fp_fresh, pub->fp_features & ~mask) < 0)
+		return -E_FAULT;
+	return stub_xrstor((const void *)fp, mask);
 }
 
 static long
 do_sigreturn(struct stub_slot *s, struct host_ucontext *uc)
 {
 	struct host_ucontext g;
-	uint16_t cs, ss;
 
-	if (!uc)
-		return -E_INVAL;
 	if (stub_copy(&g, (const void *)s->regs.rsp, sizeof g) != 0)
 		return -E_FAULT;
-	cs = uc->mc.cs;
-	ss = uc->mc.ss;
-	uc->mc = g.mc;
-	uc->mc.cs = cs;
-	uc->mc.ss = ss;
+	if (uc) {
+		g.mc.cs = uc->mc.cs;
+		g.mc.ss = uc->mc.ss;
+		uc->mc = g.mc;
+	} else {
+		long r = g.mc.flags & X86_EFLAGS_TF ? -E_AGAIN : get_fpu(g.mc.fpstate);
+
+		if (r < 0)
+			return r;
+	}
+	x86_regs_from_sc(&s->regs, &g.mc);
+	s->regs.eflags = (g.mc.flags & X86_EFLAGS_USER) | 0x202;
 	stub_copy(s->bounce, &g.sigmask, 8);
 	stub_copy(s->bounce + 8, g.stack, 24);
-	stub_regs_from_frame(s, uc);
 	return 0;
 }
 

@@ -15,6 +15,7 @@
 
 #define HID	__attribute__((visibility("hidden")))
 #define E_INTR	4
+#define E_AGAIN 11
 #define E_FAULT 14
 #define E_INVAL 22
 
@@ -35,6 +36,9 @@ HID long stub_clone_thread(
 HID uint64_t stub_copy(void *dst, const void *src, uint64_t n);
 HID long stub_strcopy(void *dst, const void *src, uint64_t max);
 HID long stub_cmpxchg(uint32_t *addr, uint32_t old, uint32_t val);
+HID long stub_xsave(void *area, uint64_t mask);
+HID long stub_xrstor(const void *area, uint64_t mask);
+HID long stub_fxrstor(const void *area);
 HID long stub_store32(uint32_t *addr, uint32_t val);
 
 /* serve.c */
