@@ -203,7 +203,8 @@ main(void)
 	int r;
 
 	log_to_fd(STDERR_FILENO, "moat-sentry");
-	mallopt(M_ARENA_MAX, 2);
+	/* One arena: others shrink by asking /proc, which the sealed process cannot. */
+	mallopt(M_ARENA_MAX, 1);
 	start_receive(NS_CONTROL_FD, &start);
 	if (start.log >= 0)
 		log_to_fd(start.log, "moat-sentry");
