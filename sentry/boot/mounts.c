@@ -113,7 +113,9 @@ add_mount(const struct call *c, const Control__Mount *m)
 		}
 		super_put(sb);
 	}
-	if (r == -ENODEV && (m->kind == CONTROL__MOUNT__KIND__MQUEUE || m->kind == CONTROL__MOUNT__KIND__CGROUP)) {
+	if (r == -ENODEV && (m->kind == CONTROL__MOUNT__KIND__DEVPTS ||
+				    m->kind == CONTROL__MOUNT__KIND__MQUEUE ||
+				    m->kind == CONTROL__MOUNT__KIND__CGROUP)) {
 		log_warn("no file system %s: %s stays as it is", type_names[m->kind], target);
 		r = 0;
 	}
