@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Everything that can be mounted, opened or made. The gofer's type registers with its connection. */
+/* Everything that can be mounted, opened or made. The gofer's type registers with its connection.
+ */
 #include "internal.h"
 #include "sentry/event/event.h"
 #include "sentry/fs/dev.h"
+#include "sentry/fs/devpts.h"
 #include "sentry/fs/hostfile.h"
 #include "sentry/fs/pipe.h"
 #include "sentry/fs/proc.h"
 #include "sentry/fs/tmpfs.h"
+#include "sentry/fs/tty.h"
 #include "sentry/kernel/tty.h"
 #include "sentry/socket/socket.h"
 
 int
 boot_register_fs(const struct start *s)
 {
-	static int (*const inits[])(void) = {vfs_init, tmpfs_init, pipe_init, hostfile_init, dev_init, proc_init,
-		sysfs_init};
+	static int (*const inits[])(void) = {vfs_init, tmpfs_init, pipe_init, hostfile_init,
+		dev_init, devpts_init, proc_init, sysfs_init};
 
 	(void)s;
 	for (size_t i = 0; i < sizeof inits / sizeof inits[0]; i++) {
@@ -33,8 +36,16 @@ boot_register_fs(const struct start *s)
 int
 boot_stdio(const struct start *s, int which, struct file **ret)
 {
+	struct tty *t;
+	bool master;
+	int r;
+
 	*ret = NULL;
 	if (s->stdio[which] < 0)
 		return 0;
-	return hostfile_new(s->stdio[which], which == 0 ? LX_O_RDWR : LX_O_WRONLY, ret);
+	r = hostfile_new(s->stdio[which], which == 0 ? LX_O_RDWR : LX_O_WRONLY, ret);
+	t = r ? NULL : tty_of_file(*ret, &master);
+	if (t)
+		dev_set_console(t);
+	return r;
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fcntl, flock, ioctl. */
 #include "abi/ioctl.h"
+#include "abi/tty.h"
 #include "file_util.h"
+#include "sentry/fs/devpts.h"
 #include "sentry/fs/pipe.h"
 #include "sentry/fs/tmpfs.h"
 #include "sentry/syscall/file_block.h"
@@ -278,6 +280,15 @@ regular_ioctl(struct task *t, struct file *f, uint32_t cmd, uint64_t arg)
 	return copy_out(t->call.um, ua(arg), &v, sizeof v);
 }
 
+static int64_t
+open_peer(struct task *t, struct file *f, uint32_t flags)
+{
+	struct file *peer;
+	int r = pty_open_peer(f, &t->call, flags & ~(uint32_t)LX_O_CLOEXEC, &peer);
+
+	return r ? r : task_fd_install_put(t, peer, flags & LX_O_CLOEXEC);
+}
+
 int64_t
 sys_ioctl(struct task *t, const uint64_t a[6])
 {
@@ -299,6 +310,9 @@ sys_ioctl(struct task *t, const uint64_t a[6])
 		break;
 	case LX_FIOASYNC:
 		r = toggle_flag(t, f, a[2], LX_O_ASYNC);
+		break;
+	case LX_TIOCGPTPEER:
+		r = open_peer(t, f, (uint32_t)a[2]);
 		break;
 	default:
 		r = f->ops->ioctl ? f->ops->ioctl(f, &t->call, cmd, a[2]) : -ENOTTY;

@@ -60,7 +60,7 @@ vfs_d_path(const struct path *p, const struct path *root, char *buf, size_t cap,
 	prepend(&b, "", 1);
 	/* nameless files say what they are */
 	if (atomic_load(&p->mnt->flags) & MNT_INTERNAL) {
-		bool named = p->dentry->name[0] == '/';
+		bool named = p->dentry->name[0] == '/' && !inode_load(p->dentry->inode->nlink);
 
 		if (named)
 			prepend(&b, " (deleted)", 10);

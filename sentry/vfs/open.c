@@ -123,7 +123,7 @@ open_file(
 
 	if (LX_S_ISSOCK(mode))
 		return -ENXIO;
-	f = file_alloc(c, p, how->flags & KEEP_FLAGS);
+	f = file_alloc(c, p, how->flags & (KEEP_FLAGS | LX_O_NOCTTY));
 	if (!f)
 		return -ENOMEM;
 	f->mode = LX_FMODE_LSEEK | LX_FMODE_PREAD;
@@ -160,6 +160,8 @@ open_file(
 		r = i->ops->open(i, c, f);
 	if (!r && !f->ops)
 		r = -ENXIO;
+	/* only the terminal's open asks */
+	atomic_fetch_and(&f->flags, ~(uint32_t)LX_O_NOCTTY);
 	if (!r) {
 		f->mode |= LX_FMODE_OPENED;
 		if (!f->ops->lseek)

@@ -21,7 +21,7 @@ struct tty {
 	struct mutex lock;     /* rank TTY: what the terminal's driver says, and the two below */
 	int32_t session, pgrp; /* 0: none */
 	uint32_t dev;	       /* LX_MKDEV: tty_nr of /proc/PID/stat */
-	void (*free)(struct tty *t);
+	void (*free)(struct tty *t);					    /* destroys lock, too */
 	int (*reopen)(struct tty *t, struct file *f, const struct call *c); /* open of /dev/tty */
 	struct list node;						    /* of all terminals */
 };

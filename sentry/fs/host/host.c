@@ -47,6 +47,7 @@ host_tty_free(struct tty *t)
 {
 	struct host_tty *h = container_of(t, struct host_tty, tty);
 
+	mutex_destroy(&t->lock);
 	host_fd_close(h->fd);
 	free(h);
 }
@@ -223,8 +224,8 @@ static const struct file_ops stream_fops = {
 };
 
 /* --- regular files ---
- * The position is the host descriptor's own: others outside share it (the shell that redirected several commands to
- * one file), and so do two standard streams that are one open file. */
+ * The position is the host descriptor's own: others outside share it (the shell that redirected
+ * several commands to one file), and so do two standard streams that are one open file. */
 
 /* Is this read or write by the file's position (and not pread-like)? Then fetch it. */
 static bool

@@ -43,7 +43,6 @@ tty_put(struct tty *t)
 	if (!t || !ref_put(&t->ref))
 		return;
 	tty_gone(t);
-	mutex_destroy(&t->lock);
 	t->free(t);
 }
 

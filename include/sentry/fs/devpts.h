@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Pseudo terminals, and the file system that shows their slaves. */
+#ifndef SENTRY_FS_DEVPTS_H
+#define SENTRY_FS_DEVPTS_H
+
+#include "sentry/vfs/file.h"
+#include "sentry/vfs/fs.h"
+
+/* Register the type devpts and the devices (ptmx, pts). */
+int devpts_init(void);
+
+/* TIOCGPTPEER: open the slave of the master f. -ENOTTY when f is none. flags: LX_O_*. */
+int pty_open_peer(struct file *f, const struct call *c, uint32_t flags, struct file **ret);
+
+#endif

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Pseudo terminals: ioctl_tty(2). Both ends speak of the one terminal. */
+#include "internal.h"
+#include <string.h>
+
+static int
+put_int(const struct call *c, uint64_t arg, int32_t v)
+{
+	return copy_out(c->um, ua(arg), &v, sizeof v);
+}
+
+static int
+get_int(const struct call *c, uint64_t arg, int32_t *v)
+{
+	return copy_in(c->um, v, ua(arg), sizeof *v);
+}
+
+static int
+get_termios(struct pty *p, const struct call *c, uint64_t arg, size_t size)
+{
+	struct lx_termios2 t;
+
+	mutex_lock(&p->tty.lock);
+	t = p->tio;
+	mutex_unlock(&p->tty.lock);
+	return copy_out(c->um, ua(arg), &t, size);
+}
+
+static int
+set_termios(struct pty *p, const struct call *c, uint64_t arg, size_t size, bool flush)
+{
+	struct lx_termios2 t;
+	int r = tty_check(&p->tty, LX_SIGTTOU);
+
+	if (r)
+		return r;
+	mutex_lock(&p->tty.lock);
+	t = p->tio;
+	mutex_unlock(&p->tty.lock);
+	if (copy_in(c->um, &t, ua(arg), size))
+		return -EFAULT;
+	t.line = 0; /* there is only this discipline */
+	mutex_lock(&p->tty.lock);
+	if (flush)
+		ldisc_flush_in(p);
+	ldisc_set_termios(p, &t);
+	mutex_unlock(&p->tty.lock);
+	return 0;
+}
+
+static int
+set_winsize(struct pty *p, const struct call *c, uint64_t arg)
+{
+	struct lx_winsize ws;
+
+	if (copy_in(c->um, &ws, ua(arg), sizeof ws))
+		return -EFAULT;
+	mutex_lock(&p->tty.lock);
+	if (memcmp(&ws, &p->ws, sizeof ws)) {
+		p->ws = ws;
+		p->raise |= 1u << LX_SIGWINCH;
+	}
+	mutex_unlock(&p->tty.lock);
+	pty_raise(p);
+	return 0;
+}
+
+static int
+flush(struct pty *p, uint64_t arg, bool master)
+{
+	int r = master ? 0 : tty_check(&p->tty, LX_SIGTTOU);
+
+	if (r)
+		return r;
+	if (arg > 2)
+		return -EINVAL;
+	mutex_lock(&p->tty.lock);
+	/* 0: what was received, 1: what was written, 2: both; the master's view is the other way
+	 * round */
+	if (arg == 2 || (arg == 0) != master)
+		ldisc_flush_in(p);
+	if (arg == 2 || (arg == 1) != master)
+		ldisc_flush_out(p);
+	mutex_unlock(&p->tty.lock);
+	return 0;
+}
+
+static int
+flow(struct pty *p, uint64_t arg)
+{
+	int r = tty_check(&p->tty, LX_SIGTTOU);
+
+	if (r)
+		return r;
+	mutex_lock(&p->tty.lock);
+	switch (arg) {
+	case 0: /* TCOOFF */
+	case 1: /* TCOON */
+		ldisc_stop(p, arg == 0);
+		break;
+	case 2: /* TCIOFF: send STOP to the other side */
+	case 3:
+		if (p->tio.cc[arg == 2 ? LX_VSTOP : LX_VSTART])
+			p->out[p->ohead % OUT_SIZE] = p->tio.cc[arg == 2 ? LX_VSTOP : LX_VSTART];
+		if (OUT_SIZE - (p->ohead - p->otail))
+			p->ohead++;
+		break;
+	default:
+		r = -EINVAL;
+	}
+	mutex_unlock(&p->tty.lock);
+	return r;
+}
+
+static int64_t
+master_only(struct pty *p, const struct call *c, uint32_t cmd, uint64_t arg)
+{
+	int32_t v;
+
+	switch (cmd) {
+	case LX_TIOCGPTN:
+		return put_int(c, arg, (int32_t)p->nr);
+	case LX_TIOCSPTLCK:
+		if (get_int(c, arg, &v))
+			return -EFAULT;
+		p->locked = v != 0;
+		return 0;
+	case LX_TIOCGPTLCK:
+		return put_int(c, arg, p->locked);
+	case LX_TIOCPKT:
+		if (get_int(c, arg, &v))
+			return -EFAULT;
+		mutex_lock(&p->tty.lock);
+		if (v && !p->packet)
+			p->packet_status = 0;
+		p->packet = v != 0;
+		mutex_unlock(&p->tty.lock);
+		return 0;
+	case LX_TIOCGPKT:
+		return put_int(c, arg, p->packet);
+	case LX_TIOCSIG:
+		if (arg != LX_SIGINT && arg != LX_SIGQUIT && arg != LX_SIGTSTP)
+			return -EINVAL;
+		mutex_lock(&p->tty.lock);
+		p->raise |= 1u << arg;
+		mutex_unlock(&p->tty.lock);
+		pty_raise(p);
+		return 0;
+	default:
+		return -ENOTTY;
+	}
+}
+
+int64_t
+pty_ioctl(struct pty *p, struct file *f, const struct call *c, uint32_t cmd, uint64_t arg,
+	bool master)
+{
+	struct lx_winsize ws;
+	int32_t v;
+
+	if (tty_is_job_ioctl(cmd))
+		return tty_hooks.job_ioctl ? tty_hooks.job_ioctl(&p->tty, f, c, cmd, arg, master)
+					   : -ENOTTY;
+	switch (cmd) {
+	case LX_TCGETS:
+		return get_termios(p, c, arg, LX_TERMIOS_SIZE);
+	case LX_TCGETS2:
+		return get_termios(p, c, arg, sizeof(struct lx_termios2));
+	case LX_TCSETS:
+	case LX_TCSETSW:
+	case LX_TCSETSF:
+		return set_termios(p, c, arg, LX_TERMIOS_SIZE, cmd == LX_TCSETSF);
+	case LX_TCSETS2:
+	case LX_TCSETSW2:
+	case LX_TCSETSF2:
+		return set_termios(p, c, arg, sizeof(struct lx_termios2), cmd == LX_TCSETSF2);
+	case LX_TIOCGWINSZ:
+		mutex_lock(&p->tty.lock);
+		ws = p->ws;
+		mutex_unlock(&p->tty.lock);
+		return copy_out(c->um, ua(arg), &ws, sizeof ws);
+	case LX_TIOCSWINSZ:
+		return set_winsize(p, c, arg);
+	case LX_TCFLSH:
+		return flush(p, arg, master);
+	case LX_TCXONC:
+		return flow(p, arg);
+	case LX_TCSBRK:
+	case LX_TCSBRKP:
+		return tty_check(&p->tty,
+			LX_SIGTTOU); /* nothing is in flight, and there is no line to break */
+	case LX_TIOCINQ:
+		mutex_lock(&p->tty.lock);
+		v = master ? (int32_t)(p->ohead - p->otail) : (int32_t)ldisc_in_bytes(p);
+		mutex_unlock(&p->tty.lock);
+		return put_int(c, arg, v);
+	case LX_TIOCOUTQ:
+		mutex_lock(&p->tty.lock);
+		v = master ? 0 : (int32_t)(p->ohead - p->otail);
+		mutex_unlock(&p->tty.lock);
+		return put_int(c, arg, v);
+	case LX_TIOCGETD:
+		return put_int(c, arg, 0);
+	case LX_TIOCSETD:
+		if (get_int(c, arg, &v))
+			return -EFAULT;
+		return v ? -EINVAL : 0;
+	case LX_TIOCEXCL:
+	case LX_TIOCNXCL:
+		p->exclusive = cmd == LX_TIOCEXCL;
+		return 0;
+	case LX_TIOCGEXCL:
+		return put_int(c, arg, p->exclusive);
+	case LX_TIOCGDEV:
+		return put_int(c, arg, (int32_t)lx_dev_encode(LX_MKDEV(136, p->nr)));
+	case LX_TIOCVHANGUP:
+		if (!cred_capable(c->cred, LX_CAP_SYS_ADMIN))
+			return -EPERM;
+		mutex_lock(&p->tty.lock);
+		p->hung_up = true;
+		mutex_unlock(&p->tty.lock);
+		tty_hangup_session(&p->tty);
+		return 0;
+	case LX_TIOCSTI:
+		return -EIO; /* as with Linux's dev.tty.legacy_tiocsti = 0 */
+	default:
+		return master ? master_only(p, c, cmd, arg) : -ENOTTY;
+	}
+}
