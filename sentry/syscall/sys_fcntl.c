@@ -110,6 +110,9 @@ set_flags(struct task *t, struct file *f, uint32_t flags)
 	uint32_t old = file_flags(f), n;
 	int r = 0;
 
+	/* nothing sends SIGIO, so nobody may rely on it */
+	if (flags & ~old & LX_O_ASYNC)
+		return -EINVAL;
 	if ((flags & LX_O_NOATIME) && !(old & LX_O_NOATIME) &&
 		!inode_owner_or_capable(f->inode, &t->call))
 		return -EPERM;
@@ -307,9 +310,6 @@ sys_ioctl(struct task *t, const uint64_t a[6])
 		break;
 	case LX_FIONBIO:
 		r = toggle_flag(t, f, a[2], LX_O_NONBLOCK);
-		break;
-	case LX_FIOASYNC:
-		r = toggle_flag(t, f, a[2], LX_O_ASYNC);
 		break;
 	case LX_TIOCGPTPEER:
 		r = open_peer(t, f, (uint32_t)a[2]);

@@ -81,6 +81,15 @@ open_how(struct task *t, int dirfd, uint64_t path, struct lx_open_how *how)
 	r = upath_get(t, &p, dirfd, path, false);
 	if (r)
 		return r;
+	/* in a root of one's own, an absolute path starts at dirfd too */
+	if ((how->resolve & LX_RESOLVE_IN_ROOT) && !p.dir && dirfd != LX_AT_FDCWD) {
+		p.dir = task_file_raw(t, dirfd);
+		if (!p.dir) {
+			upath_fini(&p);
+			return -EBADF;
+		}
+		p.base = &p.dir->path;
+	}
 	spec.flags = (uint32_t)how->flags | LX_O_LARGEFILE;
 	spec.mode = (uint32_t)how->mode;
 	spec.lookup = resolve_to_lookup(how->resolve);

@@ -18,7 +18,7 @@ sys_read(struct task *t, const uint64_t a[6])
 	if (!(f->mode & LX_FMODE_READ)) {
 		r = -EBADF;
 	} else if ((int64_t)a[2] < 0) {
-		r = -EINVAL;
+		r = -EFAULT; /* no buffer is that long */
 	} else {
 		uio_init_user(&u, t->call.um, ua(a[1]), a[2]);
 		r = task_file_read(t, f, &u, NULL, 0);
@@ -39,7 +39,7 @@ sys_write(struct task *t, const uint64_t a[6])
 	if (!(f->mode & LX_FMODE_WRITE)) {
 		r = -EBADF;
 	} else if ((int64_t)a[2] < 0) {
-		r = -EINVAL;
+		r = -EFAULT; /* no buffer is that long */
 	} else {
 		uio_init_user(&u, t->call.um, ua(a[1]), a[2]);
 		r = task_file_write(t, f, &u, NULL, 0);
@@ -65,7 +65,7 @@ prw(struct task *t, const uint64_t a[6], bool write)
 	} else if (!(f->mode & (write ? LX_FMODE_WRITE : LX_FMODE_READ))) {
 		r = -EBADF;
 	} else if ((int64_t)a[2] < 0) {
-		r = -EINVAL;
+		r = -EFAULT; /* no buffer is that long */
 	} else {
 		uio_init_user(&u, t->call.um, ua(a[1]), a[2]);
 		r = (write ? task_file_write : task_file_read)(t, f, &u, &pos, 0);

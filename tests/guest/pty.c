@@ -165,7 +165,8 @@ main(void)
 		setsid();
 		close(m);
 		printf("ctty %d\n", ioctl(s, TIOCSCTTY, 0));
-		printf("pgrp ok %d sid ok %d\n", tcgetpgrp(s) == getpgrp(), tcgetsid(s) == getsid(0));
+		printf("pgrp ok %d sid ok %d\n", tcgetpgrp(s) == getpgrp(),
+			tcgetsid(s) == getsid(0));
 		n = open("/dev/tty", O_RDWR);
 		printf("/dev/tty %d\n", n >= 0);
 		write(n, "via tty", 7);
