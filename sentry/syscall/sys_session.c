@@ -17,6 +17,10 @@ sys_setpgid(struct task *t, const uint64_t a[6])
 		pid = task_tgid(t);
 	if (!pgid)
 		pgid = pid;
+	if (pgid < 0) {
+		mutex_unlock(&tasklist_lock);
+		return -EINVAL;
+	}
 	g = tgroup_find_locked(pid);
 	if (!g || g->state >= TG_DEAD) {
 		err = task_find_locked(pid) && !g ? -EINVAL : -ESRCH;
