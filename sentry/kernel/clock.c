@@ -89,12 +89,7 @@ clock_now(struct task *t, int32_t clock, int64_t *ret)
 	case LX_CLOCK_BOOTTIME:
 	case LX_CLOCK_TAI:
 		break;
-	case LX_CLOCK_REALTIME_ALARM:
-		clock = LX_CLOCK_REALTIME;
-		break;
-	case LX_CLOCK_BOOTTIME_ALARM:
-		clock = LX_CLOCK_BOOTTIME;
-		break;
+	/* The alarm clocks are those of a machine without a clock that could wake it: not there. */
 	default:
 		return clock < 0 ? other_cpu_clock(t, clock, ret) : -EINVAL;
 	}
@@ -121,18 +116,8 @@ clock_deadline(int32_t clock, int64_t abs_ns)
 	struct timespec ts;
 	int64_t off, r;
 
-	switch (clock) {
-	case LX_CLOCK_REALTIME_ALARM:
-		clock = LX_CLOCK_REALTIME;
-		break;
-	case LX_CLOCK_BOOTTIME_ALARM:
-		clock = LX_CLOCK_BOOTTIME;
-		break;
-	case LX_CLOCK_MONOTONIC:
+	if (clock == LX_CLOCK_MONOTONIC)
 		return abs_ns;
-	default:
-		break;
-	}
 	clock_gettime(clock, &ts);
 	off = ts.tv_sec * NS + ts.tv_nsec - sched_now_ns();
 	if (__builtin_sub_overflow(abs_ns, off, &r))

@@ -343,6 +343,17 @@ fdtable_next(struct fdtable *t, int from)
 	return r;
 }
 
+uint32_t
+fdtable_size(struct fdtable *t)
+{
+	uint32_t n;
+
+	mutex_lock(&t->lock);
+	n = t->size;
+	mutex_unlock(&t->lock);
+	return n;
+}
+
 struct file *
 task_file_raw(struct task *t, int fd)
 {

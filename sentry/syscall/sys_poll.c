@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SELECT_MAX_FDS 1048576
-
 struct poll_entry {
 	struct file *file; /* a reference; NULL: bad or negative */
 	uint32_t want, got;
@@ -189,8 +187,9 @@ do_select(struct task *t, int32_t nfds, const uint64_t sets[3], int64_t deadline
 
 	if (nfds < 0)
 		return -EINVAL;
-	if (nfds > SELECT_MAX_FDS)
-		nfds = SELECT_MAX_FDS;
+	/* What lies beyond the table is not looked at (fs/select.c, core_sys_select). */
+	if ((uint32_t)nfds > fdtable_size(t->files))
+		nfds = (int32_t)fdtable_size(t->files);
 	bytes = ((size_t)nfds + 63) / 64 * 8;
 	bits = calloc(3, bytes + 8);
 	if (!bits)

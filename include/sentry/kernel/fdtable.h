@@ -34,6 +34,7 @@ void fdtable_close_on_exec(struct fdtable *t, const struct call *c);
 int fdtable_close_range(struct fdtable *t, const struct call *c, uint32_t first, uint32_t last, bool cloexec_only);
 /* The lowest fd in use that is >= from, or -1: for /proc/PID/fd. */
 int fdtable_next(struct fdtable *t, int from);
+uint32_t fdtable_size(struct fdtable *t); /* numbers that it has room for now */
 
 /* With the caller's table and limits. */
 struct file *task_file(struct task *t, int fd); /* not O_PATH; NULL: EBADF */
