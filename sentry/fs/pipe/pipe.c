@@ -26,6 +26,7 @@ struct pipe {
 	struct ref ref;
 	struct sleeplock rlock, wlock;
 	_Atomic uint64_t head, tail;
+	bool nameless; /* of pipe(2): opening it again (/proc/self/fd/N) waits for nobody */
 	uint32_t size; /* a power of two; changed under both locks */
 	char *buf;     /* made by the first write; changed under both locks */
 	struct waitq rq, wq;
@@ -323,6 +324,8 @@ pipe_open_wait(struct file *f, struct poll_table *pt)
 	bool reader = f->mode & LX_FMODE_READ;
 
 	poll_wait(pt, reader ? &p->rq : &p->wq);
+	if (p->nameless)
+		return 0;
 	if ((f->mode & LX_FMODE_READ) && (f->mode & LX_FMODE_WRITE))
 		return 0;
 	if (reader) {
@@ -392,6 +395,7 @@ pipe_new(const struct call *c, uint32_t oflags, struct file **reader, struct fil
 	r->inode->uid = c->cred->fsuid;
 	r->inode->gid = c->cred->fsgid;
 	r->inode->ipc = p; /* the first reference */
+	p->nameless = true;
 	attach(r, p);
 	err = file_new_inode(r->inode, &pipe_ops, p, "pipe:[%lu]",
 		(oflags & (LX_O_NONBLOCK | LX_O_DIRECT)) | LX_O_WRONLY, &w);
@@ -429,7 +433,7 @@ fifo_open(struct file *f, const struct call *c)
 		mutex_unlock(&i->lock);
 		pipe_put(fresh);
 	}
-	if (!(f->mode & LX_FMODE_READ) && (file_flags(f) & LX_O_NONBLOCK) &&
+	if (!p->nameless && !(f->mode & LX_FMODE_READ) && (file_flags(f) & LX_O_NONBLOCK) &&
 		!atomic_load(&p->readers))
 		return -ENXIO;
 	attach(f, p);
