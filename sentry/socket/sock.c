@@ -361,6 +361,8 @@ sock_file(struct sock *s, uint32_t oflags, struct file **ret)
 		sock_put(s);
 	} else {
 		s->ino = (*ret)->inode->ino;
+		if (s->type == LX_SOCK_STREAM)
+			(*ret)->mode |= LX_FMODE_WRITEALL;
 	}
 	return err;
 }

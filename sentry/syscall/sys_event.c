@@ -178,12 +178,8 @@ sys_timerfd_create(struct task *t, const uint64_t a[6])
 	if (flags & ~(uint32_t)(LX_O_CLOEXEC | LX_O_NONBLOCK))
 		return -EINVAL;
 	if (clock != LX_CLOCK_REALTIME && clock != LX_CLOCK_MONOTONIC &&
-		clock != LX_CLOCK_BOOTTIME && clock != LX_CLOCK_REALTIME_ALARM &&
-		clock != LX_CLOCK_BOOTTIME_ALARM)
+		clock != LX_CLOCK_BOOTTIME)
 		return -EINVAL;
-	if ((clock == LX_CLOCK_REALTIME_ALARM || clock == LX_CLOCK_BOOTTIME_ALARM) &&
-		!cred_capable(t->cred, LX_CAP_WAKE_ALARM))
-		return -EPERM;
 	err = timerfd_new(clock, clock_deadline, flags & LX_O_NONBLOCK, &f);
 	return err ? err : task_fd_install_put(t, f, flags & LX_O_CLOEXEC);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What guest tests share: they print what they saw, and the same program run natively says what is right. */
+/* What guest tests share: they print what they saw, and the same program run natively says what is
+ * right. */
 #ifndef TESTS_GUEST_H
 #define TESTS_GUEST_H
 
@@ -15,24 +16,24 @@
 
 /* Print an expression's value, and errno's name when it is negative. */
 #define SHOW(expr)                                                                                 \
-	do {                                                                                           \
-		errno = 0;                                                                                 \
-		long show_r = (long)(expr);                                                                \
-		if (show_r == -1)                                                                          \
-			printf("%s: -1 %s\n", #expr, strerrorname_np(errno));                                  \
-		else                                                                                       \
-			printf("%s: %ld\n", #expr, show_r);                                                    \
+	do {                                                                                       \
+		errno = 0;                                                                         \
+		long show_r = (long)(expr);                                                        \
+		if (show_r == -1)                                                                  \
+			printf("%s: -1 %s\n", #expr, strerrorname_np(errno));                      \
+		else                                                                               \
+			printf("%s: %ld\n", #expr, show_r);                                        \
 	} while (0)
 
 /* Whether it worked, for values that differ between runs. */
 #define WORKS(expr)                                                                                \
-	do {                                                                                           \
-		errno = 0;                                                                                 \
-		long works_r = (long)(expr);                                                               \
-		if (works_r < 0)                                                                           \
-			printf("%s: %s\n", #expr, strerrorname_np(errno));                                     \
-		else                                                                                       \
-			printf("%s: ok\n", #expr);                                                             \
+	do {                                                                                       \
+		errno = 0;                                                                         \
+		long works_r = (long)(expr);                                                       \
+		if (works_r < 0)                                                                   \
+			printf("%s: %s\n", #expr, strerrorname_np(errno));                         \
+		else                                                                               \
+			printf("%s: ok\n", #expr);                                                 \
 	} while (0)
 
 #define TRUE(expr) printf("%s: %s\n", #expr, (expr) ? "true" : "false")

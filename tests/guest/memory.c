@@ -52,7 +52,8 @@ maps_lines(void *at, size_t len)
 	int n = 0;
 
 	while (f && fgets(line, sizeof line, f))
-		if (sscanf(line, "%lx-%lx", &s, &e) == 2 && s < (unsigned long)at + len && e > (unsigned long)at)
+		if (sscanf(line, "%lx-%lx", &s, &e) == 2 && s < (unsigned long)at + len &&
+			e > (unsigned long)at)
 			n++;
 	if (f)
 		fclose(f);
@@ -104,13 +105,15 @@ test_areas(void)
 
 	memset(p, 1, 8 * PG);
 	SHOW(mprotect(p + 2 * PG, 2 * PG, PROT_READ));
-	printf("write: %d %d %d %d\n", probe(p + PG, 1), probe(p + 2 * PG, 1), probe(p + 3 * PG, 1), probe(p + 4 * PG, 1));
+	printf("write: %d %d %d %d\n", probe(p + PG, 1), probe(p + 2 * PG, 1), probe(p + 3 * PG, 1),
+		probe(p + 4 * PG, 1));
 	SHOW(mprotect(p + 2 * PG, 2 * PG, PROT_NONE));
 	printf("read: %d %d\n", probe(p + 2 * PG, 0), probe(p + 4 * PG, 0));
 	SHOW(mprotect(p, 8 * PG, PROT_READ | PROT_WRITE));
 	SHOW(p[2 * PG]);
 	SHOW(munmap(p + 3 * PG, 2 * PG));
-	printf("hole: %d %d %d %d\n", probe(p + 2 * PG, 0), probe(p + 3 * PG, 0), probe(p + 4 * PG, 0), probe(p + 5 * PG, 0));
+	printf("hole: %d %d %d %d\n", probe(p + 2 * PG, 0), probe(p + 3 * PG, 0),
+		probe(p + 4 * PG, 0), probe(p + 5 * PG, 0));
 	q = mmap(p + 3 * PG, PG, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	TRUE(q == p + 3 * PG);
 	SHOW(*q);

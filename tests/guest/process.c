@@ -101,7 +101,8 @@ test_wait(void)
 	kill(p, SIGKILL);
 	memset(&si, 0, sizeof si);
 	SHOW(waitid(P_PID, p, &si, WEXITED | WNOWAIT));
-	printf("waitid: signo %d code %d status %d pid ok %d\n", si.si_signo, si.si_code, si.si_status, si.si_pid == p);
+	printf("waitid: signo %d code %d status %d pid ok %d\n", si.si_signo, si.si_code,
+		si.si_status, si.si_pid == p);
 	SHOW(waitid(P_PID, p, &si, WEXITED));
 	SHOW(waitid(P_PID, p, &si, WEXITED));
 	SHOW(waitid(P_PID, p, &si, 0));

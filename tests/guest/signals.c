@@ -84,7 +84,8 @@ fault_case(const char *name, void (*fn)(void *), void *arg)
 	fault_addr = NULL;
 	if (sigsetjmp(jump, 1) == 0)
 		fn(arg);
-	printf("%s: signal %d code %d addr %s\n", name, last_signo, last_code, fault_addr == arg ? "as expected" : "other");
+	printf("%s: signal %d code %d addr %s\n", name, last_signo, last_code,
+		fault_addr == arg ? "as expected" : "other");
 }
 
 static void
@@ -185,11 +186,12 @@ test_queue(void)
 		kill(getpid(), SIGUSR1);
 	}
 	sigpending(&p);
-	printf("pending: usr1 %d rt %d hup %d\n", sigismember(&p, SIGUSR1), sigismember(&p, SIGRTMIN),
-		sigismember(&p, SIGHUP));
+	printf("pending: usr1 %d rt %d hup %d\n", sigismember(&p, SIGUSR1),
+		sigismember(&p, SIGRTMIN), sigismember(&p, SIGHUP));
 	norder = 0;
 	sigprocmask(SIG_UNBLOCK, &s, NULL);
-	/* Each handler interrupts the one before: the last delivered runs first. Sort by what was seen. */
+	/* Each handler interrupts the one before: the last delivered runs first. Sort by what was
+	 * seen. */
 	printf("delivered %d:", norder);
 	for (int i = 0; i < norder; i++)
 		printf(" %d", order[i] - (order[i] / 100 >= SIGRTMIN ? SIGRTMIN * 100 : 0));
@@ -204,7 +206,8 @@ test_queue(void)
 	v.sival_int = 1234;
 	sigqueue(getpid(), SIGRTMIN + 2, v);
 	TRUE(sigtimedwait(&s, &si, &zero) == SIGRTMIN + 2);
-	printf("code %d value %d pid ok %d\n", si.si_code, si.si_value.sival_int, si.si_pid == getpid());
+	printf("code %d value %d pid ok %d\n", si.si_code, si.si_value.sival_int,
+		si.si_pid == getpid());
 	kill(getpid(), SIGUSR1);
 	SHOW(sigwaitinfo(&s, &si));
 	printf("code %d\n", si.si_code);
@@ -293,7 +296,8 @@ static void
 spoil(int s)
 {
 	(void)s;
-	__asm__ volatile("vpcmpeqd %%ymm0, %%ymm0, %%ymm0\n vpcmpeqd %%ymm5, %%ymm5, %%ymm5\n" ::: "xmm0", "xmm5");
+	__asm__ volatile("vpcmpeqd %%ymm0, %%ymm0, %%ymm0\n vpcmpeqd %%ymm5, %%ymm5, %%ymm5\n" ::
+				 : "xmm0", "xmm5");
 	count++;
 }
 
@@ -335,7 +339,8 @@ test_context(void)
 	sigset_t s;
 
 	set(SIGUSR1, change_context, 0);
-	__asm__ volatile("mov $1, %%ebx\n mov %1, %%eax\n mov %2, %%edi\n mov %3, %%esi\n syscall\n mov %%rbx, %0"
+	__asm__ volatile("mov $1, %%ebx\n mov %1, %%eax\n mov %2, %%edi\n mov %3, %%esi\n "
+			 "syscall\n mov %%rbx, %0"
 			 : "=r"(rbx)
 			 : "i"(SYS_kill), "r"(getpid()), "i"(SIGUSR1)
 			 : "rax", "rbx", "rcx", "r11", "rdi", "rsi", "memory");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Threads: making many, joining, mutexes and conditions, robust mutexes, TLS, futex results, exec and exit with threads. */
+/* Threads: making many, joining, mutexes and conditions, robust mutexes, TLS, futex results, exec
+ * and exit with threads. */
 #include "guest.h"
 #include <linux/futex.h>
 #include <pthread.h>

@@ -47,7 +47,8 @@ main(void)
 	struct sigaction sa = {.sa_sigaction = tick, .sa_flags = SA_SIGINFO};
 	struct itimerval it = {{0, 10000}, {0, 10000}}, old;
 	struct itimerspec its = {{0, 10000000}, {0, 10000000}}, oits;
-	struct sigevent ev = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN, .sigev_value.sival_int = 77};
+	struct sigevent ev = {
+		.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN, .sigev_value.sival_int = 77};
 	struct tms tms;
 	timer_t id;
 	long long t;

@@ -34,7 +34,7 @@ struct inet_sock {
 	bool connect_told;     /* a connect without waiting has its success still to tell */
 	bool peer_fin;	       /* no more bytes will come */
 	bool peer_gone;	       /* nobody reads what we send */
-	bool reset;
+	bool reset, refused;
 	struct list acceptq, accept_node;
 	int backlog, nr_accept;
 	struct list all_node; /* every socket, for /proc/net */

@@ -212,6 +212,7 @@ tcp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t 
 		i->connect_told = true;
 	else if (err == -ECONNREFUSED)
 		s->err = ECONNREFUSED;
+	i->refused = err == -ECONNREFUSED;
 	mutex_unlock(&s->lock);
 	return err && err != -ECONNREFUSED ? err : -EINPROGRESS;
 }
@@ -374,7 +375,7 @@ tcp_poll(struct sock *s)
 		ev |= LX_POLLIN | LX_POLLRDNORM | LX_POLLRDHUP;
 	if (!i->connected || i->reset || (i->peer_fin && s->shut_wr) || (s->shut_rd && s->shut_wr))
 		ev |= LX_POLLHUP;
-	if (i->reset)
+	if (i->reset || i->refused)
 		ev |= LX_POLLIN | LX_POLLRDNORM | LX_POLLRDHUP;
 	if (!i->peer || i->peer_gone || s->shut_wr)
 		ev |= LX_POLLOUT | LX_POLLWRNORM;

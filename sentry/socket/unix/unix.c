@@ -229,11 +229,15 @@ writable(struct sock *s, struct sock **peer)
 
 	*peer = NULL;
 	mutex_lock(&s->lock);
-	if (s->err) {
+	/* Linux looks at the error first where it sends whole messages. */
+	if (s->err && s->type == LX_SOCK_SEQPACKET) {
 		err = -s->err;
 		s->err = 0;
 	} else if (s->shut_wr || u->peer_gone || u->peer_shut_rd) {
 		err = -EPIPE;
+	} else if (s->err) {
+		err = -s->err;
+		s->err = 0;
 	} else if (!u->peer) {
 		err = -ENOTCONN;
 	} else {
