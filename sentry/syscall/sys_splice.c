@@ -145,8 +145,7 @@ off_get(struct task *t, struct off *o, struct file *f, uint64_t addr, int64_t **
 	}
 	o->own = true;
 	sleeplock_lock(&f->pos_sleep);
-	o->value = f->pos;
-	*pos = &o->value;
+	*pos = &f->pos; /* itself: a host file's position is the host's, and moves with this one only */
 	return 0;
 }
 
@@ -156,7 +155,8 @@ off_done(struct task *t, struct off *o, bool moved)
 	int r = 0;
 
 	if (o->own) {
-		o->f->pos = o->value;
+		if (moved && (o->f->mode & LX_FMODE_LSEEK))
+			(void)vfs_lseek(o->f, &t->call, o->f->pos, LX_SEEK_SET);
 		sleeplock_unlock(&o->f->pos_sleep);
 	} else if (o->addr && moved) {
 		r = copy_out(t->call.um, ua(o->addr), &o->value, sizeof o->value);
