@@ -41,7 +41,7 @@ climb_locked(struct back *b, struct mount *m, struct dentry *d, const struct pat
 }
 
 static bool
-is_deleted(const struct path *p)
+is_deleted_locked(const struct path *p)
 {
 	return p->dentry != p->mnt->root && p->dentry->parent != p->dentry &&
 	       !dentry_hashed(p->dentry) &&
@@ -68,10 +68,10 @@ vfs_d_path(const struct path *p, const struct path *root, char *buf, size_t cap,
 		*err = b.over ? -ENAMETOOLONG : 0;
 		return b.over ? NULL : b.p;
 	}
-	if (is_deleted(p))
+	mutex_lock(&mnt_mutex);
+	if (is_deleted_locked(p))
 		prepend(&b, " (deleted)", 10);
 	end = b.p;
-	mutex_lock(&mnt_mutex);
 	reached = climb_locked(&b, p->mnt, p->dentry, root);
 	mutex_unlock(&mnt_mutex);
 	if (b.p == end)

@@ -409,20 +409,46 @@ room_for_name(const struct name *n, char **ret)
 	return *ret ? 0 : -ENOMEM;
 }
 
+/* Lock several dentries in the order of their addresses. v is sorted, doubles are dropped; returns
+ * how many stay. */
+static int
+lock_all(struct dentry **v, int n)
+{
+	int k = 0;
+
+	for (int i = 1; i < n; i++)
+		for (int j = i; j > 0 && v[j] < v[j - 1]; j--) {
+			struct dentry *t = v[j];
+
+			v[j] = v[j - 1];
+			v[j - 1] = t;
+		}
+	for (int i = 0; i < n; i++)
+		if (!k || v[k - 1] != v[i])
+			v[k++] = v[i];
+	for (int i = 0; i < k; i++)
+		mutex_lock_nested(&v[i]->lock);
+	return k;
+}
+
+static void
+unlock_all(struct dentry **v, int n)
+{
+	while (n--)
+		mutex_unlock(&v[n]->lock);
+}
+
 int
 dentry_move(struct dentry *d, struct dentry *np, const struct name *n)
 {
-	struct dentry *op = d->parent, *old;
+	struct dentry *op = d->parent, *old, *locked[3] = {op, np, d};
 	char *fresh;
-	int r = room_for_name(n, &fresh);
+	int r = room_for_name(n, &fresh), nlocked;
 
 	if (r)
 		return r;
 	mutex_lock(&mnt_mutex);
-	mutex_lock(&op->lock);
-	if (np != op)
-		mutex_lock_nested(&np->lock);
-	mutex_lock_nested(&d->lock);
+	nlocked = lock_all(locked, 3);
 	r = reserve_locked(np);
 	old = NULL;
 	if (!r) {
@@ -445,10 +471,7 @@ dentry_move(struct dentry *d, struct dentry *np, const struct name *n)
 		if (dentry_hashed(d))
 			hash_locked(np, d);
 	}
-	mutex_unlock(&d->lock);
-	if (np != op)
-		mutex_unlock(&np->lock);
-	mutex_unlock(&op->lock);
+	unlock_all(locked, nlocked);
 	mutex_unlock(&mnt_mutex);
 	if (r) {
 		free(fresh);
@@ -463,9 +486,10 @@ dentry_move(struct dentry *d, struct dentry *np, const struct name *n)
 int
 dentry_exchange(struct dentry *a, struct dentry *b)
 {
-	struct dentry *pa = a->parent, *pb = b->parent;
+	struct dentry *pa = a->parent, *pb = b->parent, *locked[4] = {pa, pb, a, b};
 	struct name na = {a->name, a->len, a->hash}, nb = {b->name, b->len, b->hash};
 	char *fa, *fb, *copy;
+	int nlocked;
 
 	copy = malloc(na.len + 1);
 	if (!copy)
@@ -482,11 +506,7 @@ dentry_exchange(struct dentry *a, struct dentry *b)
 		return -ENOMEM;
 	}
 	mutex_lock(&mnt_mutex);
-	mutex_lock(&pa->lock);
-	if (pb != pa)
-		mutex_lock_nested(&pb->lock);
-	mutex_lock_nested(&a->lock);
-	mutex_lock_nested(&b->lock);
+	nlocked = lock_all(locked, 4);
 	for (int i = 0; i < 2; i++) {
 		struct dentry *d = i ? b : a, *p = i ? pb : pa;
 		struct dentry **s = bucket_of(p, d->hash);
@@ -502,11 +522,7 @@ dentry_exchange(struct dentry *a, struct dentry *b)
 	b->parent = pa;
 	hash_locked(pb, a);
 	hash_locked(pa, b);
-	mutex_unlock(&b->lock);
-	mutex_unlock(&a->lock);
-	if (pb != pa)
-		mutex_unlock(&pb->lock);
-	mutex_unlock(&pa->lock);
+	unlock_all(locked, nlocked);
 	mutex_unlock(&mnt_mutex);
 	free(copy);
 	return 0;

@@ -32,7 +32,7 @@ recharge(struct tnode *n, uint64_t pages)
 		atomic_fetch_add(&t->pages, pages - n->pages);
 	else
 		tmpfs_uncharge(n->i.sb, n->pages - pages);
-	n->pages = pages;
+	inode_store(n->pages, pages);
 }
 
 /* Bring the charge in line with what the host allocated. */
@@ -65,7 +65,7 @@ mem_reserve(struct tnode *n, uint32_t len)
 	if (pages > n->pages) {
 		if (!tmpfs_charge(n->i.sb, pages - n->pages))
 			return -ENOSPC;
-		n->pages = pages;
+		inode_store(n->pages, pages);
 	}
 	if (len > n->mem_cap) {
 		uint32_t cap = n->mem_cap ? n->mem_cap : 64;
@@ -352,7 +352,7 @@ tdata_getattr(struct inode *i, const struct call *c, struct lx_stat_all *st)
 		settle(n);
 		sleeplock_unlock(&i->dir_lock);
 	}
-	st->blocks = n->pages * (LX_PAGE_SIZE / 512);
+	st->blocks = inode_load(n->pages) * (LX_PAGE_SIZE / 512);
 	return 0;
 }
 
