@@ -145,7 +145,8 @@ off_get(struct task *t, struct off *o, struct file *f, uint64_t addr, int64_t **
 	}
 	o->own = true;
 	sleeplock_lock(&f->pos_sleep);
-	*pos = &f->pos; /* itself: a host file's position is the host's, and moves with this one only */
+	*pos = &f->pos; /* itself: a host file's position is the host's, and moves with this one
+			   only */
 	return 0;
 }
 
@@ -325,7 +326,7 @@ sys_sendfile(struct task *t, const uint64_t a[6])
 		r = off_get(t, &oi, m.in, a[2], &m.in_pos);
 	if (!r) {
 		if (m.in == m.out && oi.own)
-			r = -EINVAL; /* it would chase its own tail, under its own lock */
+			r = -EINVAL; /* it would chase its own tail */
 		else
 			r = off_get(t, &oo, m.out, 0, &m.out_pos);
 		if (!r) {

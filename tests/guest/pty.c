@@ -90,6 +90,7 @@ main(void)
 	write(s, "a\nb\tc\n", 6);
 	show("opost", m);
 	type("two\nlines\n");
+	usleep(100000);
 	ioctl(s, FIONREAD, &n);
 	printf("fionread %d\n", n);
 	show("first", s);

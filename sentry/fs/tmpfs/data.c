@@ -187,11 +187,32 @@ fd_write(struct tnode *n, struct uio *u, int64_t pos, uint64_t len)
 	uint64_t need = pages_of((uint64_t)(pos + (int64_t)len)) - (uint64_t)pos / LX_PAGE_SIZE;
 	struct tmpfs_super *t = tsb_of(n->i.sb);
 	uint64_t left = u->left;
+	bool dense = n->pages == pages_of((uint64_t)n->i.size) && pos <= n->i.size;
 	ssize_t r;
 
-	/* Writing over what is allocated costs nothing, so that a full file system is asked for
-	 * precisely. */
-	if (t->max_pages && !tmpfs_charge(n->i.sb, need)) {
+	if (dense) {
+		/* no holes before, none after: what is charged can be told without asking the host
+		 */
+		uint64_t after = pages_of((uint64_t)pos + len);
+
+		need = after > n->pages ? after - n->pages : 0;
+		if (need && !tmpfs_charge(n->i.sb, need)) {
+			/* as much as fits */
+			uint64_t used = atomic_load(&t->pages);
+
+			need = used < t->max_pages ? t->max_pages - used : 0;
+			if (need && !tmpfs_charge(n->i.sb, need))
+				need = 0;
+			if ((n->pages + need) * LX_PAGE_SIZE <= (uint64_t)pos) {
+				tmpfs_uncharge(n->i.sb, need);
+				return -ENOSPC;
+			}
+			len = (n->pages + need) * LX_PAGE_SIZE - (uint64_t)pos;
+		}
+		inode_store(n->pages, n->pages + need);
+	} else if (t->max_pages && !tmpfs_charge(n->i.sb, need)) {
+		/* writing over what is allocated costs nothing, so a full file system is asked for
+		 * precisely */
 		settle(n);
 		if (!tmpfs_charge(n->i.sb, need))
 			return -ENOSPC;
@@ -199,7 +220,10 @@ fd_write(struct tnode *n, struct uio *u, int64_t pos, uint64_t len)
 	u->left = len;
 	r = uio_fd_write(u, n->fd, pos);
 	u->left = left - (r > 0 ? (uint64_t)r : 0);
-	if (t->max_pages) {
+	if (dense) {
+		if (r != (ssize_t)len)
+			settle(n);
+	} else if (t->max_pages) {
 		tmpfs_uncharge(n->i.sb, need);
 		settle(n);
 	}
