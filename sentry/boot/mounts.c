@@ -113,6 +113,11 @@ add_mount(const struct call *c, const Control__Mount *m)
 		}
 		super_put(sb);
 	}
+	if (r == -ENODEV && (m->kind == CONTROL__MOUNT__KIND__MQUEUE ||
+				    m->kind == CONTROL__MOUNT__KIND__CGROUP)) {
+		log_warn("no file system %s: %s stays as it is", type_names[m->kind], target);
+		r = 0;
+	}
 	if (r < 0)
 		log_error("cannot mount %s at %s: %s", type_names[m->kind], target, strerror(-r));
 	free(target);
@@ -234,8 +239,6 @@ boot_mounts(const struct start *s, const struct call *c, struct fs_ctx **ret)
 	in.fs = fs;
 	for (size_t i = 1; i < m->n_mounts && r == 0; i++) {
 		r = add_mount(&in, m->mounts[i]);
-		if (r == -ENODEV)
-			r = 0;
 	}
 	if (r == 0)
 		r = each_path(&in, m->masked_paths, m->n_masked_paths, mask);

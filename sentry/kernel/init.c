@@ -311,7 +311,7 @@ kernel_start_process(const struct kernel_process *p, int32_t *ret_pid)
 	t->pid->task = t;
 	t->tid = t->pid->nr;
 	g->leader = t;
-	g->unkillable = first;
+	g->unkillable = first && !p->killable;
 	list_push_back(&g->threads, &t->tg_node);
 	g->nr_threads = 1;
 	pid_attach_tgroup_locked(g, PID_TGID, t->pid);
