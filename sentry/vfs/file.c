@@ -22,6 +22,7 @@ file_alloc(const struct call *c, const struct path *p, uint32_t flags)
 	f->path = *p;
 	path_get(&f->path);
 	f->inode = inode_get(p->dentry->inode);
+	atomic_store_explicit(&p->mnt->expiry_mark, false, memory_order_relaxed);
 	f->cred = c ? cred_get(c->cred) : NULL;
 	f->flags = flags;
 	f->ops = f->inode->fops;

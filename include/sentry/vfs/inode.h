@@ -5,10 +5,10 @@
  * inode_ops.free.
  *
  * Locks. `dir_lock` (a sleeplock: operations may park under it) is held by the vfs around every
- * operation that looks at or changes the entries of a directory, and around writes that extend,
- * truncation and setattr of other inodes. `lock` (rank INODE, short) guards the attribute fields;
- * single fields may be read without it with inode_mode() and friends, which is what permission
- * checks do.
+ * operation that looks at or changes the entries of a directory, and around setattr (truncation
+ * too) and setxattr of any inode; read and write operations take it themselves where they need it.
+ * `lock` (rank INODE, short) guards the attribute fields; single fields may be read without it with
+ * inode_load and inode_mode, which is what permission checks do.
  *
  * Times: an operation that changes an inode sets the times itself, with inode_touch (under no
  * lock).
@@ -201,8 +201,7 @@ struct inode {
 #define INODE_NOATIME 1u /* never update atime */
 #define INODE_NOWRITE_CHECK                                                                        \
 	2u /* permission checks pass over a read-only mount (devices, fifos do already) */
-#define INODE_MAGIC	4u /* ops->magic: a magic link */
-#define INODE_SWAP_SIZE 8u /* size is generated: SEEK_END and O_APPEND use 0 */
+#define INODE_MAGIC 4u /* ops->magic: a magic link */
 
 /* Fill in the embedded inode: one reference, times = now, nlink 1 (2 for directories). */
 void inode_init(struct inode *i, struct super *sb, const struct inode_ops *ops,

@@ -51,11 +51,10 @@ struct mount {
 	struct list peers;    /* ring of the group's members */
 	struct mount *master; /* slave of it; borrowed */
 	struct list slaves, slave_node;
-	uint64_t id;		 /* mnt_id of mountinfo, statx, fdinfo */
-	_Atomic int32_t writers; /* files open for writing: a remount to read-only fails */
-	bool expiry_mark;	 /* MNT_EXPIRE was asked for once, and nobody used it since; under
-				    mnt_tree_lock */
-	struct mount *copy;	 /* scratch of who holds mnt_tree_lock */
+	uint64_t id;		  /* mnt_id of mountinfo, statx, fdinfo */
+	_Atomic int32_t writers;  /* files open for writing: a remount to read-only fails */
+	_Atomic bool expiry_mark; /* MNT_EXPIRE was asked for once, and no file was opened since */
+	struct mount *copy;	  /* scratch of who holds mnt_tree_lock */
 	struct mount *source;
 };
 
