@@ -111,7 +111,8 @@ over(struct plat_thread *t, int64_t r)
 		return (int)r;
 	t->kind = STUB_K_RETAKEN;
 	t->regs_known = false;
-	trap_regs(t);
+	if (trap_site_enter(t, trap_regs(t)->rip) != t->regs.rip)
+		t->dirty = true;
 	return 0;
 }
 

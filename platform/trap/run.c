@@ -68,6 +68,7 @@ write_reply(struct plat_thread *t, unsigned rflags)
 			t->gs_base = t->regs.gs_base;
 		}
 		s->regs = t->regs;
+		s->regs.rip = trap_site_enter(t, t->regs.rip);
 		if ((rflags & STUB_R_GSBASE) && t->gs_base == 0)
 			s->regs.gs_base = trap.base + STUB_SLOTS + (uint64_t)t->index * STUB_STRIDE;
 		rflags |= STUB_R_REGS;
@@ -163,8 +164,8 @@ trap_regs(struct plat_thread *t)
 			t->regs.rax = (uint64_t)-ENOSYS;
 		} else {
 			t->regs.orig_rax = (uint64_t)-1;
-			trap_site_rip(t, &t->regs);
 		}
+		trap_site_rip(t, &t->regs);
 		if (t->has_result)
 			t->regs.rax = (uint64_t)t->result;
 		t->regs_known = true;
@@ -262,6 +263,11 @@ trap_run(struct plat_thread *t, struct plat_event *ev)
 				trap_site_syscall(t);
 			return;
 		case STUB_K_FAULT:
+			if (t->s->signo == SIGILL && t->sp->sites &&
+				trap_site_enter(t, trap_regs(t)->rip) != t->regs.rip) {
+				trap_regs_dirty(t); /* on the second half of a rewritten site */
+				continue;
+			}
 			ev->kind = PLAT_EV_FAULT;
 			fill_fault(t, &ev->fault);
 			return;

@@ -1,14 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rewriting of syscall sites, so that one that is used again does not trap again. A site is `mov
- * $n,%eax; syscall`: the mov becomes a jump to a trampoline (mov $n,%eax; lea after(%rip),%rcx; jmp
- * to the stub through GS). The syscall instruction stays, so a jump to it still traps, and so does
- * a thread that stood between the two. The page of the site is replaced by a changed copy in one
- * mremap.
+ * Rewriting of syscall sites, so that one that is used again does not trap again. Two kinds:
  *
- * All of this is per space, because a fork carries it along; mappings that change forget what they
- * held. Any doubt leaves the site alone: trapping is always right. sites.lock is a leaf; `patching`
- * keeps a second fiber of the space from changing the same page while the first one's stub works.
+ *   mov $n,%eax; syscall	The mov becomes a jump to a trampoline: mov $n,%eax; lea
+ *after(%rip),%rcx; jmp to the stub through GS. The syscall instruction stays, so a jump to it still
+ *traps. syscall; cmp $k,%rax	The five bytes from the syscall instruction on become a jump to a
+ *trampoline: lea R(%rip),%rcx; jmp to the stub; syscall; R: cmp $k,%rax; jmp behind the cmp. The
+ *				trampoline stands where the jump's displacement makes the first byte after
+ *the old syscall instruction an illegal one: a thread that goes on there (it was in the call when
+ *the site was rewritten, or a branch leads there) raises #UD, and goes on at R.
+ *
+ * Whoever looks at registers sees original addresses: they are translated when they are taken from
+ *a stub, and back when they are loaded. So unwinding, restarts and signal frames know nothing of
+ *trampolines.
+ *
+ * The page of a site is replaced by a changed copy in one mremap. All of this is per space, because
+ *a fork carries it along; mappings that change forget what they held. Any doubt leaves the site
+ *alone: trapping is always right. sites.lock is a leaf; `patching` keeps a second fiber of the
+ *space from changing the same page while the first one's stub works.
  */
 #include "platform/trap/internal.h"
 #include <stdlib.h>
@@ -20,24 +29,33 @@ enum {
 	REGION_BYTES = 65536,
 	TRAMP_BYTES = 32,
 	REGION_TRAMPS = REGION_BYTES / TRAMP_BYTES,
-	MOV_BYTES = 5,
-	SITE_BYTES = 7,
-	PATCH_AT = 2, /* the trap that has it rewritten: most sites of a program's start are used
-			 once */
+	JMP_BYTES = 5,
+	MOV_SITE = 7, /* from the mov to behind the syscall instruction */
+	CALL_BYTES = 2,
+	CMP_BYTES = 6,
+	CMP_RETURN = 17, /* R in the trampoline of a cmp site */
+	PATCH_AT = 2,	 /* the trap that has it rewritten: most sites of a program's start are used
+			    once */
 	NEVER = 255,
 	PATCHED = 254,
 };
 
+enum site_kind {
+	MOV_KIND,
+	CMP_KIND,
+};
+
 struct site {
 	uint64_t after; /* address after the syscall instruction; 0: empty, 1: was removed */
-	uint32_t nr;
+	uint64_t tramp;
+	uint32_t imm; /* the number of a mov, the constant of a cmp */
+	uint8_t kind;
 	uint8_t count; /* traps, or PATCHED or NEVER */
 };
 
 struct region {
 	uint64_t base;
-	uint32_t used;
-	uint64_t *after; /* by trampoline */
+	uint64_t *after; /* by trampoline; 0: free */
 };
 
 struct trap_sites {
@@ -161,7 +179,7 @@ grow_locked(struct trap_sites *s)
 }
 
 static struct site *
-add_locked(struct trap_sites *s, uint64_t after, uint32_t nr)
+add_locked(struct trap_sites *s, uint64_t after)
 {
 	uint32_t i;
 
@@ -169,7 +187,7 @@ add_locked(struct trap_sites *s, uint64_t after, uint32_t nr)
 		return NULL;
 	for (i = hash(after, s->cap); s->table[i].after; i = (i + 1) & (s->cap - 1))
 		;
-	s->table[i] = (struct site){.after = after, .nr = nr};
+	s->table[i] = (struct site){.after = after};
 	s->filled++;
 	return &s->table[i];
 }
@@ -200,17 +218,48 @@ near_enough(uint64_t a, uint64_t b)
 	return d > -0x7f000000ll && d < 0x7f000000ll;
 }
 
-/* A free trampoline near an address; 0 when there is none without a new region. */
 static uint64_t
-tramp_locked(struct trap_sites *s, uint64_t near, uint64_t after)
+site_start(const struct site *site)
+{
+	return site->after - (site->kind == MOV_KIND ? MOV_SITE : CALL_BYTES);
+}
+
+static uint32_t
+displacement(const struct site *site, uint64_t tramp)
+{
+	return (uint32_t)(tramp - (site_start(site) + JMP_BYTES));
+}
+
+/* One-byte opcodes that are illegal in 64-bit mode, and that nobody plans to give a meaning. */
+static bool
+illegal(uint8_t op)
+{
+	static const uint8_t ops[] = {0x06, 0x07, 0x0e, 0x16, 0x17, 0x1e, 0x1f, 0x27, 0x2f, 0x37,
+		0x3f, 0x60, 0x61, 0x82, 0x9a, 0xce, 0xd4, 0xea};
+
+	return memchr(ops, op, sizeof ops) != NULL;
+}
+
+/* A free trampoline near the site, and for a cmp site one whose displacement is illegal code in its
+ * second byte; 0 when there is none without a new region. */
+static uint64_t
+tramp_locked(struct trap_sites *s, const struct site *site)
 {
 	for (uint32_t i = 0; i < s->nregions; i++) {
 		struct region *r = &s->regions[i];
 
-		if (r->used == REGION_TRAMPS || !near_enough(r->base, near))
+		if (!near_enough(r->base, site->after))
 			continue;
-		r->after[r->used] = after;
-		return r->base + (uint64_t)TRAMP_BYTES * r->used++;
+		for (uint32_t k = 0; k < REGION_TRAMPS; k++) {
+			uint64_t at = r->base + (uint64_t)TRAMP_BYTES * k;
+
+			if (r->after[k] ||
+				(site->kind == CMP_KIND &&
+					!illegal((uint8_t)(displacement(site, at) >> 8))))
+				continue;
+			r->after[k] = site->after;
+			return at;
+		}
 	}
 	return 0;
 }
@@ -268,29 +317,48 @@ put32(uint8_t *p, uint32_t v)
 }
 
 static void
-make_tramp(uint8_t code[TRAMP_BYTES], uint64_t at, uint64_t after, uint32_t nr)
+make_tramp(uint8_t code[TRAMP_BYTES], uint64_t at, const struct site *site)
 {
 	memset(code, 0xcc, TRAMP_BYTES);
-	code[0] = 0xb8; /* mov $nr, %eax */
-	put32(code + 1, nr);
-	memcpy(code + 5, "\x48\x8d\x0d", 3); /* lea after(%rip), %rcx */
-	put32(code + 8, (uint32_t)(after - (at + 12)));
-	memcpy(code + 12, "\x65\xff\x24\x25", 4); /* jmp *%gs:vec */
-	put32(code + 16, SLOT_VEC + 8 * vector_of(nr));
+	if (site->kind == MOV_KIND) {
+		code[0] = 0xb8; /* mov $nr, %eax */
+		put32(code + 1, site->imm);
+		memcpy(code + 5, "\x48\x8d\x0d", 3); /* lea after(%rip), %rcx */
+		put32(code + 8, (uint32_t)(site->after - (at + 12)));
+		memcpy(code + 12, "\x65\xff\x24\x25", 4); /* jmp *%gs:vec */
+		put32(code + 16, SLOT_VEC + 8 * vector_of(site->imm));
+		return;
+	}
+	memcpy(code, "\x48\x8d\x0d", 3); /* lea R(%rip), %rcx */
+	put32(code + 3, CMP_RETURN - 7);
+	memcpy(code + 7, "\x65\xff\x24\x25", 4); /* jmp *%gs:vec */
+	put32(code + 11, SLOT_VEC + 8 * VEC_GENERAL);
+	memcpy(code + 15, "\x0f\x05\x48\x3d", 4); /* syscall; R: cmp $imm, %rax */
+	put32(code + 19, site->imm);
+	code[23] = 0xe9; /* jmp behind the cmp */
+	put32(code + 24, (uint32_t)(site->after + CMP_BYTES - (at + 28)));
 }
 
-/* Have the stub replace the mov of a site. tramp: its trampoline, or 0 to put the mov back. */
+/* Have the stub put the jump in place; tramp 0: put the original bytes back. */
 static int
-patch(struct plat_thread *t, uint64_t after, uint32_t nr, uint64_t tramp, int prot)
+patch(struct plat_thread *t, const struct site *site, uint64_t tramp, int prot)
 {
-	uint64_t start = after - SITE_BYTES, bytes = 0;
+	uint64_t start = site_start(site), bytes = 0;
 	uint8_t b[8] = {0}, code[TRAMP_BYTES];
 	struct stub_op *op;
 
 	if (t->nops > STUB_NOPS - 2 && trap_flush(t) < 0)
 		return -ESRCH;
-	b[0] = tramp ? 0xe9 : 0xb8;
-	put32(b + 1, tramp ? (uint32_t)(tramp - (start + MOV_BYTES)) : nr);
+	if (tramp) {
+		b[0] = 0xe9;
+		put32(b + 1, displacement(site, tramp));
+	} else if (site->kind == MOV_KIND) {
+		b[0] = 0xb8;
+		put32(b + 1, site->imm);
+	} else {
+		memcpy(b, "\x0f\x05\x48\x3d", 4);
+		b[4] = (uint8_t)site->imm;
+	}
 	memcpy(&bytes, b, sizeof b);
 	op = trap_op_new(t, STUB_OP_PATCH);
 	if (!op)
@@ -300,44 +368,71 @@ patch(struct plat_thread *t, uint64_t after, uint32_t nr, uint64_t tramp, int pr
 	op->a[2] = start & (LX_PAGE_SIZE - 1);
 	op->a[3] = bytes;
 	op->a[4] = tramp;
-	op->a[5] = MOV_BYTES;
+	op->a[5] = JMP_BYTES;
 	op = trap_op_new(t, STUB_OP_DATA);
 	if (!op)
 		return -ESRCH;
-	make_tramp(code, tramp, after, nr);
+	make_tramp(code, tramp, site);
 	memcpy(op->a, code, sizeof code);
 	return trap_flush(t);
 }
 
 static void
-rewrite(struct plat_thread *t, struct trap_sites *s, uint64_t after, uint32_t nr)
+rewrite(struct plat_thread *t, struct trap_sites *s, struct site want)
 {
-	uint64_t start = after - SITE_BYTES, tramp;
+	uint64_t start = site_start(&want), tramp = 0;
 	struct site *site;
 	int prot = 0, r = -EINVAL;
 
-	if ((start & (LX_PAGE_SIZE - 1)) <= LX_PAGE_SIZE - MOV_BYTES &&
-		trap.env->may_patch(t->owner, start, MOV_BYTES, &prot) && !(prot & PROT_WRITE) &&
+	if ((start & (LX_PAGE_SIZE - 1)) <= LX_PAGE_SIZE - JMP_BYTES &&
+		trap.env->may_patch(t->owner, start, JMP_BYTES, &prot) && !(prot & PROT_WRITE) &&
 		(prot & PROT_EXEC)) {
 		mutex_lock(&s->lock);
-		tramp = tramp_locked(s, start, after);
+		tramp = tramp_locked(s, &want);
 		mutex_unlock(&s->lock);
 		if (!tramp && new_region(t, s, start)) {
 			mutex_lock(&s->lock);
-			tramp = tramp_locked(s, start, after);
+			tramp = tramp_locked(s, &want);
 			mutex_unlock(&s->lock);
 		}
 		if (tramp)
-			r = patch(t, after, nr, tramp, prot);
+			r = patch(t, &want, tramp, prot);
 	}
 	mutex_lock(&s->lock);
-	site = find_locked(s, after);
-	if (site)
+	site = find_locked(s, want.after);
+	if (site) {
+		site->tramp = tramp;
 		site->count = r == 0 ? PATCHED : NEVER;
+	}
 	if (site && r == 0)
 		add_page_locked(s, start & ~(LX_PAGE_SIZE - 1));
 	s->patching = false;
 	mutex_unlock(&s->lock);
+	if (r == 0 && want.kind == CMP_KIND)
+		trap_regs_dirty(
+			t); /* it returns to where illegal code stands now: load R instead */
+}
+
+/* What kind of site the code around a trapped syscall instruction is; false: none that is
+ * rewritten. */
+static bool
+classify(struct plat_thread *t, struct site *site)
+{
+	uint32_t n = t->s->ncode;
+	uint8_t code[16];
+
+	site->after = t->s->regs.rip;
+	memcpy(code, t->s->code, sizeof code);
+	if (n < 8 || code[6] != 0x0f || code[7] != 0x05 || site->after < LX_PAGE_SIZE ||
+		site->after > trap.base - STUB_GUARD)
+		return false;
+	memcpy(&site->imm, code + 2, sizeof site->imm);
+	site->kind = MOV_KIND;
+	if (code[1] == 0xb8 && site->imm == t->nr)
+		return true;
+	memcpy(&site->imm, code + 10, sizeof site->imm);
+	site->kind = CMP_KIND;
+	return n == 16 && code[8] == 0x48 && code[9] == 0x3d;
 }
 
 /* t has trapped at a syscall instruction: count it, and rewrite the site when it is due. */
@@ -345,19 +440,12 @@ void
 trap_site_syscall(struct plat_thread *t)
 {
 	struct trap_sites *s = t->sp->sites;
-	uint8_t code[8];
-	uint64_t after = t->s->regs.rip;
-	struct site *site;
-	uint32_t imm;
+	struct site want = {0}, *site;
 	bool due = false;
 
-	if (!trap.env->find_gap || !trap.env->may_patch || t->s->ncode != sizeof code)
-		return;
-	memcpy(code, t->s->code, sizeof code);
-	memcpy(&imm, code + 2, sizeof imm);
-	if (code[1] != 0xb8 || code[6] != 0x0f || code[7] != 0x05 || imm != t->nr || t->gs_base ||
-		t->nr == SYS_rt_sigreturn /* unwinders know a restorer by its bytes */ ||
-		after < LX_PAGE_SIZE || after > trap.base - STUB_GUARD)
+	/* Unwinders know the restorer of a signal frame by its bytes. */
+	if (!trap.env->find_gap || !trap.env->may_patch || t->gs_base ||
+		t->nr == SYS_rt_sigreturn || !classify(t, &want))
 		return;
 	if (!s) {
 		mutex_lock(&trap.lock);
@@ -369,11 +457,17 @@ trap_site_syscall(struct plat_thread *t)
 			return;
 	}
 	mutex_lock(&s->lock);
-	site = find_locked(s, after);
+	for (uint32_t i = 0; i < s->nregions; i++)
+		if (want.after - s->regions[i].base < REGION_BYTES) {
+			mutex_unlock(&s->lock); /* the trap in a trampoline, after a restart */
+			return;
+		}
+	site = find_locked(s, want.after);
 	if (!site && !s->disabled)
-		site = add_locked(s, after, t->nr);
-	if (site && site->nr != t->nr) {
-		site->nr = t->nr;
+		site = add_locked(s, want.after);
+	if (site && site->count < PATCHED && (site->imm != want.imm || site->kind != want.kind)) {
+		site->imm = want.imm;
+		site->kind = want.kind;
 		site->count = 0;
 	}
 	if (site && !s->disabled && site->count < PATCHED && ++site->count >= PATCH_AT) {
@@ -384,10 +478,11 @@ trap_site_syscall(struct plat_thread *t)
 	}
 	mutex_unlock(&s->lock);
 	if (due)
-		rewrite(t, s, after, t->nr);
+		rewrite(t, s, want);
 }
 
-/* A thread that was stopped in a trampoline stands, for everybody else, at its site. */
+/* Registers taken from a stub: who stands in a trampoline stands, for everybody else, at its site.
+ */
 void
 trap_site_rip(struct plat_thread *t, struct guest_regs *r)
 {
@@ -397,15 +492,40 @@ trap_site_rip(struct plat_thread *t, struct guest_regs *r)
 		return;
 	mutex_lock(&s->lock);
 	for (uint32_t i = 0; i < s->nregions; i++) {
-		uint64_t off = r->rip - s->regions[i].base;
+		uint64_t off = r->rip - s->regions[i].base, in = off % TRAMP_BYTES;
+		const struct site *site;
 
-		if (off >= (uint64_t)s->regions[i].used * TRAMP_BYTES)
+		if (off >= REGION_BYTES)
 			continue;
-		r->rip = s->regions[i].after[off / TRAMP_BYTES] -
-			 (off % TRAMP_BYTES ? 2 : SITE_BYTES);
+		site = find_locked(s, s->regions[i].after[off / TRAMP_BYTES]);
+		if (!site)
+			break;
+		if (site->kind == MOV_KIND)
+			r->rip = in == 0 ? site->after - MOV_SITE : site->after - CALL_BYTES;
+		else if (in < CMP_RETURN)
+			r->rip = site->after - CALL_BYTES;
+		else
+			r->rip = site->after + (in == CMP_RETURN ? 0 : CMP_BYTES);
 		break;
 	}
 	mutex_unlock(&s->lock);
+}
+
+/* Registers on their way to a stub: where a thread that is to stand at `rip` has to go on. */
+uint64_t
+trap_site_enter(struct plat_thread *t, uint64_t rip)
+{
+	struct trap_sites *s = t->sp->sites;
+	const struct site *site;
+
+	if (!s)
+		return rip;
+	mutex_lock(&s->lock);
+	site = rip > 1 ? find_locked(s, rip) : NULL;
+	if (site && site->count == PATCHED && site->kind == CMP_KIND)
+		rip = site->tramp + CMP_RETURN;
+	mutex_unlock(&s->lock);
+	return rip;
 }
 
 void
@@ -438,7 +558,7 @@ trap_sites_unmapped(struct plat_space *sp, uint64_t addr, uint64_t len)
 	}
 	/* Sites that were only counted are found wrong by their bytes when they trap again. */
 	for (uint32_t i = 0; hit && i < s->cap; i++)
-		if (s->table[i].after > 1 && s->table[i].after - SITE_BYTES - addr < len)
+		if (s->table[i].after > 1 && site_start(&s->table[i]) - addr < len)
 			s->table[i].after = 1;
 	mutex_unlock(&s->lock);
 }
@@ -483,8 +603,8 @@ trap_sites_disable(struct plat_thread *t)
 			continue;
 		s->table[i].count = NEVER;
 		mutex_unlock(&s->lock);
-		trap.env->may_patch(t->owner, site.after - SITE_BYTES, MOV_BYTES, &prot);
-		patch(t, site.after, site.nr, 0, prot);
+		trap.env->may_patch(t->owner, site_start(&site), JMP_BYTES, &prot);
+		patch(t, &site, 0, prot);
 		mutex_lock(&s->lock);
 	}
 	mutex_unlock(&s->lock);

@@ -167,8 +167,8 @@ struct stub_slot {
 	uint32_t marshal;
 	uint32_t rewrite; /* show the sentry sites that can be rewritten */
 	uint32_t pad3;
-	uint8_t code[8]; /* the guest's code that ends with the syscall instruction which trapped */
-	uint32_t ncode;	 /* how many bytes of it could be read (0 or 8) */
+	uint8_t code[16]; /* around the end of the syscall instruction which trapped */
+	uint32_t ncode;	  /* how many bytes of it could be read: 0, 8 or 16 */
 	uint32_t failed;
 	int32_t signo, sigcode;
 	uint64_t fault_addr, fault_err, fault_trapno;
@@ -176,7 +176,7 @@ struct stub_slot {
 	uint64_t cpu_ns; /* the thread's CPU time when it last went to sleep */
 	struct stub_carried carried[STUB_NCARRIED];
 
-	uint8_t pad2[4096 - 864];
+	uint8_t pad2[4096 - 872];
 	struct stub_op ops[STUB_NOPS];
 	uint8_t bounce[SLOT_BOUNCE_SZ];
 };

@@ -79,6 +79,7 @@ main(int argc, char **argv)
 	kern_start(engine, &cfg, spin);
 	bench("answered by the sentry, site mov+syscall", 0, n);
 	bench("getpid, site mov+syscall", 1, n * 10);
+	bench("getpid, site syscall+cmp", 8, n);
 	bench("answered by the sentry, other site", 2, n / 10);
 	bench("write 4 KiB", 3, n / 10);
 	bench("read 4 KiB", 4, n / 10);

@@ -66,6 +66,7 @@ test_calls(void)
 	EXPECT(r, 3, 77);
 	EXPECT(r, 4, -ENOSYS);
 	EXPECT(r, 5, 0);
+	EXPECT(r, 6, 0);
 	finish(r, "calls, registers and flags", ok);
 }
 
@@ -140,7 +141,7 @@ test_signal(void)
 
 	wait_end(r);
 	EXPECT(r, 1, 0);
-	EXPECT(r, 2, 60);
+	EXPECT(r, 2, 120);
 	EXPECT(r, 3, 10);
 	EXPECT(r, 4, 11);
 	if (run_nevents(r) < 2 || run_event(r, 0)->fault.signo != SIGSEGV ||

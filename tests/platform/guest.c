@@ -41,6 +41,50 @@ leave(void)
 		sys3(60, 0, 0, 0);
 }
 
+/* A site of the other form, used often, and a branch to what follows its system call instruction.
+ */
+static long
+cmp_site(void)
+{
+	register long n __asm__("r12") = 20;
+	register long again __asm__("r13") = 0;
+	register long sum __asm__("r14") = 0;
+
+	__asm__ volatile("1:\tmovl $72, %%eax\n\tmovq %%r12, %%rdi\n\tnop\n\tsyscall\n"
+			 "2:\tcmpq $-4096, %%rax\n\tja 4f\n\taddq %%rax, %%r14\n"
+			 "\ttestq %%r13, %%r13\n\tjnz 4f\n\tdecq %%r12\n\tjnz 1b\n"
+			 "\tmovl $1, %%r13d\n\tmovl $5, %%eax\n\tjmp 2b\n4:"
+			 : "+r"(n), "+r"(again), "+r"(sum)
+			 :
+			 : "rax", "rdi", "rcx", "r11", "memory");
+	return sum;
+}
+
+static long
+cmp_getpid(void)
+{
+	long r;
+
+	__asm__ volatile("movl $39, %%eax\n\tnop\n\tsyscall\n\tcmpq $-4096, %%rax"
+			 : "=&a"(r)
+			 :
+			 : "rcx", "r11", "memory");
+	return r;
+}
+
+static long
+cmp_raise(void *memory)
+{
+	register void *mem __asm__("r15") = memory;
+	long r;
+
+	__asm__ volatile("movl %1, %%eax\n\tnop\n\tsyscall\n\tcmpq $-4096, %%rax"
+			 : "=&a"(r)
+			 : "i"(G_RAISE), "D"(10L), "r"(mem)
+			 : "rcx", "r11", "memory");
+	return r;
+}
+
 static void
 case_calls(long n)
 {
@@ -74,6 +118,13 @@ case_calls(long n)
 	report(3, r);
 	report(4, sys3(999, 1, 2, 3));
 	report(5, bad);
+	for (int i = 0; i < 3; i++)
+		if (cmp_site() != 20215)
+			bad++;
+	for (int i = 0; i < 5; i++)
+		if (cmp_getpid() != 1234)
+			bad++;
+	report(6, bad);
 }
 
 static long
@@ -297,7 +348,7 @@ case_signal(char *memory)
 				 : "i"(G_RAISE), "D"(10L), "r"(mem)
 				 : "rcx", "r11", "memory");
 		__asm__ volatile("movsd %%xmm7, %0" : "=m"(y));
-		if (r != 42 || y != 2.5)
+		if (r != 42 || y != 2.5 || cmp_raise(mem) != 42)
 			bad++;
 	}
 	report(1, bad);
@@ -398,6 +449,9 @@ case_bench(long what, long n, char *mem)
 				leave();
 			sys3(G_WAITCHILD, 0, 0, 0);
 		}
+	else if (what == 8)
+		for (long i = 0; i < n; i++)
+			cmp_getpid();
 	else if (what == 7)
 		for (long i = 0; i < n; i++) {
 			register char *m __asm__("r15") = mem;

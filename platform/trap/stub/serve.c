@@ -336,8 +336,8 @@ marshal(struct stub_slot *s)
 static bool
 may_be_rewritten(const struct stub_slot *s)
 {
-	return s->rewrite && s->ncode && s->code[1] == 0xb8 && s->code[6] == 0x0f &&
-	       s->code[7] == 0x05;
+	return s->rewrite && s->ncode && s->nr != __NR_rt_sigreturn &&
+	       (s->code[1] == 0xb8 || (s->ncode == 16 && s->code[8] == 0x48 && s->code[9] == 0x3d));
 }
 
 /* The guest's registers stand in slot.regs; the number in slot.nr. */

@@ -88,7 +88,8 @@ stub_signal(int sig, const struct stub_siginfo *si, struct host_ucontext *uc)
 		bool compat = si->sys_arch != ARCH_X86_64 || (si->sys_nr & 0x40000000) != 0;
 
 		s->nr = (uint32_t)si->sys_nr;
-		s->ncode = stub_copy(s->code, (const void *)(uc->mc.ip - 8), 8) == 0 ? 8 : 0;
+		s->ncode = (uint32_t)(16 - stub_copy(s->code, (const void *)(uc->mc.ip - 8), 16)) &
+			   ~7u;
 		stub_syscall(s, uc, compat);
 	} else {
 		if (sig == SIG_KICK) {
