@@ -35,6 +35,7 @@ struct trap_slot {
 	struct stub_slot *map; /* (L) NULL: never used */
 	struct plat_thread *t; /* (L) NULL: free, once map->tid is 0 */
 	bool used;	       /* (L) */
+	bool known;	       /* (L) its process has it mapped, with its private memory */
 };
 
 struct plat_space {
@@ -198,6 +199,7 @@ int trap_sigreturn(struct plat_thread *t, uint64_t *ret_mask, void *ret_uc_stack
 void trap_site_syscall(struct plat_thread *t);
 void trap_site_rip(struct plat_thread *t, struct guest_regs *r);
 uint64_t trap_site_enter(struct plat_thread *t, uint64_t rip);
+bool trap_site_illegal(struct plat_thread *t, uint64_t rip);
 void trap_sites_unmapped(struct plat_space *sp, uint64_t addr, uint64_t len);
 struct trap_sites *trap_sites_copy(const struct plat_space *sp);
 void trap_sites_free(struct trap_sites *s);

@@ -263,8 +263,7 @@ trap_run(struct plat_thread *t, struct plat_event *ev)
 				trap_site_syscall(t);
 			return;
 		case STUB_K_FAULT:
-			if (t->s->signo == SIGILL && t->sp->sites &&
-				trap_site_enter(t, trap_regs(t)->rip) != t->regs.rip) {
+			if (t->s->signo == SIGILL && trap_site_illegal(t, trap_regs(t)->rip)) {
 				trap_regs_dirty(t); /* on the second half of a rewritten site */
 				continue;
 			}

@@ -6,9 +6,9 @@
  *after(%rip),%rcx; jmp to the stub through GS. The syscall instruction stays, so a jump to it still
  *traps. syscall; cmp $k,%rax	The five bytes from the syscall instruction on become a jump to a
  *trampoline: lea R(%rip),%rcx; jmp to the stub; syscall; R: cmp $k,%rax; jmp behind the cmp. The
- *				trampoline stands where the jump's displacement makes the first byte after
- *the old syscall instruction an illegal one: a thread that goes on there (it was in the call when
- *the site was rewritten, or a branch leads there) raises #UD, and goes on at R.
+ *				trampoline stands where the jump's displacement makes the first byte
+ *after the old syscall instruction an illegal one: a thread that goes on there (it was in the call
+ *when the site was rewritten, or a branch leads there) raises #UD, and goes on at R.
  *
  * Whoever looks at registers sees original addresses: they are translated when they are taken from
  *a stub, and back when they are loaded. So unwinding, restarts and signal frames know nothing of
@@ -36,8 +36,6 @@ enum {
 	CMP_RETURN = 17, /* R in the trampoline of a cmp site */
 	PATCH_AT = 2,	 /* the trap that has it rewritten: most sites of a program's start are used
 			    once */
-	NEVER = 255,
-	PATCHED = 254,
 };
 
 enum site_kind {
@@ -45,12 +43,20 @@ enum site_kind {
 	CMP_KIND,
 };
 
+enum site_state {
+	COUNTING,
+	PATCHING, /* a stub is at it: the site may be old or new */
+	PATCHED,
+	NEVER,
+};
+
 struct site {
 	uint64_t after; /* address after the syscall instruction; 0: empty, 1: was removed */
 	uint64_t tramp;
 	uint32_t imm; /* the number of a mov, the constant of a cmp */
 	uint8_t kind;
-	uint8_t count; /* traps, or PATCHED or NEVER */
+	uint8_t state;
+	uint8_t count; /* traps, while COUNTING */
 };
 
 struct region {
@@ -402,7 +408,7 @@ rewrite(struct plat_thread *t, struct trap_sites *s, struct site want)
 	site = find_locked(s, want.after);
 	if (site) {
 		site->tramp = tramp;
-		site->count = r == 0 ? PATCHED : NEVER;
+		site->state = r == 0 ? PATCHED : NEVER;
 	}
 	if (site && r == 0)
 		add_page_locked(s, start & ~(LX_PAGE_SIZE - 1));
@@ -465,16 +471,16 @@ trap_site_syscall(struct plat_thread *t)
 	site = find_locked(s, want.after);
 	if (!site && !s->disabled)
 		site = add_locked(s, want.after);
-	if (site && site->count < PATCHED && (site->imm != want.imm || site->kind != want.kind)) {
+	if (site && site->state == COUNTING && (site->imm != want.imm || site->kind != want.kind)) {
 		site->imm = want.imm;
 		site->kind = want.kind;
 		site->count = 0;
 	}
-	if (site && !s->disabled && site->count < PATCHED && ++site->count >= PATCH_AT) {
-		due = !s->patching;
+	if (site && site->state == COUNTING && !s->disabled && !s->patching &&
+		++site->count >= PATCH_AT) {
+		due = true;
 		s->patching = true;
-		if (!due)
-			site->count--;
+		site->state = PATCHING;
 	}
 	mutex_unlock(&s->lock);
 	if (due)
@@ -522,10 +528,30 @@ trap_site_enter(struct plat_thread *t, uint64_t rip)
 		return rip;
 	mutex_lock(&s->lock);
 	site = rip > 1 ? find_locked(s, rip) : NULL;
-	if (site && site->count == PATCHED && site->kind == CMP_KIND)
+	if (site && site->state == PATCHED && site->kind == CMP_KIND)
 		rip = site->tramp + CMP_RETURN;
 	mutex_unlock(&s->lock);
 	return rip;
+}
+
+/* Is an illegal instruction at rip ours? Then the thread is to go on there: it is translated when
+ * it is loaded, or, while another thread's stub is still changing the page, raises the same again.
+ */
+bool
+trap_site_illegal(struct plat_thread *t, uint64_t rip)
+{
+	struct trap_sites *s = t->sp->sites;
+	const struct site *site;
+	bool ours;
+
+	if (!s)
+		return false;
+	mutex_lock(&s->lock);
+	site = rip > 1 ? find_locked(s, rip) : NULL;
+	ours = site && site->kind == CMP_KIND &&
+	       (site->state == PATCHING || site->state == PATCHED);
+	mutex_unlock(&s->lock);
+	return ours;
 }
 
 void
@@ -599,9 +625,9 @@ trap_sites_disable(struct plat_thread *t)
 		struct site site = s->table[i];
 		int prot = PROT_READ | PROT_EXEC;
 
-		if (site.after <= 1 || site.count != PATCHED)
+		if (site.after <= 1 || site.state != PATCHED)
 			continue;
-		s->table[i].count = NEVER;
+		s->table[i].state = NEVER;
 		mutex_unlock(&s->lock);
 		trap.env->may_patch(t->owner, site_start(&site), JMP_BYTES, &prot);
 		patch(t, &site, 0, prot);

@@ -108,7 +108,7 @@ enum stub_op_code {
 	STUB_OP_COPY_OUT,  /* dst bounce_off len */
 	STUB_OP_COPY_IN,   /* bounce_off src len */
 	STUB_OP_FORK,	   /* takes two descriptors: memfd, socket; result is the pid */
-	STUB_OP_THREAD,	   /* index; result is the tid */
+	STUB_OP_THREAD,	   /* index, is its slot mapped already; result is the tid */
 	STUB_OP_EXIT,	   /* clear_tid */
 	STUB_OP_SIGFRAME,  /* sp handler restorer signo sigmask keep_redzone; bounce: siginfo,
 			      uc_stack */

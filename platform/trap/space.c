@@ -364,7 +364,6 @@ clone_space(struct plat_thread *t, void *owner, struct plat_thread **ret_child)
 	host_close(fds[1]);
 	if (err < 0)
 		goto undo;
-	trap_arm(c);
 	pid = trap_op_now(t, STUB_OP_FORK, t->index, 0, 0, 0, 0, 0);
 	if (pid < 0 || pid > INT32_MAX) {
 		err = pid < 0 ? (int)pid : -EAGAIN;
@@ -390,15 +389,10 @@ clone_space(struct plat_thread *t, void *owner, struct plat_thread **ret_child)
 	c->gs_base = t->gs_base;
 	c->ident = t->ident;
 	c->kind = STUB_K_READY;
-	if (trap_wait_event(c) == STUB_K_READY) {
-		c->owner = owner;
-		*ret_child = c;
-		return 0;
-	}
-	trap_thread_exit(c, 0);
-	return -EAGAIN;
+	c->owner = owner;
+	*ret_child = c;
+	return 0;
 undo:
-	atomic_store(&c->armed, 0);
 	detach(c, true, &drop);
 	trap_thread_put(c);
 	if (drop)
@@ -450,17 +444,18 @@ trap_thread_new(struct plat_thread *t, void *owner, struct plat_thread **ret_thr
 	struct guest_regs regs = *trap_regs(t);
 	struct plat_thread *c;
 	int64_t tid;
-	bool drop;
+	bool drop, mapped;
 	int err;
 
 	c = trap_thread_alloc(t->sp, UINT32_MAX, NULL, &err);
 	if (!c)
 		return err;
-	trap_arm(c);
-	tid = trap_op_now(t, STUB_OP_THREAD, c->index, 0, 0, 0, 0, 0);
+	mutex_lock(&trap.lock);
+	mapped = t->sp->slots[c->index].known;
+	mutex_unlock(&trap.lock);
+	tid = trap_op_now(t, STUB_OP_THREAD, c->index, mapped, 0, 0, 0, 0);
 	if (tid <= 0 || tid > INT32_MAX) {
 		err = tid < 0 ? (int)tid : -EAGAIN;
-		atomic_store(&c->armed, 0);
 		detach(c, false, &drop);
 		trap_thread_put(c);
 		return err;
@@ -469,10 +464,9 @@ trap_thread_new(struct plat_thread *t, void *owner, struct plat_thread **ret_thr
 	c->kind = STUB_K_READY;
 	c->fs_base = ~0ull;
 	c->ident = t->ident;
-	if (trap_wait_event(c) != STUB_K_READY) {
-		trap_thread_exit(c, 0);
-		return -EAGAIN;
-	}
+	mutex_lock(&trap.lock);
+	t->sp->slots[c->index].known = true;
+	mutex_unlock(&trap.lock);
 	c->owner = owner;
 	c->regs = regs;
 	c->regs_known = c->dirty = true;

@@ -38,6 +38,10 @@ result(const char *name, bool ok)
 static void
 finish(struct run *r, const char *name, bool ok)
 {
+	for (int i = 0; !ok && i < run_nevents(r) && i < 8; i++)
+		printf("# event %d: kind %d signal %d code %d address %#lx\n", i,
+			run_event(r, i)->kind, run_event(r, i)->fault.signo,
+			run_event(r, i)->fault.code, (unsigned long)run_event(r, i)->fault.addr);
 	if (run_gone(r)) {
 		printf("# the process died\n");
 		ok = false;

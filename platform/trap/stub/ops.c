@@ -169,7 +169,7 @@ load_fpu(const struct host_ucontext *uc)
 }
 
 static long
-do_thread(struct host_ucontext *uc, uint64_t index)
+do_thread(struct host_ucontext *uc, uint64_t index, bool mapped)
 {
 	struct stub_slot *n = slot_at(index);
 	uint64_t at = (uint64_t)n + SLOT_PRIV;
@@ -177,12 +177,17 @@ do_thread(struct host_ucontext *uc, uint64_t index)
 
 	if (index >= STUB_NSLOTS)
 		return -E_INVAL;
-	r = map_slot(index, proc_page()->mem_fd);
-	if (r < 0)
-		return r;
-	r = sys6(__NR_mmap, at, SLOT_PRIV_SZ, 3, 0x32 /* PRIVATE | FIXED | ANONYMOUS */, ~0ull, 0);
-	if (r != (long)at)
-		return r;
+	if (!mapped) {
+		r = map_slot(index, proc_page()->mem_fd);
+		if (r < 0)
+			return r;
+		r = sys6(__NR_mmap, at, SLOT_PRIV_SZ, 3, 0x32 /* PRIVATE | FIXED | ANONYMOUS */,
+			~0ull, 0);
+		if (r != (long)at)
+			return r;
+	}
+	priv_of(n)->kicked = 0;
+	priv_of(n)->nfds = 0;
 	if (uc)
 		load_fpu(uc);
 	return stub_clone_thread(
@@ -418,7 +423,7 @@ do_op(struct stub_slot *s, struct host_ucontext *uc, const struct stub_op *op,
 	case STUB_OP_FORK:
 		return do_fork(s, a[0], ready);
 	case STUB_OP_THREAD:
-		return do_thread(uc, a[0]);
+		return do_thread(uc, a[0], a[1] != 0);
 	case STUB_OP_EXIT:
 		do_exit(a[0]);
 	case STUB_OP_SIGFRAME:

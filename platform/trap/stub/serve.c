@@ -56,6 +56,17 @@ post(struct stub_slot *s, int kind)
 		sys3(__NR_write, STUB_BELL_FD, &s->gid, sizeof s->gid);
 }
 
+/* A new thread: its first reply may be there already. */
+static inline void
+post_ready(struct stub_slot *s, int kind)
+{
+	uint32_t v = STUB_RUN;
+
+	s->kind = (uint8_t)kind;
+	__atomic_compare_exchange_n(
+		&s->state, &v, STUB_REQ, false, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE);
+}
+
 static __attribute__((noinline)) void
 sleep_for_reply(struct stub_slot *s)
 {
@@ -117,8 +128,12 @@ stub_serve(struct stub_slot *s, int kind, struct host_ucontext *uc)
 	for (;;) {
 		uint8_t rf;
 
-		s->regs.fs_base = get_fs_base();
-		post(s, kind | frame);
+		if (kind == STUB_K_READY) {
+			post_ready(s, kind | frame); /* the registers may be there already */
+		} else {
+			s->regs.fs_base = get_fs_base();
+			post(s, kind | frame);
+		}
 		wait_reply(s);
 		rf = s->rflags;
 		if (rf) {
