@@ -10,7 +10,7 @@ DEB_PKGS := gcc clang make pkg-config libseccomp-dev libcap-dev libnl-3-dev libn
 WARN     := -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wconversion \
 	-Wno-sign-conversion -Werror
 # gcc sees ghosts in code that sanitizers instrument.
-WARN     += $(if $(SAN),-Wno-maybe-uninitialized)
+WARN     += $(if $(SAN),-Wno-maybe-uninitialized) $(if $(findstring thread,$(SAN)),-Wno-tsan)
 HARDEN   := -fPIE -fstack-protector-strong $(if $(SAN),,-D_FORTIFY_SOURCE=2)
 CFLAGS_ALL  = -std=gnu17 -D_GNU_SOURCE -g $(OPT) $(WARN) $(HARDEN) $(SAN) -pthread \
 	-Iinclude -I. -I$(BUILD)/gen $(CFLAGS)

@@ -67,7 +67,7 @@ connection_lost(const char *why)
 			struct pending *p = list_entry(l, struct pending, node);
 
 			p->err = -EIO;
-			p->done = true;
+			__atomic_store_n(&p->done, true, __ATOMIC_RELEASE);
 			fiber_wake(p->fiber);
 		}
 	}
@@ -103,7 +103,7 @@ deliver(struct wire_packet *p)
 		found->body = body;
 		found->len = p->head.len;
 		found->fd = p->nfds ? p->fds[0] : -1;
-		found->done = true;
+		__atomic_store_n(&found->done, true, __ATOMIC_RELEASE);
 		p->nfds = 0;
 		fiber_wake(found->fiber);
 	}
