@@ -15,7 +15,7 @@ enum {
 	COLD_AFTER = 8192,     /* looks in vain */
 	COLD_AFTER_FUTEX = 64, /* the same, when it sleeps in a futex */
 	COLD_CHUNK = 8,	       /* cold threads in one look */
-	KICK_CHECK = 1 << 16,  /* looks between two checks that kicks were answered */
+	LOST_CHECK = 1 << 16,  /* looks between two checks for lost threads */
 };
 
 /* A thread that does not come back for that long after a kick has lost its stub. */
@@ -196,14 +196,17 @@ look_cold(uint32_t n)
 	return any;
 }
 
+/* Threads that do not come back after a kick, and those that a guest has ended behind our back. */
 static void
-check_kicks(struct plat_thread **list, uint32_t n, int64_t now)
+check_lost(struct plat_thread **list, uint32_t n, int64_t now)
 {
 	for (uint32_t i = 0; i < n; i++) {
 		struct plat_thread *t = list[i];
 		int64_t at = atomic_load_explicit(&t->kick_ns, memory_order_relaxed);
 
-		if (at && now - at > KICK_LIMIT_NS && atomic_load(&t->armed))
+		if (atomic_load(&t->armed) &&
+			((at && now - at > KICK_LIMIT_NS) ||
+				__atomic_load_n(&t->s->tid, __ATOMIC_RELAXED) == 0))
 			trap_space_kill(t->sp);
 	}
 }
@@ -219,11 +222,11 @@ trap_poll(void)
 	any = look_hot();
 	any |= look_cold(COLD_CHUNK);
 	publish_spin();
-	if (++looks % KICK_CHECK == 0) {
+	if (++looks % LOST_CHECK == 0) {
 		int64_t now = host_now_ns();
 
-		check_kicks(trap.hot, trap.nhot, now);
-		check_kicks(trap.cold, trap.ncold, now);
+		check_lost(trap.hot, trap.nhot, now);
+		check_lost(trap.cold, trap.ncold, now);
 	}
 	unlock();
 	return any;
