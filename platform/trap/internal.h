@@ -67,9 +67,9 @@ struct plat_thread {
 	void *cookie;		 /* valid while armed */
 	_Atomic int64_t kick_ns; /* (A) when a kick was sent that has not been answered */
 
-	bool hot;      /* (P) in trap.hot, else in trap.cold */
-	uint32_t pos;  /* (P) */
-	uint32_t idle; /* (P) looks in vain */
+	_Atomic bool hot; /* (P) to write; (A) in trap.hot, else in trap.cold */
+	uint32_t pos;	  /* (P) */
+	uint32_t idle;	  /* (P) looks in vain */
 
 	/* (F) what was asked: copied once from the slot */
 	uint8_t kind;
