@@ -111,7 +111,8 @@ struct plat_identity {
 struct plat_ops {
 	const char *name;
 
-	/* Start the engine; once per sentry, before it is sealed. Creates the first (zygote) stub.
+	/* Start the engine; once per sentry, before it is sealed, by a thread that lives as long as the sentry: the
+	 * host kills the stubs when it ends. Creates the first (zygote) stub.
 	 * desc: PLAT_NR_SYSCALLS rows, borrowed for ever. Errors: -ENOSYS with a line in the log that says what
 	 * the host lacks. */
 	int (*init)(const struct plat_env *env, const struct plat_config *cfg,

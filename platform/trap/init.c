@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 
 #define SA_KERNEL_RESTORER 0x04000000
 #define USER_TOP	   0x7ffffffff000ull
@@ -96,6 +97,8 @@ zygote_main(const struct plat_space *sp, int sock)
 	child_fds(trap.bell[1], sock, sp->memfd);
 	child_signals();
 	child_check(x86_first_drop_rights(), 24);
+	/* Of the thread that started the engine: it lives as long as the sentry. */
+	host_call2(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
 	__asm__ volatile("jmp *%0"
 			 :
 			 : "r"(trap.base + h->start), "D"(slot + SLOT_BOUNCE), "S"(slot)

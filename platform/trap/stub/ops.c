@@ -135,6 +135,7 @@ do_fork(struct stub_slot *s, uint64_t index, bool *ready)
 				stub_die(8);
 			priv_of(s)->nfds = 0;
 			priv_of(s)->kicked = 0;
+			sys2(__NR_prctl, 1 /* PR_SET_PDEATHSIG */, 9);
 			close_others(memfd, sock);
 			*ready = true;
 			return 0;
