@@ -19,7 +19,6 @@ boot_register_fs(const struct start *s)
 	static int (*const inits[])(void) = {vfs_init, tmpfs_init, pipe_init, hostfile_init,
 		dev_init, devpts_init, proc_init, sysfs_init};
 
-	(void)s;
 	for (size_t i = 0; i < sizeof inits / sizeof inits[0]; i++) {
 		int r = inits[i]();
 
@@ -28,7 +27,10 @@ boot_register_fs(const struct start *s)
 	}
 	event_init();
 	unix_init();
-	inet_init();
+	if (boot_network_is_host(s))
+		hostsock_init();
+	else
+		inet_init();
 	tty_kernel_init();
 	return 0;
 }

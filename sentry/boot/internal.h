@@ -26,6 +26,7 @@ _Noreturn void boot_fail(int err, const char *fmt, ...) __attribute__((format(pr
 void start_receive(int sock, struct start *s);
 
 /* Register all file systems. -errno. */
+bool boot_network_is_host(const struct start *s); /* --network=host */
 int boot_register_fs(const struct start *s);
 
 /* Build the tree of mounts, in a fiber. -errno, with the failing mount in the log. */

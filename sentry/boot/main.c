@@ -67,11 +67,16 @@ raise_fd_limit(void)
 	}
 }
 
+bool
+boot_network_is_host(const struct start *s)
+{
+	return s->m->network.len == 4 && memcmp(s->m->network.data, "host", 4) == 0;
+}
+
 static void
 seal(void)
 {
-	bool ptrace = start.m->platform.len == 6,
-	     host = start.m->network.len == 4 && start.m->network.data[0] == 'h';
+	bool ptrace = start.m->platform.len == 6, host = boot_network_is_host(&start);
 	enum confine_filter f =
 		ptrace ? (host ? CONFINE_SENTRY_PTRACE_HOSTNET : CONFINE_SENTRY_PTRACE)
 		       : (host ? CONFINE_SENTRY_TRAP_HOSTNET : CONFINE_SENTRY_TRAP);

@@ -320,6 +320,8 @@ sock_file_ioctl(struct file *f, const struct call *c, uint32_t cmd, uint64_t arg
 
 	switch (cmd) {
 	case 0x541b: /* FIONREAD, SIOCINQ */
+		if (s->ops->on_host)
+			return s->ops->ioctl ? s->ops->ioctl(s, c, cmd, arg) : -ENOTTY;
 		mutex_lock(&s->lock);
 		if (s->listening) {
 			mutex_unlock(&s->lock);
@@ -504,8 +506,15 @@ int
 sock_setsockopt(
 	struct sock *s, const struct call *c, int level, int opt, const uint8_t *val, uint32_t len)
 {
-	if (level == LX_SOL_SOCKET)
-		return set_socket_option(s, c, opt, val, len);
+	if (level == LX_SOL_SOCKET) {
+		int err = set_socket_option(s, c, opt, val, len);
+
+		/* Time-outs and the like are ours; what the host has to know it gets as well. */
+		if (err || !s->ops->on_host)
+			return err;
+		err = s->ops->setsockopt(s, c, level, opt, val, len);
+		return err == -ENOPROTOOPT ? 0 : err;
+	}
 	return s->ops->setsockopt ? s->ops->setsockopt(s, c, level, opt, val, len) : -EOPNOTSUPP;
 }
 
@@ -605,6 +614,12 @@ int
 sock_getsockopt(
 	struct sock *s, const struct call *c, int level, int opt, uint8_t *val, uint32_t *len)
 {
+	if (level == LX_SOL_SOCKET && s->ops->on_host) {
+		int err = s->ops->getsockopt(s, c, level, opt, val, len);
+
+		if (err != -ENOPROTOOPT)
+			return err;
+	}
 	if (level == LX_SOL_SOCKET && opt != LX_SO_PEERCRED && opt != LX_SO_PEERGROUPS)
 		return get_socket_option(s, opt, val, len);
 	if (s->ops->getsockopt)

@@ -187,22 +187,26 @@ sys_connect(struct task *t, const uint64_t a[6])
 	if (!r)
 		r = try_connect(&ca);
 	if (r == -EAGAIN && !ca.nonblock) {
-		/* A full backlog (AF_UNIX): nobody tells when there is room, so look again now and
-		 * then. */
+		/* A host's socket tells when it is decided. A full backlog (AF_UNIX) does not: look
+		 * now and then. */
 		int64_t deadline = deadline_of(ca.s->sndtimeo_ns);
+		struct waiter w;
 
-		while (r == -EAGAIN) {
-			int64_t step = deadline_after(1000000);
-			int w = task_park(t, step < deadline ? step : deadline);
+		waiter_init_fiber(&w, t->fiber, ~0u);
+		waitq_add(&ca.s->wq, &w);
+		while ((r = try_connect(&ca)) == -EAGAIN) {
+			int64_t step =
+				ca.s->family == LX_AF_UNIX ? deadline_after(1000000) : INT64_MAX;
+			int err2 = task_park(t, step < deadline ? step : deadline);
 
-			if (w && w != -ETIMEDOUT) {
-				r = w;
+			if (err2 && err2 != -ETIMEDOUT) {
+				r = err2;
 				break;
 			}
 			if (sched_now_ns() >= deadline)
 				break;
-			r = try_connect(&ca);
 		}
+		waitq_remove(&w);
 	}
 	file_put(f);
 	return r;

@@ -42,6 +42,7 @@ struct sock_msg {
 };
 
 struct sock_ops {
+	bool on_host; /* the state is the host's: SOL_SOCKET options go to setsockopt and getsockopt too */
 	int (*bind)(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len);
 	/* nonblock: as O_NONBLOCK asks; -EINPROGRESS then, with the outcome in SO_ERROR. -EAGAIN: a
 	 * backlog is full. */
@@ -143,6 +144,7 @@ ssize_t stream_append(struct sock *dst, struct sock_msg *m, uint32_t limit);
 ssize_t stream_take(struct sock *s, struct sock_msg *m, uint32_t *freed);
 
 void unix_init(void);
-void inet_init(void);
+void inet_init(void);     /* AF_INET, AF_INET6: loopback inside the sandbox */
+void hostsock_init(void); /* or by host sockets (--network=host) */
 
 #endif

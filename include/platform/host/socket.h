@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Host sockets for --network=host: non-blocking, close-on-exec; -errno. Addresses are the host's,
+ * which for AF_INET and AF_INET6 are also the guest's. */
+#ifndef PLATFORM_HOST_SOCKET_H
+#define PLATFORM_HOST_SOCKET_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+int host_socket(int family, int type, int protocol);
+int host_socket_bind(int fd, const void *addr, uint32_t len);
+int host_socket_connect(int fd, const void *addr, uint32_t len);
+int host_socket_listen(int fd, int backlog);
+int host_socket_accept(int fd, void *addr, uint32_t *len);
+int host_socket_name(int fd, int peer, void *addr, uint32_t *len);
+int host_socket_shutdown(int fd, int how);
+int host_socket_setopt(int fd, int level, int opt, const void *val, uint32_t len);
+int host_socket_getopt(int fd, int level, int opt, void *val, uint32_t *len);
+/* One buffer, one optional address; flags are MSG_*, MSG_DONTWAIT and MSG_NOSIGNAL implied. */
+ssize_t host_socket_send(
+	int fd, const void *buf, size_t len, int flags, const void *addr, uint32_t addr_len);
+/* *flags: in, and msg_flags out. *addr_len: room, then length. */
+ssize_t host_socket_recv(int fd, void *buf, size_t len, int *flags, void *addr, uint32_t *addr_len);
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "platform/host/socket.h"
+#include <errno.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#define ERR(expr)                                                                                  \
+	({                                                                                         \
+		__typeof__(expr) r_;                                                               \
+		do                                                                                 \
+			r_ = (expr);                                                               \
+		while (r_ < 0 && errno == EINTR);                                                  \
+		r_ < 0 ? -(__typeof__(expr))errno : r_;                                            \
+	})
+
+int
+host_socket(int family, int type, int protocol)
+{
+	return ERR(socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol));
+}
+
+int
+host_socket_bind(int fd, const void *addr, uint32_t len)
+{
+	return ERR(bind(fd, addr, len));
+}
+
+int
+host_socket_connect(int fd, const void *addr, uint32_t len)
+{
+	return ERR(connect(fd, addr, len));
+}
+
+int
+host_socket_listen(int fd, int backlog)
+{
+	return ERR(listen(fd, backlog));
+}
+
+int
+host_socket_accept(int fd, void *addr, uint32_t *len)
+{
+	return ERR(accept4(fd, addr, len, SOCK_NONBLOCK | SOCK_CLOEXEC));
+}
+
+int
+host_socket_name(int fd, int peer, void *addr, uint32_t *len)
+{
+	return peer ? ERR(getpeername(fd, addr, len)) : ERR(getsockname(fd, addr, len));
+}
+
+int
+host_socket_shutdown(int fd, int how)
+{
+	return ERR(shutdown(fd, how));
+}
+
+int
+host_socket_setopt(int fd, int level, int opt, const void *val, uint32_t len)
+{
+	return ERR(setsockopt(fd, level, opt, val, len));
+}
+
+int
+host_socket_getopt(int fd, int level, int opt, void *val, uint32_t *len)
+{
+	return ERR(getsockopt(fd, level, opt, val, len));
+}
+
+ssize_t
+host_socket_send(
+	int fd, const void *buf, size_t len, int flags, const void *addr, uint32_t addr_len)
+{
+	struct iovec v = {(void *)buf, len};
+	struct msghdr m = {.msg_name = addr_len ? (void *)addr : NULL,
+		.msg_namelen = addr_len,
+		.msg_iov = &v,
+		.msg_iovlen = 1};
+
+	return ERR(sendmsg(fd, &m, flags | MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
+ssize_t
+host_socket_recv(int fd, void *buf, size_t len, int *flags, void *addr, uint32_t *addr_len)
+{
+	struct iovec v = {buf, len};
+	struct msghdr m = {
+		.msg_name = addr, .msg_namelen = *addr_len, .msg_iov = &v, .msg_iovlen = 1};
+	ssize_t n = ERR(recvmsg(fd, &m, *flags | MSG_DONTWAIT));
+
+	if (n >= 0) {
+		*flags = m.msg_flags;
+		*addr_len = m.msg_namelen;
+	}
+	return n;
+}

@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * AF_INET and AF_INET6 with --network=host: each guest socket is a host socket that the sentry
+ * holds in the network namespace it was started in. Nothing of the guest's reaches the host but
+ * addresses, bytes, and the options of the list below. What is not in the list is refused.
+ */
+#include "abi/poll.h"
+#include "platform/host/file.h"
+#include "platform/host/socket.h"
+#include "sentry/sched/sched.h"
+#include "sentry/socket/socket.h"
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#define MAX_DATAGRAM 65535u
+#define MAX_PIECE    (256u << 10) /* of a stream, in one call */
+
+struct host_sock {
+	struct sock s;
+	int fd;
+	struct hostfd_watch watch;
+	bool connecting; /* s.lock: a connect that waits was begun */
+};
+
+static const struct sock_ops host_ops;
+
+static struct host_sock *
+hs(struct sock *s)
+{
+	return (struct host_sock *)s;
+}
+
+static int
+wrap(const struct call *c, int fd, int family, int type, int protocol, struct sock **ret)
+{
+	struct host_sock *h = calloc(1, sizeof *h);
+	int err;
+
+	if (!h) {
+		host_fd_close(fd);
+		return -ENOMEM;
+	}
+	sock_init(&h->s, &host_ops, c, family, type, protocol);
+	LIVE_INC(HOSTFD);
+	h->fd = fd;
+	h->watch = (struct hostfd_watch){.fd = fd, .q = &h->s.wq};
+	err = sched_watch(&h->watch, POLLIN | POLLOUT | POLLPRI | POLLRDHUP);
+	if (err) {
+		host_fd_close(fd);
+		sock_fini(&h->s);
+		free(h);
+		LIVE_DEC(HOSTFD);
+		return err;
+	}
+	*ret = &h->s;
+	return 0;
+}
+
+static int
+create(const struct call *c, int family, int type, int protocol, struct sock **ret)
+{
+	int fd;
+
+	if (type == LX_SOCK_RAW)
+		return cred_capable(c->cred, LX_CAP_NET_RAW) ? -EPROTONOSUPPORT : -EPERM;
+	if (type != LX_SOCK_STREAM && type != LX_SOCK_DGRAM)
+		return -ESOCKTNOSUPPORT;
+	if (protocol && protocol != (type == LX_SOCK_STREAM ? LX_IPPROTO_TCP : LX_IPPROTO_UDP))
+		return -EPROTONOSUPPORT;
+	fd = host_socket(family, type, protocol);
+	if (fd < 0)
+		return fd;
+	return wrap(
+		c, fd, family, type, type == LX_SOCK_STREAM ? LX_IPPROTO_TCP : LX_IPPROTO_UDP, ret);
+}
+
+static int
+create4(const struct call *c, int type, int protocol, struct sock **ret)
+{
+	return create(c, LX_AF_INET, type, protocol, ret);
+}
+
+static int
+create6(const struct call *c, int type, int protocol, struct sock **ret)
+{
+	return create(c, LX_AF_INET6, type, protocol, ret);
+}
+
+/* The host looks at the family in the address: only the socket's own, or none (to disconnect), goes
+ * there. */
+static int
+check_family(struct sock *s, const uint8_t *addr, uint32_t len, bool unspec)
+{
+	uint16_t family;
+
+	if (len < sizeof family)
+		return -EINVAL;
+	memcpy(&family, addr, sizeof family);
+	if (!(unspec && family == LX_AF_UNSPEC) && len < (s->family == LX_AF_INET ? 16u : 24u))
+		return -EINVAL;
+	return family == s->family || (unspec && family == LX_AF_UNSPEC) ? 0 : -EAFNOSUPPORT;
+}
+
+static int
+host_bind(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len)
+{
+	uint16_t port;
+	int err = check_family(s, addr, len, false);
+
+	if (err)
+		return err;
+	memcpy(&port, addr + 2, sizeof port);
+	port = (uint16_t)(port << 8 | port >> 8);
+	if (port && port < 1024 && !cred_capable(c->cred, LX_CAP_NET_BIND_SERVICE))
+		return -EACCES;
+	return host_socket_bind(hs(s)->fd, addr, len);
+}
+
+static int
+so_error(struct host_sock *h)
+{
+	int32_t v = 0;
+	uint32_t len = sizeof v;
+	int err = host_socket_getopt(h->fd, LX_SOL_SOCKET, LX_SO_ERROR, &v, &len);
+
+	return err ? err : -v;
+}
+
+static int
+host_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len, bool nonblock)
+{
+	struct host_sock *h = hs(s);
+	bool connecting;
+	int err = check_family(s, addr, len, true);
+
+	(void)c;
+	if (err)
+		return err;
+	mutex_lock(&s->lock);
+	connecting = h->connecting;
+	mutex_unlock(&s->lock);
+	if (connecting && !nonblock) {
+		/* Begun by an earlier try of this call: is it decided? */
+		int ev = host_fd_poll(h->fd, POLLOUT, 0);
+
+		if (ev < 0)
+			return ev;
+		if (!(ev & (POLLOUT | POLLERR | POLLHUP)))
+			return -EAGAIN;
+		mutex_lock(&s->lock);
+		h->connecting = false;
+		mutex_unlock(&s->lock);
+		err = so_error(h);
+		if (!err) /* the host still has to tell somebody that it worked; the next one gets EISCONN */
+			(void)host_socket_connect(h->fd, addr, len);
+		return err;
+	}
+	err = host_socket_connect(h->fd, addr, len);
+	if (err != -EINPROGRESS || nonblock)
+		return err;
+	mutex_lock(&s->lock);
+	h->connecting = true;
+	mutex_unlock(&s->lock);
+	return -EAGAIN;
+}
+
+static int
+host_listen(struct sock *s, const struct call *c, int backlog)
+{
+	int err = host_socket_listen(hs(s)->fd, backlog);
+
+	(void)c;
+	if (!err) {
+		mutex_lock(&s->lock);
+		s->listening = true;
+		mutex_unlock(&s->lock);
+	}
+	return err;
+}
+
+static int
+host_accept(struct sock *s, const struct call *c, struct sock **ret)
+{
+	uint8_t addr[SOCK_ADDR_MAX];
+	uint32_t len = sizeof addr;
+	int fd = host_socket_accept(hs(s)->fd, addr, &len);
+
+	return fd < 0 ? fd : wrap(c, fd, s->family, s->type, s->protocol, ret);
+}
+
+static int
+host_getname(struct sock *s, bool peer, uint8_t *addr, uint32_t *len)
+{
+	*len = SOCK_ADDR_MAX;
+	return host_socket_name(hs(s)->fd, peer, addr, len);
+}
+
+static ssize_t
+host_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
+{
+	const uint32_t known =
+		LX_MSG_OOB | LX_MSG_DONTROUTE | LX_MSG_EOR | LX_MSG_CONFIRM | LX_MSG_MORE;
+	uint32_t max = s->type == LX_SOCK_STREAM ? MAX_PIECE : MAX_DATAGRAM;
+	size_t n = m->uio->left;
+	struct uio before = *m->uio;
+	char *buf __attribute__((cleanup(host_free_ptr))) = NULL;
+	ssize_t k;
+
+	(void)c;
+	if (m->addr_len) {
+		int err = check_family(s, m->addr, m->addr_len, false);
+
+		if (err)
+			return err;
+	}
+	if (n > max) {
+		if (s->type != LX_SOCK_STREAM)
+			return -EMSGSIZE;
+		n = max;
+	}
+	buf = malloc(n ? n : 1);
+	if (!buf)
+		return -ENOBUFS;
+	k = uio_copy_from(m->uio, buf, n);
+	if (k < (ssize_t)n)
+		return -EFAULT;
+	k = host_socket_send(hs(s)->fd, buf, n, (int)(m->flags & known), m->addr, m->addr_len);
+	/* What was not taken is still to be sent. */
+	*m->uio = before;
+	if (k > 0)
+		uio_skip(m->uio, (size_t)k);
+	return k;
+}
+
+static ssize_t
+host_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
+{
+	const uint32_t known = LX_MSG_OOB | LX_MSG_PEEK | LX_MSG_TRUNC;
+	uint32_t max = s->type == LX_SOCK_STREAM ? MAX_PIECE : MAX_DATAGRAM;
+	size_t n = m->uio->left < max ? m->uio->left : max;
+	int flags = (int)(m->flags & known);
+	char *buf __attribute__((cleanup(host_free_ptr))) = malloc(n ? n : 1);
+	ssize_t k;
+
+	(void)c;
+	if (!buf)
+		return -ENOBUFS;
+	m->addr_len = sizeof m->addr;
+	k = host_socket_recv(hs(s)->fd, buf, n, &flags, m->addr, &m->addr_len);
+	if (k < 0) {
+		m->addr_len = 0;
+		return k;
+	}
+	if (m->addr_len > sizeof m->addr || s->type == LX_SOCK_STREAM)
+		m->addr_len = 0;
+	if (!(s->type == LX_SOCK_STREAM && (m->flags & LX_MSG_TRUNC))) {
+		size_t got = (size_t)k < n ? (size_t)k : n;
+
+		if (got && uio_copy_to(m->uio, buf, got) != (ssize_t)got)
+			return -EFAULT;
+	}
+	m->flags = (m->flags & ~(uint32_t)LX_MSG_TRUNC) | ((uint32_t)flags & LX_MSG_TRUNC);
+	return k;
+}
+
+static int
+host_shutdown(struct sock *s, int how)
+{
+	return host_socket_shutdown(hs(s)->fd, how);
+}
+
+/* Options that the host may see: those that concern the one socket, carry plain numbers, and need
+ * no right of the host's. */
+struct option {
+	int level, opt;
+};
+
+static const struct option allowed[] = {
+	{LX_SOL_TCP, 1},
+	{LX_SOL_TCP, 2},
+	{LX_SOL_TCP, 3},
+	{LX_SOL_TCP, 4},
+	{LX_SOL_TCP, 5},
+	{LX_SOL_TCP, 6},
+	{LX_SOL_TCP, 7},
+	{LX_SOL_TCP, 8},
+	{LX_SOL_TCP, 9},
+	{LX_SOL_TCP, 10},
+	{LX_SOL_TCP, 11},
+	{LX_SOL_TCP, 12},
+	{LX_SOL_TCP, 13},
+	{LX_SOL_TCP, 18},
+	{LX_SOL_TCP, 25},
+	{LX_SOL_IP, 1},
+	{LX_SOL_IP, 2},
+	{LX_SOL_IP, 10},
+	{LX_SOL_IP, 24},
+	{LX_SOL_IP, 33},
+	{LX_SOL_IP, 34},
+	{LX_SOL_IP, 35},
+	{LX_SOL_IP, 36},
+	{LX_SOL_IPV6, 16},
+	{LX_SOL_IPV6, 18},
+	{LX_SOL_IPV6, 19},
+	{LX_SOL_IPV6, 23},
+	{LX_SOL_IPV6, 26},
+	{LX_SOL_IPV6, 67},
+};
+
+static const int passed_on[] = {LX_SO_REUSEADDR, LX_SO_REUSEPORT, LX_SO_DONTROUTE, LX_SO_BROADCAST,
+	LX_SO_KEEPALIVE, LX_SO_OOBINLINE, LX_SO_SNDBUF, LX_SO_RCVBUF, LX_SO_RCVLOWAT, LX_SO_LINGER,
+	LX_SO_ERROR, LX_SO_ACCEPTCONN};
+
+static bool
+is_allowed(int level, int opt)
+{
+	for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++)
+		if (allowed[i].level == level && allowed[i].opt == opt)
+			return true;
+	for (size_t i = 0; level == LX_SOL_SOCKET && i < sizeof passed_on / sizeof *passed_on; i++)
+		if (passed_on[i] == opt)
+			return true;
+	return false;
+}
+
+static int
+host_setsockopt(
+	struct sock *s, const struct call *c, int level, int opt, const uint8_t *val, uint32_t len)
+{
+	(void)c;
+	return is_allowed(level, opt) ? host_socket_setopt(hs(s)->fd, level, opt, val, len)
+				      : -ENOPROTOOPT;
+}
+
+static int
+host_getsockopt(
+	struct sock *s, const struct call *c, int level, int opt, uint8_t *val, uint32_t *len)
+{
+	(void)c;
+	return is_allowed(level, opt) ? host_socket_getopt(hs(s)->fd, level, opt, val, len)
+				      : -ENOPROTOOPT;
+}
+
+static uint32_t
+host_poll(struct sock *s)
+{
+	int ev = host_fd_poll(
+		hs(s)->fd, POLLIN | POLLOUT | POLLPRI | POLLRDHUP | POLLRDNORM | POLLWRNORM, 0);
+
+	return ev < 0 ? LX_POLLERR : (uint32_t)ev;
+}
+
+static int64_t
+host_ioctl(struct sock *s, const struct call *c, uint32_t cmd, uint64_t arg)
+{
+	int32_t v = 0;
+	int64_t err;
+
+	if (cmd != FIONREAD)
+		return -ENOTTY;
+	err = host_fd_ioctl(hs(s)->fd, FIONREAD, &v);
+	return err < 0 ? err : copy_out(c->um, ua(arg), &v, sizeof v);
+}
+
+static void
+host_close(struct sock *s)
+{
+	struct host_sock *h = hs(s);
+
+	sched_unwatch(&h->watch);
+	host_fd_close(h->fd);
+	h->fd = -1;
+	LIVE_DEC(HOSTFD);
+}
+
+static void
+host_free(struct sock *s)
+{
+	sock_fini(s);
+	free(hs(s));
+}
+
+static const struct sock_ops host_ops = {
+	.on_host = true,
+	.bind = host_bind,
+	.connect = host_connect,
+	.listen = host_listen,
+	.accept = host_accept,
+	.getname = host_getname,
+	.sendmsg = host_sendmsg,
+	.recvmsg = host_recvmsg,
+	.shutdown = host_shutdown,
+	.setsockopt = host_setsockopt,
+	.getsockopt = host_getsockopt,
+	.poll = host_poll,
+	.ioctl = host_ioctl,
+	.close = host_close,
+	.free = host_free,
+};
+
+void
+hostsock_init(void)
+{
+	static const struct sock_family v4 = {LX_AF_INET, create4, NULL},
+					v6 = {LX_AF_INET6, create6, NULL};
+
+	sock_family_register(&v4);
+	sock_family_register(&v6);
+}
