@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -41,12 +42,14 @@ id_ok(const char *id)
 	return n > 0 && !id[n] && n < 200 && strcmp(id, ".") != 0 && strcmp(id, "..") != 0;
 }
 
-/* The container's folder in the root; its existence says that the name is taken. */
+/* The container's folder in the root, and a lock in it that says that the name is taken: one whose
+ * owner was killed is free. */
 static int
 claim_id(const struct run_opts *o, char *dir, size_t cap)
 {
 	const char *runtime_dir = getenv("XDG_RUNTIME_DIR");
-	char root[3000];
+	char root[3000], lock[3400];
+	int fd;
 
 	if (o->root)
 		snprintf(root, sizeof root, "%s", o->root);
@@ -62,11 +65,27 @@ claim_id(const struct run_opts *o, char *dir, size_t cap)
 	if (mkdir(root, 0700) < 0 && errno != EEXIST)
 		return complain("cannot create %s: %s", root, strerror(errno));
 	snprintf(dir, cap, "%s/%s", root, o->id);
-	if (mkdir(dir, 0700) < 0)
-		return errno == EEXIST
-			       ? complain("container with id %s already exists (%s)", o->id, dir)
-			       : complain("cannot create %s: %s", dir, strerror(errno));
-	return 0;
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+		return complain("cannot create %s: %s", dir, strerror(errno));
+	snprintf(lock, sizeof lock, "%s/lock", dir);
+	fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return complain("cannot create %s: %s", lock, strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		close(fd);
+		return complain("container with id %s already exists (%s)", o->id, dir);
+	}
+	return 0; /* held until this process ends */
+}
+
+static void
+release_id(const char *dir)
+{
+	char lock[3400];
+
+	snprintf(lock, sizeof lock, "%s/lock", dir);
+	if (unlink(lock) < 0 || rmdir(dir) < 0)
+		complain("cannot remove %s: %s", dir, strerror(errno));
 }
 
 static int
@@ -164,8 +183,7 @@ run(struct run_opts *o)
 	r = set_terminal(o, &oci, &c);
 	if (r == 0 && (r = claim_id(o, dir, sizeof dir)) == 0) {
 		r = run_foreground(&c, o->pid_file);
-		if (rmdir(dir) < 0)
-			complain("cannot remove %s: %s", dir, strerror(errno));
+		release_id(dir);
 	}
 	oci_free(&oci);
 	return r;
