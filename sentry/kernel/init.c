@@ -96,6 +96,7 @@ kernel_init(const struct kernel_config *cfg)
 	if (!init_uts)
 		return -ENOMEM;
 	trace_init(cfg->trace_fd);
+	task_watch_syscalls = cfg->trace_fd >= 0;
 	err = sched_init(&sc);
 	if (err)
 		return err;

@@ -9,6 +9,7 @@
 struct mutex tasklist_lock = MUTEX_INIT(TASKLIST);
 _Atomic int32_t nr_tasks;
 struct tgroup *init_tgroup;
+bool task_watch_syscalls;
 
 const char uts_release[] = "6.12.63-moat";
 const char uts_version[] = "#1 SMP PREEMPT_DYNAMIC moat";
@@ -313,8 +314,11 @@ task_publish_identity(struct task *t)
 		.egid = t->cred->egid,
 	};
 	mutex_lock(&t->pt_lock);
-	if (t->pt)
+	if (t->pt) {
 		plat->set_identity(t->pt, &id);
+		if (task_watch_syscalls)
+			plat->set_watched(t->pt, true);
+	}
 	mutex_unlock(&t->pt_lock);
 	mutex_unlock(&tasklist_lock);
 }

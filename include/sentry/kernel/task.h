@@ -307,6 +307,9 @@ void task_set_cred(struct task *t, const struct cred *c);
  * process_vm_*. */
 bool task_may_access(const struct task *who, const struct task *target);
 
+/* Every syscall comes to the sentry, none is answered in the guest (the trace is on). Set before the first task. */
+extern bool task_watch_syscalls;
+
 /* --- identity that the stub answers --- */
 void task_publish_identity(struct task *t);
 
