@@ -37,7 +37,7 @@ run: deps
 
 SAN_FLAGS := -fno-omit-frame-pointer -fno-sanitize-recover=all
 asan:
-	$(MAKE) BUILD=$(BUILD)/asan SAN="-fsanitize=address,undefined $(SAN_FLAGS)" OPT=-O1 TEST_SECONDS=300 test-san
+	$(MAKE) BUILD=$(BUILD)/asan SAN="-fsanitize=address,undefined $(SAN_FLAGS) -DDEBUG_LOCKS" OPT=-O1 TEST_SECONDS=300 test-san
 tsan:
 	$(MAKE) BUILD=$(BUILD)/tsan SAN="-fsanitize=thread $(SAN_FLAGS)" OPT=-O1 TEST_SECONDS=300 test-san
 

@@ -10,7 +10,7 @@
 #define PID_RESERVED 300 /* numbers that are not used again after the first round */
 
 static struct pid *table[PID_MAX];
-int32_t pid_last;
+_Atomic int32_t pid_last;
 
 static struct pid *
 pid_make(int32_t nr)

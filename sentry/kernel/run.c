@@ -56,8 +56,8 @@ task_main(void *arg)
 		int64_t result = 0;
 		bool has_result = false;
 
+		/* In this order with task_wake_for_work(): both are sequentially consistent. */
 		atomic_store(&t->in_guest, true);
-		atomic_thread_fence(memory_order_seq_cst);
 		if (atomic_load(&t->work)) {
 			atomic_store(&t->in_guest, false);
 			if (atomic_load(&t->work) & TW_IDENTITY) {

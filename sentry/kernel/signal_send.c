@@ -93,7 +93,6 @@ signal_discard_locked(struct tgroup *g, int signo)
 void
 task_wake_for_work(struct task *t)
 {
-	atomic_thread_fence(memory_order_seq_cst);
 	if (t == task_current())
 		return;
 	if (atomic_load(&t->in_guest)) {

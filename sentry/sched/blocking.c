@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A small pool of host threads for host calls that can block for long (fsync, a cold disk, a host connect). */
+/* A small pool of host threads for host calls that can block for long (fsync, a cold disk, a host
+ * connect). */
 #include "sentry/sched/internal.h"
 #include <pthread.h>
 
@@ -34,7 +35,8 @@ pool_thread(void *arg)
 		j = list_entry(n, struct job, node);
 		f = j->fiber;
 		j->result = j->fn(j->arg);
-		/* j is on the fiber's stack, and the fiber goes on only after it has had the lock. */
+		/* j is on the fiber's stack, and the fiber goes on only after it has had the lock.
+		 */
 		pthread_mutex_lock(&lock);
 		atomic_store(&j->done, true);
 		fiber_wake(f);

@@ -21,16 +21,10 @@
 #include <sys/mman.h>
 #include <time.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define STACK_BYTES (512UL << 10)
-#else
-#define STACK_BYTES (64UL << 10)
-#endif
-#define GUARD_BYTES   4096UL
 #define STACKS_CACHED 32
 
 #ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/common_interface_defs.h>
+#include <sanitizer/asan_interface.h>
 #endif
 #ifdef __SANITIZE_THREAD__
 #include <sanitizer/tsan_interface.h>
@@ -67,6 +61,10 @@ stack_alloc(void)
 static void
 stack_free(void *p)
 {
+#ifdef __SANITIZE_ADDRESS__
+	/* Frames that were left without returning are still marked. */
+	__asan_unpoison_memory_region((char *)p + GUARD_BYTES, STACK_BYTES);
+#endif
 	mutex_lock(&stacks_lock);
 	if (nr_stacks < STACKS_CACHED) {
 		stacks[nr_stacks++] = p;

@@ -16,11 +16,19 @@ enum fiber_state {
 	FIBER_DONE,
 };
 
+/* A fiber's stack, above its guard. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define STACK_BYTES (512UL << 10)
+#else
+#define STACK_BYTES (64UL << 10)
+#endif
+#define GUARD_BYTES 4096UL
+
 struct fiber {
-	void *sp;          /* saved stack pointer while it does not run */
+	void *sp; /* saved stack pointer while it does not run */
 	_Atomic int state;
-	struct list run;   /* run queue, under its lock */
-	void *stack;       /* mapping: guard page, then the stack */
+	struct list run; /* run queue, under its lock */
+	void *stack;	 /* mapping: guard page, then the stack */
 	void (*fn)(void *arg);
 	void *arg;
 	void *local;
@@ -34,7 +42,7 @@ struct fiber {
 struct worker {
 	struct fiber *current;
 	struct fiber *previous; /* whom the switch left; to be finished on the new stack */
-	void *sp;               /* of the worker's own stack */
+	void *sp;		/* of the worker's own stack */
 	unsigned seed;
 #ifdef __SANITIZE_THREAD__
 	void *tsan;
@@ -50,7 +58,7 @@ void runq_push(struct fiber *f);
 void fiber_free(struct fiber *f);
 void timer_run_due(int64_t now_ns);
 int64_t timer_next_ns(void); /* INT64_MAX: none */
-void sched_poke(void);       /* a sleeping worker must look again */
+void sched_poke(void);	     /* a sleeping worker must look again */
 int timer_module_init(void);
 int sched_start_pool(void);
 

@@ -35,10 +35,10 @@ waitq_add(struct waitq *q, struct waiter *w)
 		list_push_back(&q->waiters, &w->node);
 	else
 		list_push_front(&q->waiters, &w->node);
+	/* The caller looks at the object's state next, not before we are counted: a full barrier,
+	 * as in waitq_notify_n(). */
 	atomic_fetch_add(&q->count, 1);
 	mutex_unlock(&q->lock);
-	/* The caller looks at the object's state next: not before we are in the list. */
-	atomic_thread_fence(memory_order_seq_cst);
 }
 
 void
@@ -60,8 +60,9 @@ waitq_notify_n(struct waitq *q, uint32_t events, int nr_exclusive)
 {
 	struct waiter *w, *tmp;
 
-	atomic_thread_fence(memory_order_seq_cst);
-	if (!atomic_load_explicit(&q->count, memory_order_relaxed))
+	/* Not a load: what the caller changed must be seen by those who count themselves after
+	 * this. */
+	if (!atomic_fetch_add(&q->count, 0))
 		return;
 	if (q->lock.rank == LR_EPWAIT)
 		mutex_lock_nested(&q->lock);

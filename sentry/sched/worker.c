@@ -11,8 +11,8 @@
  * wanted this CPU: a gap of STOLEN_NS between two looks means that the host ran something else
  * here, and spinning is off for PENALTY_NS.
  *
- * No wake-up is lost: a pusher stores, fences, and reads `sleeping`; the poller stores `sleeping`,
- * fences, and looks at the queue.
+ * No wake-up is lost: a pusher stores, then reads `sleeping`; the poller stores `sleeping`, then
+ * looks at the queue; all of it sequentially consistent.
  */
 #include "base/log.h"
 #include "platform/host/file.h"
@@ -122,7 +122,6 @@ runq_push(struct fiber *f)
 	list_push_back(&runq, &f->run);
 	n = atomic_fetch_add(&runq_len, 1) + 1;
 	mutex_unlock(&runq_lock);
-	atomic_thread_fence(memory_order_seq_cst);
 	if (atomic_load(&sleeping))
 		sched_poke();
 	else if (n > 1 || !worker_self())
@@ -175,8 +174,7 @@ run_fiber(struct worker *w, struct fiber *f)
 	atomic_store(&f->state, FIBER_RUNNING);
 	w->current = f;
 #ifdef __SANITIZE_ADDRESS__
-	__sanitizer_start_switch_fiber(&w->fake_stack, (char *)f->stack + 4096,
-		(size_t)((char *)f->sp - (char *)f->stack));
+	__sanitizer_start_switch_fiber(&w->fake_stack, (char *)f->stack + GUARD_BYTES, STACK_BYTES);
 #endif
 #ifdef __SANITIZE_THREAD__
 	__tsan_switch_to_fiber(f->tsan, 0);
@@ -271,7 +269,6 @@ sleep_in_epoll(void)
 
 	atomic_store(&sleep_until_ns, until);
 	atomic_store(&sleeping, true);
-	atomic_thread_fence(memory_order_seq_cst);
 	if (!(hooks.prepare_sleep && hooks.prepare_sleep()) && !atomic_load(&runq_len) &&
 		!atomic_load(&stopping) && timer_next_ns() >= until)
 		n = fetch_events(until);
@@ -319,7 +316,6 @@ sleep_idle(void)
 	pthread_mutex_lock(&idle_lock);
 	atomic_fetch_add(&nr_idle, 1);
 	/* Whoever gives up the poller's place, or pushes, after this sees nr_idle. */
-	atomic_thread_fence(memory_order_seq_cst);
 	if (atomic_load(&poller_busy) && !atomic_load(&runq_len))
 		while (!idle_tickets && !atomic_load(&stopping))
 			pthread_cond_wait(&idle_cond, &idle_lock);

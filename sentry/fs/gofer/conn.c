@@ -22,7 +22,7 @@ struct pending {
 	struct list node;
 	uint64_t id;
 	uint16_t type;
-	bool done;
+	_Atomic bool done;
 	struct fiber *fiber;
 	int err;
 	int fd;
@@ -218,7 +218,7 @@ gofer_call(uint16_t type, const ProtobufCMessage *req, void *rep, int *fd)
 		mutex_unlock(&conn.lock);
 		return r == -EPIPE ? -EIO : r;
 	}
-	while (!__atomic_load_n(&p.done, __ATOMIC_ACQUIRE))
+	while (!atomic_load(&p.done))
 		fiber_park();
 	/* deliver() still holds the lock when it sets done: wait for it to let go of p. */
 	mutex_lock(&conn.lock);
