@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * execve. The new program is loaded into a fresh host process before the old one is given up, so
- * that everything that can fail fails while there is still someone to tell. Then the other threads
+ * that a broken image takes nobody with it but whom it takes in Linux. Then the other threads
  * die, the task takes the leader's number, and moves over. Linux counterpart: fs/exec.c.
  */
 #include "sentry/kernel/exec.h"
@@ -74,6 +74,18 @@ exec_cred(struct task *t, struct file *f, struct cred **ret, bool *secure)
 }
 
 /* --- the other threads --- */
+
+/* Linux has given up the old program by the time it maps the new one, and ends who cannot go on
+ * with it. */
+static void
+die_for_image(struct task *t)
+{
+	struct tgroup *g = t->tgroup;
+
+	mutex_lock(&g->sighand->lock);
+	tgroup_start_exit_locked(g, LX_SIGSEGV, NULL);
+	mutex_unlock(&g->sighand->lock);
+}
 
 /* All but t die; t becomes the leader. False: t itself is to die. */
 static bool
@@ -211,8 +223,11 @@ task_exec(struct task *t, struct program *p, const struct path *base, const char
 	mc = (struct mm_call){mm, pt, &g->rlim, cred};
 	err = loader_load(
 		p, &mc, &t->call, cred, secure, !(t->personality & ADDR_NO_RANDOMIZE), &loaded);
-	if (err)
+	if (err) {
+		if (t->pt)
+			die_for_image(t);
 		goto undo;
+	}
 	mm->exe_file = file_get(p->file);
 	mm->exe_put = file_put;
 	if (secure)

@@ -17,103 +17,113 @@ loader_read(struct file *f, const struct call *c, void *buf, size_t len, uint64_
 	size_t done = 0;
 
 	if (!f->ops->read)
-		return -ENOEXEC;
+		return -EINVAL;
 	while (done < len) {
 		struct uio u;
 		int64_t pos;
 		ssize_t n;
 
 		if (__builtin_add_overflow(off, done, &pos) || pos < 0)
-			return -ENOEXEC;
+			return -EINVAL;
 		uio_init_kernel(&u, (char *)buf + done, len - done);
 		n = f->ops->read(f, c, &u, &pos, 0);
 		if (n < 0)
 			return (int)n;
 		if (n == 0)
-			return -ENOEXEC;
+			return -EIO;
 		done += (size_t)n;
 	}
 	return 0;
 }
 
-static int
-check_header(const struct lx_elf64_ehdr *h)
+/* Linux looks at the magic number and no other byte of e_ident. */
+static bool
+header_ok(const struct lx_elf64_ehdr *h, bool is_interp)
 {
-	static const uint8_t ident[] = {
-		0x7f, 'E', 'L', 'F', 2 /* 64 bit */, 1 /* little endian */, 1};
+	static const uint8_t magic[] = {0x7f, 'E', 'L', 'F'};
 
-	if (memcmp(h->ident, ident, sizeof ident) ||
-		(h->type != LX_ET_EXEC && h->type != LX_ET_DYN) || h->machine != LX_EM_X86_64 ||
-		h->phentsize != sizeof(struct lx_elf64_phdr) || h->phnum < 1 ||
-		h->phnum > LOADER_MAX_PHDRS)
-		return -ENOEXEC;
-	return 0;
+	return !memcmp(h->ident, magic, sizeof magic) && h->machine == LX_EM_X86_64 &&
+	       (is_interp || h->type == LX_ET_EXEC || h->type == LX_ET_DYN) &&
+	       h->phentsize == sizeof(struct lx_elf64_phdr) && h->phnum >= 1 &&
+	       h->phnum <= LOADER_MAX_PHDRS;
 }
 
 static int
-check_segment(const struct lx_elf64_phdr *p, uint64_t top)
+read_interp_path(
+	struct elf_image *img, const struct call *c, const struct lx_elf64_phdr *p, char **ret)
 {
-	uint64_t end, file_end;
+	int err;
 
-	if (p->filesz > p->memsz || __builtin_add_overflow(p->vaddr, p->memsz, &end) || end > top ||
-		__builtin_add_overflow(p->offset, p->filesz, &file_end) || (int64_t)file_end < 0)
-		return -EINVAL;
-	if ((p->vaddr ^ p->offset) & (LX_PAGE_SIZE - 1))
-		return -EINVAL;
-	return 0;
+	if (p->filesz < 2 || p->filesz > LX_PATH_MAX)
+		return -ENOEXEC;
+	*ret = malloc(p->filesz);
+	if (!*ret)
+		return -ENOMEM;
+	err = loader_read(img->file, c, *ret, p->filesz, p->offset);
+	if (err)
+		return err;
+	return (*ret)[p->filesz - 1] ? -ENOEXEC : 0;
 }
 
 int
 elf_parse(struct elf_image *img, const struct call *c, bool is_interp, char **interp_path,
 	bool *exec_stack)
 {
-	bool have_load = false;
+	const int bad = is_interp ? -ELIBBAD : -ENOEXEC;
 	int err = loader_read(img->file, c, &img->eh, sizeof img->eh, 0);
 
-	if (!err)
-		err = check_header(&img->eh);
 	if (err)
-		return is_interp && err == -ENOEXEC ? -ELIBBAD : err;
+		return is_interp ? err : -ENOEXEC;
+	if (!header_ok(&img->eh, is_interp))
+		return bad;
 	img->ph = malloc(img->eh.phnum * sizeof *img->ph);
 	if (!img->ph)
 		return -ENOMEM;
-	err = loader_read(img->file, c, img->ph, img->eh.phnum * sizeof *img->ph, img->eh.phoff);
-	if (err)
-		return is_interp ? -ELIBBAD : err;
-	for (int i = 0; i < img->eh.phnum; i++) {
+	if (loader_read(img->file, c, img->ph, img->eh.phnum * sizeof *img->ph, img->eh.phoff))
+		return bad;
+	for (int i = 0; i < img->eh.phnum && !is_interp; i++) {
 		const struct lx_elf64_phdr *p = &img->ph[i];
 
-		if (p->type == LX_PT_INTERP && !is_interp && !*interp_path) {
-			if (p->filesz < 2 || p->filesz > LX_PATH_MAX)
-				return -ENOEXEC;
-			*interp_path = malloc(p->filesz);
-			if (!*interp_path)
-				return -ENOMEM;
-			err = loader_read(img->file, c, *interp_path, p->filesz, p->offset);
+		if (p->type == LX_PT_INTERP && !*interp_path) {
+			err = read_interp_path(img, c, p, interp_path);
 			if (err)
 				return err;
-			if ((*interp_path)[p->filesz - 1])
-				return -ENOEXEC;
-		} else if (p->type == LX_PT_GNU_STACK && !is_interp) {
+		} else if (p->type == LX_PT_GNU_STACK) {
 			*exec_stack = p->flags & LX_PF_X;
-		} else if (p->type == LX_PT_LOAD && p->memsz) {
-			uint64_t s = p->vaddr & ~(LX_PAGE_SIZE - 1);
-			uint64_t e = (p->vaddr + p->memsz + LX_PAGE_SIZE - 1) & ~(LX_PAGE_SIZE - 1);
-
-			err = check_segment(p, plat->guest_top());
-			if (err)
-				return err;
-			/* Segments ascend (System V ABI). */
-			if (have_load && s < img->span_start)
-				return -EINVAL;
-			if (!have_load)
-				img->span_start = s;
-			if (e > img->span_end)
-				img->span_end = e;
-			have_load = true;
 		}
 	}
-	return have_load ? 0 : -ENOEXEC;
+	return 0;
+}
+
+/* Check the segments, and find the range that they fill. */
+static int
+measure(struct elf_image *img)
+{
+	const uint64_t top = plat->guest_top();
+
+	if (img->eh.type != LX_ET_EXEC && img->eh.type != LX_ET_DYN)
+		return -EINVAL;
+	img->span_start = UINT64_MAX;
+	img->span_end = 0;
+	for (int i = 0; i < img->eh.phnum; i++) {
+		const struct lx_elf64_phdr *p = &img->ph[i];
+		uint64_t start = p->vaddr & ~(LX_PAGE_SIZE - 1), end, file_end;
+
+		if (p->type != LX_PT_LOAD)
+			continue;
+		if (p->filesz > p->memsz || __builtin_add_overflow(p->vaddr, p->memsz, &end) ||
+			end > top || __builtin_add_overflow(p->offset, p->filesz, &file_end) ||
+			(int64_t)file_end < 0)
+			return -EINVAL;
+		if (p->filesz && ((p->vaddr ^ p->offset) & (LX_PAGE_SIZE - 1)))
+			return -EINVAL;
+		end = (end + LX_PAGE_SIZE - 1) & ~(LX_PAGE_SIZE - 1);
+		if (start < img->span_start)
+			img->span_start = start;
+		if (end > img->span_end)
+			img->span_end = end;
+	}
+	return img->span_end > img->span_start ? 0 : -EINVAL;
 }
 
 void
@@ -149,18 +159,21 @@ elf_map(struct elf_image *img, const struct mm_call *mc, const struct call *c, u
 	bool is_exe, uint64_t *ret_bias)
 {
 	const int may = LX_PROT_READ | LX_PROT_WRITE | LX_PROT_EXEC;
-	uint64_t span = img->span_end - img->span_start, bias = 0;
 	struct mappable *map = NULL;
+	uint64_t bias = 0;
 	int64_t a;
 	int err;
 
 	if (!img->file->ops->mappable)
 		return -ENOEXEC;
+	err = measure(img);
+	if (err)
+		return err;
 	err = img->file->ops->mappable(img->file, c, LX_PROT_READ | LX_PROT_EXEC, false, &map);
 	if (err)
 		return err;
 	if (img->eh.type == LX_ET_DYN) {
-		uint64_t base = mm_find_place(mc->mm, where, span);
+		uint64_t base = mm_find_place(mc->mm, where, img->span_end - img->span_start);
 
 		err = -ENOMEM;
 		if (!base)
@@ -187,11 +200,14 @@ elf_map(struct elf_image *img, const struct mm_call *mc, const struct call *c, u
 			if (a < 0)
 				err = (int)a;
 			if (!err && p->memsz > p->filesz && (prot & LX_PROT_WRITE))
-				/* The whole page: ld.so's first malloc takes what follows its bss to be zero. */
+				/* The whole page: ld.so's first malloc takes what follows its bss
+				 * to be zero. */
 				err = zero_tail(mc, file_end, start + file_pages);
 		}
 		if (!err && all_pages > file_pages) {
-			a = mm_mmap(mc, start + file_pages, all_pages - file_pages, prot,
+			/* As Linux: zeroes can be written, whatever the segment says. */
+			a = mm_mmap(mc, start + file_pages, all_pages - file_pages,
+				LX_PROT_READ | LX_PROT_WRITE | (prot & LX_PROT_EXEC),
 				LX_MAP_PRIVATE | LX_MAP_FIXED | LX_MAP_ANONYMOUS, NULL, 0, may, 0);
 			if (a < 0)
 				err = (int)a;

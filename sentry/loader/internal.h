@@ -4,7 +4,7 @@
 
 #include "sentry/loader/loader.h"
 
-/* Exactly len bytes at off, or -ENOEXEC when the file is shorter. */
+/* Exactly len bytes at off; -EIO when the file is shorter, -EINVAL for what is no offset. */
 int loader_read(struct file *f, const struct call *c, void *buf, size_t len, uint64_t off);
 /* Read and check the headers of img->file. *interp_path: malloc'd, NULL if it has none. */
 int elf_parse(struct elf_image *img, const struct call *c, bool is_interp, char **interp_path,

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Programs: which file runs (scripts), and putting image, interpreter, heap and stack into a space.
  */
-#include "platform/host/info.h"
 #include "abi/fs.h"
 #include "abi/mman.h"
+#include "platform/host/info.h"
 #include "sentry/loader/internal.h"
 #include "sentry/vfs/path.h"
 #include <errno.h>
@@ -74,36 +74,57 @@ script_args(struct program *p, const char *interp, const char *arg, const char *
 	return 0;
 }
 
-/* buf starts with #!: cut out the interpreter and its argument (fs/binfmt_script.c). */
-static int
-script_parse(char *buf, size_t len, char **interp, char **arg)
+static bool
+blank(char ch)
 {
-	char *end = memchr(buf, '\n', len), *s = buf + 2, *e;
+	return ch == ' ' || ch == '\t';
+}
+
+/* The first byte of [s, last] that is not blank; NULL if there is none. */
+static char *
+skip_blanks(char *s, const char *last)
+{
+	for (; s <= last; s++)
+		if (!blank(*s))
+			return s;
+	return NULL;
+}
+
+/* The first byte of [s, last] that ends a word; NULL if there is none. */
+static char *
+word_end(char *s, const char *last)
+{
+	for (; s <= last; s++)
+		if (blank(*s) || !*s)
+			return s;
+	return NULL;
+}
+
+/* buf starts with #! and has zeroes behind what was read: cut out the interpreter and its argument
+ * (fs/binfmt_script.c). A name that begins with a zero is an empty one, and that is for the open to
+ * refuse. */
+static int
+script_parse(char buf[SCRIPT_BYTES + 1], char **interp, char **arg)
+{
+	char *last = buf + SCRIPT_BYTES - 1, *end = memchr(buf, '\n', SCRIPT_BYTES), *e;
 
 	if (!end) {
 		/* The line is longer than the buffer: the interpreter's name at least must be
 		 * whole. */
-		end = buf + len;
-		for (e = s; e < end && (*e == ' ' || *e == '\t'); e++)
-			;
-		while (e < end && *e && *e != ' ' && *e != '\t')
-			e++;
-		if (e == end && len == SCRIPT_BYTES)
+		e = skip_blanks(buf + 2, last);
+		if (!e || !word_end(e, last))
 			return -ENOEXEC;
+		end = last;
 	}
-	while (end > s && (end[-1] == ' ' || end[-1] == '\t'))
+	while (end > buf + 2 && blank(end[-1]))
 		end--;
 	*end = 0;
-	while (*s == ' ' || *s == '\t')
-		s++;
-	if (!*s)
+	*interp = skip_blanks(buf + 2, end);
+	if (*interp == end)
 		return -ENOEXEC;
-	*interp = s;
-	while (*s && *s != ' ' && *s != '\t')
-		s++;
-	while (*s == ' ' || *s == '\t')
-		*s++ = 0;
-	*arg = *s ? s : NULL;
+	e = word_end(*interp, end);
+	*arg = *e ? skip_blanks(e, end) : NULL;
+	*e = 0;
 	return 0;
 }
 
@@ -116,7 +137,7 @@ set_comm(struct program *p, const char *path)
 	p->comm[sizeof p->comm - 1] = 0;
 }
 
-/* The first bytes of a file, up to cap - 1: how many, with a NUL behind them. */
+/* The first bytes of a file, up to cap - 1: how many, with zeroes behind them. */
 static ssize_t
 read_head(struct file *f, const struct call *c, char *buf, size_t cap)
 {
@@ -126,17 +147,23 @@ read_head(struct file *f, const struct call *c, char *buf, size_t cap)
 
 	if (!f->ops->read)
 		return -EACCES;
+	memset(buf, 0, cap);
 	uio_init_kernel(&u, buf, cap - 1);
 	n = f->ops->read(f, c, &u, &pos, 0);
-	if (n >= 0)
-		buf[n] = 0;
 	return n;
+}
+
+/* Open what an image or a script names. The empty name is the working directory to Linux here. */
+static int
+open_named(const struct call *c, const char *path, struct file **ret)
+{
+	return *path ? vfs_open_exec(c, NULL, path, LOOKUP_FOLLOW, ret) : -EACCES;
 }
 
 static int
 open_interp(struct program *p, const struct call *c, const char *path)
 {
-	int err = vfs_open_exec(c, NULL, path, LOOKUP_FOLLOW, &p->interp.file);
+	int err = open_named(c, path, &p->interp.file);
 	bool ignored = false;
 	char *none = NULL;
 
@@ -170,14 +197,14 @@ loader_open(struct program *p, const struct call *c, const struct path *base, co
 			break;
 		if (depth == SCRIPT_DEPTH)
 			return -ELOOP;
-		err = script_parse(buf, (size_t)n, &interp, &arg);
+		err = script_parse(buf, &interp, &arg);
 		if (err)
 			return err;
 		name = depth == 0 ? path : p->args.data;
 		err = script_args(p, interp, arg, name);
 		if (err)
 			return err;
-		err = vfs_open_exec(c, NULL, interp, LOOKUP_FOLLOW, &next);
+		err = open_named(c, interp, &next);
 		if (err)
 			return err;
 		if (depth == 0)
@@ -251,5 +278,7 @@ loader_load(struct program *p, const struct mm_call *mc, const struct call *c,
 	if (err)
 		return err;
 	ret->entry = p->interp.file ? p->interp.eh.entry + interp_bias : p->exe.eh.entry + bias;
+	if (ret->entry >= plat->guest_top())
+		return -EFAULT; /* not even an address to fault at */
 	return plat->flush(mc->pt);
 }

@@ -4,8 +4,8 @@
  * low: a null word, the path, environment and argument strings, the platform's name, random bytes,
  * auxv, envp, argv, argc.
  */
-#include "platform/host/info.h"
 #include "abi/mman.h"
+#include "platform/host/info.h"
 #include "sentry/loader/internal.h"
 #include <errno.h>
 #include <stdlib.h>
