@@ -43,7 +43,7 @@ struct plat_space {
 	int sock;			    /* the sentry's end */
 	int memfd;			    /* the slots */
 	struct list threads;		    /* (L) */
-	uint32_t nthreads;		    /* (L) */
+	_Atomic uint32_t nthreads;	    /* (L) */
 	bool dead;			    /* (L) reaped */
 	bool dying;			    /* (L) killed by us: nobody is to be told */
 	struct trap_slot *slots;	    /* (L) */
@@ -69,6 +69,7 @@ struct plat_thread {
 
 	_Atomic bool hot; /* (P) to write; (A) in trap.hot, else in trap.cold */
 	uint32_t pos;	  /* (P) */
+	uint32_t id;	  /* (P) in trap.ids; what its stub gives the doorbell */
 	uint32_t idle;	  /* (P) looks in vain */
 
 	/* (F) what was asked: copied once from the slot */
@@ -111,6 +112,9 @@ struct trap_engine {
 	_Atomic int poll_lock;
 	struct plat_thread **hot, **cold;		  /* (P) */
 	uint32_t nhot, ncold, hot_cap, cold_cap, cold_at; /* (P) */
+	struct plat_thread **ids;			  /* (P) threads by id; NULL: free */
+	uint32_t *free_ids;				  /* (P) room for all ids */
+	uint32_t nids, nfree_ids, ids_cap;		  /* (P) */
 };
 
 extern struct trap_engine trap;

@@ -66,6 +66,36 @@ take_out(struct plat_thread **list, uint32_t *n, struct plat_thread *t)
 	last->pos = t->pos;
 }
 
+/* Ids are stable while the thread lives, and are used again. */
+static void
+id_take(struct plat_thread *t)
+{
+	if (!trap.nfree_ids) {
+		if (trap.nids == trap.ids_cap) {
+			uint32_t want = trap.ids_cap ? trap.ids_cap * 2 : 64;
+			struct plat_thread **ids = realloc(trap.ids, want * sizeof *ids);
+			uint32_t *f = realloc(trap.free_ids, want * sizeof *f);
+
+			if (!ids || !f)
+				panic("no memory for the list of threads");
+			trap.ids = ids;
+			trap.free_ids = f;
+			trap.ids_cap = want;
+		}
+		trap.free_ids[trap.nfree_ids++] = trap.nids++;
+	}
+	t->id = trap.free_ids[--trap.nfree_ids];
+	trap.ids[t->id] = t;
+	__atomic_store_n(&t->s->gid, t->id, __ATOMIC_RELAXED);
+}
+
+static void
+id_give_back(struct plat_thread *t)
+{
+	trap.ids[t->id] = NULL;
+	trap.free_ids[trap.nfree_ids++] = t->id;
+}
+
 static void
 publish_spin(void)
 {
@@ -82,6 +112,7 @@ trap_poll_add(struct plat_thread *t)
 	t->hot = true;
 	t->idle = 0;
 	append(&trap.hot, &trap.nhot, &trap.hot_cap, t);
+	id_take(t);
 	unlock();
 }
 
@@ -89,6 +120,7 @@ void
 trap_poll_remove(struct plat_thread *t)
 {
 	lock();
+	id_give_back(t);
 	if (t->hot)
 		take_out(trap.hot, &trap.nhot, t);
 	else
@@ -258,15 +290,15 @@ trap_woke(void)
 	if (n <= 0)
 		return;
 	lock();
-	if (n == sizeof hint || trap.ncold < 64) {
-		look_cold(trap.ncold);
+	if (n == sizeof hint) {
+		look_cold(trap.ncold); /* the pipe may have been too full for some */
 	} else {
 		uint32_t state;
 
-		/* A hint is the place in the cold list, as far as its thread still stands there. */
+		/* A guest can write anything here, and gets no more than a look. */
 		for (size_t i = 0; i < (size_t)n / sizeof hint[0]; i++)
-			if (hint[i] < trap.ncold)
-				look(trap.cold[hint[i]], &state);
+			if (hint[i] < trap.nids && trap.ids[hint[i]])
+				look(trap.ids[hint[i]], &state);
 	}
 	unlock();
 }

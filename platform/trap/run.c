@@ -4,9 +4,10 @@
  *
  * Arming. A fiber hands the slot to the stub (state becomes REPLY), then sets armed and parks until
  * armed is 0 again. Whoever clears armed by an exchange unparks the fiber: a poller that saw state
- * REQ, or the reaper. The reaper sets gone first, and the fiber looks at gone after arming; a kick
- * sets kick first and signals if it then sees armed, and the fiber looks at kick after arming. So
- * neither can be missed.
+ * REQ, or the reaper. The stub may post REQ before the fiber has armed, when a look finds nothing
+ * to do: so the fiber looks at state itself after arming. The reaper sets gone first, and the fiber
+ * looks at gone after arming; a kick sets kick first and signals if it then sees armed, and the
+ * fiber looks at kick after arming. So neither can be missed.
  */
 #include "platform/trap/internal.h"
 #include <linux/futex.h>
@@ -42,7 +43,10 @@ take_request(struct plat_thread *t)
 int
 trap_wait_event(struct plat_thread *t)
 {
-	if (atomic_load(&t->gone))
+	/* Between the reply and arming the stub may have asked again, and a poller looked in vain.
+	 */
+	if (atomic_load(&t->gone) || (__atomic_load_n(&t->s->state, __ATOMIC_SEQ_CST) &
+					     ~(uint32_t)STUB_WAITER) == STUB_REQ)
 		atomic_store(&t->armed, 0);
 	while (atomic_load_explicit(&t->armed, memory_order_acquire))
 		trap.env->park();
