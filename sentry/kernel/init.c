@@ -4,6 +4,7 @@
 #include "sentry/kernel/exec.h"
 #include "sentry/kernel/info.h"
 #include "sentry/kernel/internal.h"
+#include "sentry/kernel/sigio.h"
 #include "sentry/kernel/tty.h"
 #include "sentry/sched/sched.h"
 #include "sentry/syscall/syscall.h"
@@ -98,6 +99,9 @@ kernel_init(const struct kernel_config *cfg)
 	trace_init(cfg->trace_fd);
 	task_watch_syscalls = cfg->trace_fd >= 0;
 	err = sched_init(&sc);
+	if (err)
+		return err;
+	err = sigio_init();
 	if (err)
 		return err;
 	err = plat_select(cfg->platform);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fcntl, flock, ioctl. */
+#include "sentry/kernel/sigio.h"
 #include "abi/ioctl.h"
 #include "abi/tty.h"
 #include "file_util.h"
@@ -110,15 +111,18 @@ set_flags(struct task *t, struct file *f, uint32_t flags)
 	uint32_t old = file_flags(f), n;
 	int r = 0;
 
-	/* nothing sends SIGIO, so nobody may rely on it */
-	if (flags & ~old & LX_O_ASYNC)
-		return -EINVAL;
 	if ((flags & LX_O_NOATIME) && !(old & LX_O_NOATIME) &&
 		!inode_owner_or_capable(f->inode, &t->call))
 		return -EPERM;
 	n = (old & ~(uint32_t)SETFL_FLAGS) | (flags & SETFL_FLAGS);
 	if (f->ops->set_flags)
 		r = f->ops->set_flags(f, n);
+	if (!r && ((n ^ old) & LX_O_ASYNC)) {
+		r = sigio_set(f, n & LX_O_ASYNC);
+		/* Linux: files that cannot tell take the flag, and it does nothing. */
+		if (r == -EINVAL)
+			r = 0;
+	}
 	if (!r)
 		atomic_store(&f->flags, n);
 	return r;
@@ -310,6 +314,9 @@ sys_ioctl(struct task *t, const uint64_t a[6])
 		break;
 	case LX_FIONBIO:
 		r = toggle_flag(t, f, a[2], LX_O_NONBLOCK);
+		break;
+	case LX_FIOASYNC:
+		r = f->ops->poll ? toggle_flag(t, f, a[2], LX_O_ASYNC) : -ENOTTY;
 		break;
 	case LX_TIOCGPTPEER:
 		r = open_peer(t, f, (uint32_t)a[2]);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 void (*file_epoll_gone)(struct file *f);
+void (*file_sigio_gone)(struct file *f);
 void (*vfs_notify_hook)(const struct vfs_notify_event *ev);
 int (*vfs_fifo_open)(struct file *f, const struct call *c);
 void (*vfs_fifo_free)(struct inode *i);
@@ -46,6 +47,8 @@ file_free(struct file *f)
 
 	if (f->epolls && file_epoll_gone)
 		file_epoll_gone(f);
+	if (f->sigio && file_sigio_gone)
+		file_sigio_gone(f);
 	if (f->mode & LX_FMODE_OPENED) {
 		if (vfs_notify_hook)
 			vfs_notify(f->path.dentry,

@@ -84,6 +84,7 @@ struct file {
 	struct mutex pos_lock;	    /* rank FILE; guards pos against two users of one open file */
 	struct sleeplock pos_sleep; /* held by read/write/lseek/getdents of files with a position */
 	int64_t pos;
+	void *sigio; /* O_ASYNC: the kernel's watch over this file */
 	/* owner for SIGIO, set by F_SETOWN */
 	_Atomic int32_t fown_pid;
 	_Atomic int32_t fown_signo;
@@ -113,6 +114,8 @@ file_flags(const struct file *f)
 /* Called for the last reference of a file whose `epolls` is set, before release: event/ forgets the
  * file. */
 extern void (*file_epoll_gone)(struct file *f);
+/* The same for `sigio`; kernel/ sends SIGIO. */
+extern void (*file_sigio_gone)(struct file *f);
 
 struct file *file_get(struct file *f);
 void file_put(struct file *f);
