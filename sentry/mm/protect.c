@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What changes areas without moving them: mprotect, madvise, mlock, msync, names. */
-#include "sentry/mm/internal.h"
 #include "platform/host/file.h"
+#include "sentry/mm/internal.h"
 #include "sentry/sched/sched.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-/* Call fn for each area in the range, which has been split at both ends; write_lock is held. fn may change flags
- * and prot under mm->lock. */
+/* Call fn for each area in the range, which has been split at both ends; write_lock is held. fn may
+ * change flags and prot under mm->lock. */
 static int
-for_range(const struct mm_call *c, uint64_t start, uint64_t end, int (*fn)(const struct mm_call *, struct vma *, void *),
-	void *arg)
+for_range(const struct mm_call *c, uint64_t start, uint64_t end,
+	int (*fn)(const struct mm_call *, struct vma *, void *), void *arg)
 {
 	struct mm *mm = c->mm;
 	int err = vma_split_at(mm, start);
@@ -48,7 +48,8 @@ protect_one(const struct mm_call *c, struct vma *v, void *arg)
 		return -EACCES;
 	if (prot == v->prot)
 		return 0;
-	if ((prot & LX_PROT_WRITE) && !(v->prot & LX_PROT_WRITE) && !(v->flags & (VMA_SHARED | VMA_STACK))) {
+	if ((prot & LX_PROT_WRITE) && !(v->prot & LX_PROT_WRITE) &&
+		!(v->flags & (VMA_SHARED | VMA_STACK))) {
 		uint64_t lim = rlimit_cur(c->rlim, LX_RLIMIT_DATA), len = v->end - v->start;
 
 		if (len > lim || c->mm->data_bytes > lim - len)
@@ -155,7 +156,8 @@ advise_one(const struct mm_call *c, struct vma *v, void *arg)
 	if (f != v->flags)
 		change_area(c->mm, v, f, v->prot);
 	switch (advice) {
-	case LX_MADV_DONTFORK: /* the map knows; the host's areas are all inherited and then changed */
+	case LX_MADV_DONTFORK: /* the map knows; the host's areas are all inherited and then changed
+				*/
 	case LX_MADV_DOFORK:
 	case LX_MADV_WIPEONFORK:
 	case LX_MADV_KEEPONFORK:
@@ -237,7 +239,9 @@ lock_one(const struct mm_call *c, struct vma *v, void *p)
 		change_area(c->mm, v, f, v->prot);
 	if (a->on && !a->onfault && v->prot)
 		return plat->advise(c->pt, v->start, v->end - v->start,
-			v->prot & LX_PROT_WRITE && !(v->flags & VMA_SHARED) ? LX_MADV_POPULATE_WRITE : LX_MADV_POPULATE_READ);
+			v->prot & LX_PROT_WRITE && !(v->flags & VMA_SHARED)
+				? LX_MADV_POPULATE_WRITE
+				: LX_MADV_POPULATE_READ);
 	return 0;
 }
 
@@ -263,16 +267,18 @@ mm_mlock(const struct mm_call *c, uint64_t addr, uint64_t len, bool on, bool onf
 	uint64_t start = page_down(addr), end, lim = rlimit_cur(c->rlim, LX_RLIMIT_MEMLOCK);
 	int err;
 
-	if (__builtin_add_overflow(addr, len, &end) || (end && !page_up(end)))
-		return -EINVAL;
-	end = page_up(end);
+	/* A length that wraps when it is rounded is an empty one to Linux. */
+	len = page_up(len + (addr - start));
 	if (on && !lim && !cred_capable(c->cred, LX_CAP_IPC_LOCK))
 		return -EPERM;
+	if (__builtin_add_overflow(start, len, &end))
+		return -EINVAL;
 	if (start >= end)
 		return 0;
 	sleeplock_lock(&mm->write_lock);
 	err = -ENOMEM;
-	if (on && !cred_capable(c->cred, LX_CAP_IPC_LOCK) && mm->locked_bytes + unlocked_bytes(mm, start, end) > lim)
+	if (on && !cred_capable(c->cred, LX_CAP_IPC_LOCK) &&
+		mm->locked_bytes + unlocked_bytes(mm, start, end) > lim)
 		goto out;
 	err = for_range(c, start, end, lock_one, &a);
 	if (!err && !vma_range_full(mm, start, end))
@@ -292,16 +298,20 @@ mm_mlockall(const struct mm_call *c, uint32_t flags)
 	uint64_t lim = rlimit_cur(c->rlim, LX_RLIMIT_MEMLOCK);
 	int err = 0;
 
-	if (!flags || (flags & ~(uint32_t)(LX_MCL_CURRENT | LX_MCL_FUTURE | LX_MCL_ONFAULT)) || flags == LX_MCL_ONFAULT)
+	if (!flags || (flags & ~(uint32_t)(LX_MCL_CURRENT | LX_MCL_FUTURE | LX_MCL_ONFAULT)) ||
+		flags == LX_MCL_ONFAULT)
 		return -EINVAL;
 	if (!lim && !cred_capable(c->cred, LX_CAP_IPC_LOCK))
 		return -EPERM;
 	sleeplock_lock(&mm->write_lock);
-	if (!cred_capable(c->cred, LX_CAP_IPC_LOCK) && (flags & LX_MCL_CURRENT) && mm->total_bytes > lim) {
+	if (!cred_capable(c->cred, LX_CAP_IPC_LOCK) && (flags & LX_MCL_CURRENT) &&
+		mm->total_bytes > lim) {
 		err = -ENOMEM;
 	} else {
-		mm->default_flags = flags & LX_MCL_FUTURE ?
-			VMA_LOCKED | (flags & LX_MCL_ONFAULT ? VMA_LOCKONFAULT : 0) : 0;
+		mm->default_flags =
+			flags & LX_MCL_FUTURE
+				? VMA_LOCKED | (flags & LX_MCL_ONFAULT ? VMA_LOCKONFAULT : 0)
+				: 0;
 		if (flags & LX_MCL_CURRENT)
 			err = for_range(c, 0, plat->guest_top(), lock_one, &a);
 		(void)plat->flush(c->pt);
@@ -393,7 +403,8 @@ mm_set_name(const struct mm_call *c, uint64_t addr, uint64_t len, const char *na
 	uint64_t end;
 	int err;
 
-	if ((addr & (LX_PAGE_SIZE - 1)) || (len && !page_up(len)) || __builtin_add_overflow(addr, page_up(len), &end))
+	if ((addr & (LX_PAGE_SIZE - 1)) || (len && !page_up(len)) ||
+		__builtin_add_overflow(addr, page_up(len), &end))
 		return -EINVAL;
 	if (end == addr)
 		return 0;
@@ -419,7 +430,8 @@ mm_seal(const struct mm_call *c, uint64_t addr, uint64_t len)
 	uint64_t end;
 	int err;
 
-	if ((addr & (LX_PAGE_SIZE - 1)) || (len && !page_up(len)) || __builtin_add_overflow(addr, page_up(len), &end))
+	if ((addr & (LX_PAGE_SIZE - 1)) || (len && !page_up(len)) ||
+		__builtin_add_overflow(addr, page_up(len), &end))
 		return -EINVAL;
 	if (end == addr)
 		return 0;

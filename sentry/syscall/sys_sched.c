@@ -407,7 +407,7 @@ sys_setpriority(struct task *t, const uint64_t a[6])
 static bool
 ioprio_class_ok(int value)
 {
-	return (value >> 13) <= 3;
+	return value >= 0 && (value >> 13) <= 3;
 }
 
 int64_t
@@ -416,8 +416,9 @@ sys_ioprio_set(struct task *t, const uint64_t a[6])
 	int v = arg_int(a[2]), class = v >> 13;
 	struct task *o;
 
-	if (arg_int(a[0]) < 1 || arg_int(a[0]) > 3 || !ioprio_class_ok(v) ||
-		((v & 0x1fff) > 7 && class))
+	/* The level is the lowest three bits of the data, the rest a hint; without a class there is
+	 * no level. */
+	if (arg_int(a[0]) < 1 || arg_int(a[0]) > 3 || !ioprio_class_ok(v) || (!class && (v & 7)))
 		return -EINVAL;
 	if (class == 1 && !cred_capable(t->cred, LX_CAP_SYS_ADMIN) &&
 		!cred_capable(t->cred, LX_CAP_SYS_NICE))
@@ -445,7 +446,7 @@ sys_ioprio_get(struct task *t, const uint64_t a[6])
 	o = arg_int(a[0]) == 1 ? target(t, arg_int(a[1])) : task_get(t);
 	if (!o)
 		return -ESRCH;
-	v = o->ioprio ? o->ioprio : 2 << 13 | (o->tgroup->nice + 20) / 5;
+	v = o->ioprio;
 	task_put(o);
 	return v;
 }
