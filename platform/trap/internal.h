@@ -127,6 +127,7 @@ void trap_shutdown(void);
 /* poll.c */
 void trap_poll_add(struct plat_thread *t);
 void trap_poll_remove(struct plat_thread *t);
+void trap_poll_disarm(struct plat_thread *t);
 void trap_poll_promote(struct plat_thread *t);
 void trap_poll_gone(struct plat_thread *t);
 bool trap_poll(void);

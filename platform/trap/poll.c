@@ -142,6 +142,16 @@ trap_poll_promote(struct plat_thread *t)
 	unlock();
 }
 
+/* Its fiber does not wait after all. Under the lock: a look between its test of the slot and its
+ * exchange of armed would take the next arming for this one. */
+void
+trap_poll_disarm(struct plat_thread *t)
+{
+	lock();
+	atomic_store(&t->armed, 0);
+	unlock();
+}
+
 /* Its process has died: its fiber runs. Under the lock, so that a fiber that goes on by itself
  * cannot end (it has to get past trap_poll_remove) before it has been unparked. */
 void

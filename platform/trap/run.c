@@ -47,7 +47,7 @@ trap_wait_event(struct plat_thread *t)
 	 */
 	if (atomic_load(&t->gone) || (__atomic_load_n(&t->s->state, __ATOMIC_SEQ_CST) &
 					     ~(uint32_t)STUB_WAITER) == STUB_REQ)
-		atomic_store(&t->armed, 0);
+		trap_poll_disarm(t);
 	while (atomic_load_explicit(&t->armed, memory_order_acquire))
 		trap.env->park();
 	if (atomic_load(&t->gone))
