@@ -112,19 +112,58 @@ sys_clone3(struct task *t, const uint64_t a[6])
 	return task_clone(t, &r);
 }
 
+/* Strings of an argument list mostly lie side by side: each page of guest memory is read once. */
+struct string_reader {
+	uint64_t page; /* whose contents are in data; 1: none */
+	char data[LX_PAGE_SIZE];
+	char buf[LOADER_MAX_STRLEN];
+};
+
+/* Into r->buf: length without the NUL, -EFAULT, -E2BIG. */
+static ssize_t
+read_string(struct task *t, struct string_reader *r, uint64_t addr)
+{
+	size_t done = 0;
+
+	while (done < sizeof r->buf) {
+		uint64_t at = addr + done, page = at & ~(LX_PAGE_SIZE - 1);
+		size_t off = at & (LX_PAGE_SIZE - 1), n = LX_PAGE_SIZE - off;
+		char *end;
+
+		if (page != r->page) {
+			r->page = 1;
+			if (copy_in(&t->mem.um, r->data, ua(page), LX_PAGE_SIZE))
+				return -EFAULT;
+			r->page = page;
+		}
+		if (n > sizeof r->buf - done)
+			n = sizeof r->buf - done;
+		end = memchr(r->data + off, 0, n);
+		if (end)
+			n = (size_t)(end - (r->data + off)) + 1;
+		memcpy(r->buf + done, r->data + off, n);
+		done += n;
+		if (end)
+			return (ssize_t)done - 1;
+	}
+	return -E2BIG;
+}
+
 /* argv or envp: pointers until NULL, each to a string. */
 static int
 copy_in_strings(struct task *t, struct strings *s, uint64_t addr)
 {
-	char *buf __attribute__((cleanup(host_free_ptr))) = NULL;
+	void *mem __attribute__((cleanup(host_free_ptr))) = NULL;
+	struct string_reader *r;
 	uint64_t ptrs[64];
 	int err = 0;
 
 	if (!addr)
 		return 0;
-	buf = malloc(LOADER_MAX_STRLEN);
-	if (!buf)
+	mem = r = malloc(sizeof *r);
+	if (!r)
 		return -ENOMEM;
+	r->page = 1;
 	for (;;) {
 		/* Up to the end of a page at a time: what is behind the NULL need not be mapped. */
 		size_t n = (LX_PAGE_SIZE - (addr & (LX_PAGE_SIZE - 1))) / 8;
@@ -140,10 +179,10 @@ copy_in_strings(struct task *t, struct strings *s, uint64_t addr)
 
 			if (!ptrs[i])
 				return 0;
-			len = copy_in_str(&t->mem.um, buf, ua(ptrs[i]), LOADER_MAX_STRLEN);
+			len = read_string(t, r, ptrs[i]);
 			if (len < 0)
-				return len == -ENAMETOOLONG ? -E2BIG : (int)len;
-			err = strings_add(s, buf, (size_t)len);
+				return (int)len;
+			err = strings_add(s, r->buf, (size_t)len);
 			if (err)
 				return err;
 		}
