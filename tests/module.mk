@@ -49,7 +49,7 @@ test-unit: tests-clear $(UNIT_BINS)
 test-guest: tests-clear all $(GUEST_BINS)
 	@$(guest_jobs) | tests/lib/runtests $(RESULTS); tests/lib/summary $(RESULTS)
 
-test-escape: tests-clear all
+test-escape: tests-clear all $(GUEST_BINS)
 	@$(call script_jobs,escape) | tests/lib/runtests $(RESULTS); tests/lib/summary $(RESULTS)
 
 test-oci: tests-clear all

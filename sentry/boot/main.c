@@ -101,6 +101,7 @@ static void
 on_exit_first(void *arg, int status)
 {
 	(void)arg;
+	kernel_log_live(); /* now: the launcher ends this process when it hears of the exit */
 	control_exited(NS_CONTROL_FD, first_pid, status);
 	_exit(0); /* the init of the pid namespace: every stub goes with it */
 }
@@ -169,8 +170,10 @@ static void
 boot(void *arg)
 {
 	const Control__Process *p = start.m->process;
-	struct kernel_process kp = {
-		.terminal = p->terminal, .killable = p->killable, .on_exit = on_exit_first, .on_start = on_start_first};
+	struct kernel_process kp = {.terminal = p->terminal,
+		.killable = p->killable,
+		.on_exit = on_exit_first,
+		.on_start = on_start_first};
 	struct call c = {0};
 	struct cred *root = cred_new_root(), *cred = first_cred(p);
 	int r;

@@ -438,9 +438,15 @@ kernel_kill_all(void)
 }
 
 void
+kernel_log_live(void)
+{
+	for (int i = 0; i < LIVE_COUNT; i++)
+		log_debug("live %s %lld", live_name[i], (long long)atomic_load(&live_count[i]));
+}
+
+void
 kernel_shutdown(void)
 {
 	plat->shutdown();
-	for (int i = 0; i < LIVE_COUNT; i++)
-		log_debug("live %s %lld", live_name[i], (long long)atomic_load(&live_count[i]));
+	kernel_log_live();
 }

@@ -49,6 +49,7 @@ int kernel_signal(int32_t pid, int signo);
 /* Kill everything; on_exit follows. */
 void kernel_kill_all(void);
 /* After sched_run has returned: platform down, and the live-object counters are written to the log (debug). */
+void kernel_log_live(void); /* how many of each object there are, to the debug log */
 void kernel_shutdown(void);
 
 #endif
