@@ -37,10 +37,13 @@ struct node {
 	int dirfd; /* an open directory stream, or -1 */
 };
 
+#define REPLY_NODES_MAX 64 /* nodes that a reply may bring */
+
 /* What a reply carries beside its message. Freed by the dispatcher. */
 struct reply {
-	int fd; /* passed and then closed; -1: none */
-	void *mem[WIRE_WALK_MAX + 4];
+	int fds[WIRE_LOOKUPS_MAX]; /* passed and then closed */
+	unsigned nfds;
+	void *mem[REPLY_NODES_MAX + 4 * (WIRE_ALSO_MAX + 2)];
 	unsigned nmem;
 };
 

@@ -97,7 +97,7 @@ int
 op_open(const Gofer__OpenReq *q, Gofer__AttrRep *a, struct reply *r)
 {
 	NODE_AUTO n = node_get(q->node);
-	int flags;
+	int flags, fd;
 
 	if (!n)
 		return -EBADF;
@@ -123,8 +123,11 @@ op_open(const Gofer__OpenReq *q, Gofer__AttrRep *a, struct reply *r)
 		return n->type == S_IFDIR ? -EISDIR : -ENXIO;
 	if (q->access & WIRE_TRUNC)
 		flags |= O_TRUNC;
-	r->fd = node_reopen(n, flags);
-	return r->fd < 0 ? r->fd : reply_attr(n, a, r);
+	fd = node_reopen(n, flags);
+	if (fd < 0)
+		return fd;
+	r->fds[r->nfds++] = fd;
+	return reply_attr(n, a, r);
 }
 
 struct dirent64_buf {
@@ -135,12 +138,13 @@ struct dirent64_buf {
 	char name[];
 };
 
-/* What getdents64 may fill so that the reply fits a packet: an entry takes at most 3 times its
- * record (without attributes: about its own size), and 180 bytes more with attributes, a record
- * being 24 bytes at least. */
-#define LIST_BYTES	 40960
-#define LIST_BYTES_ATTRS 6144
-#define DIRENT_MAX	 280 /* the largest record */
+/* What getdents64 may fill so that the reply fits a packet: an entry takes at most 4/3 of its
+ * record, a record being 24 bytes at least, and a node about 180 bytes. */
+#define LIST_BYTES  36864
+#define LIST_NODES  48	 /* nodes that come with a listing */
+#define ALSO_BYTES  8192 /* of each directory that is listed beside */
+#define REPLY_BYTES 64000
+#define DIRENT_MAX  280 /* the largest record */
 
 /* Read a stretch of n's entries; the directory stream is shared by all who read it. */
 static ssize_t
@@ -182,19 +186,17 @@ dot_or_dotdot(const char *s)
 	return s[0] == '.' && (!s[1] || (s[1] == '.' && !s[2]));
 }
 
-int
-op_readdir(const Gofer__ReaddirReq *q, Gofer__ReaddirRep *a, struct reply *r)
+/* List n from cookie on. nodes: how many may still come with directories. */
+static int
+list(struct node *n, int64_t cookie, size_t cap, unsigned *nodes, Gofer__ReaddirRep *a,
+	struct reply *r)
 {
-	NODE_AUTO n = node_get(q->node);
-	size_t cap = q->attrs ? LIST_BYTES_ATTRS : LIST_BYTES, max = cap / 24;
+	size_t max = cap / 24;
 	Gofer__Entry *e;
-	Gofer__Attr *at = NULL;
 	char *buf;
 	ssize_t got;
 	bool end;
 
-	if (!n)
-		return -EBADF;
 	if (n->type != S_IFDIR)
 		return -ENOTDIR;
 	if (n->opaque) {
@@ -202,15 +204,17 @@ op_readdir(const Gofer__ReaddirReq *q, Gofer__ReaddirRep *a, struct reply *r)
 		return 0;
 	}
 	buf = reply_alloc(r, 1, cap);
-	a->entries = reply_alloc(r, max, sizeof *a->entries);
-	e = reply_alloc(r, max, sizeof *e);
-	if (q->attrs)
-		at = reply_alloc(r, max, sizeof *at);
-	if (!buf || !a->entries || !e || (q->attrs && !at))
+	if (!buf)
 		return -ENOMEM;
-	got = read_entries(n, q->cookie, buf, cap, &end);
+	got = read_entries(n, cookie, buf, cap, &end);
 	if (got < 0)
 		return (int)got;
+	if ((size_t)got / 24 < max)
+		max = (size_t)got / 24;
+	a->entries = reply_alloc(r, max, sizeof *a->entries);
+	e = reply_alloc(r, max, sizeof *e);
+	if (!a->entries || !e)
+		return -ENOMEM;
 	a->end = end;
 	for (ssize_t off = 0; off < got;) {
 		struct dirent64_buf *d = (void *)(buf + off);
@@ -227,16 +231,65 @@ op_readdir(const Gofer__ReaddirReq *q, Gofer__ReaddirRep *a, struct reply *r)
 		e->ino = d->ino;
 		e->type = d->type;
 		e->cookie = d->off;
-		if (at && !dot_or_dotdot(d->name)) {
+		if (*nodes && d->type == DT_DIR && !dot_or_dotdot(d->name)) {
 			int fd = open_beneath(n->fd, d->name, O_PATH, 0);
 
-			gofer__attr__init(at);
-			if (fd >= 0 && node_attr(fd, at) == 0)
-				e->attr = at++;
-			if (fd >= 0)
-				close(fd);
+			--*nodes;
+			if (fd >= 0 && node_add(r, fd, n, n->readonly, &e->node) < 0)
+				e->node = NULL;
 		}
 		a->entries[a->n_entries++] = e++;
+	}
+	return 0;
+}
+
+static void
+unlist(Gofer__ReaddirRep *a)
+{
+	for (size_t i = 0; i < a->n_entries; i++)
+		if (a->entries[i]->node)
+			node_forget(a->entries[i]->node->id);
+	a->entries = NULL;
+	a->n_entries = 0;
+	a->end = false;
+}
+
+int
+op_readdir(const Gofer__ReaddirReq *q, Gofer__ReaddirRep *a, struct reply *r)
+{
+	NODE_AUTO n = node_get(q->node);
+	unsigned nodes = q->nodes ? LIST_NODES : 0;
+	Gofer__ReaddirRep *also;
+	size_t bytes;
+	int err;
+
+	if (!n)
+		return -EBADF;
+	if (q->n_also > WIRE_ALSO_MAX)
+		return -EINVAL;
+	err = list(n, q->cookie, LIST_BYTES, &nodes, a, r);
+	if (err < 0 || q->n_also == 0)
+		return err;
+	a->also = reply_alloc(r, q->n_also, sizeof *a->also);
+	also = reply_alloc(r, q->n_also, sizeof *also);
+	if (!a->also || !also)
+		return 0;
+	bytes = protobuf_c_message_get_packed_size(&a->base);
+	nodes = q->nodes ? REPLY_NODES_MAX - LIST_NODES + nodes : 0;
+	for (size_t i = 0; i < q->n_also && bytes + ALSO_BYTES < REPLY_BYTES; i++, also++) {
+		NODE_AUTO k = node_get(q->also[i]);
+		size_t size;
+
+		gofer__readdir_rep__init(also);
+		if (k && (list(k, 0, ALSO_BYTES, &nodes, also, r) < 0 || !also->end))
+			unlist(also);
+		size = protobuf_c_message_get_packed_size(&also->base) + 8;
+		if (bytes + size > REPLY_BYTES) {
+			unlist(also);
+			size = 8;
+		}
+		bytes += size;
+		a->also[a->n_also++] = also;
 	}
 	return 0;
 }

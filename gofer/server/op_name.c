@@ -94,6 +94,47 @@ op_walk(const Gofer__WalkReq *q, Gofer__WalkRep *a, struct reply *r)
 	return 0;
 }
 
+/* Bytes of nodes after which a reply to lookups takes no more: one more fits in any case. */
+#define LOOKUPS_BYTES 48000
+
+int
+op_lookups(const Gofer__LookupsReq *q, Gofer__LookupsRep *a, struct reply *r)
+{
+	NODE_AUTO dir = node_get(q->dir);
+	Gofer__Found *f;
+	size_t bytes = 0;
+
+	if (!dir)
+		return -EBADF;
+	if (q->n_names == 0 || q->n_names > WIRE_LOOKUPS_MAX)
+		return -EINVAL;
+	a->found = reply_alloc(r, q->n_names, sizeof *a->found);
+	f = reply_alloc(r, q->n_names, sizeof *f);
+	if (!a->found || !f)
+		return -ENOMEM;
+	for (size_t i = 0; i < q->n_names && bytes < LOOKUPS_BYTES; i++, f++) {
+		int fd = node_child(dir, &q->names[i]), err;
+
+		gofer__found__init(f);
+		err = fd < 0 ? fd : node_add(r, fd, dir, dir->readonly, &f->node);
+		f->err = (uint32_t)-err;
+		if (err == 0 && q->open && S_ISREG(f->node->attr->mode) && !dir->opaque) {
+			NODE_AUTO n = node_get(f->node->id);
+
+			fd = n ? node_reopen(n, O_RDONLY) : -EIO;
+			if (fd >= 0) {
+				r->fds[r->nfds++] = fd;
+				f->fd = true;
+			}
+		}
+		if (err == 0)
+			bytes += protobuf_c_message_get_packed_size(&f->node->base);
+		bytes += 16;
+		a->found[a->n_found++] = f;
+	}
+	return 0;
+}
+
 /* Give a new file its owner and mode, by its O_PATH descriptor. */
 static int
 set_owner_mode(int fd, uint32_t uid, uint32_t gid, uint32_t mode, bool symlink)
@@ -152,7 +193,7 @@ op_create(const Gofer__NewReq *q, Gofer__NodeRep *a, struct reply *r)
 		(void)unlinkat(dir->fd, name.s, 0);
 		return err;
 	}
-	r->fd = fd;
+	r->fds[r->nfds++] = fd;
 	return node_add(r, pathfd, dir, dir->readonly, &a->node);
 }
 
@@ -168,7 +209,7 @@ op_tmpfile(const Gofer__NewReq *q, Gofer__NodeRep *a, struct reply *r)
 		AT_FDCWD, fd_path(dir->fd).s, O_TMPFILE | O_RDWR | O_CLOEXEC, q->mode & 0777));
 	if (fd < 0)
 		return fd;
-	r->fd = fd;
+	r->fds[r->nfds++] = fd;
 	pathfd = HOST_RETRY(openat(AT_FDCWD, fd_path(fd).s, O_PATH | O_CLOEXEC));
 	if (pathfd < 0)
 		return pathfd;

@@ -18,9 +18,9 @@ reply_clear(struct reply *r)
 	for (unsigned i = 0; i < r->nmem; i++)
 		free(r->mem[i]);
 	r->nmem = 0;
-	if (r->fd >= 0)
-		close(r->fd);
-	r->fd = -1;
+	for (unsigned i = 0; i < r->nfds; i++)
+		close(r->fds[i]);
+	r->nfds = 0;
 }
 
 static int
@@ -31,8 +31,8 @@ send_reply(int sock, const struct wire_head *h, int err, const ProtobufCMessage 
 
 	if (h->type == GOFER_FORGET)
 		return 0;
-	sent = wire_send_msg(sock, h->type, h->id, err, err ? NULL : m, &r->fd,
-		err == 0 && r->fd >= 0 ? 1 : 0, 0);
+	sent = wire_send_msg(
+		sock, h->type, h->id, err, err ? NULL : m, r->fds, err == 0 ? r->nfds : 0, 0);
 	if (sent == -EMSGSIZE || sent == -ENOMEM)
 		sent = wire_send_msg(sock, h->type, h->id, sent == -EMSGSIZE ? -EOVERFLOW : sent,
 			NULL, NULL, 0, 0);
@@ -43,7 +43,7 @@ send_reply(int sock, const struct wire_head *h, int err, const ProtobufCMessage 
 static int
 dispatch(int sock, const struct wire_packet *p)
 {
-	struct reply r = {.fd = -1};
+	struct reply r = {.nfds = 0};
 	int sent = -EPROTO;
 
 	switch (p->head.type) {

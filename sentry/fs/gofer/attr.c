@@ -92,6 +92,7 @@ gofer_setattr(struct inode *i, const struct call *c, const struct iattr *a)
 			return r;
 		gnode_apply_attr(n, rep->attr);
 		gofer_rep_free(rep);
+		gofer_changed(i);
 		return 0;
 	}
 	inode_setattr_apply(i, a);
@@ -137,6 +138,7 @@ gofer_setxattr(struct inode *i, const struct call *c, const char *name, const vo
 	r = gofer_call(GOFER_SETXATTR, &q.base, NULL, NULL);
 	if (r == 0)
 		inode_touch(i, INODE_T_CTIME);
+	gofer_changed(i);
 	return r;
 }
 
@@ -175,5 +177,6 @@ gofer_removexattr(struct inode *i, const struct call *c, const char *name)
 	r = gofer_call(GOFER_REMOVEXATTR, &q.base, NULL, NULL);
 	if (r == 0)
 		inode_touch(i, INODE_T_CTIME);
+	gofer_changed(i);
 	return r;
 }

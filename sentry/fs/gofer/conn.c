@@ -25,7 +25,8 @@ struct pending {
 	_Atomic bool done;
 	struct fiber *fiber;
 	int err;
-	int fd;
+	uint32_t nfds;
+	int fds[WIRE_FDS_MAX];
 	uint8_t *body; /* malloc'd */
 	size_t len;
 };
@@ -84,7 +85,7 @@ deliver(struct wire_packet *p)
 	struct pending *q, *found = NULL;
 	uint8_t *body = NULL;
 
-	if (p->head.type == 0 || p->head.type >= WIRE_GOFER_COUNT || p->head.more || p->nfds > 1 ||
+	if (p->head.type == 0 || p->head.type >= WIRE_GOFER_COUNT || p->head.more ||
 		p->head.error > 0 || p->head.error < -4095)
 		return false;
 	if (p->head.len && !(body = malloc(p->head.len)))
@@ -102,7 +103,8 @@ deliver(struct wire_packet *p)
 		found->err = p->head.error;
 		found->body = body;
 		found->len = p->head.len;
-		found->fd = p->nfds ? p->fds[0] : -1;
+		found->nfds = p->nfds;
+		memcpy(found->fds, p->fds, p->nfds * sizeof p->fds[0]);
 		__atomic_store_n(&found->done, true, __ATOMIC_RELEASE);
 		p->nfds = 0;
 		fiber_wake(found->fiber);
@@ -194,14 +196,14 @@ gofer_forget(uint64_t node)
 }
 
 int
-gofer_call(uint16_t type, const ProtobufCMessage *req, void *rep, int *fd)
+gofer_call_fds(uint16_t type, const ProtobufCMessage *req, void *rep, int *fds, uint32_t max,
+	uint32_t *nfds)
 {
-	struct pending p = {.type = type, .fiber = fiber_self(), .fd = -1};
+	struct pending p = {.type = type, .fiber = fiber_self()};
 	ProtobufCMessage *m = NULL;
 	int r;
 
-	if (fd)
-		*fd = -1;
+	*nfds = 0;
 	mutex_lock(&conn.lock);
 	if (conn.dead) {
 		mutex_unlock(&conn.lock);
@@ -226,7 +228,7 @@ gofer_call(uint16_t type, const ProtobufCMessage *req, void *rep, int *fd)
 	r = p.err;
 	if (r == 0) {
 		m = wire_unpack(messages[type].rep, p.body, p.len);
-		if (!m || (p.fd >= 0 && !fd)) {
+		if (!m || p.nfds > max) {
 			if (m)
 				protobuf_c_message_free_unpacked(m, NULL);
 			m = NULL;
@@ -235,14 +237,28 @@ gofer_call(uint16_t type, const ProtobufCMessage *req, void *rep, int *fd)
 		}
 	}
 	free(p.body);
-	if (r < 0 && p.fd >= 0)
-		close(p.fd);
-	else if (fd)
-		*fd = p.fd;
+	if (r < 0)
+		while (p.nfds)
+			close(p.fds[--p.nfds]);
+	for (uint32_t i = 0; i < p.nfds; i++)
+		fds[i] = p.fds[i];
+	*nfds = p.nfds;
 	if (m && rep)
 		*(void **)rep = m;
 	else if (m)
 		protobuf_c_message_free_unpacked(m, NULL);
+	return r;
+}
+
+int
+gofer_call(uint16_t type, const ProtobufCMessage *req, void *rep, int *fd)
+{
+	int unused, r;
+	uint32_t n;
+
+	r = gofer_call_fds(type, req, rep, fd ? fd : &unused, fd ? 1 : 0, &n);
+	if (fd && !n)
+		*fd = -1;
 	return r;
 }
 

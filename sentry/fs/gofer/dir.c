@@ -14,41 +14,10 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
-#define GDIR_KEEP_MAX 1024 /* entries of a listing that is kept */
-
-/* A batch of entries, as it came. */
-struct gdir {
-	struct ref ref;
-	Gofer__ReaddirRep *rep;
-	int64_t start; /* the host position that was asked for */
-};
-
 static ProtobufCBinaryData
 bytes(const struct name *n)
 {
 	return wire_bytes(n->s, n->len);
-}
-
-void
-gdir_free(struct gdir *d)
-{
-	if (!d || !ref_put(&d->ref))
-		return;
-	gofer_rep_free(d->rep);
-	free(d);
-}
-
-void
-gdir_drop(struct gnode *dir)
-{
-	struct gdir *d;
-
-	mutex_lock(&dir->lock);
-	d = dir->dir;
-	dir->dir = NULL;
-	dir->changes++;
-	mutex_unlock(&dir->lock);
-	gdir_free(d);
 }
 
 /* Names of dir have changed by our doing. */
@@ -56,19 +25,18 @@ static void
 dir_changed(struct inode *dir)
 {
 	gdir_drop(gnode_of(dir));
+	gofer_changed(dir);
 	inode_touch(dir, INODE_T_MTIME | INODE_T_CTIME);
 }
 
 static int
-gofer_walk(struct inode *dir, const struct call *c, const struct name *names, int n,
-	struct inode **inodes, bool *missing)
+walk_there(struct inode *dir, const struct name *names, int n, struct inode **inodes, bool *missing)
 {
 	Gofer__WalkReq q = GOFER__WALK_REQ__INIT;
 	ProtobufCBinaryData list[WIRE_WALK_MAX];
 	Gofer__WalkRep *a;
 	int r, got = 0;
 
-	(void)c;
 	if (n > (int)WIRE_WALK_MAX)
 		n = WIRE_WALK_MAX;
 	for (int i = 0; i < n; i++)
@@ -87,8 +55,11 @@ gofer_walk(struct inode *dir, const struct call *c, const struct name *names, in
 
 		if (r == 0)
 			r = gnode_get(dir->sb, a->nodes[i], &g);
-		if (r == 0)
+		if (r == 0) {
+			__atomic_store_n(&g->parent, got ? inodes[got - 1]->ino : dir->ino,
+				__ATOMIC_RELAXED);
 			inodes[got++] = &g->i;
+		}
 	}
 	if (r == 0 && got < n && a->stopped == ENOENT)
 		*missing = true;
@@ -97,6 +68,35 @@ gofer_walk(struct inode *dir, const struct call *c, const struct name *names, in
 	gofer_rep_free(a);
 	/* What was found before something went wrong is good. */
 	return r < 0 && got == 0 ? r : got;
+}
+
+/* As far as listings go without a request, then by one. */
+static int
+gofer_walk(struct inode *dir, const struct call *c, const struct name *names, int n,
+	struct inode **inodes, bool *missing)
+{
+	struct inode *at = dir;
+	int got = 0, r;
+
+	(void)c;
+	*missing = false;
+	while (got < n) {
+		if (!inode_is_dir(at))
+			return got;
+		r = gdir_lookup(at, &names[got], got == n - 1, &inodes[got]);
+		if (r == -ENOENT) {
+			*missing = true;
+			return got;
+		}
+		if (r == -EAGAIN) {
+			r = walk_there(at, names + got, n - got, inodes + got, missing);
+			return r < 0 ? (got ? got : r) : got + r;
+		}
+		if (r < 0)
+			return got ? got : r;
+		at = inodes[got++];
+	}
+	return got;
 }
 
 static int
@@ -327,63 +327,6 @@ cookie_of_pos(int64_t pos)
 	return pos >= POS_CLASH && pos <= POS_CLASH + POS_FIRST ? pos - POS_CLASH : pos;
 }
 
-static bool
-rep_ok(const Gofer__ReaddirRep *rep)
-{
-	for (size_t i = 0; i < rep->n_entries; i++)
-		if (!wire_name_ok(&rep->entries[i]->name) &&
-			(!rep->entries[i]->name.len || rep->entries[i]->name.data[0] != '.'))
-			return false;
-	return rep->n_entries > 0 || rep->end;
-}
-
-/* The batch that starts at a host position, with a reference. */
-static int
-get_batch(struct gnode *n, int64_t cookie, struct gdir **ret)
-{
-	Gofer__ReaddirReq q = GOFER__READDIR_REQ__INIT;
-	struct gdir *d = NULL;
-	uint64_t changes;
-	int r;
-
-	mutex_lock(&n->lock);
-	changes = n->changes;
-	if (n->dir && n->dir->start == cookie) {
-		d = n->dir;
-		ref_get(&d->ref);
-	}
-	mutex_unlock(&n->lock);
-	if (d) {
-		*ret = d;
-		return 0;
-	}
-	d = calloc(1, sizeof *d);
-	if (!d)
-		return -ENOMEM;
-	ref_init(&d->ref);
-	d->start = cookie;
-	q.node = n->id;
-	q.cookie = cookie;
-	r = gofer_call(GOFER_READDIR, &q.base, &d->rep, NULL);
-	if (r == 0 && !rep_ok(d->rep))
-		r = -EIO;
-	if (r < 0) {
-		gdir_free(d);
-		return r;
-	}
-	if (!gsuper_of(&n->i)->shared && cookie == 0 && d->rep->end &&
-		d->rep->n_entries <= GDIR_KEEP_MAX) {
-		mutex_lock(&n->lock);
-		if (n->changes == changes && !n->dir) {
-			n->dir = d;
-			ref_get(&d->ref);
-		}
-		mutex_unlock(&n->lock);
-	}
-	*ret = d;
-	return 0;
-}
-
 /* An open directory keeps the batch it reads from. */
 static int
 gofer_iterate(struct file *f, const struct call *c, struct dir_emit *e)
@@ -410,7 +353,7 @@ gofer_iterate(struct file *f, const struct call *c, struct dir_emit *e)
 					!d->rep->end))) {
 			gdir_free(d);
 			f->priv = d = NULL;
-			r = get_batch(n, cookie, &d);
+			r = gdir_fetch(n, cookie, &d);
 			if (r < 0)
 				return r;
 			f->priv = d;

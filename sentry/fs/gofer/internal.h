@@ -31,9 +31,39 @@ struct gsuper {
 	struct mutex lock;  /* idle, nidle */
 	struct list idle;   /* gnodes with open descriptors that nobody uses, oldest first */
 	uint32_t nidle;
+	struct list dirs;	  /* listings that are kept, oldest first */
+	uint32_t nentries, limit; /* of all of them */
+	_Atomic uint64_t changes; /* counts what we change in files and names */
 };
 
-struct gdir;
+#define GDIR_KEEP_MAX 1024 /* entries of a listing that is kept */
+
+/* What was fetched ahead for an entry of a listing. */
+struct gent {
+	Gofer__Node *node;    /* held at the gofer, or NULL; memory of the listing */
+	struct gdir *listing; /* with node, of a directory: its entries; a reference */
+	int fd;		      /* with node: descriptor to read it, or -1 */
+	bool asked, no_listing;
+	uint32_t hash, next;
+	uint64_t changes; /* gsuper.changes before it was asked for */
+};
+
+/* A batch of entries, as it came. */
+struct gdir {
+	struct ref ref;
+	struct mutex lock; /* ents, reps, streak, opens, listed */
+	Gofer__ReaddirRep *rep;
+	void *own;		 /* what to free: rep */
+	int64_t start;		 /* the host position that was asked for */
+	uint64_t changes;	 /* gsuper.changes before it was asked for */
+	struct gent *ents;	 /* of rep's entries */
+	uint32_t *buckets, mask; /* index + 1 */
+	void **reps;		 /* replies that ents point into */
+	uint32_t nreps, streak, listed;
+	bool opens;	  /* files in it are opened to be read */
+	struct list node; /* gsuper.dirs, while its owner keeps it (gsuper.lock) */
+	struct gnode *owner;
+};
 
 struct gnode {
 	struct inode i;	   /* first */
@@ -48,6 +78,7 @@ struct gnode {
 		idle; /* in gsuper.idle when users is 0 and a descriptor is open (gsuper.lock) */
 	struct gdir *dir; /* cached entries of a directory, or NULL */
 	uint64_t changes; /* counts changes of a directory's names */
+	uint64_t parent;  /* guest's number of the directory it was last looked up in, or 0 */
 };
 
 static inline struct gnode *
@@ -65,6 +96,8 @@ gsuper_of(const struct inode *i)
 /* conn.c: one request. Parks. 0 or -errno; on success *rep is the unpacked reply (gofer_rep_free),
  * if rep is not NULL, and *fd (if not NULL) the descriptor that came with it, or -1. */
 int gofer_call(uint16_t type, const ProtobufCMessage *req, void *rep, int *fd);
+int gofer_call_fds(uint16_t type, const ProtobufCMessage *req, void *rep, int *fds, uint32_t max,
+	uint32_t *nfds);
 void gofer_rep_free(void *rep);
 /* Tell the gofer that a node is no longer needed; sent in batches. Does not park. */
 void gofer_forget(uint64_t node);
@@ -78,6 +111,8 @@ void gnode_apply_attr(struct gnode *n, const Gofer__Attr *a);
  * until gnode_unuse. Parks. */
 int gnode_use(struct gnode *n, uint32_t access);
 void gnode_unuse(struct gnode *n);
+/* A descriptor to read n with, which passes. */
+void gnode_give_fd(struct gnode *n, int fd);
 /* The descriptor of a use, which is never closed under its user. */
 int gnode_fd(struct gnode *n, bool write);
 /* After a write through a host descriptor. */
@@ -88,7 +123,6 @@ void gnode_free(struct inode *i);
 /* dir.c, attr.c, file.c */
 extern const struct inode_ops gofer_dir_ops, gofer_file_ops;
 extern const struct file_ops gofer_dir_fops, gofer_file_fops;
-void gdir_drop(struct gnode *dir); /* names of dir changed */
 int gofer_refresh(struct inode *i, const struct call *c, bool force);
 int gofer_setattr(struct inode *i, const struct call *c, const struct iattr *a);
 ssize_t gofer_getxattr(
@@ -98,6 +132,26 @@ int gofer_setxattr(struct inode *i, const struct call *c, const char *name, cons
 ssize_t gofer_listxattr(struct inode *i, const struct call *c, char *buf, size_t size);
 int gofer_removexattr(struct inode *i, const struct call *c, const char *name);
 int gofer_open_file(struct inode *i, const struct call *c, struct file *f);
-void gdir_free(struct gdir *d);
+
+/* listing.c */
+/* own is freed with it, at once on failure. */
+struct gdir *gdir_new(Gofer__ReaddirRep *rep, void *own, int64_t start, uint64_t changes);
+void gdir_free(struct gdir *d); /* a reference */
+/* The batch that starts at a host position, with a reference. Parks. */
+int gdir_fetch(struct gnode *n, int64_t cookie, struct gdir **ret);
+/* n may keep d, if its names did not change since n->changes was changes. */
+void gdir_keep(struct gnode *n, struct gdir *d, uint64_t changes);
+void gdir_drop(struct gnode *dir); /* names of dir changed */
+/* A name by the listing. 0, -ENOENT: there is no such name; -EAGAIN: not known without a request
+ * (with ask: because there is no listing). */
+int gdir_lookup(struct inode *dir, const struct name *n, bool ask, struct inode **ret);
+void gdir_opened(struct gnode *n); /* n had to be opened by a request, to be read */
+
+/* Attributes or names of the super are changed by us, or about to be. */
+static inline void
+gofer_changed(struct inode *i)
+{
+	atomic_fetch_add(&gsuper_of(i)->changes, 1);
+}
 
 #endif

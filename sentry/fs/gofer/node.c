@@ -230,6 +230,10 @@ gnode_use(struct gnode *n, uint32_t access)
 		set_idle(n, false);
 	if (fd >= 0)
 		return 0;
+	if (write)
+		gofer_changed(&n->i);
+	else
+		gdir_opened(n);
 	r = open_at_gofer(n, write ? WIRE_READ | WIRE_WRITE : WIRE_READ, &fd);
 	if (r == -EACCES && access == WIRE_WRITE)
 		r = open_at_gofer(n, WIRE_WRITE, &fd);
@@ -250,10 +254,30 @@ gnode_use(struct gnode *n, uint32_t access)
 }
 
 void
+gnode_give_fd(struct gnode *n, int fd)
+{
+	bool idle = false;
+
+	mutex_lock(&n->lock);
+	if (LX_S_ISREG(inode_mode(&n->i)) && n->fd_ro < 0 && n->fd_rw < 0) {
+		__atomic_store_n(&n->fd_ro, fd, __ATOMIC_RELEASE);
+		fd = -1;
+		idle = n->users == 0;
+	}
+	mutex_unlock(&n->lock);
+	if (idle)
+		set_idle(n, true);
+	if (fd >= 0)
+		close(fd);
+}
+
+void
 gnode_unuse(struct gnode *n)
 {
 	bool last, open;
 
+	if (__atomic_load_n(&n->fd_rw, __ATOMIC_RELAXED) >= 0)
+		gofer_changed(&n->i);
 	gnode_sync_attr(n);
 	mutex_lock(&n->lock);
 	last = --n->users == 0;
@@ -308,7 +332,7 @@ gnode_free(struct inode *i)
 
 	set_idle(n, false);
 	close_fds(n);
-	gdir_free(n->dir);
+	gdir_drop(n);
 	if (n->id)
 		gofer_forget(n->id);
 	mutex_destroy(&n->lock);

@@ -4,7 +4,8 @@
 #include "sentry/vfs/dentry.h"
 #include <stdlib.h>
 
-#define EXT_MAGIC 0xef53 /* what programs expect of a disk */
+#define LISTED_MAX 65536  /* entries of listings that are kept */
+#define EXT_MAGIC  0xef53 /* what programs expect of a disk */
 
 static void
 gofer_release_super(struct super *sb)
@@ -79,6 +80,8 @@ gofer_mount(const struct fs_type *type, const struct call *c, const struct mount
 	gs->root_node = a->node->id;
 	mutex_init(&gs->lock, LR_FS);
 	list_init(&gs->idle);
+	list_init(&gs->dirs);
+	gs->limit = a->max_nodes / 4 < LISTED_MAX ? a->max_nodes / 4 : LISTED_MAX;
 	sb->priv = gs;
 	gs = NULL;
 	sb->magic = EXT_MAGIC;

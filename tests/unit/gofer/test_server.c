@@ -199,11 +199,17 @@ START_TEST(names)
 	m.new_name = wire_bytes("dir", 3);
 	ck_assert_int_eq(ask(GOFER_RENAME, &m, NULL, NULL), -EEXIST);
 	d.node = root;
-	d.attrs = true;
+	d.nodes = true;
 	ck_assert_int_eq(ask(GOFER_READDIR, &d, &gofer__readdir_rep__descriptor, &list), 0);
 	ck_assert_uint_eq(list->n_entries, 6);
 	ck_assert(list->end);
-	ck_assert_ptr_nonnull(list->entries[5]->attr);
+	for (size_t i = 0; i < list->n_entries; i++) {
+		const Gofer__Entry *e = list->entries[i];
+
+		ck_assert_int_eq(e->node != NULL, e->type == 4 /* DT_DIR */);
+		if (e->node)
+			ck_assert_uint_eq(e->node->attr->ino, e->ino);
+	}
 	u.dir = root;
 	u.name = wire_bytes("dir", 3);
 	ck_assert_int_eq(ask(GOFER_UNLINK, &u, NULL, NULL), -EISDIR);
@@ -215,6 +221,59 @@ START_TEST(names)
 	usleep(20000);
 	l.name = wire_bytes("again", 5);
 	ck_assert_int_eq(ask(GOFER_LINK, &l, NULL, NULL), -EBADF);
+	gofer_process_stop();
+}
+END_TEST
+
+START_TEST(many_at_once)
+{
+	Gofer__LookupsReq q = GOFER__LOOKUPS_REQ__INIT;
+	Gofer__ReaddirReq d = GOFER__READDIR_REQ__INIT;
+	ProtobufCBinaryData n[WIRE_LOOKUPS_MAX + 1];
+	Gofer__LookupsRep *a;
+	Gofer__ReaddirRep *list;
+	uint64_t root, also[WIRE_ALSO_MAX + 1] = {0};
+	char buf[16];
+
+	gofer_process_start(false);
+	root = attach();
+	q.dir = walk(root, "a", 0)->nodes[0]->id;
+	q.names = n;
+	q.open = true;
+	n[0] = wire_bytes("b", 1);
+	n[1] = wire_bytes("missing", 7);
+	n[2] = wire_bytes("..", 2);
+	n[3] = wire_bytes("file", 4);
+	n[4] = wire_bytes("link", 4);
+	q.n_names = 5;
+	ck_assert_int_eq(ask(GOFER_LOOKUPS, &q, &gofer__lookups_rep__descriptor, &a), 0);
+	ck_assert_uint_eq(a->n_found, 5);
+	ck_assert(S_ISDIR(a->found[0]->node->attr->mode) && !a->found[0]->fd);
+	ck_assert(!a->found[1]->node && a->found[1]->err == ENOENT);
+	ck_assert(!a->found[2]->node && a->found[2]->err == EINVAL);
+	ck_assert_uint_eq(a->found[3]->node->attr->size, 6);
+	ck_assert(a->found[3]->fd && !a->found[4]->fd);
+	ck_assert_uint_eq(reply.nfds, 1);
+	ck_assert_int_eq(read(reply.fds[0], buf, sizeof buf), 6);
+	ck_assert_int_eq(write(reply.fds[0], buf, 1), -1);
+	close(reply.fds[0]);
+	d.node = root;
+	d.also = also;
+	d.n_also = 3;
+	also[0] = q.dir;
+	also[1] = 12345;		 /* none */
+	also[2] = a->found[3]->node->id; /* no directory */
+	ck_assert_int_eq(ask(GOFER_READDIR, &d, &gofer__readdir_rep__descriptor, &list), 0);
+	ck_assert_uint_eq(list->n_also, 3);
+	ck_assert(list->also[0]->end && list->also[0]->n_entries >= 3);
+	ck_assert(!list->also[1]->end && !list->also[1]->n_entries);
+	ck_assert(!list->also[2]->end && !list->also[2]->n_entries);
+	d.n_also = WIRE_ALSO_MAX + 1;
+	ck_assert_int_eq(ask(GOFER_READDIR, &d, NULL, NULL), -EINVAL);
+	for (size_t i = 0; i <= WIRE_LOOKUPS_MAX; i++)
+		n[i] = wire_bytes("b", 1);
+	q.n_names = WIRE_LOOKUPS_MAX + 1;
+	ck_assert_int_eq(ask(GOFER_LOOKUPS, &q, NULL, NULL), -EINVAL);
 	gofer_process_stop();
 }
 END_TEST
@@ -303,6 +362,7 @@ main(void)
 	tcase_add_test(t, names);
 	tcase_add_test(t, readonly_export);
 	tcase_add_test(t, xattrs);
+	tcase_add_test(t, many_at_once);
 	tcase_add_test(t, garbage);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);

@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Listings of directories, and what they save. A directory of an exclusive mount whose listing fits
+ * one batch keeps it until its names change: it says which names there are and which not, and holds
+ * nodes that were fetched ahead for its entries, with descriptors and, for directories, listings of
+ * their own. So a program that walks a tree asks the gofer once for many files.
+ *
+ * What was fetched ahead is used once, and only if nothing of the super was changed by us since it
+ * was asked for (gsuper.changes): it then is what a walk would bring.
+ *
+ * Bounds: all listings that are kept have at most gsuper.limit entries (each holds one node at
+ * most), the oldest go first; descriptors that nobody asked for yet are at most AHEAD_FDS_MAX.
+ *
+ * Locks: gdir.ents is under gdir.lock (rank FSNODE), gnode.dir under gsuper.lock and gnode.lock.
+ */
+#include "internal.h"
+#include "platform/host/file.h"
+#include "sentry/vfs/dentry.h"
+#include "sentry/vfs/path.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define AHEAD_FDS_MAX 512
+#define STREAK_MAX    3 /* of lookups: 1, 4, 16, 64 names at once */
+
+static _Atomic int ahead_fds;
+
+static void
+ent_clear(struct gent *e)
+{
+	if (e->node)
+		gofer_forget(e->node->id);
+	if (e->fd >= 0) {
+		host_fd_close(e->fd);
+		atomic_fetch_sub(&ahead_fds, 1);
+	}
+	gdir_free(e->listing);
+	e->node = NULL;
+	e->fd = -1;
+	e->listing = NULL;
+}
+
+void
+gdir_free(struct gdir *d)
+{
+	if (!d || !ref_put(&d->ref))
+		return;
+	for (size_t i = 0; d->ents && i < d->rep->n_entries; i++)
+		ent_clear(&d->ents[i]);
+	for (uint32_t i = 0; i < d->nreps; i++)
+		gofer_rep_free(d->reps[i]);
+	free(d->reps);
+	free(d->ents);
+	free(d->buckets);
+	if (d->own)
+		gofer_rep_free(d->own);
+	mutex_destroy(&d->lock);
+	free(d);
+}
+
+struct gdir *
+gdir_new(Gofer__ReaddirRep *rep, void *own, int64_t start, uint64_t changes)
+{
+	struct gdir *d = calloc(1, sizeof *d);
+	uint32_t nb = 8;
+
+	if (!d) {
+		gofer_rep_free(own);
+		return NULL;
+	}
+	ref_init(&d->ref);
+	mutex_init(&d->lock, LR_FSNODE);
+	d->rep = rep;
+	d->own = own;
+	d->start = start;
+	d->changes = changes;
+	while (nb < rep->n_entries)
+		nb *= 2;
+	d->ents = calloc(rep->n_entries + 1, sizeof *d->ents);
+	d->buckets = calloc(nb, sizeof *d->buckets);
+	if (!d->ents || !d->buckets) {
+		free(d->ents);
+		d->ents = NULL;
+		gdir_free(d);
+		return NULL;
+	}
+	d->mask = nb - 1;
+	for (size_t i = 0; i < rep->n_entries; i++) {
+		const Gofer__Entry *en = rep->entries[i];
+		struct gent *e = &d->ents[i];
+		uint32_t *b;
+
+		e->fd = -1;
+		e->node = en->node;
+		e->changes = changes;
+		e->hash = dentry_hash((const char *)en->name.data, en->name.len);
+		b = &d->buckets[e->hash & d->mask];
+		e->next = *b;
+		*b = (uint32_t)i + 1;
+	}
+	return d;
+}
+
+static struct gent *
+find(struct gdir *d, const struct name *n)
+{
+	for (uint32_t i = d->buckets[n->hash & d->mask]; i; i = d->ents[i - 1].next) {
+		const ProtobufCBinaryData *s = &d->rep->entries[i - 1]->name;
+
+		if (d->ents[i - 1].hash == n->hash && s->len == n->len &&
+			!memcmp(s->data, n->s, n->len))
+			return &d->ents[i - 1];
+	}
+	return NULL;
+}
+
+/* The listing that n keeps, with a reference, or NULL. */
+static struct gdir *
+kept(struct gnode *n)
+{
+	WITH_MUTEX(&n->lock);
+
+	if (n->dir)
+		ref_get(&n->dir->ref);
+	return n->dir;
+}
+
+void
+gdir_drop(struct gnode *n)
+{
+	struct gsuper *gs = gsuper_of(&n->i);
+	struct gdir *d;
+
+	mutex_lock(&gs->lock);
+	mutex_lock(&n->lock);
+	d = n->dir;
+	n->dir = NULL;
+	n->changes++;
+	if (d) {
+		list_del(&d->node);
+		gs->nentries -= (uint32_t)d->rep->n_entries;
+	}
+	mutex_unlock(&n->lock);
+	mutex_unlock(&gs->lock);
+	gdir_free(d);
+}
+
+void
+gdir_keep(struct gnode *n, struct gdir *d, uint64_t changes)
+{
+	struct gsuper *gs = gsuper_of(&n->i);
+	struct list out;
+	struct list *l;
+
+	if (gs->shared || d->start || !d->rep->end || d->rep->n_entries > GDIR_KEEP_MAX)
+		return;
+	list_init(&out);
+	mutex_lock(&gs->lock);
+	mutex_lock(&n->lock);
+	if (n->changes == changes && !n->dir) {
+		ref_get(&d->ref);
+		n->dir = d;
+		d->owner = n;
+		list_push_back(&gs->dirs, &d->node);
+		gs->nentries += (uint32_t)d->rep->n_entries;
+	}
+	mutex_unlock(&n->lock);
+	while (gs->nentries > gs->limit) {
+		struct gdir *v = list_first(&gs->dirs, struct gdir, node);
+
+		mutex_lock(&v->owner->lock);
+		v->owner->dir = NULL;
+		list_del(&v->node);
+		list_push_back(&out, &v->node);
+		gs->nentries -= (uint32_t)v->rep->n_entries;
+		mutex_unlock(&v->owner->lock);
+	}
+	mutex_unlock(&gs->lock);
+	while ((l = list_pop_front(&out)))
+		gdir_free(list_entry(l, struct gdir, node));
+}
+
+/* --- lookups --- */
+
+/* Make the inode of a fetched node, and give it what came with it. All of e is consumed. */
+static int
+take(struct inode *dir, struct gent *e, struct inode **ret)
+{
+	struct gsuper *gs = gsuper_of(dir);
+	struct gnode *g;
+	int r = gnode_get(dir->sb, e->node, &g);
+
+	e->node = NULL;
+	if (r == 0) {
+		__atomic_store_n(&g->parent, dir->ino, __ATOMIC_RELAXED);
+		if (e->fd >= 0) {
+			atomic_fetch_sub(&ahead_fds, 1);
+			gnode_give_fd(g, e->fd);
+			e->fd = -1;
+		}
+		if (e->listing && e->listing->changes == atomic_load(&gs->changes))
+			gdir_keep(g, e->listing, __atomic_load_n(&g->changes, __ATOMIC_RELAXED));
+		*ret = &g->i;
+	}
+	ent_clear(e);
+	return r;
+}
+
+/* Store what came for an entry ahead of its time. */
+static void
+store(struct gdir *d, size_t i, Gofer__Node *node, int fd, uint64_t changes)
+{
+	struct gent *e = &d->ents[i];
+	bool took = false;
+
+	mutex_lock(&d->lock);
+	if (!e->node) {
+		e->node = node;
+		e->fd = fd;
+		e->changes = changes;
+		took = true;
+	}
+	mutex_unlock(&d->lock);
+	if (!took) {
+		gofer_forget(node->id);
+		if (fd >= 0) {
+			host_fd_close(fd);
+			atomic_fetch_sub(&ahead_fds, 1);
+		}
+	}
+}
+
+static bool
+keep_rep(struct gdir *d, void *rep)
+{
+	WITH_MUTEX(&d->lock);
+	void **p = realloc(d->reps, (d->nreps + 1) * sizeof *p);
+
+	if (!p)
+		return false;
+	d->reps = p;
+	p[d->nreps++] = rep;
+	return true;
+}
+
+/* Ask for the entry at first and some that follow it. */
+static int
+fetch(struct inode *dir, struct gdir *d, size_t first, struct inode **ret)
+{
+	struct gsuper *gs = gsuper_of(dir);
+	Gofer__LookupsReq q = GOFER__LOOKUPS_REQ__INIT;
+	ProtobufCBinaryData names[WIRE_LOOKUPS_MAX];
+	size_t at[WIRE_LOOKUPS_MAX], want, n = d->rep->n_entries, used = 0;
+	uint64_t changes = atomic_load(&gs->changes);
+	int fds[WIRE_FDS_MAX], r;
+	uint32_t nfds, fd = 0;
+	Gofer__LookupsRep *a;
+
+	mutex_lock(&d->lock);
+	want = 1u << (2 * d->streak);
+	if (d->streak < STREAK_MAX)
+		d->streak++;
+	q.open = d->opens && atomic_load(&ahead_fds) + (int)want <= AHEAD_FDS_MAX;
+	for (size_t k = 0; k < n && used < want; k++) {
+		size_t i = (first + k) % n;
+		struct gent *e = &d->ents[i];
+
+		if (k && (e->asked || e->node || !wire_name_ok(&d->rep->entries[i]->name)))
+			continue;
+		e->asked = true;
+		at[used] = i;
+		names[used++] = d->rep->entries[i]->name;
+	}
+	mutex_unlock(&d->lock);
+	q.dir = gnode_of(dir)->id;
+	q.names = names;
+	q.n_names = used;
+	r = gofer_call_fds(GOFER_LOOKUPS, &q.base, &a, fds, WIRE_FDS_MAX, &nfds);
+	if (r < 0)
+		return r;
+	atomic_fetch_add(&ahead_fds, (int)nfds);
+	if (!keep_rep(d, a)) {
+		/* the nodes stay at the gofer for nothing */
+		gofer_rep_free(a);
+		r = -ENOMEM;
+	} else if (a->n_found == 0 || a->n_found > used) {
+		r = -EIO;
+	} else {
+		for (size_t k = 0; k < a->n_found; k++) {
+			Gofer__Found *f = a->found[k];
+			int with = f->fd && fd < nfds ? fds[fd++] : -1;
+
+			if (k == 0 && f->node) {
+				struct gent e = {.node = f->node, .fd = with};
+
+				r = take(dir, &e, ret);
+			} else if (f->node) {
+				store(d, at[k], f->node, with, changes);
+			} else {
+				if (k == 0)
+					r = f->err && f->err < 4096 ? -(int)f->err : -EIO;
+				if (with >= 0)
+					fd--;
+			}
+		}
+	}
+	while (fd < nfds) {
+		host_fd_close(fds[fd++]);
+		atomic_fetch_sub(&ahead_fds, 1);
+	}
+	return r;
+}
+
+int
+gdir_lookup(struct inode *dir, const struct name *n, bool ask, struct inode **ret)
+{
+	struct gsuper *gs = gsuper_of(dir);
+	struct gent *e, mine;
+	struct gdir *d;
+	int r;
+
+	if (gs->shared || !(d = kept(gnode_of(dir))))
+		return -EAGAIN;
+	e = find(d, n);
+	if (!e) {
+		gdir_free(d);
+		return -ENOENT;
+	}
+	mutex_lock(&d->lock);
+	mine = *e;
+	e->node = NULL;
+	e->fd = -1;
+	e->listing = NULL;
+	e->asked = true;
+	mutex_unlock(&d->lock);
+	if (mine.node && mine.changes == atomic_load(&gs->changes)) {
+		r = take(dir, &mine, ret);
+	} else {
+		ent_clear(&mine);
+		r = ask ? fetch(dir, d, (size_t)(e - d->ents), ret) : -EAGAIN;
+	}
+	gdir_free(d);
+	return r;
+}
+
+void
+gdir_opened(struct gnode *n)
+{
+	uint64_t parent = __atomic_load_n(&n->parent, __ATOMIC_RELAXED);
+	struct inode *p = parent ? inode_find(n->i.sb, parent) : NULL;
+	struct gdir *d = p && inode_is_dir(p) ? kept(gnode_of(p)) : NULL;
+
+	if (d) {
+		mutex_lock(&d->lock);
+		d->opens = true;
+		mutex_unlock(&d->lock);
+		gdir_free(d);
+	}
+	inode_put(p);
+}
+
+/* --- listings ahead --- */
+
+static bool
+rep_ok(const Gofer__ReaddirRep *rep)
+{
+	for (size_t i = 0; i < rep->n_entries; i++)
+		if (!wire_name_ok(&rep->entries[i]->name) &&
+			(!rep->entries[i]->name.len || rep->entries[i]->name.data[0] != '.'))
+			return false;
+	return rep->n_entries > 0 || rep->end;
+}
+
+/* Which directories beside n are likely to be listed next: those after it in their parent, when
+ * one of them was listed already. Returns the parent's listing with a reference. */
+static struct gdir *
+choose(struct gnode *n, uint64_t *ids, size_t *at, size_t *count)
+{
+	uint64_t parent = __atomic_load_n(&n->parent, __ATOMIC_RELAXED);
+	struct inode *p = parent ? inode_find(n->i.sb, parent) : NULL;
+	struct gdir *d = p && inode_is_dir(p) ? kept(gnode_of(p)) : NULL;
+
+	*count = 0;
+	inode_put(p);
+	if (!d)
+		return NULL;
+	mutex_lock(&d->lock);
+	if (d->listed++ > 0)
+		for (size_t i = 0; i < d->rep->n_entries && *count < WIRE_ALSO_MAX; i++) {
+			struct gent *e = &d->ents[i];
+
+			if (!e->node || e->listing || e->no_listing ||
+				!LX_S_ISDIR(e->node->attr ? e->node->attr->mode : 0))
+				continue;
+			ids[*count] = e->node->id;
+			at[(*count)++] = i;
+			/* once only: what does not fit is too large for this */
+			e->no_listing = true;
+		}
+	mutex_unlock(&d->lock);
+	return d;
+}
+
+int
+gdir_fetch(struct gnode *n, int64_t cookie, struct gdir **ret)
+{
+	struct gsuper *gs = gsuper_of(&n->i);
+	Gofer__ReaddirReq q = GOFER__READDIR_REQ__INIT;
+	Gofer__ReaddirRep *a;
+	uint64_t ids[WIRE_ALSO_MAX], names, changes;
+	size_t at[WIRE_ALSO_MAX];
+	struct gdir *d, *parent = NULL;
+	int r;
+
+	*ret = cookie == 0 && !gs->shared ? kept(n) : NULL;
+	if (*ret)
+		return 0;
+	mutex_lock(&n->lock);
+	names = n->changes;
+	mutex_unlock(&n->lock);
+	changes = atomic_load(&gs->changes);
+	q.node = n->id;
+	q.cookie = cookie;
+	q.nodes = !gs->shared && cookie == 0;
+	q.also = ids;
+	if (q.nodes)
+		parent = choose(n, ids, at, &q.n_also);
+	r = gofer_call(GOFER_READDIR, &q.base, &a, NULL);
+	if (r < 0)
+		goto out;
+	r = -EIO;
+	if (!rep_ok(a) || a->n_also > q.n_also) {
+		gofer_rep_free(a);
+		goto out;
+	}
+	for (size_t i = 0; parent && i < a->n_also; i++) {
+		Gofer__ReaddirRep *k = a->also[i], *empty;
+		struct gent *e = &parent->ents[at[i]];
+		struct gdir *g;
+
+		if (!k->end || !rep_ok(k))
+			continue;
+		empty = calloc(1, sizeof *empty); /* k is on its own from now on */
+		if (!empty)
+			continue;
+		gofer__readdir_rep__init(empty);
+		a->also[i] = empty;
+		g = gdir_new(k, k, 0, changes);
+		mutex_lock(&parent->lock);
+		/* It stands for what the entry's node stands for, while that was not taken. */
+		if (g && e->node && e->node->id == ids[i] && !e->listing) {
+			e->listing = g;
+			g = NULL;
+		}
+		mutex_unlock(&parent->lock);
+		gdir_free(g);
+	}
+	d = gdir_new(a, a, cookie, changes);
+	r = d ? 0 : -ENOMEM;
+	if (d)
+		gdir_keep(n, d, names);
+	*ret = d;
+out:
+	gdir_free(parent);
+	return r;
+}
