@@ -49,7 +49,7 @@ struct plat_event {
 	enum plat_event_kind kind;
 	uint32_t nr;      /* PLAT_EV_SYSCALL: eax as the guest set it */
 	bool compat;      /* PLAT_EV_SYSCALL: int 0x80 or x32; nr is then of that ABI */
-	int64_t result;   /* PLAT_EV_FUTEX */
+	int64_t result;   /* PLAT_EV_FUTEX; -ERESTARTNOINTR: not begun, to be made again */
 	uint64_t args[6];
 	struct plat_fault fault;
 };

@@ -2,6 +2,7 @@
 /*
  * The tracer: its loop, jobs for it, run() and what stops mean.
  */
+#include "abi/restart.h"
 #include "platform/ptrace/internal.h"
 #include <linux/audit.h>
 #include <linux/ptrace.h>
@@ -555,6 +556,13 @@ pt_run(struct plat_thread *t, struct plat_event *ev)
 	if (atomic_exchange(&t->kick, 0)) {
 		memset(ev, 0, sizeof *ev);
 		ev->kind = PLAT_EV_INTERRUPT;
+		if (t->futex) {
+			/* Not begun: its registers are to make it again, after what comes first. */
+			t->futex = false;
+			ev->kind = PLAT_EV_FUTEX;
+			ev->nr = SYS_futex;
+			ev->result = -ERESTARTNOINTR;
+		}
 		return;
 	}
 	t->cookie = j.cookie;

@@ -9,6 +9,7 @@
  * looks at gone after arming; a kick sets kick first and signals if it then sees armed, and the
  * fiber looks at kick after arming. So neither can be missed.
  */
+#include "abi/restart.h"
 #include "platform/trap/internal.h"
 #include <linux/futex.h>
 
@@ -229,6 +230,14 @@ trap_run(struct plat_thread *t, struct plat_event *ev)
 		if (atomic_load_explicit(&t->kick, memory_order_relaxed) &&
 			atomic_exchange(&t->kick, 0)) {
 			ev->kind = PLAT_EV_INTERRUPT;
+			if (t->futex) {
+				/* Not begun: its registers are to make it again, after what comes first. */
+				t->futex = false;
+				ev->kind = PLAT_EV_FUTEX;
+				ev->nr = SYS_futex;
+				memcpy(ev->args, t->args, sizeof ev->args);
+				ev->result = -ERESTARTNOINTR;
+			}
 			return;
 		}
 		if (prepare_exit(t) < 0) {

@@ -35,13 +35,17 @@ handle_gone(struct task *t)
 	mutex_unlock(&t->tgroup->sighand->lock);
 }
 
-/* futex(2): a wait without a timeout is restarted after a handler with SA_RESTART, one with a
- * timeout never. */
+/* futex(2): a wait without a timeout is restarted after a handler with SA_RESTART, one with a timeout never. The other
+ * operations do not wait: cut short means not done. */
 static int64_t
 futex_restart(int64_t r, const uint64_t args[6])
 {
+	uint64_t op = args[1] & 127;
+
 	if (r != -EINTR && r != -ERESTARTSYS)
 		return r;
+	if (op != 0 && op != 9) /* FUTEX_WAIT, FUTEX_WAIT_BITSET */
+		return -ERESTARTNOINTR;
 	return args[3] ? -ERESTARTNOHAND : -ERESTARTSYS;
 }
 
