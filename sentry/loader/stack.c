@@ -109,8 +109,10 @@ stack_build(struct program *p, const struct mm_call *mc, const struct cred *cred
 	if (!im.buf)
 		return -ENOMEM;
 	memcpy(im.buf + (path_at - sp), p->path, path_len);
-	memcpy(im.buf + (env_at - sp), p->envs.data, p->envs.len);
-	memcpy(im.buf + (arg_at - sp), p->args.data, p->args.len);
+	if (p->envs.len)
+		memcpy(im.buf + (env_at - sp), p->envs.data, p->envs.len);
+	if (p->args.len)
+		memcpy(im.buf + (arg_at - sp), p->args.data, p->args.len);
 	memcpy(im.buf + (platform_at - sp), platform, sizeof platform);
 	host_random(rnd, sizeof rnd);
 	memcpy(im.buf + (random_at - sp), rnd, sizeof rnd);

@@ -22,6 +22,15 @@ show(const char *what, int fd)
 	int r = poll(&p, 1, 200);
 	ssize_t n = r > 0 ? read(fd, buf, sizeof buf) : -2;
 
+	/* What the host's terminal echoes may come in pieces. */
+	while (fd == m && n > 0 && n < (ssize_t)sizeof buf && poll(&p, 1, 30) > 0) {
+		ssize_t more = read(fd, buf + n, sizeof buf - (size_t)n);
+
+		if (more <= 0)
+			break;
+		n += more;
+	}
+
 	printf("%s: %zd \"", what, n);
 	for (ssize_t i = 0; i < n; i++)
 		if (buf[i] >= 32 && buf[i] < 127)

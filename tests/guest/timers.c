@@ -103,7 +103,9 @@ main(void)
 	ticks = 0;
 	it.it_value.tv_usec = 20000;
 	SHOW(setitimer(ITIMER_VIRTUAL, &it, NULL));
-	burn(200);
+	/* The host may take time that was the program's for the kernel's. */
+	for (int i = 0; i < 40 && !ticks; i++)
+		burn(50);
 	SHOW(ticks);
 
 	ticks = 0;
