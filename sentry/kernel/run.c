@@ -22,6 +22,8 @@ handle_fault(struct task *t, const struct plat_fault *f)
 			return;
 		info.code = mm_mapped(t->mm, f->addr) ? LX_SEGV_ACCERR : LX_SEGV_MAPERR;
 	}
+	log_debug("%d %s: fault signal %d code %d at %#lx, rip %#lx", t->tid, t->comm, f->signo, info.code,
+		(unsigned long)f->addr, (unsigned long)plat->regs(t->pt)->rip);
 	signal_force(t, f->signo, &info);
 }
 
@@ -68,8 +70,18 @@ task_main(void *arg)
 				atomic_fetch_and(&t->work, ~TW_IDENTITY);
 				task_publish_identity(t);
 			}
-			signal_work(t, false, 0);
+			/* A futex call that is still to be made is made again after that, from its own registers. */
+			if (t->flags & TF_FUTEX) {
+				t->flags &= ~(uint32_t)TF_FUTEX;
+				signal_work(t, true, -ERESTARTNOINTR);
+			} else {
+				signal_work(t, false, 0);
+			}
 			continue;
+		}
+		if (t->flags & TF_FUTEX) {
+			t->flags &= ~(uint32_t)TF_FUTEX;
+			plat->futex_native(t->pt);
 		}
 		plat->run(t->pt, &ev);
 		atomic_store(&t->in_guest, false);
@@ -82,6 +94,10 @@ task_main(void *arg)
 			}
 			t->nr = ev.nr;
 			result = syscall_dispatch(t, ev.nr, ev.args);
+			if (t->flags & TF_FUTEX) {
+				t->flags &= ~(uint32_t)TF_NO_RESULT;
+				continue; /* it is looked at above whether something comes first */
+			}
 			if (t->flags & TF_NO_RESULT)
 				t->flags &= ~(uint32_t)TF_NO_RESULT;
 			else

@@ -29,8 +29,7 @@ sys_futex(struct task *t, const uint64_t a[6])
 	case OP_WAKE_OP:
 	case OP_WAIT_BITSET:
 	case OP_WAKE_BITSET:
-		plat->futex_native(t->pt);
-		t->flags |= TF_NO_RESULT;
+		t->flags |= TF_NO_RESULT | TF_FUTEX;
 		return 0;
 	default:
 		return -ENOSYS;

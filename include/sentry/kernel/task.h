@@ -143,6 +143,7 @@ enum task_flags {
 	TF_KILLED = 1u << 2,	   /* host thread gone */
 	TF_RESTORE_MASK = 1u << 3, /* saved_mask goes back in force after the signal work */
 	TF_FORKNOEXEC = 1u << 4,
+	TF_FUTEX = 1u << 6, /* the next run makes the futex call that the guest asked for */
 	TF_NO_RESULT = 1u << 5, /* the syscall has set all registers itself */
 };
 
