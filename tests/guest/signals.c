@@ -425,9 +425,53 @@ test_threads(void)
 	pthread_sigmask(SIG_UNBLOCK, &s, NULL);
 }
 
+static volatile int stop_waking, wrong;
+static volatile sig_atomic_t storms;
+
+static void
+storm(int s)
+{
+	(void)s;
+	storms++;
+}
+
+/* Calls that do not wait never tell of a signal, however it meets them. */
+static void *
+wake_loop(void *arg)
+{
+	static int word;
+
+	while (!stop_waking) {
+		if (syscall(SYS_futex, &word, 1 /* FUTEX_WAKE */, 1, NULL, NULL, 0) != 0)
+			wrong++;
+		if (syscall(SYS_futex, &word, 0 /* FUTEX_WAIT */, 1, NULL, NULL, 0) != -1 || errno != EAGAIN)
+			wrong++;
+	}
+	return arg;
+}
+
+static void
+test_storm(void)
+{
+	struct sigaction sa = {.sa_handler = storm, .sa_flags = SA_RESTART};
+	pthread_t t;
+
+	sigaction(SIGUSR2, &sa, NULL);
+	pthread_create(&t, NULL, wake_loop, NULL);
+	for (int i = 0; i < 3000; i++) {
+		pthread_kill(t, SIGUSR2);
+		if (i % 100 == 0)
+			sleep_ms(1);
+	}
+	stop_waking = 1;
+	pthread_join(t, NULL);
+	printf("wrong results under signals: %d, signals came: %d\n", wrong, storms > 0);
+}
+
 int
 main(void)
 {
+	test_storm();
 	test_flags();
 	test_queue();
 	test_restart();
