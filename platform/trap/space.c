@@ -200,6 +200,7 @@ detach(struct plat_thread *t, bool never_started, bool *ret_free)
 	last = --sp->nthreads == 0;
 	sp->slots[t->index].used = false;
 	sp->slots[t->index].t = NULL;
+	t->owner = NULL;
 	*ret_free = last && (sp->dead || never_started);
 	if (last && !sp->dead) {
 		sp->dying = true;
@@ -258,8 +259,12 @@ space_died(pid_t pid)
 	for (uint32_t i = 0; i < n; i++) {
 		t = all[i];
 		atomic_store(&t->gone, 1);
+		/* The owner's fiber may have noticed by itself. Until it has detached t it cannot
+		 * end, nor can its task. */
+		mutex_lock(&trap.lock);
 		if (tell && t->owner && trap.env->thread_gone)
 			trap.env->thread_gone(t, t->owner);
+		mutex_unlock(&trap.lock);
 		trap_poll_gone(t);
 		trap_thread_put(t);
 	}

@@ -337,33 +337,61 @@ dentry_is_ancestor(struct dentry *a, struct dentry *d)
 	return yes;
 }
 
-void
-dentry_shrink(struct dentry *d)
+struct dentry_list {
+	struct dentry **v;
+	size_t n, cap;
+};
+
+static bool
+collect(struct dentry_list *l, struct dentry *d)
 {
-	for (;;) {
-		struct dentry *victims[TRIM_BATCH];
-		int n = 0, dropped = 0;
+	if (l->n == l->cap) {
+		size_t cap = l->cap ? l->cap * 2 : 64;
+		struct dentry **v = realloc(l->v, cap * sizeof(*v));
 
-		mutex_lock(&d->lock);
-		for (uint32_t i = 0; i < d->nbuckets && n < TRIM_BATCH; i++)
-			for (struct dentry *k = d->children[i]; k && n < TRIM_BATCH; k = k->next) {
-				int32_t users = atomic_load(&k->ref.n);
-
-				if (users == 1 || k->nchildren) {
-					ref_get(&k->ref);
-					victims[n++] = k;
-				}
-			}
-		mutex_unlock(&d->lock);
-		for (int i = 0; i < n; i++) {
-			if (__atomic_load_n(&victims[i]->nchildren, __ATOMIC_RELAXED))
-				dentry_shrink(victims[i]);
-			dropped += drop_unused(victims[i]);
-			dentry_put(victims[i]);
-		}
-		if (!dropped)
-			return;
+		if (!v)
+			return false;
+		l->v = v;
+		l->cap = cap;
 	}
+	ref_get(&d->ref);
+	l->v[l->n++] = d;
+	return true;
+}
+
+/* The candidates of the tree, parents before children, and then from the end: a guest decides how
+ * deep it is, so there is no recursion. Without memory for all of them, it goes by pieces as long
+ * as that gets anywhere. */
+void
+dentry_shrink(struct dentry *top)
+{
+	bool again;
+
+	do {
+		struct dentry_list l = {0};
+		bool whole = collect(&l, top), dropped = false;
+
+		for (size_t at = 0; at < l.n && whole; at++) {
+			struct dentry *d = l.v[at];
+
+			mutex_lock(&d->lock);
+			for (uint32_t i = 0; i < d->nbuckets && whole; i++)
+				for (struct dentry *k = d->children[i]; k && whole; k = k->next)
+					if (atomic_load(&k->ref.n) == 1 ||
+						__atomic_load_n(&k->nchildren, __ATOMIC_RELAXED))
+						whole = collect(&l, k);
+			mutex_unlock(&d->lock);
+		}
+		while (l.n > 0) {
+			struct dentry *d = l.v[--l.n];
+
+			if (d != top)
+				dropped |= drop_unused(d);
+			dentry_put(d);
+		}
+		free(l.v);
+		again = !whole && dropped;
+	} while (again);
 }
 
 void
