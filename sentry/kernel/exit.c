@@ -361,7 +361,8 @@ task_release_vfork_parent(struct task *t)
 	t->vfork_parent = NULL;
 	if (p) {
 		p->vfork_done = true;
-		fiber_wake(p->fiber);
+		if (!p->dead)
+			fiber_wake(p->fiber);
 	}
 	mutex_unlock(&tasklist_lock);
 	task_put(p);

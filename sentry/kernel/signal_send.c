@@ -93,7 +93,9 @@ signal_discard_locked(struct tgroup *g, int signo)
 void
 task_wake_for_work(struct task *t)
 {
-	if (t == task_current())
+	/* The fiber of a dead one, a leader for instance that others survive, is no more. `dead` is
+	 * set under both locks, of which the caller holds one. */
+	if (t == task_current() || t->dead)
 		return;
 	if (atomic_load(&t->in_guest)) {
 		mutex_lock(&t->pt_lock);
@@ -197,7 +199,7 @@ choose_and_wake_locked(struct tgroup *g, struct task *target, int signo)
 	if (wants_locked(best, signo)) {
 		atomic_fetch_or(&best->work, TW_SIGNAL);
 		task_wake_for_work(best);
-	} else if (best->waiting_for & LX_SIGBIT(signo)) {
+	} else if (!best->dead && (best->waiting_for & LX_SIGBIT(signo))) {
 		fiber_wake(best->fiber);
 	}
 }
