@@ -46,6 +46,7 @@
 static struct sched_hooks hooks = {.doorbell_fd = -1};
 static int nr_workers, ncpu;
 static bool may_spin;
+_Atomic uint32_t sched_host_waits;
 static uint8_t online[sizeof(cpu_set_t)];
 static pthread_t threads[MAX_WORKERS];
 static int epoll_fd = -1, poke_fd = -1;
@@ -288,7 +289,8 @@ poll_until_work(void)
 	int64_t start = sched_now_ns(), last = start;
 
 	while (!atomic_load(&runq_len) && !atomic_load(&stopping)) {
-		if (may_spin && hooks.poll && last >= no_spin_before_ns && last - start < SPIN_NS) {
+		if (may_spin && hooks.poll && !atomic_load(&sched_host_waits) &&
+			last >= no_spin_before_ns && last - start < SPIN_NS) {
 			int64_t now;
 
 			for (int i = 0; i < SPIN_BATCH; i++) {

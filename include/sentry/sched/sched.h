@@ -42,6 +42,11 @@ struct hostfd_watch {
 	void (*fn)(struct hostfd_watch *w, uint32_t events); /* instead of q, if not NULL */
 };
 
+/* How many fibers wait for an answer that comes soon by a host descriptor: while there are any, a
+ * worker without work does not spin for guests, which it would notice no answer by, but sleeps at
+ * once. */
+extern _Atomic uint32_t sched_host_waits;
+
 int sched_watch(struct hostfd_watch *w, uint32_t events);
 void sched_unwatch(struct hostfd_watch *w); /* after it, w is no longer used by any worker */
 

@@ -17,6 +17,8 @@
 
 #define BUCKETS	     64
 #define FORGET_BATCH 64
+#define POLL_NS	     30000
+#define POLL_SKIP    16
 
 struct pending {
 	struct list node;
@@ -34,6 +36,7 @@ struct pending {
 static struct {
 	int sock;
 	struct hostfd_watch watch;
+	_Atomic uint32_t drainers;
 	struct mutex lock; /* all below */
 	struct list pending[BUCKETS];
 	uint64_t next_id;
@@ -115,16 +118,13 @@ deliver(struct wire_packet *p)
 	return found != NULL;
 }
 
-/* By one worker at a time. */
+/* Take what there is. By one worker at a time. */
 static void
-readable(struct hostfd_watch *w, uint32_t events)
+drain(void)
 {
 	static struct wire_packet packet;
 	int r;
 
-	(void)w;
-	if (events & EPOLLOUT)
-		waitq_notify(&conn.writable, ~0u);
 	for (;;) {
 		r = wire_recv(conn.sock, &packet, MSG_DONTWAIT);
 		if (r == -EAGAIN)
@@ -140,6 +140,54 @@ readable(struct hostfd_watch *w, uint32_t events)
 	connection_lost(r == 0	       ? "the gofer died"
 			: r == -EPROTO ? "the gofer broke the protocol"
 				       : "error on the gofer's connection");
+}
+
+/* Whoever comes while another worker drains lets that one look again. */
+static void
+drain_once(void)
+{
+	uint32_t n;
+
+	if (atomic_fetch_add(&conn.drainers, 1))
+		return;
+	do {
+		n = atomic_load(&conn.drainers);
+		drain();
+	} while (!atomic_compare_exchange_strong(&conn.drainers, &n, 0));
+}
+
+static void
+readable(struct hostfd_watch *w, uint32_t events)
+{
+	(void)w;
+	if (events & EPOLLOUT)
+		waitq_notify(&conn.writable, ~0u);
+	drain_once();
+}
+
+/* Look for the answer a while before parking: it mostly comes sooner than a sleeping worker wakes.
+ * Where it does not (the CPUs are busy), the next requests do not try. */
+static void
+poll_reply(struct pending *p)
+{
+	static _Atomic int skip;
+	int64_t end;
+
+	if (atomic_load_explicit(&skip, memory_order_relaxed) > 0) {
+		atomic_fetch_sub_explicit(&skip, 1, memory_order_relaxed);
+		return;
+	}
+	end = sched_now_ns() + POLL_NS;
+	while (!atomic_load(&p->done)) {
+		if (sched_now_ns() >= end) {
+			atomic_store_explicit(&skip, POLL_SKIP, memory_order_relaxed);
+			return;
+		}
+		if (!atomic_load_explicit(&conn.drainers, memory_order_relaxed))
+			drain_once();
+		for (int i = 0; i < 32 && !p->done; i++)
+			__builtin_ia32_pause();
+	}
 }
 
 /* Send one packet; parks while there is no room. */
@@ -220,8 +268,12 @@ gofer_call_fds(uint16_t type, const ProtobufCMessage *req, void *rep, int *fds, 
 		mutex_unlock(&conn.lock);
 		return r == -EPIPE ? -EIO : r;
 	}
+	if (sched_ncpu() > 1)
+		poll_reply(&p);
+	atomic_fetch_add(&sched_host_waits, 1);
 	while (!atomic_load(&p.done))
 		fiber_park();
+	atomic_fetch_sub(&sched_host_waits, 1);
 	/* deliver() still holds the lock when it sets done: wait for it to let go of p. */
 	mutex_lock(&conn.lock);
 	mutex_unlock(&conn.lock);
