@@ -43,7 +43,7 @@ script_jobs = for t in $(wildcard tests/$(1)/*.sh); do \
 tests-clear:
 	@mkdir -p $(BUILD)/tests && rm -rf $(RESULTS) $(RESULTS).logs
 
-test-unit: tests-clear $(UNIT_BINS)
+test-unit: tests-clear all $(UNIT_BINS)
 	@$(unit_jobs) | tests/lib/runtests $(RESULTS); tests/lib/summary $(RESULTS)
 
 test-guest: tests-clear all $(GUEST_BINS)
