@@ -63,7 +63,7 @@ in_fiber(void (*fn)(void))
 	ck_assert_int_eq(gofer_init(conn, died), 0);
 	ck_assert_int_eq(sched_start(), 0);
 	ck_assert_int_eq(fiber_spawn(fiber_main, NULL, &f), 0);
-	for (int i = 0; i < 1000 && !done; i++)
+	for (int i = 0; i < 6000 && !done; i++)
 		usleep(5000);
 	ck_assert_int_eq(done, 1);
 	kill(pid, SIGKILL);
@@ -282,7 +282,7 @@ main(void)
 	SRunner *r;
 	int failed;
 
-	tcase_set_timeout(t, 20);
+	tcase_set_timeout(t, 40);
 	tcase_add_test(t, contents);
 	tcase_add_test(t, names);
 	tcase_add_test(t, listing);
