@@ -5,6 +5,7 @@ UNIT_SRCS := $(shell find tests/unit -name 'test_*.c' 2>/dev/null | sort)
 UNIT_BINS := $(UNIT_SRCS:%.c=$(BUILD)/%)
 GUEST_SRCS := $(wildcard tests/guest/*.c)
 GUEST_BINS := $(GUEST_SRCS:%.c=$(BUILD)/%)
+ESCAPE_BINS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/escape/guests/*.c))
 RESULTS := $(BUILD)/tests/results
 PLATFORMS ?= trap ptrace
 # Give a test longer where the build is slow.
@@ -28,6 +29,11 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(BUILD)/obj/libtest.a | $$(GEN_HDRS)
 $(BUILD)/tests/guest/%: tests/guest/%.c
 	@mkdir -p $(@D)
 	gcc -std=gnu17 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Wno-unused-result -static -pthread -o $@ $< -lm
+
+$(BUILD)/tests/escape/guests/%: tests/escape/guests/%.c
+	@mkdir -p $(@D)
+	gcc -std=gnu17 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Wno-unused-result -Wno-clobbered -Wno-stringop-overread -static -pthread \
+		-o $@ $<
 
 -include $(shell find $(BUILD)/tests -type f -name '*.d' 2>/dev/null)
 
@@ -55,7 +61,7 @@ test-escape: tests-clear all $(GUEST_BINS)
 test-oci: tests-clear all
 	@$(call script_jobs,oci) | tests/lib/runtests $(RESULTS); tests/lib/summary $(RESULTS)
 
-test: tests-clear all $(UNIT_BINS) $(GUEST_BINS) $$(EXTRA_TEST_DEPS)
+test: tests-clear all $(UNIT_BINS) $(GUEST_BINS) $(ESCAPE_BINS) $$(EXTRA_TEST_DEPS)
 	@{ $(unit_jobs); $(guest_jobs); $(call script_jobs,escape); $(call script_jobs,oci); $(EXTRA_TEST_JOBS) } \
 		| tests/lib/runtests $(RESULTS); tests/lib/summary $(RESULTS)
 
