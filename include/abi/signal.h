@@ -37,7 +37,7 @@
 #define LX_SIGPWR    30
 #define LX_SIGSYS    31
 #define LX_SIGRTMIN  32
-#define LX_NSIG      64
+#define LX_NSIG	     64
 
 #define LX_SIG_BLOCK   0
 #define LX_SIG_UNBLOCK 1
@@ -46,40 +46,40 @@
 #define LX_SIG_DFL 0ULL
 #define LX_SIG_IGN 1ULL
 
-#define LX_SA_NOCLDSTOP      0x00000001ULL
-#define LX_SA_NOCLDWAIT      0x00000002ULL
-#define LX_SA_SIGINFO        0x00000004ULL
+#define LX_SA_NOCLDSTOP	     0x00000001ULL
+#define LX_SA_NOCLDWAIT	     0x00000002ULL
+#define LX_SA_SIGINFO	     0x00000004ULL
 #define LX_SA_UNSUPPORTED    0x00000400ULL
 #define LX_SA_EXPOSE_TAGBITS 0x00000800ULL
-#define LX_SA_RESTORER       0x04000000ULL
-#define LX_SA_ONSTACK        0x08000000ULL
-#define LX_SA_RESTART        0x10000000ULL
-#define LX_SA_NODEFER        0x40000000ULL
-#define LX_SA_RESETHAND      0x80000000ULL
+#define LX_SA_RESTORER	     0x04000000ULL
+#define LX_SA_ONSTACK	     0x08000000ULL
+#define LX_SA_RESTART	     0x10000000ULL
+#define LX_SA_NODEFER	     0x40000000ULL
+#define LX_SA_RESETHAND	     0x80000000ULL
 
-#define LX_SS_ONSTACK    1
-#define LX_SS_DISABLE    2
+#define LX_SS_ONSTACK	 1
+#define LX_SS_DISABLE	 2
 #define LX_SS_AUTODISARM (1U << 31)
-#define LX_MINSIGSTKSZ   2048
+#define LX_MINSIGSTKSZ	 2048
 
-#define LX_SI_USER     0
-#define LX_SI_KERNEL   0x80
-#define LX_SI_QUEUE    (-1)
-#define LX_SI_TIMER    (-2)
-#define LX_SI_MESGQ    (-3)
-#define LX_SI_ASYNCIO  (-4)
-#define LX_SI_SIGIO    (-5)
-#define LX_SI_TKILL    (-6)
-#define LX_CLD_EXITED    1
-#define LX_CLD_KILLED    2
-#define LX_CLD_DUMPED    3
-#define LX_CLD_TRAPPED   4
-#define LX_CLD_STOPPED   5
+#define LX_SI_USER	 0
+#define LX_SI_KERNEL	 0x80
+#define LX_SI_QUEUE	 (-1)
+#define LX_SI_TIMER	 (-2)
+#define LX_SI_MESGQ	 (-3)
+#define LX_SI_ASYNCIO	 (-4)
+#define LX_SI_SIGIO	 (-5)
+#define LX_SI_TKILL	 (-6)
+#define LX_CLD_EXITED	 1
+#define LX_CLD_KILLED	 2
+#define LX_CLD_DUMPED	 3
+#define LX_CLD_TRAPPED	 4
+#define LX_CLD_STOPPED	 5
 #define LX_CLD_CONTINUED 6
-#define LX_SEGV_MAPERR   1
-#define LX_SEGV_ACCERR   2
-#define LX_BUS_ADRERR    2
-#define LX_POLL_IN_CODE  1
+#define LX_SEGV_MAPERR	 1
+#define LX_SEGV_ACCERR	 2
+#define LX_BUS_ADRERR	 2
+#define LX_POLL_IN_CODE	 1
 
 typedef uint64_t lx_sigset;
 

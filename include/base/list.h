@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Intrusive doubly linked lists with a sentinel head. A node that is in no list points to itself. */
+/* Intrusive doubly linked lists with a sentinel head. A node that is in no list points to itself.
+ */
 #ifndef BASE_LIST_H
 #define BASE_LIST_H
 
@@ -10,8 +11,11 @@ struct list {
 	struct list *next, *prev;
 };
 
-#define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
-#define LIST_INIT(name)                 {&(name), &(name)}
+#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
+#define LIST_INIT(name)                                                                            \
+	{                                                                                          \
+		&(name), &(name)                                                                   \
+	}
 
 static inline void
 list_init(struct list *l)
@@ -83,12 +87,13 @@ list_splice(struct list *to, struct list *from)
 #define list_first(head, type, member)                                                             \
 	(list_empty(head) ? NULL : list_entry((head)->next, type, member))
 #define list_for_each_entry(pos, head, member)                                                     \
-	for ((pos) = list_entry((head)->next, __typeof__(*(pos)), member); &(pos)->member != (head);    \
-	     (pos) = list_entry((pos)->member.next, __typeof__(*(pos)), member))
+	for ((pos) = list_entry((head)->next, __typeof__(*(pos)), member);                         \
+		&(pos)->member != (head);                                                          \
+		(pos) = list_entry((pos)->member.next, __typeof__(*(pos)), member))
 #define list_for_each_entry_safe(pos, tmp, head, member)                                           \
-	for ((pos) = list_entry((head)->next, __typeof__(*(pos)), member),                             \
-	    (tmp) = list_entry((pos)->member.next, __typeof__(*(pos)), member);                         \
-	     &(pos)->member != (head);                                                                  \
-	     (pos) = (tmp), (tmp) = list_entry((tmp)->member.next, __typeof__(*(tmp)), member))
+	for ((pos) = list_entry((head)->next, __typeof__(*(pos)), member),                         \
+	    (tmp) = list_entry((pos)->member.next, __typeof__(*(pos)), member);                    \
+		&(pos)->member != (head);                                                          \
+		(pos) = (tmp), (tmp) = list_entry((tmp)->member.next, __typeof__(*(tmp)), member))
 
 #endif

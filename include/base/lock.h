@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Locks that are never held while a fiber parks. Each has a rank from base/lockranks.def; a build with
- * -DDEBUG_LOCKS checks on every acquire that ranks only rise (sentry/README.md has the order and what each
- * guards). LOCK_SAME_OK locks of one rank may nest when the caller orders them by address.
+ * Locks that are never held while a fiber parks. Each has a rank from base/lockranks.def; a build
+ * with -DDEBUG_LOCKS checks on every acquire that ranks only rise (sentry/README.md has the order
+ * and what each guards). LOCK_SAME_OK locks of one rank may nest when the caller orders them by
+ * address.
  */
 #ifndef BASE_LOCK_H
 #define BASE_LOCK_H
@@ -22,7 +23,10 @@ struct mutex {
 	uint8_t rank;
 };
 
-#define MUTEX_INIT(r) {PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP, LR_##r}
+#define MUTEX_INIT(r)                                                                              \
+	{                                                                                          \
+		PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP, LR_##r                                      \
+	}
 
 void mutex_init(struct mutex *m, enum lock_rank rank);
 void mutex_destroy(struct mutex *m);
@@ -58,7 +62,7 @@ mutex_unlock_cleanup(struct mutex **m)
 
 /* Hold m until the end of the scope. */
 #define WITH_MUTEX(m)                                                                              \
-	struct mutex *with_mutex_##__LINE__ __attribute__((cleanup(mutex_unlock_cleanup), unused)) =    \
-		(mutex_lock(m), (m))
+	struct mutex *with_mutex_##__LINE__                                                        \
+		__attribute__((cleanup(mutex_unlock_cleanup), unused)) = (mutex_lock(m), (m))
 
 #endif

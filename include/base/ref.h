@@ -33,7 +33,7 @@ ref_get_unless_zero(struct ref *r)
 
 	while (n > 0)
 		if (atomic_compare_exchange_weak_explicit(
-				&r->n, &n, n + 1, memory_order_acquire, memory_order_relaxed))
+			    &r->n, &n, n + 1, memory_order_acquire, memory_order_relaxed))
 			return true;
 	return false;
 }
@@ -59,7 +59,9 @@ enum live_kind {
 extern _Atomic int64_t live_count[LIVE_COUNT];
 extern const char *const live_name[LIVE_COUNT];
 
-#define LIVE_INC(k) ((void)atomic_fetch_add_explicit(&live_count[LIVE_##k], 1, memory_order_relaxed))
-#define LIVE_DEC(k) ((void)atomic_fetch_sub_explicit(&live_count[LIVE_##k], 1, memory_order_relaxed))
+#define LIVE_INC(k)                                                                                \
+	((void)atomic_fetch_add_explicit(&live_count[LIVE_##k], 1, memory_order_relaxed))
+#define LIVE_DEC(k)                                                                                \
+	((void)atomic_fetch_sub_explicit(&live_count[LIVE_##k], 1, memory_order_relaxed))
 
 #endif

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The interface between the kernel and what runs guest code. Two engines implement it: trap and ptrace.
+ * The interface between the kernel and what runs guest code. Two engines implement it: trap and
+ * ptrace.
  *
- * A space is one guest address space (one host process); a thread is one guest thread in it (one host
- * thread). All calls on a thread are made by the fiber that owns it, between two plat_run() calls, unless
- * the text says "any thread". Errors are -errno. Everything that comes from a stub is hostile and has been
- * copied and checked before it is visible here.
+ * A space is one guest address space (one host process); a thread is one guest thread in it (one
+ * host thread). All calls on a thread are made by the fiber that owns it, between two plat_run()
+ * calls, unless the text says "any thread". Errors are -errno. Everything that comes from a stub is
+ * hostile and has been copied and checked before it is visible here.
  *
- * The engine does not know fibers: to wait it calls plat_env.park, and plat_env.unpark(cookie) makes the
- * fiber that parked run again; an unpark before the park makes that park return at once.
+ * The engine does not know fibers: to wait it calls plat_env.park, and plat_env.unpark(cookie)
+ * makes the fiber that parked run again; an unpark before the park makes that park return at once.
  */
 #ifndef PLATFORM_PLATFORM_H
 #define PLATFORM_PLATFORM_H
@@ -21,20 +22,25 @@
 struct plat_space;
 struct plat_thread;
 
-/* General registers in the order of Linux's user_regs_struct, so that ptrace can use them as they are. */
+/* General registers in the order of Linux's user_regs_struct, so that ptrace can use them as they
+ * are. */
 struct guest_regs {
 	uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi;
 	uint64_t orig_rax, rip, cs, eflags, rsp, ss, fs_base, gs_base, ds, es, fs, gs;
 };
 
 enum plat_event_kind {
-	PLAT_EV_SYSCALL,   /* nr and args are set; the thread waits for plat_set_result() + plat_run() */
-	PLAT_EV_FAULT,     /* a CPU exception: fault is set; regs are those at the faulting instruction */
-	PLAT_EV_INTERRUPT, /* kick() took effect; the thread stands between two guest instructions */
-	PLAT_EV_FUTEX,     /* a futex(2) that the stub made on the host is over, and the kernel has to know:
-	                      a kick cut it short, or futex_native() asked. result is what the host said; nr and
-	                      args are the guest's; the kernel treats it as if a handler had returned it */
-	PLAT_EV_GONE,      /* the host process is dead (killed, or it destroyed itself) */
+	PLAT_EV_SYSCALL, /* nr and args are set; the thread waits for plat_set_result() + plat_run()
+			  */
+	PLAT_EV_FAULT, /* a CPU exception: fault is set; regs are those at the faulting instruction
+			*/
+	PLAT_EV_INTERRUPT, /* kick() took effect; the thread stands between two guest instructions
+			    */
+	PLAT_EV_FUTEX, /* a futex(2) that the stub made on the host is over, and the kernel has to
+			  know: a kick cut it short, or futex_native() asked. result is what the
+			  host said; nr and args are the guest's; the kernel treats it as if a
+			  handler had returned it */
+	PLAT_EV_GONE,  /* the host process is dead (killed, or it destroyed itself) */
 };
 
 struct plat_fault {
@@ -47,28 +53,30 @@ struct plat_fault {
 
 struct plat_event {
 	enum plat_event_kind kind;
-	uint32_t nr;      /* PLAT_EV_SYSCALL: eax as the guest set it */
-	bool compat;      /* PLAT_EV_SYSCALL: int 0x80 or x32; nr is then of that ABI */
-	int64_t result;   /* PLAT_EV_FUTEX; -ERESTARTNOINTR: not begun, to be made again */
+	uint32_t nr;	/* PLAT_EV_SYSCALL: eax as the guest set it */
+	bool compat;	/* PLAT_EV_SYSCALL: int 0x80 or x32; nr is then of that ABI */
+	int64_t result; /* PLAT_EV_FUTEX; -ERESTARTNOINTR: not begun, to be made again */
 	uint64_t args[6];
 	struct plat_fault fault;
 };
 
 /* What the kernel lends to the engine. All members are called from any thread of the sentry. */
 struct plat_env {
-	void (*park)(void);            /* sleep the calling fiber until unparked */
-	void *(*self)(void);           /* cookie of the calling fiber */
+	void (*park)(void);  /* sleep the calling fiber until unparked */
+	void *(*self)(void); /* cookie of the calling fiber */
 	void (*unpark)(void *cookie);
 	/* A thread of the space died on the host without being asked to; any thread. */
 	void (*thread_gone)(struct plat_thread *t, void *owner);
-	/* For the rewriting of syscall sites; NULL: none are. Called by the fiber of t inside plat_run(); owner is that
-	 * of the thread. find_gap: reserve len bytes (whole pages) near an address (within 1 GiB), which the guest
-	 * neither sees nor gets, until it unmaps all that is around (execve); 0: none. may_patch: does [addr, addr + len)
-	 * lie in private executable memory, and with which protection? A fork copies what was patched and reserved. */
+	/* For the rewriting of syscall sites; NULL: none are. Called by the fiber of t inside
+	 * plat_run(); owner is that of the thread. find_gap: reserve len bytes (whole pages) near
+	 * an address (within 1 GiB), which the guest neither sees nor gets, until it unmaps all
+	 * that is around (execve); 0: none. may_patch: does [addr, addr + len) lie in private
+	 * executable memory, and with which protection? A fork copies what was patched and
+	 * reserved. */
 	uint64_t (*find_gap)(struct plat_thread *t, void *owner, uint64_t near, uint64_t len);
 	bool (*may_patch)(void *owner, uint64_t addr, uint64_t len, int *ret_prot);
-	int ncpu;                      /* host CPUs that the sandbox may use */
-	bool may_spin;                 /* false: one CPU, or switched off */
+	int ncpu;      /* host CPUs that the sandbox may use */
+	bool may_spin; /* false: one CPU, or switched off */
 };
 
 /* Switches, all on by default; tests run with each of them off. */
@@ -79,14 +87,16 @@ struct plat_config {
 	bool marshal;
 };
 
-/* How an argument of a syscall is carried from and to guest memory (made from the syscall table). */
+/* How an argument of a syscall is carried from and to guest memory (made from the syscall table).
+ */
 enum plat_arg_kind {
 	PLAT_ARG_NONE = 0, /* a number */
-	PLAT_ARG_STR,      /* NUL-terminated string in, at most PATH_MAX bytes */
-	PLAT_ARG_IN,       /* fixed-size struct in; size in bytes */
+	PLAT_ARG_STR,	   /* NUL-terminated string in, at most PATH_MAX bytes */
+	PLAT_ARG_IN,	   /* fixed-size struct in; size in bytes */
 	PLAT_ARG_BUF_IN,   /* buffer in; its length is argument number `len` */
-	PLAT_ARG_VEC_IN,   /* struct iovec array in, and the buffers it names; count is argument `len` */
-	PLAT_ARG_VEC,      /* struct iovec array in, without the buffers; count is argument `len` */
+	PLAT_ARG_VEC_IN, /* struct iovec array in, and the buffers it names; count is argument `len`
+			  */
+	PLAT_ARG_VEC,	 /* struct iovec array in, without the buffers; count is argument `len` */
 	PLAT_ARG_SIGFRAME, /* rt_sigreturn: the ucontext at the stack pointer */
 };
 
@@ -102,7 +112,8 @@ struct plat_syscall_desc {
 
 #define PLAT_NR_SYSCALLS 512
 
-/* What the stub may answer for a thread without asking; values are as that guest thread would see them. */
+/* What the stub may answer for a thread without asking; values are as that guest thread would see
+ * them. */
 struct plat_identity {
 	int32_t pid, tid, ppid, pgid, sid;
 	uint32_t uid, euid, gid, egid;
@@ -111,45 +122,52 @@ struct plat_identity {
 struct plat_ops {
 	const char *name;
 
-	/* Start the engine; once per sentry, before it is sealed, by a thread that lives as long as the sentry: the
-	 * host kills the stubs when it ends. Creates the first (zygote) stub.
-	 * desc: PLAT_NR_SYSCALLS rows, borrowed for ever. Errors: -ENOSYS with a line in the log that says what
-	 * the host lacks. */
+	/* Start the engine; once per sentry, before it is sealed, by a thread that lives as long as
+	 * the sentry: the host kills the stubs when it ends. Creates the first (zygote) stub. desc:
+	 * PLAT_NR_SYSCALLS rows, borrowed for ever. Errors: -ENOSYS with a line in the log that
+	 * says what the host lacks. */
 	int (*init)(const struct plat_env *env, const struct plat_config *cfg,
 		const struct plat_syscall_desc *desc);
 	void (*shutdown)(void); /* kill every stub and wait for it */
 
 	/* The poller's side (sentry/sched calls these through hooks). */
-	bool (*poll)(void);          /* look at the running threads once; true if some fiber was unparked */
-	bool (*prepare_sleep)(void); /* publish "ring the doorbell"; true: work came meanwhile, do not sleep */
+	bool (*poll)(void); /* look at the running threads once; true if some fiber was unparked */
+	bool (*prepare_sleep)(
+		void); /* publish "ring the doorbell"; true: work came meanwhile, do not sleep */
 	void (*woke)(void);
-	int (*doorbell_fd)(void);    /* readable when a stub rang; the engine drains it in woke(); -1: none */
+	int (*doorbell_fd)(
+		void); /* readable when a stub rang; the engine drains it in woke(); -1: none */
 
 	/* Addresses. */
-	uint64_t (*guest_top)(void); /* first address above what guest maps may use (page aligned) */
-	void (*vdso_range)(uint64_t *start, uint64_t *len); /* vvar and vdso, mapped in every space; and */
-	uint64_t (*vdso_ehdr)(void); /* the address for AT_SYSINFO_EHDR, 0 if none */
+	uint64_t (*guest_top)(
+		void); /* first address above what guest maps may use (page aligned) */
+	void (*vdso_range)(
+		uint64_t *start, uint64_t *len); /* vvar and vdso, mapped in every space; and */
+	uint64_t (*vdso_ehdr)(void);		 /* the address for AT_SYSINFO_EHDR, 0 if none */
 
-	/* A fresh, empty space with one thread, which has not run yet. owner is passed to thread_gone. Parks. */
+	/* A fresh, empty space with one thread, which has not run yet. owner is passed to
+	 * thread_gone. Parks. */
 	int (*space_new)(void *owner, struct plat_thread **ret_thread);
-	/* fork(2): a copy of t's space with a copy of t in it; the child's registers are t's and can be changed
-	 * before its first run. Done at once, not queued. Parks. */
+	/* fork(2): a copy of t's space with a copy of t in it; the child's registers are t's and
+	 * can be changed before its first run. Done at once, not queued. Parks. */
 	int (*space_fork)(struct plat_thread *t, void *owner, struct plat_thread **ret_child);
 	/* clone(CLONE_VM): another thread in t's space, registers copied from t. Parks. */
 	int (*thread_new)(struct plat_thread *t, void *owner, struct plat_thread **ret_thread);
-	/* The host thread ends; the last one takes the space with it. t is freed. Parks. clear_tid: if not 0, 0
-	 * is stored there and a futex waiter is woken (set_tid_address(2)), in the guest, faults ignored. */
+	/* The host thread ends; the last one takes the space with it. t is freed. Parks. clear_tid:
+	 * if not 0, 0 is stored there and a futex waiter is woken (set_tid_address(2)), in the
+	 * guest, faults ignored. */
 	void (*thread_exit)(struct plat_thread *t, uint64_t clear_tid);
 
-	/* Run guest code until the next event. Queued host calls are made first, then queued copy-outs. Parks. */
+	/* Run guest code until the next event. Queued host calls are made first, then queued
+	 * copy-outs. Parks. */
 	void (*run)(struct plat_thread *t, struct plat_event *ev);
-	/* Make a running thread come back with PLAT_EV_INTERRUPT; any thread; no-op when it is not running
-	 * guest code, except that the next run() then returns at once. */
+	/* Make a running thread come back with PLAT_EV_INTERRUPT; any thread; no-op when it is not
+	 * running guest code, except that the next run() then returns at once. */
 	void (*kick)(struct plat_thread *t);
 
-	/* Registers: valid until the next run. `get` gives the engine's private copy, complete; changing it
-	 * needs `dirty`, which makes the next run load all of them. set_result stores the syscall's result
-	 * (the fast path). */
+	/* Registers: valid until the next run. `get` gives the engine's private copy, complete;
+	 * changing it needs `dirty`, which makes the next run load all of them. set_result stores
+	 * the syscall's result (the fast path). */
 	struct guest_regs *(*regs)(struct plat_thread *t);
 	void (*regs_dirty)(struct plat_thread *t);
 	void (*set_result)(struct plat_thread *t, int64_t v);
@@ -159,47 +177,57 @@ struct plat_ops {
 	/* As in a fresh process: for execve in place. */
 	int (*reset_xstate)(struct plat_thread *t);
 
-	/* Signal frames. deliver builds Linux's rt_sigframe at sp (below the red zone and alignment are the
-	 * engine's business) with uc_sigmask, uc_stack and siginfo as given and the saved registers those of
-	 * regs(); then sets rip, rsp, rdi, rsi, rdx, rax for the handler. Returns -EFAULT if the frame cannot be
-	 * written. sigreturn loads registers and FPU from the frame at regs()->rsp, as the kernel would;
-	 * mask and stack are copied to the caller. Both are done at once, not queued. */
-	int (*signal_deliver)(struct plat_thread *t, int signo, const void *siginfo128, uint64_t handler,
-		uint64_t restorer, uint64_t sp, uint64_t sigmask, const void *uc_stack24);
+	/* Signal frames. deliver builds Linux's rt_sigframe at sp (below the red zone and alignment
+	 * are the engine's business) with uc_sigmask, uc_stack and siginfo as given and the saved
+	 * registers those of regs(); then sets rip, rsp, rdi, rsi, rdx, rax for the handler.
+	 * Returns -EFAULT if the frame cannot be written. sigreturn loads registers and FPU from
+	 * the frame at regs()->rsp, as the kernel would; mask and stack are copied to the caller.
+	 * Both are done at once, not queued. */
+	int (*signal_deliver)(struct plat_thread *t, int signo, const void *siginfo128,
+		uint64_t handler, uint64_t restorer, uint64_t sp, uint64_t sigmask,
+		const void *uc_stack24);
 	int (*sigreturn)(struct plat_thread *t, uint64_t *ret_mask, void *ret_uc_stack24);
 
-	/* Mappings. Queued: they ride on the next run, or are made by flush, in order. flags are host MAP_*
-	 * (MAP_FIXED implied), fd is borrowed until the call returns (the engine passes a duplicate on). A
-	 * failing queued call makes flush return its -errno; without a flush, run() makes the thread die as by
-	 * SIGKILL (PLAT_EV_GONE). move: mremap(MREMAP_MAYMOVE|MREMAP_FIXED). */
-	int (*map)(struct plat_thread *t, uint64_t addr, uint64_t len, int prot, int flags, int fd, int64_t off);
+	/* Mappings. Queued: they ride on the next run, or are made by flush, in order. flags are
+	 * host MAP_* (MAP_FIXED implied), fd is borrowed until the call returns (the engine passes
+	 * a duplicate on). A failing queued call makes flush return its -errno; without a flush,
+	 * run() makes the thread die as by SIGKILL (PLAT_EV_GONE). move:
+	 * mremap(MREMAP_MAYMOVE|MREMAP_FIXED). */
+	int (*map)(struct plat_thread *t, uint64_t addr, uint64_t len, int prot, int flags, int fd,
+		int64_t off);
 	int (*unmap)(struct plat_thread *t, uint64_t addr, uint64_t len);
 	int (*protect)(struct plat_thread *t, uint64_t addr, uint64_t len, int prot);
-	int (*move)(struct plat_thread *t, uint64_t old, uint64_t old_len, uint64_t new_addr, uint64_t new_len);
+	int (*move)(struct plat_thread *t, uint64_t old, uint64_t old_len, uint64_t new_addr,
+		uint64_t new_len);
 	int (*advise)(struct plat_thread *t, uint64_t addr, uint64_t len, int advice);
 	int (*flush)(struct plat_thread *t);
 
-	/* Guest memory. 0 or -EFAULT (all or nothing is not promised). copy_in prefers what the request
-	 * carried; copy_out may be queued on the reply (then an EFAULT replaces the result), so that the caller
-	 * has checked the range against its own map of areas. window: a buffer of at least len bytes whose
-	 * contents will be copied to dst with the reply, for reading a host fd straight into it; NULL if there is
-	 * no room. carried: the other way round, bytes that the request carried from src, or NULL. */
+	/* Guest memory. 0 or -EFAULT (all or nothing is not promised). copy_in prefers what the
+	 * request carried; copy_out may be queued on the reply (then an EFAULT replaces the
+	 * result), so that the caller has checked the range against its own map of areas. window: a
+	 * buffer of at least len bytes whose contents will be copied to dst with the reply, for
+	 * reading a host fd straight into it; NULL if there is no room. carried: the other way
+	 * round, bytes that the request carried from src, or NULL. */
 	int (*copy_in)(struct plat_thread *t, void *dst, uint64_t src, size_t len);
 	int (*copy_out)(struct plat_thread *t, uint64_t dst, const void *src, size_t len);
 	void *(*window)(struct plat_thread *t, uint64_t dst, size_t len);
 	const void *(*carried)(struct plat_thread *t, uint64_t src, size_t len);
-	/* At once, from any thread, for memory of a space that the caller does not run in (never queued). */
+	/* At once, from any thread, for memory of a space that the caller does not run in (never
+	 * queued). */
 	int (*peek)(struct plat_thread *t, void *dst, uint64_t src, size_t len);
 	int (*poke)(struct plat_thread *t, uint64_t dst, const void *src, size_t len);
 	/* Atomic 32-bit compare and exchange in guest memory; *val is expected in, found out. */
 	int (*cmpxchg32)(struct plat_thread *t, uint64_t addr, uint32_t *val, uint32_t want);
-	/* The guest's current syscall is a futex(2) that the host can carry out on the guest's memory (wait, wake,
-	 * requeue, their bitset forms): the next run makes it there and comes back with PLAT_EV_FUTEX. */
+	/* The guest's current syscall is a futex(2) that the host can carry out on the guest's
+	 * memory (wait, wake, requeue, their bitset forms): the next run makes it there and comes
+	 * back with PLAT_EV_FUTEX. */
 	void (*futex_native)(struct plat_thread *t);
 	/* futex(2) wake on guest memory, in t's space: number woken or -errno. Parks. */
-	int (*futex_wake)(struct plat_thread *t, uint64_t addr, int count, uint32_t bitset, bool is_private);
+	int (*futex_wake)(
+		struct plat_thread *t, uint64_t addr, int count, uint32_t bitset, bool is_private);
 
-	/* Stub answers: who this thread is; watched: send every syscall to the sentry (trace, guest seccomp). */
+	/* Stub answers: who this thread is; watched: send every syscall to the sentry (trace, guest
+	 * seccomp). */
 	void (*set_identity)(struct plat_thread *t, const struct plat_identity *id);
 	void (*set_watched)(struct plat_thread *t, bool on);
 	void (*set_name)(struct plat_thread *t, const char *comm);

@@ -34,7 +34,8 @@ push_rank(struct mutex *m, int same_ok)
 {
 	for (unsigned i = 0; i < nheld; i++)
 		if (held[i] > m->rank || (held[i] == m->rank && !same_ok))
-			panic("lock order: %s taken while %s is held", rank_name[m->rank], rank_name[held[i]]);
+			panic("lock order: %s taken while %s is held", rank_name[m->rank],
+				rank_name[held[i]]);
 	assert_that(nheld < sizeof held);
 	held[nheld++] = m->rank;
 }

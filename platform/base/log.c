@@ -30,7 +30,8 @@ write_line(const char *level, const char *where, int line, const char *fmt, va_l
 		struct timespec ts;
 
 		clock_gettime(CLOCK_REALTIME, &ts);
-		n = snprintf(buf, sizeof buf, "%lld.%06ld ", (long long)ts.tv_sec, ts.tv_nsec / 1000);
+		n = snprintf(
+			buf, sizeof buf, "%lld.%06ld ", (long long)ts.tv_sec, ts.tv_nsec / 1000);
 	} else {
 		n = 0;
 	}

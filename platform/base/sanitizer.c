@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Options of sanitizer builds: moat's own processes have no environment to take them from. A finding ends the process,
- * so that a test sees it. */
+/* Options of sanitizer builds: moat's own processes have no environment to take them from. A
+ * finding ends the process, so that a test sees it. */
 #if defined(__SANITIZE_ADDRESS__)
 const char *__asan_default_options(void);
 

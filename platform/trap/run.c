@@ -231,7 +231,8 @@ trap_run(struct plat_thread *t, struct plat_event *ev)
 			atomic_exchange(&t->kick, 0)) {
 			ev->kind = PLAT_EV_INTERRUPT;
 			if (t->futex) {
-				/* Not begun: its registers are to make it again, after what comes first. */
+				/* Not begun: its registers are to make it again, after what comes
+				 * first. */
 				t->futex = false;
 				ev->kind = PLAT_EV_FUTEX;
 				ev->nr = SYS_futex;

@@ -28,7 +28,8 @@ static struct {
 	struct wire_packet packet; /* of the fiber */
 } control;
 
-/* A signal that the launcher got: what a terminal sends is for the foreground, the rest for the first process. */
+/* A signal that the launcher got: what a terminal sends is for the foreground, the rest for the
+ * first process. */
 static int
 signal_first(int signo)
 {

@@ -250,7 +250,8 @@ task_clone(struct task *t, const struct clone_request *r)
 		if (err)
 			goto undo_pid;
 	}
-	/* At once: were it to ride on the parent's reply, a thread that is quick could have cleared it before. */
+	/* At once: were it to ride on the parent's reply, a thread that is quick could have cleared
+	 * it before. */
 	if (f & LX_CLONE_PARENT_SETTID)
 		(void)plat->poke(t->pt, r->parent_tid, &tid, sizeof tid);
 	if (f & LX_CLONE_CHILD_SETTID)

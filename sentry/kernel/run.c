@@ -22,8 +22,8 @@ handle_fault(struct task *t, const struct plat_fault *f)
 			return;
 		info.code = mm_mapped(t->mm, f->addr) ? LX_SEGV_ACCERR : LX_SEGV_MAPERR;
 	}
-	log_debug("%d %s: fault signal %d code %d at %#lx, rip %#lx", t->tid, t->comm, f->signo, info.code,
-		(unsigned long)f->addr, (unsigned long)plat->regs(t->pt)->rip);
+	log_debug("%d %s: fault signal %d code %d at %#lx, rip %#lx", t->tid, t->comm, f->signo,
+		info.code, (unsigned long)f->addr, (unsigned long)plat->regs(t->pt)->rip);
 	signal_force(t, f->signo, &info);
 }
 
@@ -37,8 +37,8 @@ handle_gone(struct task *t)
 	mutex_unlock(&t->tgroup->sighand->lock);
 }
 
-/* futex(2): a wait without a timeout is restarted after a handler with SA_RESTART, one with a timeout never. The other
- * operations do not wait: cut short means not done. */
+/* futex(2): a wait without a timeout is restarted after a handler with SA_RESTART, one with a
+ * timeout never. The other operations do not wait: cut short means not done. */
 static int64_t
 futex_restart(int64_t r, const uint64_t args[6])
 {
@@ -70,7 +70,8 @@ task_main(void *arg)
 				atomic_fetch_and(&t->work, ~TW_IDENTITY);
 				task_publish_identity(t);
 			}
-			/* A futex call that is still to be made is made again after that, from its own registers. */
+			/* A futex call that is still to be made is made again after that, from its
+			 * own registers. */
 			if (t->flags & TF_FUTEX) {
 				t->flags &= ~(uint32_t)TF_FUTEX;
 				signal_work(t, true, -ERESTARTNOINTR);

@@ -7,8 +7,8 @@
 #include "sentry/mm/mm.h"
 #include <errno.h>
 
-#define MAX_MAP_COUNT 65530
-#define MIN_ADDR      0x10000UL /* vm.mmap_min_addr */
+#define MAX_MAP_COUNT	65530
+#define MIN_ADDR	0x10000UL /* vm.mmap_min_addr */
 #define STACK_GUARD_GAP (256UL * LX_PAGE_SIZE)
 
 int vma_cmp(const struct vma *a, const struct vma *b);
@@ -38,7 +38,8 @@ void vma_insert_locked(struct mm *mm, struct vma *v);
 void vma_remove_locked(struct mm *mm, struct vma *v);
 /* Make addr a boundary between areas. -ENOMEM. Takes lock. */
 int vma_split_at(struct mm *mm, uint64_t addr);
-/* Merge v with its neighbours where they are alike. Takes lock. Returns the area that v is now part of. */
+/* Merge v with its neighbours where they are alike. Takes lock. Returns the area that v is now part
+ * of. */
 struct vma *vma_merge(struct mm *mm, struct vma *v);
 /* Merge all that start or end in [start, end]. */
 void vma_merge_range(struct mm *mm, uint64_t start, uint64_t end);
@@ -51,11 +52,13 @@ bool vma_range_full(struct mm *mm, uint64_t start, uint64_t end); /* no hole, no
 
 /* --- mm.c --- */
 bool mm_multi(const struct mm *mm);
-int mm_host_map(const struct mm_call *c, const struct vma *v, uint64_t start, uint64_t end, int extra_flags);
+int mm_host_map(const struct mm_call *c, const struct vma *v, uint64_t start, uint64_t end,
+	int extra_flags);
 /* Host unmap of a range, around what is hidden in it. */
 int mm_host_unmap(const struct mm_call *c, uint64_t start, uint64_t end);
 /* End of a change: release write_lock, on the host first if others share the space. */
 int mm_finish(const struct mm_call *c, bool took_away);
-int mm_check_limits(const struct mm_call *c, uint64_t len, int prot, uint32_t vma_flags, bool private_writable);
+int mm_check_limits(
+	const struct mm_call *c, uint64_t len, int prot, uint32_t vma_flags, bool private_writable);
 
 #endif

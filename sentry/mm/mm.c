@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Address spaces: making, laying out, copying for fork, looking at; and what all changes of the map share. */
+/* Address spaces: making, laying out, copying for fork, looking at; and what all changes of the map
+ * share. */
 #include "platform/host/info.h"
 #include "sentry/mm/internal.h"
 #include "sentry/sched/fiber.h"
@@ -85,7 +86,8 @@ mm_layout(struct mm *mm, const struct rlimits *rlim, bool randomize, uint64_t *r
 
 	*ret_stack_top = top - LX_PAGE_SIZE - random_pages(randomize, 22);
 	mm->stack_top = *ret_stack_top;
-	/* Linux, arch/x86/mm/mmap.c: the gap for the stack is between 128 MiB and 5/6 of the space. */
+	/* Linux, arch/x86/mm/mmap.c: the gap for the stack is between 128 MiB and 5/6 of the space.
+	 */
 	if (gap == LX_RLIM_INFINITY)
 		mm->legacy_layout = true;
 	if (gap < (128UL << 20))
@@ -121,7 +123,8 @@ mm_layout(struct mm *mm, const struct rlimits *rlim, bool randomize, uint64_t *r
 }
 
 int
-mm_host_map(const struct mm_call *c, const struct vma *v, uint64_t start, uint64_t end, int extra_flags)
+mm_host_map(
+	const struct mm_call *c, const struct vma *v, uint64_t start, uint64_t end, int extra_flags)
 {
 	int flags = extra_flags, fd = -1;
 	uint64_t off = 0;
@@ -171,7 +174,8 @@ mm_finish(const struct mm_call *c, bool took_away)
 }
 
 int
-mm_check_limits(const struct mm_call *c, uint64_t len, int prot, uint32_t vma_flags, bool private_writable)
+mm_check_limits(
+	const struct mm_call *c, uint64_t len, int prot, uint32_t vma_flags, bool private_writable)
 {
 	struct mm *mm = c->mm;
 	uint64_t as = rlimit_cur(c->rlim, LX_RLIMIT_AS), data = rlimit_cur(c->rlim, LX_RLIMIT_DATA);
@@ -181,12 +185,14 @@ mm_check_limits(const struct mm_call *c, uint64_t len, int prot, uint32_t vma_fl
 		return -ENOMEM;
 	if (len > as || mm->total_bytes > as - len)
 		return -ENOMEM;
-	if (private_writable && !(vma_flags & VMA_STACK) && (len > data || mm->data_bytes > data - len))
+	if (private_writable && !(vma_flags & VMA_STACK) &&
+		(len > data || mm->data_bytes > data - len))
 		return -ENOMEM;
 	if (vma_flags & VMA_LOCKED) {
 		uint64_t lim = rlimit_cur(c->rlim, LX_RLIMIT_MEMLOCK);
 
-		if (!cred_capable(c->cred, LX_CAP_IPC_LOCK) && (len > lim || mm->locked_bytes > lim - len))
+		if (!cred_capable(c->cred, LX_CAP_IPC_LOCK) &&
+			(len > lim || mm->locked_bytes > lim - len))
 			return -EAGAIN;
 	}
 	return 0;
@@ -234,7 +240,9 @@ mm_fork(const struct mm_call *c, struct plat_thread *child_pt, struct mm **ret)
 			err = -ENOMEM;
 			goto undo_mm;
 		}
-		k->flags &= ~(uint32_t)(VMA_LOCKED | VMA_LOCKONFAULT); /* memory locks are not inherited, mlock(2) */
+		k->flags &=
+			~(uint32_t)(VMA_LOCKED |
+				    VMA_LOCKONFAULT); /* memory locks are not inherited, mlock(2) */
 		vma_insert_locked(n, k);
 		if (v->flags & VMA_WIPEONFORK) {
 			struct mm_call cc = {n, child_pt, c->rlim, c->cred};
@@ -252,7 +260,8 @@ undo_mm:
 	return err;
 }
 
-/* Grow the stack area above addr down to it, if there is one and the limits allow. write_lock is held. */
+/* Grow the stack area above addr down to it, if there is one and the limits allow. write_lock is
+ * held. */
 static bool
 grow_stack(const struct mm_call *c, uint64_t addr)
 {
@@ -362,7 +371,8 @@ uint64_t
 mm_reserve_hidden(struct mm *mm, uint64_t near, uint64_t len)
 {
 	const uint64_t reach = 1UL << 30;
-	uint64_t bottom = near > reach + MIN_ADDR ? near - reach : MIN_ADDR, top = plat->guest_top(), a = 0;
+	uint64_t bottom = near > reach + MIN_ADDR ? near - reach : MIN_ADDR,
+		 top = plat->guest_top(), a = 0;
 	struct vma *n;
 
 	if (near < top - reach)
@@ -371,7 +381,8 @@ mm_reserve_hidden(struct mm *mm, uint64_t near, uint64_t len)
 	/* The first hole above the code's own areas, then the first below. */
 	for (struct vma *v = vma_find(mm, near); v; v = vma_next(v)) {
 		struct vma *x = vma_next(v);
-		uint64_t limit = x ? x->start - (x->flags & VMA_GROWSDOWN ? STACK_GUARD_GAP : 0) : top;
+		uint64_t limit =
+			x ? x->start - (x->flags & VMA_GROWSDOWN ? STACK_GUARD_GAP : 0) : top;
 
 		if (v->end + len > top)
 			break;

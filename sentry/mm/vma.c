@@ -152,9 +152,9 @@ vma_split_at(struct mm *mm, uint64_t addr)
 static bool
 alike(const struct vma *a, const struct vma *b)
 {
-	return a->end == b->start && a->flags == b->flags && a->prot == b->prot && a->may_prot == b->may_prot &&
-	       a->map == b->map && (!a->map || a->off + (a->end - a->start) == b->off) &&
-	       !(a->flags & VMA_HIDDEN) &&
+	return a->end == b->start && a->flags == b->flags && a->prot == b->prot &&
+	       a->may_prot == b->may_prot && a->map == b->map &&
+	       (!a->map || a->off + (a->end - a->start) == b->off) && !(a->flags & VMA_HIDDEN) &&
 	       (a->name == b->name || (a->name && b->name && strcmp(a->name, b->name) == 0));
 }
 

@@ -177,8 +177,7 @@ sys_timerfd_create(struct task *t, const uint64_t a[6])
 
 	if (flags & ~(uint32_t)(LX_O_CLOEXEC | LX_O_NONBLOCK))
 		return -EINVAL;
-	if (clock != LX_CLOCK_REALTIME && clock != LX_CLOCK_MONOTONIC &&
-		clock != LX_CLOCK_BOOTTIME)
+	if (clock != LX_CLOCK_REALTIME && clock != LX_CLOCK_MONOTONIC && clock != LX_CLOCK_BOOTTIME)
 		return -EINVAL;
 	err = timerfd_new(clock, clock_deadline, flags & LX_O_NONBLOCK, &f);
 	return err ? err : task_fd_install_put(t, f, flags & LX_O_CLOEXEC);

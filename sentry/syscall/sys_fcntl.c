@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fcntl, flock, ioctl. */
-#include "sentry/kernel/sigio.h"
 #include "abi/ioctl.h"
 #include "abi/tty.h"
 #include "file_util.h"
 #include "sentry/fs/devpts.h"
 #include "sentry/fs/pipe.h"
 #include "sentry/fs/tmpfs.h"
+#include "sentry/kernel/sigio.h"
 #include "sentry/syscall/file_block.h"
 #include "sentry/vfs/lock.h"
 

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Moving bytes between a list of buffers and sentry memory or a host file. A list is walked once, front to
- * back, by one fiber.
+ * Moving bytes between a list of buffers and sentry memory or a host file. A list is walked once,
+ * front to back, by one fiber.
  */
-#include "sentry/usermem/usermem.h"
 #include "platform/host/file.h"
+#include "sentry/usermem/usermem.h"
 #include <errno.h>
 #include <stdlib.h>
 
 #define CHUNK_BYTES (64UL << 10) /* one step through a bounce buffer */
-#define LARGE_BYTES (1UL << 20)  /* heap buffer for large host transfers */
+#define LARGE_BYTES (1UL << 20)	 /* heap buffer for large host transfers */
 
 void
 uio_init_user(struct uio *u, struct usermem *um, struct uaddr base, uint64_t len)
@@ -43,7 +43,8 @@ uio_init_iov(struct uio *u, struct usermem *um, struct lx_iovec *iov, uint32_t n
 }
 
 int
-uio_init_user_iov(struct uio *u, struct usermem *um, struct lx_iovec *iov, struct uaddr addr, uint64_t count)
+uio_init_user_iov(
+	struct uio *u, struct usermem *um, struct lx_iovec *iov, struct uaddr addr, uint64_t count)
 {
 	if (count > LX_UIO_MAXIOV)
 		return -EINVAL;
@@ -175,14 +176,17 @@ uio_fd_read(struct uio *u, int fd, int64_t off)
 		} else if (u->um->ops->window) {
 			size_t w = n < CHUNK_BYTES ? n : CHUNK_BYTES;
 
-			/* One trip's worth goes into the reply; more than that is faster in large pieces. */
-			if (u->left <= CHUNK_BYTES && (win = u->um->ops->window(u->um, ua(addr), w)))
+			/* One trip's worth goes into the reply; more than that is faster in large
+			 * pieces. */
+			if (u->left <= CHUNK_BYTES &&
+				(win = u->um->ops->window(u->um, ua(addr), w)))
 				n = w;
 		}
 		if (win) {
 			r = host_read(fd, win, n, off < 0 ? off : off + (int64_t)done);
 		} else {
-			if (!heap && !(heap = malloc(u->left < LARGE_BYTES ? u->left : LARGE_BYTES)))
+			if (!heap &&
+				!(heap = malloc(u->left < LARGE_BYTES ? u->left : LARGE_BYTES)))
 				return done ? (ssize_t)done : -ENOMEM;
 			r = host_read(fd, heap, n, off < 0 ? off : off + (int64_t)done);
 			if (r > 0 && copy_out(u->um, ua(addr), heap, (size_t)r))
@@ -214,7 +218,8 @@ uio_fd_write(struct uio *u, int fd, int64_t off)
 		else if (u->um->ops->carried)
 			src = u->um->ops->carried(u->um, ua(addr), n);
 		if (!src) {
-			if (!heap && !(heap = malloc(u->left < LARGE_BYTES ? u->left : LARGE_BYTES)))
+			if (!heap &&
+				!(heap = malloc(u->left < LARGE_BYTES ? u->left : LARGE_BYTES)))
 				return done ? (ssize_t)done : -ENOMEM;
 			if (copy_in(u->um, heap, ua(addr), n))
 				return done ? (ssize_t)done : -EFAULT;

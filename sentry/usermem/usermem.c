@@ -14,8 +14,8 @@ copy_in_str(struct usermem *um, char *dst, struct uaddr src, size_t cap)
 {
 	size_t done = 0;
 
-	/* Page by page: the string may end just before an unmapped page. What the request carried of it is found
-	 * by the first, larger try. */
+	/* Page by page: the string may end just before an unmapped page. What the request carried
+	 * of it is found by the first, larger try. */
 	if (um->ops->carried) {
 		for (size_t n = 64; n <= cap; n *= 4) {
 			const char *p = um->ops->carried(um, src, n);

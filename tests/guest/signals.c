@@ -444,7 +444,8 @@ wake_loop(void *arg)
 	while (!stop_waking) {
 		if (syscall(SYS_futex, &word, 1 /* FUTEX_WAKE */, 1, NULL, NULL, 0) != 0)
 			wrong++;
-		if (syscall(SYS_futex, &word, 0 /* FUTEX_WAIT */, 1, NULL, NULL, 0) != -1 || errno != EAGAIN)
+		if (syscall(SYS_futex, &word, 0 /* FUTEX_WAIT */, 1, NULL, NULL, 0) != -1 ||
+			errno != EAGAIN)
 			wrong++;
 	}
 	return arg;

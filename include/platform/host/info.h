@@ -12,11 +12,13 @@ struct host_sysinfo {
 	int64_t uptime_s;
 };
 
-/* len bytes from the host's random generator, which is always ready by the time a sandbox starts. */
+/* len bytes from the host's random generator, which is always ready by the time a sandbox starts.
+ */
 void host_random(void *buf, size_t len);
 
 void host_sysinfo(struct host_sysinfo *ret);
-/* membarrier(MEMBARRIER_CMD_GLOBAL): every running thread of the host passes a barrier. Slow. -errno. */
+/* membarrier(MEMBARRIER_CMD_GLOBAL): every running thread of the host passes a barrier. Slow.
+ * -errno. */
 int host_membarrier_global(void);
 
 #endif

@@ -7,8 +7,8 @@
 
 /* Open /proc/self/maps now, for host_maps_open later. */
 void host_maps_keep(void);
-/* A stream at its start, or NULL; the caller closes it. Once after each host_maps_keep, and as often as wanted while
- * /proc is there. */
+/* A stream at its start, or NULL; the caller closes it. Once after each host_maps_keep, and as
+ * often as wanted while /proc is there. */
 FILE *host_maps_open(void);
 
 #endif

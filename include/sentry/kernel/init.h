@@ -13,42 +13,44 @@ struct fs_ctx;
 
 struct kernel_config {
 	const char *hostname, *domainname; /* copied; NULL: "moat", "(none)" */
-	const char *platform;              /* "trap" or "ptrace" */
+	const char *platform;		   /* "trap" or "ptrace" */
 	struct plat_config plat;
-	int workers;                       /* 0: default */
+	int workers; /* 0: default */
 	bool may_spin;
-	int trace_fd;                      /* strace-like output, -1: none; owned by the kernel */
-	uint64_t memory_limit_bytes;       /* what the guest sees as MemTotal; 0: the host's */
+	int trace_fd;		     /* strace-like output, -1: none; owned by the kernel */
+	uint64_t memory_limit_bytes; /* what the guest sees as MemTotal; 0: the host's */
 };
 
-/* Everything that has to be there before tasks; called once, before the process is sealed. Starts the engine and
- * the workers' data. -errno with the reason in the log. */
+/* Everything that has to be there before tasks; called once, before the process is sealed. Starts
+ * the engine and the workers' data. -errno with the reason in the log. */
 int kernel_init(const struct kernel_config *cfg);
 
 struct kernel_process {
-	const char *path;            /* the program; if it has no '/', it is looked up in PATH of envp */
+	const char *path; /* the program; if it has no '/', it is looked up in PATH of envp */
 	char *const *argv, *const *envp; /* NULL-terminated, borrowed */
-	const struct cred *cred;     /* a reference is taken */
-	struct fs_ctx *fs;           /* consumed */
-	struct file *stdio[3];       /* consumed; NULL: closed */
+	const struct cred *cred;	 /* a reference is taken */
+	struct fs_ctx *fs;		 /* consumed */
+	struct file *stdio[3];		 /* consumed; NULL: closed */
 	struct rlimits rlim;
-	bool killable;               /* signals with default action end it although it is pid 1 */
-	bool terminal;               /* stdio[0] becomes the controlling terminal */
+	bool killable; /* signals with default action end it although it is pid 1 */
+	bool terminal; /* stdio[0] becomes the controlling terminal */
 	/* Told once, when the process has ended; status as wait(2) has it. From any worker. */
 	void (*on_exit)(void *arg, int status);
 	void *arg;
-	/* Told once when the program runs (0) or could not be started (-errno, after which on_exit is not called). */
+	/* Told once when the program runs (0) or could not be started (-errno, after which on_exit
+	 * is not called). */
 	void (*on_start)(void *arg, int err);
 };
 
-/* Start the first process (pid 1), or another one whose parent is the sandbox itself (exec). At once; the
- * program is loaded in a fiber. */
+/* Start the first process (pid 1), or another one whose parent is the sandbox itself (exec). At
+ * once; the program is loaded in a fiber. */
 int kernel_start_process(const struct kernel_process *p, int32_t *ret_pid);
 /* Signal a process from outside: as if root of the root namespace sent it. */
 int kernel_signal(int32_t pid, int signo);
 /* Kill everything; on_exit follows. */
 void kernel_kill_all(void);
-/* After sched_run has returned: platform down, and the live-object counters are written to the log (debug). */
+/* After sched_run has returned: platform down, and the live-object counters are written to the log
+ * (debug). */
 void kernel_log_live(void); /* how many of each object there are, to the debug log */
 void kernel_shutdown(void);
 

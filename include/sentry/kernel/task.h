@@ -143,7 +143,7 @@ enum task_flags {
 	TF_KILLED = 1u << 2,	   /* host thread gone */
 	TF_RESTORE_MASK = 1u << 3, /* saved_mask goes back in force after the signal work */
 	TF_FORKNOEXEC = 1u << 4,
-	TF_FUTEX = 1u << 6, /* the next run makes the futex call that the guest asked for */
+	TF_FUTEX = 1u << 6,	/* the next run makes the futex call that the guest asked for */
 	TF_NO_RESULT = 1u << 5, /* the syscall has set all registers itself */
 };
 
@@ -216,12 +216,13 @@ struct task {
 	uint8_t affinity[128]; /* cpu mask as set by sched_setaffinity (O under S) */
 };
 
-#define TW_SIGNAL   1u	/* a signal may be due */
-#define TW_STOP	    2u	/* group stop */
-#define TW_EXIT	    4u	/* the group exits, or execve elsewhere kills this thread */
-#define TW_IDENTITY 16u /* parent, group or session changed: publish again what the stub answers   \
-			 */
-#define TW_GONE 8u	/* the host thread died */
+#define TW_SIGNAL 1u /* a signal may be due */
+#define TW_STOP	  2u /* group stop */
+#define TW_EXIT	  4u /* the group exits, or execve elsewhere kills this thread */
+#define TW_IDENTITY                                                                                \
+	16u	   /* parent, group or session changed: publish again what the stub answers        \
+		    */
+#define TW_GONE 8u /* the host thread died */
 
 /* The task of the calling fiber; NULL in fibers that are no guest threads. */
 struct task *task_current(void);
@@ -308,7 +309,8 @@ void task_set_cred(struct task *t, const struct cred *c);
  * process_vm_*. */
 bool task_may_access(const struct task *who, const struct task *target);
 
-/* Every syscall comes to the sentry, none is answered in the guest (the trace is on). Set before the first task. */
+/* Every syscall comes to the sentry, none is answered in the guest (the trace is on). Set before
+ * the first task. */
 extern bool task_watch_syscalls;
 
 /* --- identity that the stub answers --- */

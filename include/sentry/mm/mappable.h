@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What mmap can map other than fresh anonymous memory: something that has a host descriptor. Files give one
- * (file_ops.mappable); mm holds a reference for each area that uses it.
+ * What mmap can map other than fresh anonymous memory: something that has a host descriptor. Files
+ * give one (file_ops.mappable); mm holds a reference for each area that uses it.
  */
 #ifndef SENTRY_MM_MAPPABLE_H
 #define SENTRY_MM_MAPPABLE_H
@@ -13,8 +13,8 @@ struct mappable;
 struct file;
 
 struct mappable_ops {
-	/* The host fd to map for this access, borrowed; valid as long as the mappable. Called again for each host
-	 * mmap. -errno. */
+	/* The host fd to map for this access, borrowed; valid as long as the mappable. Called again
+	 * for each host mmap. -errno. */
 	int (*host_fd)(struct mappable *m, int prot, bool shared);
 	void (*release)(struct mappable *m); /* the last reference is gone */
 };
@@ -22,7 +22,8 @@ struct mappable_ops {
 struct mappable {
 	struct ref ref;
 	const struct mappable_ops *ops;
-	struct file *file; /* for /proc/PID/maps and MAP_SHARED write accounting; a reference, or NULL */
+	struct file *
+		file; /* for /proc/PID/maps and MAP_SHARED write accounting; a reference, or NULL */
 };
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One-shot timers on the host's CLOCK_MONOTONIC, kept in a heap; callbacks run in a worker, outside of fibers. */
+/* One-shot timers on the host's CLOCK_MONOTONIC, kept in a heap; callbacks run in a worker, outside
+ * of fibers. */
 #ifndef SENTRY_SCHED_TIMER_H
 #define SENTRY_SCHED_TIMER_H
 
@@ -11,12 +12,13 @@ struct timer {
 	void (*fn)(struct timer *t); /* no lock is held; may arm t again; must not park */
 	void *arg;
 	uint32_t heap_index; /* 0: not armed */
-	bool running;        /* fn is being called */
+	bool running;	     /* fn is being called */
 };
 
 void timer_init(struct timer *t, void (*fn)(struct timer *), void *arg);
 void timer_arm(struct timer *t, int64_t deadline_ns); /* moves it if it is armed */
-/* Disarm. True if it was armed. After timer_cancel_sync fn is not running either (never call it from fn). */
+/* Disarm. True if it was armed. After timer_cancel_sync fn is not running either (never call it
+ * from fn). */
 bool timer_cancel(struct timer *t);
 bool timer_cancel_sync(struct timer *t);
 

@@ -42,7 +42,8 @@ struct sock_msg {
 };
 
 struct sock_ops {
-	bool on_host; /* the state is the host's: SOL_SOCKET options go to setsockopt and getsockopt too */
+	bool on_host; /* the state is the host's: SOL_SOCKET options go to setsockopt and getsockopt
+			 too */
 	int (*bind)(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len);
 	/* nonblock: as O_NONBLOCK asks; -EINPROGRESS then, with the outcome in SO_ERROR. -EAGAIN: a
 	 * backlog is full. */
@@ -106,7 +107,7 @@ struct sock {
 	int64_t rcvtimeo_ns, sndtimeo_ns; /* 0: none */
 	struct lx_ucred owner;		  /* of the maker, for SO_PEERCRED */
 	struct cred *owner_cred;	  /* a reference, for SO_PEERGROUPS */
-	uint64_t cookie, ino; /* ino: of its file */
+	uint64_t cookie, ino;		  /* ino: of its file */
 };
 
 void sock_init(struct sock *s, const struct sock_ops *ops, const struct call *c, int family,
@@ -144,7 +145,7 @@ ssize_t stream_append(struct sock *dst, struct sock_msg *m, uint32_t limit);
 ssize_t stream_take(struct sock *s, struct sock_msg *m, uint32_t *freed);
 
 void unix_init(void);
-void inet_init(void);     /* AF_INET, AF_INET6: loopback inside the sandbox */
+void inet_init(void);	  /* AF_INET, AF_INET6: loopback inside the sandbox */
 void hostsock_init(void); /* or by host sockets (--network=host) */
 
 #endif

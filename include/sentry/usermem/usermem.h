@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Guest memory as handlers see it. The kernel backs it with the platform; unit tests with plain memory
- * (usermem_flat). Functions return 0 or -EFAULT unless the text says otherwise.
+ * Guest memory as handlers see it. The kernel backs it with the platform; unit tests with plain
+ * memory (usermem_flat). Functions return 0 or -EFAULT unless the text says otherwise.
  */
 #ifndef SENTRY_USERMEM_USERMEM_H
 #define SENTRY_USERMEM_USERMEM_H
@@ -39,23 +39,23 @@ copy_out(struct usermem *um, struct uaddr dst, const void *src, size_t len)
 
 int usermem_zero(struct usermem *um, struct uaddr dst, size_t len);
 
-/* Copy a NUL-terminated string of at most cap - 1 bytes. Length without the NUL, -EFAULT, or -ENAMETOOLONG
- * when there is no NUL within cap bytes. */
+/* Copy a NUL-terminated string of at most cap - 1 bytes. Length without the NUL, -EFAULT, or
+ * -ENAMETOOLONG when there is no NUL within cap bytes. */
 ssize_t copy_in_str(struct usermem *um, char *dst, struct uaddr src, size_t cap);
 
 #define LX_UIO_MAXIOV 1024
 
 /*
- * A list of buffers to move bytes from or to: guest memory (um set) or sentry memory (um NULL, base holds host
- * pointers of the caller). `left` counts down as bytes move.
+ * A list of buffers to move bytes from or to: guest memory (um set) or sentry memory (um NULL, base
+ * holds host pointers of the caller). `left` counts down as bytes move.
  */
 struct uio {
 	struct usermem *um;
 	struct lx_iovec *iov;
 	uint32_t niov;
-	uint32_t cur;     /* buffer in work, and how much of it is done */
+	uint32_t cur; /* buffer in work, and how much of it is done */
 	uint64_t cur_off;
-	uint64_t left;    /* bytes not moved yet; never above LX_MAX_RW */
+	uint64_t left; /* bytes not moved yet; never above LX_MAX_RW */
 	struct lx_iovec one;
 };
 
@@ -65,20 +65,22 @@ void uio_init_user(struct uio *u, struct usermem *um, struct uaddr base, uint64_
 void uio_init_kernel(struct uio *u, void *base, uint64_t len);
 /* iov is borrowed. -EINVAL if a length is negative as ssize_t; the total is cut to LX_MAX_RW. */
 int uio_init_iov(struct uio *u, struct usermem *um, struct lx_iovec *iov, uint32_t niov);
-/* Copy count iovecs in from guest memory to iov (LX_UIO_MAXIOV entries) and init. -EINVAL, -EFAULT. */
-int uio_init_user_iov(struct uio *u, struct usermem *um, struct lx_iovec *iov, struct uaddr addr, uint64_t count);
+/* Copy count iovecs in from guest memory to iov (LX_UIO_MAXIOV entries) and init. -EINVAL, -EFAULT.
+ */
+int uio_init_user_iov(
+	struct uio *u, struct usermem *um, struct lx_iovec *iov, struct uaddr addr, uint64_t count);
 
-/* Move up to len bytes; the number moved, short only at the end of the list or at a fault after some bytes;
- * -EFAULT when none could be moved. */
+/* Move up to len bytes; the number moved, short only at the end of the list or at a fault after
+ * some bytes; -EFAULT when none could be moved. */
 ssize_t uio_copy_to(struct uio *u, const void *src, size_t len);
 ssize_t uio_copy_from(struct uio *u, void *dst, size_t len);
 ssize_t uio_zero(struct uio *u, size_t len);
 /* Skip len bytes (they count as moved). */
 void uio_skip(struct uio *u, size_t len);
 
-/* Move bytes between a host file and the list with pread/pwrite (off >= 0) or read/write (off < 0), with as few
- * copies as the platform allows. Bytes moved, 0 at end of file, or -errno. The fd is a regular file or
- * non-blocking. */
+/* Move bytes between a host file and the list with pread/pwrite (off >= 0) or read/write (off < 0),
+ * with as few copies as the platform allows. Bytes moved, 0 at end of file, or -errno. The fd is a
+ * regular file or non-blocking. */
 ssize_t uio_fd_read(struct uio *u, int fd, int64_t off);
 ssize_t uio_fd_write(struct uio *u, int fd, int64_t off);
 

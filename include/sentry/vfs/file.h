@@ -103,7 +103,8 @@ struct file {
 #define LX_FMODE_DENYWRITE 256u	 /* opened for execve: writers get ETXTBSY */
 #define LX_FMODE_CREATED   512u	 /* this open made the file (F_CREATED_QUERY) */
 #define LX_FMODE_OPENED	   1024u /* the open came through: release is called */
-#define LX_FMODE_WRITEALL  2048u /* a blocking write goes on until all is written: pipe, socket, tty */
+#define LX_FMODE_WRITEALL                                                                          \
+	2048u /* a blocking write goes on until all is written: pipe, socket, tty */
 
 static inline uint32_t
 file_flags(const struct file *f)

@@ -154,7 +154,8 @@ host_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t
 		h->connecting = false;
 		mutex_unlock(&s->lock);
 		err = so_error(h);
-		if (!err) /* the host still has to tell somebody that it worked; the next one gets EISCONN */
+		if (!err) /* the host still has to tell somebody that it worked; the next one gets
+			     EISCONN */
 			(void)host_socket_connect(h->fd, addr, len);
 		return err;
 	}
