@@ -67,9 +67,8 @@ host_barrier(void *arg)
 }
 
 int64_t
-task_kick_siblings_and_wait(struct task *t)
+kernel_memory_barrier(void)
 {
-	(void)t;
 	return sched_blocking(host_barrier, NULL);
 }
 

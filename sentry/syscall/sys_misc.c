@@ -125,7 +125,7 @@ sys_membarrier(struct task *t, const uint64_t a[6])
 			return -EPERM;
 		/* fallthrough */
 	case GLOBAL:
-		return task_kick_siblings_and_wait(t);
+		return kernel_memory_barrier();
 	default:
 		return -EINVAL;
 	}

@@ -22,8 +22,8 @@ int64_t kernel_boot_ns(void);	    /* host CLOCK_MONOTONIC */
 uint64_t kernel_memory_limit(void); /* bytes, 0: none */
 int32_t kernel_last_pid(void);
 
-/* Make every other task of t's group come out of guest code once: a memory barrier on each. */
-int64_t task_kick_siblings_and_wait(struct task *t);
+/* Every running thread of the host passes a memory barrier: slow. Parks. -errno. */
+int64_t kernel_memory_barrier(void);
 /* Read or write memory of another task, which must still have this mm. */
 int task_peek_poke(
 	struct task *o, struct mm *mm, uint64_t addr, void *buf, uint64_t len, bool write);
