@@ -155,8 +155,8 @@ struct start {
 static void
 start_free(struct start *s)
 {
-	strings_free(&s->args);
-	strings_free(&s->envs);
+	loader_strings_free(&s->args);
+	loader_strings_free(&s->envs);
 	free(s->path);
 	free(s);
 }
@@ -194,10 +194,10 @@ exec_search(struct start *s)
 		if (r < 0)
 			return -ENOMEM;
 		for (uint32_t i = 0; i < s->args.count; i++, a += strlen(a) + 1)
-			if (strings_add(&p.args, a, strlen(a)))
+			if (loader_strings_add(&p.args, a, strlen(a)))
 				break;
 		for (uint32_t i = 0; i < s->envs.count; i++, e += strlen(e) + 1)
-			if (strings_add(&p.envs, e, strlen(e)))
+			if (loader_strings_add(&p.envs, e, strlen(e)))
 				break;
 		r = task_exec(s->t, &p, NULL, full, LOOKUP_FOLLOW);
 		free(full);
@@ -248,7 +248,7 @@ copy_strings(struct strings *s, char *const *v, size_t limit)
 {
 	s->limit = limit;
 	for (; v && *v; v++) {
-		int err = strings_add(s, *v, strlen(*v));
+		int err = loader_strings_add(s, *v, strlen(*v));
 
 		if (err)
 			return err;

@@ -15,7 +15,7 @@
 #define DYN_BASE(top) ((top) / 3 * 2) /* where a PIE goes, ELF_ET_DYN_BASE */
 
 int
-strings_add(struct strings *s, const char *str, size_t len)
+loader_strings_add(struct strings *s, const char *str, size_t len)
 {
 	if (len + 1 > LOADER_MAX_STRLEN || s->count == UINT32_MAX)
 		return -E2BIG;
@@ -41,7 +41,7 @@ strings_add(struct strings *s, const char *str, size_t len)
 }
 
 void
-strings_free(struct strings *s)
+loader_strings_free(struct strings *s)
 {
 	free(s->data);
 	*s = (struct strings){0};
@@ -54,22 +54,22 @@ script_args(struct program *p, const char *interp, const char *arg, const char *
 {
 	struct strings n = {.limit = p->args.limit};
 	const char *rest = p->args.data;
-	int err = strings_add(&n, interp, strlen(interp));
+	int err = loader_strings_add(&n, interp, strlen(interp));
 
 	if (!err && arg)
-		err = strings_add(&n, arg, strlen(arg));
+		err = loader_strings_add(&n, arg, strlen(arg));
 	if (!err)
-		err = strings_add(&n, path, strlen(path));
+		err = loader_strings_add(&n, path, strlen(path));
 	for (uint32_t i = 0; i < p->args.count && !err; i++) {
 		if (i)
-			err = strings_add(&n, rest, strlen(rest));
+			err = loader_strings_add(&n, rest, strlen(rest));
 		rest += strlen(rest) + 1;
 	}
 	if (err) {
-		strings_free(&n);
+		loader_strings_free(&n);
 		return err;
 	}
-	strings_free(&p->args);
+	loader_strings_free(&p->args);
 	p->args = n;
 	return 0;
 }
@@ -231,8 +231,8 @@ program_free(struct program *p)
 	if (p->script)
 		file_put(p->script);
 	free(p->path);
-	strings_free(&p->args);
-	strings_free(&p->envs);
+	loader_strings_free(&p->args);
+	loader_strings_free(&p->envs);
 	*p = (struct program){0};
 }
 

@@ -182,7 +182,7 @@ copy_in_strings(struct task *t, struct strings *s, uint64_t addr)
 			len = read_string(t, r, ptrs[i]);
 			if (len < 0)
 				return (int)len;
-			err = strings_add(s, r->buf, (size_t)len);
+			err = loader_strings_add(s, r->buf, (size_t)len);
 			if (err)
 				return err;
 		}
@@ -204,7 +204,7 @@ exec_common(struct task *t, const struct path *base, const char *path, uint32_t 
 	if (!err)
 		err = copy_in_strings(t, &p.envs, envp);
 	if (!err && !p.args.count)
-		err = strings_add(&p.args, "", 0); /* Linux 5.18: never an empty argv */
+		err = loader_strings_add(&p.args, "", 0); /* Linux 5.18: never an empty argv */
 	if (err) {
 		program_free(&p);
 		return err;

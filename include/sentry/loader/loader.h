@@ -26,8 +26,8 @@ struct strings {
 };
 
 /* Append s (len bytes, without the NUL). -E2BIG, -ENOMEM. */
-int strings_add(struct strings *s, const char *str, size_t len);
-void strings_free(struct strings *s);
+int loader_strings_add(struct strings *s, const char *str, size_t len);
+void loader_strings_free(struct strings *s);
 
 struct elf_image {
 	struct file *file; /* a reference */
