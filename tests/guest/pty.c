@@ -53,6 +53,17 @@ on_signal(int n)
 	(void)n;
 }
 
+/* Until the terminal takes output, or does not. The host's kernel looks at what is typed in a
+ * worker, in its own time. */
+static void
+await_room(int s, int room)
+{
+	struct pollfd p = {s, POLLOUT, 0};
+
+	for (int i = 0; i < 500 && poll(&p, 1, 0) != room; i++)
+		usleep(10000);
+}
+
 int
 main(void)
 {
@@ -145,13 +156,13 @@ main(void)
 
 	/* flow */
 	type("\023");
-	usleep(50000);
+	await_room(s, 0);
 	n = fcntl(s, F_GETFL);
 	fcntl(s, F_SETFL, n | O_NONBLOCK);
 	st = (int)write(s, "x", 1);
 	printf("stopped write %d %s\n", st, strerror(errno));
 	type("\021");
-	usleep(50000);
+	await_room(s, 1);
 	printf("started write %zd\n", write(s, "x", 1));
 	show("flow", m);
 	n = (int)read(s, &st, 1);

@@ -4,6 +4,7 @@
  * that is not known here, or cannot be done, refuses the bundle by its name.
  */
 #include "oci.h"
+#include "hooks.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -200,6 +201,7 @@ oci_load(struct oci *o, const char *bundle, struct moat_config *c)
 	json_t *process, *linux_part, *annotations;
 
 	memset(o, 0, sizeof *o);
+	moat_resources_init(&o->resources);
 	o->bundle = bundle;
 	if (load_json(o) < 0 || oci_keys(o, o->json, "", known) < 0 ||
 		oci_string(o, o->json, "", "ociVersion", &version) < 0 ||
@@ -207,7 +209,8 @@ oci_load(struct oci *o, const char *bundle, struct moat_config *c)
 		oci_string(o, o->json, "", "domainname", &c->domainname) < 0 ||
 		oci_object(o, o->json, "", "process", &process) < 0 ||
 		oci_object(o, o->json, "", "linux", &linux_part) < 0 ||
-		oci_object(o, o->json, "", "annotations", &annotations) < 0)
+		oci_object(o, o->json, "", "annotations", &annotations) < 0 ||
+		oci_object(o, o->json, "", "hooks", &o->hooks) < 0 || hooks_check(o, o->hooks) < 0)
 		return -1;
 	if (!version || strncmp(version, "1.", 2) != 0)
 		return oci_error(o, "ociVersion: missing, or not 1.x");
@@ -237,5 +240,11 @@ oci_free(struct oci *o)
 	free(o->groups);
 	free(o->uid_map);
 	free(o->gid_map);
+	free(o->lists.io);
+	free(o->lists.hugepages);
+	free(o->lists.net_priorities);
+	free(o->lists.devices);
+	free(o->lists.rdma);
+	free(o->lists.unified);
 	json_decref(o->json);
 }

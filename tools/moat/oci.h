@@ -4,7 +4,18 @@
 #define TOOLS_MOAT_OCI_H
 
 #include "moat.h"
+#include "moat/cgroup.h"
 #include <jansson.h>
+
+/* The lists of a struct moat_resources. */
+struct oci_lists {
+	struct moat_io_rule *io;
+	struct moat_hugepage_limit *hugepages;
+	struct moat_net_priority *net_priorities;
+	struct moat_device_rule *devices;
+	struct moat_rdma_limit *rdma;
+	struct moat_unified *unified;
+};
 
 struct oci {
 	json_t *json; /* owns most strings */
@@ -18,6 +29,10 @@ struct oci {
 	struct moat_idmap *uid_map, *gid_map;
 	char *owned[256]; /* strings that were made */
 	size_t nowned;
+	struct moat_resources resources; /* its lists are the resources' */
+	const char *cgroups_path;	 /* NULL: none was named */
+	json_t *hooks;			 /* of json, checked; NULL: none */
+	struct oci_lists lists;
 	bool host_network; /* no network namespace of its own was asked for */
 	bool terminal;
 	uint16_t rows, columns;
@@ -50,5 +65,9 @@ const char *oci_own(struct oci *o, char *s);
 int oci_process(struct oci *o, json_t *p, struct moat_config *c);
 int oci_mounts(struct oci *o, json_t *root, struct moat_config *c);
 int oci_linux(struct oci *o, json_t *l, struct moat_config *c);
+
+/* linux.resources (res; also what `update` reads) as o->resources. A limit of 0 leaves things as
+ * they are, as engines mean it. where: its name in errors. */
+int oci_resources(struct oci *o, json_t *res, const char *where);
 
 #endif

@@ -90,19 +90,15 @@ read_idmap(struct oci *o, json_t *l, const char *key, struct moat_idmap **ret, s
 static int
 read_resources(struct oci *o, json_t *l)
 {
-	/* Device rules: no device of the host can be reached from a sandbox, allowed or not. */
+	/* Nothing puts a sandbox into a cgroup yet. */
 	static const char *const known[] = {"devices", "!memory", "!cpu", "!pids", "!blockIO",
 		"!hugepageLimits", "!network", "!rdma", "!unified", NULL};
-	json_t *res, *devices;
+	json_t *res;
 
-	if (oci_object(o, l, "linux", "resources", &res) < 0)
-		return -1;
-	if (!res)
-		return 0;
-	return oci_keys(o, res, "linux.resources", known) < 0 ||
-			       oci_array(o, res, "linux.resources", "devices", &devices) < 0
+	return oci_object(o, l, "linux", "resources", &res) < 0 ||
+			       (res && oci_keys(o, res, "linux.resources", known) < 0)
 		       ? -1
-		       : 0;
+		       : oci_resources(o, res, "linux.resources");
 }
 
 static int
@@ -139,6 +135,7 @@ oci_linux(struct oci *o, json_t *l, struct moat_config *c)
 		read_resources(o, l) < 0 ||
 		oci_strings(o, l, "linux", "maskedPaths", &o->masked) < 0 ||
 		oci_strings(o, l, "linux", "readonlyPaths", &o->readonly) < 0 ||
+		oci_string(o, l, "linux", "cgroupsPath", &o->cgroups_path) < 0 ||
 		read_personality(o, l) < 0 ||
 		oci_string(o, l, "linux", "rootfsPropagation", &propagation) < 0)
 		return -1;
@@ -146,6 +143,8 @@ oci_linux(struct oci *o, json_t *l, struct moat_config *c)
 		return oci_error(o,
 			"linux.rootfsPropagation: \"%s\": nothing propagates out of a sandbox",
 			propagation);
+	if (o->cgroups_path && !*o->cgroups_path)
+		o->cgroups_path = NULL;
 	c->uid_map = o->uid_map;
 	c->gid_map = o->gid_map;
 	c->masked_paths = o->masked.v;

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* config.json: hooks. Programs of the host that run at the turns of a container's life. */
+#ifndef TOOLS_MOAT_HOOKS_H
+#define TOOLS_MOAT_HOOKS_H
+
+#include "oci.h"
+#include <sys/types.h>
+
+/* Check all of hooks (the object of config.json, or NULL). 0, or -1 with o->err. */
+int hooks_check(struct oci *o, json_t *hooks);
+
+/*
+ * Run the hooks of one kind ("prestart", "createRuntime", "createContainer", "poststart",
+ * "poststop") in their order, each with state (JSON) on its standard input. netns_pid: the hooks
+ * run in that process's network namespace; 0: in the caller's. The first that fails (a status other
+ * than 0, a signal, its timeout, or that it cannot be started) ends it: -1 with a line in err that
+ * names the hook. hooks may be NULL. startContainer hooks are not run here: they are programs of
+ * the container.
+ */
+int hooks_run(
+	json_t *hooks, const char *kind, const char *state, pid_t netns_pid, char *err, size_t cap);
+
+#endif
