@@ -73,7 +73,8 @@ write_reply(struct plat_thread *t, unsigned rflags)
 			t->gs_base = t->regs.gs_base;
 		}
 		s->regs = t->regs;
-		s->regs.rip = trap_site_enter(t, t->regs.rip);
+		/* What is pushed for a signal's frame is shown to the guest. */
+		s->regs.rip = t->push ? t->regs.rip : trap_site_enter(t, t->regs.rip);
 		if ((rflags & STUB_R_GSBASE) && t->gs_base == 0)
 			s->regs.gs_base = trap.base + STUB_SLOTS + (uint64_t)t->index * STUB_STRIDE;
 		rflags |= STUB_R_REGS;
@@ -143,6 +144,7 @@ trap_need_frame(struct plat_thread *t)
 		return -ESRCH;
 	}
 	t->frame = true;
+	t->dirty = true; /* the frame's address is not one of a trampoline yet */
 	return 0;
 }
 

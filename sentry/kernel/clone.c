@@ -4,6 +4,7 @@
 #include "abi/sched.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/pidfd.h"
+#include "sentry/kernel/seccomp.h"
 #include "sentry/vfs/mount.h"
 #include <stdlib.h>
 #include <string.h>
@@ -266,6 +267,7 @@ task_clone(struct task *t, const struct clone_request *r)
 		err = -ERESTARTNOINTR;
 		goto undo_pid;
 	}
+	seccomp_fork_locked(t, n);
 	if (f & LX_CLONE_THREAD) {
 		list_push_back(&g->threads, &n->tg_node);
 		g->nr_threads++;

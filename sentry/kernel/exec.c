@@ -39,7 +39,7 @@ exec_cred(struct task *t, struct file *f, struct cred **ret, bool *secure)
 
 	if (!n)
 		return -ENOMEM;
-	if (!old->no_new_privs && !(atomic_load(&f->path.mnt->flags) & MNT_NOSUID)) {
+	if (!task_no_new_privs(t) && !(atomic_load(&f->path.mnt->flags) & MNT_NOSUID)) {
 		if (mode & LX_S_ISUID) {
 			n->euid = i->uid;
 			setid = true;

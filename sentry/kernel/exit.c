@@ -5,6 +5,7 @@
  */
 #include "abi/mman.h"
 #include "sentry/kernel/internal.h"
+#include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/tty.h"
 #include "sentry/vfs/mount.h"
 #include <string.h>
@@ -398,6 +399,7 @@ task_do_exit(struct task *t)
 		g->group_exit_code = status;
 	}
 	mutex_unlock(&g->sighand->lock);
+	seccomp_exit(t);
 	drop_resources(t);
 	task_release_vfork_parent(t);
 

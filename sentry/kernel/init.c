@@ -4,6 +4,7 @@
 #include "sentry/kernel/exec.h"
 #include "sentry/kernel/info.h"
 #include "sentry/kernel/internal.h"
+#include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/sigio.h"
 #include "sentry/kernel/tty.h"
 #include "sentry/sched/sched.h"
@@ -301,6 +302,13 @@ kernel_start_process(const struct kernel_process *p, int32_t *ret_pid)
 	}
 	sched_online_cpus(t->affinity, sizeof t->affinity);
 	err = mm_new(&t->mm);
+	if (!err && p->seccomp) {
+		struct seccomp_filter *f;
+
+		err = seccomp_filter_new(p->seccomp->insns, p->seccomp->len, p->seccomp->flags, &f);
+		if (!err)
+			seccomp_start(t, f);
+	}
 	if (err)
 		goto undo;
 
@@ -356,6 +364,7 @@ undo:
 	if (t && t->files)
 		fdtable_put(t->files, NULL);
 	if (t && t->tgroup) {
+		seccomp_exit(t);
 		tgroup_put(g);
 		task_put(t);
 	}

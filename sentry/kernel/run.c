@@ -5,6 +5,7 @@
  */
 #include "abi/mman.h"
 #include "sentry/kernel/internal.h"
+#include "sentry/kernel/seccomp.h"
 #include "sentry/syscall/syscall.h"
 
 static void
@@ -94,6 +95,15 @@ task_main(void *arg)
 				continue;
 			}
 			t->nr = ev.nr;
+			if (__builtin_expect(atomic_load_explicit(
+						     &t->syscall_work, memory_order_relaxed) != 0,
+				    0) &&
+				!seccomp_enter(t, &ev, false, &result)) {
+				syscall_done_elsewhere(t, ev.nr, ev.args, result);
+				has_result = !(t->flags & TF_NO_RESULT);
+				t->flags &= ~(uint32_t)TF_NO_RESULT;
+				break;
+			}
 			result = syscall_dispatch(t, ev.nr, ev.args);
 			if (t->flags & TF_FUTEX) {
 				t->flags &= ~(uint32_t)TF_NO_RESULT;
@@ -106,7 +116,7 @@ task_main(void *arg)
 			break;
 		case PLAT_EV_FUTEX:
 			t->nr = ev.nr;
-			result = syscall_futex_done(
+			result = syscall_done_elsewhere(
 				t, ev.nr, ev.args, futex_restart(ev.result, ev.args));
 			has_result = true;
 			break;

@@ -2,6 +2,7 @@
 /* Tasks and thread groups as objects: making, references, their view of guest memory. */
 #include "abi/mman.h"
 #include "sentry/kernel/internal.h"
+#include "sentry/kernel/seccomp.h"
 #include "sentry/vfs/mount.h"
 #include <stdlib.h>
 #include <string.h>
@@ -300,6 +301,7 @@ task_publish_identity(struct task *t)
 {
 	struct tgroup *g = t->tgroup;
 	struct plat_identity id;
+	bool watched;
 
 	mutex_lock(&tasklist_lock);
 	id = (struct plat_identity){
@@ -316,8 +318,10 @@ task_publish_identity(struct task *t)
 	mutex_lock(&t->pt_lock);
 	if (t->pt) {
 		plat->set_identity(t->pt, &id);
-		if (task_watch_syscalls)
-			plat->set_watched(t->pt, true);
+		watched = task_watch_syscalls || !seccomp_stub_may_answer(t);
+		if (watched || t->watched)
+			plat->set_watched(t->pt, watched);
+		t->watched = watched;
 	}
 	mutex_unlock(&t->pt_lock);
 	mutex_unlock(&tasklist_lock);

@@ -141,7 +141,7 @@ syscall_dispatch(struct task *t, uint32_t nr, const uint64_t a[6])
 }
 
 int64_t
-syscall_futex_done(struct task *t, uint32_t nr, const uint64_t a[6], int64_t result)
+syscall_done_elsewhere(struct task *t, uint32_t nr, const uint64_t a[6], int64_t result)
 {
 	const struct sc_row *row = syscall_row(nr);
 

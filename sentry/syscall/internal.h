@@ -20,6 +20,9 @@ int timeval_out(struct task *t, struct uaddr addr, int64_t ns);
 /* Host CLOCK_MONOTONIC deadline ns from now; saturates. */
 int64_t deadline_after(int64_t ns);
 
+/* prctl(PR_SET_SECCOMP); sys_seccomp.c */
+int64_t prctl_set_seccomp(struct task *t, uint64_t mode, uint64_t filter);
+
 static inline int32_t
 arg_int(uint64_t a)
 {

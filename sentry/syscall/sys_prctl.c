@@ -15,6 +15,7 @@
 #define LX_PR_SET_NAME		  15
 #define LX_PR_GET_NAME		  16
 #define LX_PR_GET_SECCOMP	  21
+#define LX_PR_SET_SECCOMP	  22
 #define LX_PR_CAPBSET_READ	  23
 #define LX_PR_CAPBSET_DROP	  24
 #define LX_PR_GET_TSC		  25
@@ -202,7 +203,9 @@ sys_prctl(struct task *t, const uint64_t a[6])
 	case LX_PR_GET_NAME:
 		return copy_out(&t->mem.um, ua(a[1]), t->comm, 16);
 	case LX_PR_GET_SECCOMP:
-		return 0;
+		return t->seccomp_mode;
+	case LX_PR_SET_SECCOMP:
+		return prctl_set_seccomp(t, a[1], a[2]);
 	case LX_PR_CAPBSET_READ:
 		return a[1] > LX_CAP_LAST ? -EINVAL
 					  : (int64_t)((t->cred->cap_bounding >> a[1]) & 1);
@@ -237,7 +240,7 @@ sys_prctl(struct task *t, const uint64_t a[6])
 	case LX_PR_GET_NO_NEW_PRIVS:
 		if (a[1] || a[2] || a[3] || a[4])
 			return -EINVAL;
-		return t->cred->no_new_privs;
+		return task_no_new_privs(t);
 	case LX_PR_GET_TID_ADDRESS:
 		return copy_out(&t->mem.um, ua(a[1]), &t->clear_child_tid.v, 8);
 	case LX_PR_SET_THP_DISABLE:

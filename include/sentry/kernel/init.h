@@ -10,6 +10,7 @@
 
 struct file;
 struct fs_ctx;
+struct seccomp_program;
 
 struct kernel_config {
 	const char *hostname, *domainname; /* copied; NULL: "moat", "(none)" */
@@ -32,6 +33,8 @@ struct kernel_process {
 	struct fs_ctx *fs;		 /* consumed */
 	struct file *stdio[3];		 /* consumed; NULL: closed */
 	struct rlimits rlim;
+	/* A syscall filter for it, checked here; NULL: none (sentry/kernel/seccomp.h) */
+	const struct seccomp_program *seccomp;
 	bool killable; /* signals with default action end it although it is pid 1 */
 	bool terminal; /* stdio[0] becomes the controlling terminal */
 	/* Told once, when the process has ended; status as wait(2) has it. From any worker. */

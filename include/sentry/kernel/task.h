@@ -31,6 +31,7 @@ struct file;
 struct uts_ns;
 struct user;
 struct mm_call;
+struct seccomp_filter;
 
 extern struct mutex tasklist_lock;
 
@@ -183,6 +184,13 @@ struct task {
 	struct lx_stack altstack;  /* (O) */
 	struct waitq sigwait;	   /* signalfds and sigtimedwait */
 
+	/* who looks at its syscalls (seccomp.c) */
+	_Atomic uint32_t syscall_work;		  /* (S) SW_* */
+	_Atomic uint8_t seccomp_mode;		  /* (S) LX_SECCOMP_MODE_* */
+	_Atomic(struct seccomp_filter *) seccomp; /* (S) a reference and a use */
+	bool watched;				  /* (O) the stub was told to answer nothing */
+	_Atomic bool nnp_synced; /* no_new_privs that came with another thread's TSYNC */
+
 	uint32_t flags;	   /* (O) TF_* */
 	int exit_code;	   /* (O) */
 	bool dead;	   /* (T) has left the thread group */
@@ -216,6 +224,8 @@ struct task {
 	uint8_t affinity[128]; /* cpu mask as set by sched_setaffinity (O under S) */
 };
 
+#define SW_SECCOMP 1u /* filters, or strict mode */
+
 #define TW_SIGNAL 1u /* a signal may be due */
 #define TW_STOP	  2u /* group stop */
 #define TW_EXIT	  4u /* the group exits, or execve elsewhere kills this thread */
@@ -230,6 +240,12 @@ struct task *task_get(struct task *t);
 void task_put(struct task *t);
 struct tgroup *tgroup_get(struct tgroup *g);
 void tgroup_put(struct tgroup *g);
+
+static inline bool
+task_no_new_privs(const struct task *t)
+{
+	return t->cred->no_new_privs || atomic_load(&t->nnp_synced);
+}
 
 static inline int32_t
 task_tgid(const struct task *t)

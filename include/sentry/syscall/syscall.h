@@ -62,9 +62,9 @@ struct sc_row {
 const struct sc_row *syscall_row(uint32_t nr); /* NULL: no such number */
 /* Run one: the result or -errno (or a restart code). */
 int64_t syscall_dispatch(struct task *t, uint32_t nr, const uint64_t a[6]);
-/* A futex call that was carried out by the platform is over: trace it, and the result as it goes
- * on. */
-int64_t syscall_futex_done(struct task *t, uint32_t nr, const uint64_t a[6], int64_t result);
+/* A call that did not come through syscall_dispatch has its result, a futex that the platform made
+ * or one that a filter answered: trace it. The result as it goes on. */
+int64_t syscall_done_elsewhere(struct task *t, uint32_t nr, const uint64_t a[6], int64_t result);
 /* The part of the table that the platform needs; SC_MAX rows, static. */
 const struct plat_syscall_desc *syscall_plat_desc(void);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* /proc/PID/stat, status, statm: what ps and top read. */
 #include "internal.h"
+#include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/timers.h"
 #include "sentry/sched/sched.h"
 #include <string.h>
@@ -240,12 +241,13 @@ proc_show_status(const struct pseudo_ctx *x, struct sbuf *b)
 	sbuf_printf(b,
 		"CapInh:\t%016llx\nCapPrm:\t%016llx\nCapEff:\t%016llx\nCapBnd:\t%016llx\nCapAmb:\t%"
 		"016llx\n"
-		"NoNewPrivs:\t%d\nSeccomp:\t0\nSeccomp_filters:\t0\nSpeculation_Store_Bypass:"
+		"NoNewPrivs:\t%d\nSeccomp:\t%d\nSeccomp_filters:\t%u\nSpeculation_Store_Bypass:"
 		"\tvulnerable\n"
 		"SpeculationIndirectBranch:\talways enabled\n",
 		(unsigned long long)c->cap_inheritable, (unsigned long long)c->cap_permitted,
 		(unsigned long long)c->cap_effective, (unsigned long long)c->cap_bounding,
-		(unsigned long long)c->cap_ambient, c->no_new_privs);
+		(unsigned long long)c->cap_ambient, c->no_new_privs || atomic_load(&t->nnp_synced),
+		atomic_load(&t->seccomp_mode), seccomp_count(t));
 	sbuf_printf(b, "Cpus_allowed:\t%x\nCpus_allowed_list:\t",
 		(unsigned)(t->affinity[0] | t->affinity[1] << 8 | t->affinity[2] << 16 |
 			   (unsigned)t->affinity[3] << 24));

@@ -96,7 +96,9 @@ static const struct pseudo_row random_rows[] = {
 };
 
 static const struct pseudo_row yama_rows[] = {CONST("ptrace_scope", "0"), {.name = NULL}};
-static const struct pseudo_row seccomp_rows[] = {CONST("actions_avail", ""), {.name = NULL}};
+static const struct pseudo_row seccomp_rows[] = {
+	CONST("actions_avail", "kill_process kill_thread trap errno user_notif trace log allow\n"),
+	{.name = NULL}};
 
 static const struct pseudo_row kernel_rows[] = {
 	CONST("ostype", "Linux"),

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Syscall filters of guests: seccomp(2). Linux counterpart: kernel/seccomp.c.
+ *
+ * A filter is a checked BPF program and the one that was installed before it; tasks share chains by
+ * reference. Which calls a whole chain allows whatever their arguments is computed when it is
+ * installed: such a call costs one bit test, and what the stub may answer by itself stays there as
+ * long as the chain allows all of it.
+ */
+#ifndef SENTRY_KERNEL_SECCOMP_H
+#define SENTRY_KERNEL_SECCOMP_H
+
+#include "abi/seccomp.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+struct task;
+struct plat_event;
+struct seccomp_filter;
+
+/*
+ * For the launcher: a program to put on a process before its first exec (kernel_process.seccomp).
+ * insns: len instructions as libseccomp exports them (seccomp_export_bpf), borrowed until
+ * kernel_start_process returns; they are hostile and are checked, -EINVAL if seccomp(2) would not
+ * take them. flags: LX_SECCOMP_FILTER_FLAG_LOG and _SPEC_ALLOW only. That the process has
+ * no_new_privs or CAP_SYS_ADMIN is not asked: the runtime is not the guest. The exec of the program
+ * itself is not a syscall of the guest and does not pass the filter.
+ */
+struct seccomp_program {
+	const struct lx_sock_filter *insns;
+	size_t len;
+	uint32_t flags;
+};
+
+int seccomp_filter_new(const struct lx_sock_filter *insns, size_t len, uint32_t flags,
+	struct seccomp_filter **ret);
+void seccomp_filter_put(struct seccomp_filter *f); /* NULL is fine */
+/* The first filter of a task that does not run yet; consumes f. */
+void seccomp_start(struct task *t, struct seccomp_filter *f);
+
+/* seccomp(2), prctl(PR_SET_SECCOMP); the caller's own task. */
+int64_t seccomp_set_strict(struct task *t);
+int64_t seccomp_set_filter(struct task *t, uint32_t flags, uint64_t fprog);
+bool seccomp_action_known(uint32_t action);
+
+/* The child n of t gets t's filters; the sighand's lock is held. */
+void seccomp_fork_locked(struct task *t, struct task *n);
+/* The task ends: its filters go. */
+void seccomp_exit(struct task *t);
+uint32_t seccomp_count(const struct task *t); /* filters in the chain, for /proc/PID/status */
+/* Does the chain always allow all that the stub answers by itself? */
+bool seccomp_stub_may_answer(const struct task *t);
+
+/* Before a syscall of t is carried out: true: go on with it. False: it is not made; *result is its
+ * result, or TF_NO_RESULT is set. May park (notification). traced: called again after a tracer's
+ * stop for RET_TRACE. */
+bool seccomp_enter(struct task *t, const struct plat_event *ev, bool traced, int64_t *result);
+
+#endif
