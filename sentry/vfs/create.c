@@ -226,8 +226,8 @@ link_at(const struct call *c, const struct path *old, const struct path *base, c
 		sleeplock_unlock(&inode->dir_lock);
 	}
 	if (!r) {
+		vfs_notify_inode(inode, LX_IN_ATTRIB);
 		r = place_fill(&pl, inode_get(inode), LX_IN_CREATE, NULL);
-		vfs_notify(old->dentry, LX_IN_ATTRIB);
 	}
 	place_close(&pl);
 	return r;

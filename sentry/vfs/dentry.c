@@ -36,6 +36,17 @@ dentry_get(struct dentry *d)
 	return d;
 }
 
+/* The last one who used a removed name: if it was the last name, it is the end of the file. */
+static void
+notify_gone(struct dentry *d)
+{
+	struct vfs_notify_event ev = {.inode = d->inode, .mask = LX_IN_DELETE_SELF};
+
+	if (vfs_notify_hook && d->inode && (atomic_load(&d->flags) & DENTRY_UNLINKED) &&
+		(inode_is_dir(d->inode) || !inode_load(d->inode->nlink)))
+		vfs_notify_hook(&ev);
+}
+
 static void
 dentry_free(struct dentry *d)
 {
@@ -65,6 +76,7 @@ dentry_put(struct dentry *d)
 		parent = d->parent == d ? NULL : d->parent;
 		/* nameless files (O_TMPFILE, pipes) have no parent, and keep their super instead */
 		sb = (atomic_load(&d->flags) & DENTRY_PINS_SUPER) ? d->sb : NULL;
+		notify_gone(d);
 		dentry_free(d);
 		super_put(sb);
 		d = parent;

@@ -9,6 +9,8 @@
 void (*file_epoll_gone)(struct file *f);
 void (*file_sigio_gone)(struct file *f);
 void (*vfs_notify_hook)(const struct vfs_notify_event *ev);
+void (*vfs_notify_unlinked)(struct dentry *d);
+void (*vfs_notify_super_gone)(struct super *sb);
 int (*vfs_fifo_open)(struct file *f, const struct call *c);
 void (*vfs_fifo_free)(struct inode *i);
 
@@ -220,6 +222,16 @@ vfs_notify(struct dentry *d, uint32_t mask)
 	if (inode_is_dir(d->inode))
 		ev.mask |= LX_IN_ISDIR;
 	vfs_notify_hook(&ev);
+}
+
+void
+vfs_notify_inode(struct inode *i, uint32_t mask)
+{
+	struct vfs_notify_event ev = {
+		.inode = i, .mask = inode_is_dir(i) ? mask | LX_IN_ISDIR : mask};
+
+	if (vfs_notify_hook)
+		vfs_notify_hook(&ev);
 }
 
 void

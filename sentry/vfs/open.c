@@ -196,15 +196,15 @@ open_checked(const struct call *c, const struct path *p, const struct open_spec 
 	r = may_open(c, p, &h, created ? 0 : acc_mask(how->flags));
 	if (!r)
 		r = open_file(c, p, &h, ret);
-	if (!r && trunc) {
+	if (r)
+		return r;
+	if (created)
+		(*ret)->mode |= LX_FMODE_CREATED;
+	vfs_notify(p->dentry, LX_IN_OPEN);
+	if (trunc) {
 		r = vfs_ftruncate_open(c, *ret);
 		if (r)
 			file_put(*ret);
-	}
-	if (!r) {
-		if (created)
-			(*ret)->mode |= LX_FMODE_CREATED;
-		vfs_notify(p->dentry, LX_IN_OPEN);
 	}
 	return r;
 }

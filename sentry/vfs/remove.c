@@ -93,15 +93,18 @@ remove_name(const struct call *c, const struct path *base, const char *path, boo
 		r = remove_locked(c, &w, d, isdir);
 	sleeplock_unlock(&dir->inode->dir_lock);
 	if (!r) {
-		vfs_notify_entry(dir->inode, LX_IN_DELETE | (isdir ? LX_IN_ISDIR : 0), 0, &w.last);
-		vfs_notify(d,
-			inode_load(d->inode->nlink) && !isdir ? LX_IN_ATTRIB : LX_IN_DELETE_SELF);
+		if (!isdir)
+			vfs_notify_inode(d->inode, LX_IN_ATTRIB);
+		if (vfs_notify_unlinked)
+			vfs_notify_unlinked(d);
 		if (atomic_load(&d->flags) & DENTRY_MOUNTED)
 			mnt_detach_on(d);
 		if (isdir)
 			dentry_shrink(d);
 	}
 	dentry_put(d);
+	if (!r)
+		vfs_notify_entry(dir->inode, LX_IN_DELETE | (isdir ? LX_IN_ISDIR : 0), 0, &w.last);
 	walk_fini(&w);
 	return r;
 }
@@ -275,20 +278,33 @@ rename_locked(struct rename *rn)
 }
 
 static void
-rename_notify(struct rename *rn)
+moved(struct inode *from, const struct name *old_name, struct inode *to,
+	const struct name *new_name, bool isdir)
 {
 	static _Atomic uint32_t cookies = 1;
-	uint32_t cookie = atomic_fetch_add(&cookies, 1);
-	uint32_t isdir = inode_is_dir(rn->old->inode) ? LX_IN_ISDIR : 0;
-	struct inode *ti = rn->target->inode;
+	uint32_t cookie = atomic_fetch_add(&cookies, 1), dirbit = isdir ? LX_IN_ISDIR : 0;
 
-	vfs_notify_entry(rn->old_dir->inode, LX_IN_MOVED_FROM | isdir, cookie, &rn->from.last);
-	vfs_notify_entry(rn->new_dir->inode, LX_IN_MOVED_TO | isdir, cookie, &rn->to.last);
-	vfs_notify(rn->old, LX_IN_MOVE_SELF);
-	if (ti && !(rn->flags & LX_RENAME_EXCHANGE)) {
-		vfs_notify(rn->target, inode_load(ti->nlink) && !inode_is_dir(ti)
-					       ? LX_IN_ATTRIB
-					       : LX_IN_DELETE_SELF);
+	vfs_notify_entry(from, LX_IN_MOVED_FROM | dirbit, cookie, old_name);
+	vfs_notify_entry(to, LX_IN_MOVED_TO | dirbit, cookie, new_name);
+}
+
+static void
+rename_notify(struct rename *rn)
+{
+	bool isdir = inode_is_dir(rn->old->inode), exchange = rn->flags & LX_RENAME_EXCHANGE;
+	struct inode *ti = rn->target->inode, *from = rn->old_dir->inode, *to = rn->new_dir->inode;
+
+	moved(from, &rn->from.last, to, &rn->to.last, isdir);
+	if (ti && !exchange) {
+		vfs_notify_inode(ti, LX_IN_ATTRIB);
+		if (vfs_notify_unlinked)
+			vfs_notify_unlinked(rn->target);
+	}
+	vfs_notify_inode(rn->old->inode, LX_IN_MOVE_SELF);
+	if (exchange) {
+		moved(to, &rn->to.last, from, &rn->from.last, inode_is_dir(ti));
+		vfs_notify_inode(ti, LX_IN_MOVE_SELF);
+	} else if (ti) {
 		if (atomic_load(&rn->target->flags) & DENTRY_MOUNTED)
 			mnt_detach_on(rn->target);
 		if (inode_is_dir(ti))

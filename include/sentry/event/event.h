@@ -25,6 +25,16 @@ int timerfd_set(struct file *f, bool absolute, const struct timerfd_value *v,
 	struct timerfd_value *ret_old);
 int timerfd_get(struct file *f, struct timerfd_value *ret);
 
+/* --- inotify --- */
+/* uid: whose limit of instances it counts against, -EMFILE. */
+int inotify_new(uint32_t uid, uint32_t oflags, struct file **ret);
+bool inotify_is(const struct file *f);
+int inotify_check_mask(uint32_t mask); /* of inotify_add_watch(2): 0 or -EINVAL */
+/* Watch p's inode, or change the watch that f has on it; f is an inotify file. The watch's number,
+ * -EEXIST (IN_MASK_CREATE), -ENOSPC, -ENOMEM. */
+int inotify_add(struct file *f, const struct path *p, uint32_t mask);
+int inotify_rm(struct file *f, int32_t wd); /* -EINVAL: no such watch */
+
 /* --- epoll --- */
 struct lx_epoll_event {
 	uint32_t events;

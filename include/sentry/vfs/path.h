@@ -120,6 +120,7 @@ char *vfs_dentry_path(struct dentry *d, char *buf, size_t cap);
 
 /* What happened to an inode, for inotify. name: the entry in a directory, or NULL. d: the dentry or
  * NULL. */
+struct super;
 struct vfs_notify_event {
 	struct inode *inode;
 	struct dentry *dentry; /* its parent is told too */
@@ -129,8 +130,14 @@ struct vfs_notify_event {
 	uint32_t name_len;
 };
 extern void (*vfs_notify_hook)(const struct vfs_notify_event *ev); /* NULL until event/ sets it */
+/* d's name was removed; d is positive, and the caller has a reference. */
+extern void (*vfs_notify_unlinked)(struct dentry *d);
+/* sb is about to go: what is held in it has to be given up now. */
+extern void (*vfs_notify_super_gone)(struct super *sb);
 /* A file or its dentry was touched: tells the inode and, with the name, its parent. */
 void vfs_notify(struct dentry *d, uint32_t mask);
+/* Only the inode, whatever its names are. */
+void vfs_notify_inode(struct inode *i, uint32_t mask);
 /* An entry of a directory changed. */
 void vfs_notify_entry(struct inode *dir, uint32_t mask, uint32_t cookie, const struct name *n);
 
