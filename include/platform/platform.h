@@ -122,8 +122,14 @@ struct plat_identity {
 struct plat_ops {
 	const char *name;
 
+	/* Every call on a thread, and poll, prepare_sleep, woke and shutdown, is made by the thread
+	 * that called init: the sentry has one worker. (Another thread's call works, and costs a
+	 * job for that one.) */
+	bool one_worker;
+
 	/* Start the engine; once per sentry, before it is sealed, by a thread that lives as long as
-	 * the sentry: the host kills the stubs when it ends. Creates the first (zygote) stub. desc:
+	 * the sentry: the host kills the stubs when it ends. May block SIGCHLD and SIGUSR2 in the
+	 * calling thread, of which threads that are made later inherit it: all have to. Creates the first (zygote) stub. desc:
 	 * PLAT_NR_SYSCALLS rows, borrowed for ever. Errors: -ENOSYS with a line in the log that
 	 * says what the host lacks. */
 	int (*init)(const struct plat_env *env, const struct plat_config *cfg,
@@ -132,8 +138,9 @@ struct plat_ops {
 
 	/* The poller's side (sentry/sched calls these through hooks). */
 	bool (*poll)(void); /* look at the running threads once; true if some fiber was unparked */
-	bool (*prepare_sleep)(
-		void); /* publish "ring the doorbell"; true: work came meanwhile, do not sleep */
+	/* Publish "ring the doorbell"; true: work came meanwhile, do not sleep. The engine may set
+	 * *until_ns (CLOCK_MONOTONIC) to an earlier time, at which it wants to be woken. */
+	bool (*prepare_sleep)(int64_t *until_ns);
 	void (*woke)(void);
 	int (*doorbell_fd)(
 		void); /* readable when a stub rang; the engine drains it in woke(); -1: none */
