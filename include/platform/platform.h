@@ -129,9 +129,9 @@ struct plat_ops {
 
 	/* Start the engine; once per sentry, before it is sealed, by a thread that lives as long as
 	 * the sentry: the host kills the stubs when it ends. May block SIGCHLD and SIGUSR2 in the
-	 * calling thread, of which threads that are made later inherit it: all have to. Creates the first (zygote) stub. desc:
-	 * PLAT_NR_SYSCALLS rows, borrowed for ever. Errors: -ENOSYS with a line in the log that
-	 * says what the host lacks. */
+	 * calling thread, of which threads that are made later inherit it: all have to. Creates the
+	 * first (zygote) stub. desc: PLAT_NR_SYSCALLS rows, borrowed for ever. Errors: -ENOSYS with
+	 * a line in the log that says what the host lacks. */
 	int (*init)(const struct plat_env *env, const struct plat_config *cfg,
 		const struct plat_syscall_desc *desc);
 	void (*shutdown)(void); /* kill every stub and wait for it */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * On which CPU a thread runs. A stop that has to wake the tracer on another CPU costs five times one
- * that hands over on the same. So the tracer stays on one CPU, its home, and the threads that call
- * it often run there. A thread that computes for longer than ROAM_NS goes where the host likes,
- * until it has come back quickly SHORT_RUNS times. Every MOVE_NS the host may choose another home:
- * this one may have become busy.
+ * On which CPU a thread runs. A stop that has to wake the tracer on another CPU costs five times
+ * one that hands over on the same. So the tracer stays on one CPU, its home, and the threads that
+ * call it often run there. A thread that computes for longer than ROAM_NS goes where the host
+ * likes, until it has come back quickly SHORT_RUNS times. Every MOVE_NS the host may choose another
+ * home: this one may have become busy.
  */
 #include "platform/ptrace/internal.h"
 

@@ -192,8 +192,7 @@ load(struct plat_thread *t)
 		t->regs.orig_rax = (uint64_t)-1;
 		pt_write_regs(t, &t->regs);
 	} else if (t->has_result) {
-		pt_call(PTRACE_POKEUSR, t->tid, offsetof(struct user, regs.rax),
-			(void *)t->result);
+		pt_call(PTRACE_POKEUSR, t->tid, offsetof(struct user, regs.rax), (void *)t->result);
 	}
 	t->regs_known = t->regs_dirty = t->has_result = t->in_syscall = false;
 }

@@ -197,12 +197,23 @@ mem_carried(struct usermem *um, struct uaddr src, size_t len)
 	return plat->carried(t->pt, src.v, len);
 }
 
+static int
+mem_direct(struct usermem *um, struct uaddr dst, const void *src, size_t len)
+{
+	struct task *t = ((struct task_mem *)um)->task;
+
+	if (!may_write(t, dst, len) || plat->flush(t->pt))
+		return -EFAULT;
+	return plat->poke(t->pt, dst.v, src, len) ? -EFAULT : 0;
+}
+
 static const struct usermem_ops task_mem_ops = {
 	.in = mem_in,
 	.out = mem_out,
 	.zero = mem_zero,
 	.window = mem_window,
 	.carried = mem_carried,
+	.direct = mem_direct,
 };
 
 static bool
