@@ -214,11 +214,11 @@ struct plat_ops {
 	 * result), so that the caller has checked the range against its own map of areas. window: a
 	 * buffer of at least len bytes whose contents will be copied to dst with the reply, for
 	 * reading a host fd straight into it; NULL if there is no room. carried: the other way
-	 * round, bytes that the request carried from src, or NULL. */
+	 * round, what the request carried from src on, *ret_len bytes of it; or NULL. */
 	int (*copy_in)(struct plat_thread *t, void *dst, uint64_t src, size_t len);
 	int (*copy_out)(struct plat_thread *t, uint64_t dst, const void *src, size_t len);
 	void *(*window)(struct plat_thread *t, uint64_t dst, size_t len);
-	const void *(*carried)(struct plat_thread *t, uint64_t src, size_t len);
+	const void *(*carried)(struct plat_thread *t, uint64_t src, size_t *ret_len);
 	/* At once, from any thread, for memory of a space that the caller does not run in (never
 	 * queued). */
 	int (*peek)(struct plat_thread *t, void *dst, uint64_t src, size_t len);

@@ -74,11 +74,11 @@ window(struct plat_thread *t, uint64_t dst, size_t len)
 }
 
 static const void *
-carried(struct plat_thread *t, uint64_t src, size_t len)
+carried(struct plat_thread *t, uint64_t src, size_t *ret_len)
 {
 	(void)t;
 	(void)src;
-	(void)len;
+	(void)ret_len;
 	return NULL;
 }
 

@@ -184,7 +184,7 @@ void trap_load_carried(struct plat_thread *t);
 int trap_copy_in(struct plat_thread *t, void *dst, uint64_t src, size_t len);
 int trap_copy_out(struct plat_thread *t, uint64_t dst, const void *src, size_t len);
 void *trap_window(struct plat_thread *t, uint64_t dst, size_t len);
-const void *trap_carried(struct plat_thread *t, uint64_t src, size_t len);
+const void *trap_carried(struct plat_thread *t, uint64_t src, size_t *ret_len);
 int trap_peek(struct plat_thread *t, void *dst, uint64_t src, size_t len);
 int trap_poke(struct plat_thread *t, uint64_t dst, const void *src, size_t len);
 int trap_cmpxchg32(struct plat_thread *t, uint64_t addr, uint32_t *val, uint32_t want);

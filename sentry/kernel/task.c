@@ -190,11 +190,11 @@ mem_window(struct usermem *um, struct uaddr dst, size_t len)
 }
 
 static const void *
-mem_carried(struct usermem *um, struct uaddr src, size_t len)
+mem_carried(struct usermem *um, struct uaddr src, size_t *ret_len)
 {
 	struct task *t = ((struct task_mem *)um)->task;
 
-	return plat->carried(t->pt, src.v, len);
+	return plat->carried(t->pt, src.v, ret_len);
 }
 
 static int

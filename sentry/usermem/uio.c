@@ -247,13 +247,14 @@ uio_fd_write(struct uio *u, int fd, int64_t off)
 
 	while ((n = piece(u, LARGE_BYTES, &addr))) {
 		const void *src = NULL;
+		size_t have = 0;
 		ssize_t r;
 
 		if (!u->um)
 			src = (void *)addr;
 		else if (u->um->ops->carried)
-			src = u->um->ops->carried(u->um, ua(addr), n);
-		if (!src) {
+			src = u->um->ops->carried(u->um, ua(addr), &have);
+		if (!src || (u->um && have < n)) {
 			if (!heap && !(heap = large_take()))
 				return done ? (ssize_t)done : -ENOMEM;
 			if (copy_in(u->um, heap, ua(addr), n))

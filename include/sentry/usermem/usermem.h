@@ -18,7 +18,7 @@ struct usermem_ops {
 	int (*zero)(struct usermem *um, struct uaddr dst, size_t len);
 	/* May be NULL; see uio_fd_read and uio_fd_write. */
 	void *(*window)(struct usermem *um, struct uaddr dst, size_t len);
-	const void *(*carried)(struct usermem *um, struct uaddr src, size_t len);
+	const void *(*carried)(struct usermem *um, struct uaddr src, size_t *ret_len);
 	/* May be NULL; see uio_map_read. */
 	int (*direct)(struct usermem *um, struct uaddr dst, const void *src, size_t len);
 };
