@@ -183,8 +183,8 @@ struct stub_slot {
 
 /* One page. Written by the sentry only; stubs cannot map it writable. */
 struct stub_public {
-	uint32_t awake; /* a poller looks at the slots: do not ring */
-	uint32_t spin;	/* waiting for the reply on the CPU pays */
+	uint32_t awake;	     /* a poller looks at the slots: do not ring */
+	uint32_t spin;	     /* waiting for the reply on the CPU pays */
 	uint32_t futex_spin; /* waiting for a futex on the CPU may pay */
 	uint32_t fsgsbase;
 	uint32_t spin_cycles;

@@ -192,7 +192,8 @@ stub_serve(struct stub_slot *s, int kind, struct host_ucontext *uc)
 /* Before it sleeps in a futex, look for a moment whether the word changes: where a CPU is idle that
  * takes a tenth of the time of being woken there. What is seen decides nothing: the host's call
  * follows. A thread whose word does not change in that time stops trying but for every
- * UNLUCKY_WAITS-th wait: luck above 0 counts down with each failure, from 0 on it counts the waits. */
+ * UNLUCKY_WAITS-th wait: luck above 0 counts down with each failure, from 0 on it counts the waits.
+ */
 static void
 futex_spin(struct stub_slot *s, const uint64_t a[6])
 {
