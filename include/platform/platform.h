@@ -122,18 +122,25 @@ struct plat_identity {
 struct plat_ops {
 	const char *name;
 
+	/* Every call on a thread, and poll, prepare_sleep, woke and shutdown, is made by the thread
+	 * that called init: the sentry has one worker. (Another thread's call works, and costs a
+	 * job for that one.) */
+	bool one_worker;
+
 	/* Start the engine; once per sentry, before it is sealed, by a thread that lives as long as
-	 * the sentry: the host kills the stubs when it ends. Creates the first (zygote) stub. desc:
-	 * PLAT_NR_SYSCALLS rows, borrowed for ever. Errors: -ENOSYS with a line in the log that
-	 * says what the host lacks. */
+	 * the sentry: the host kills the stubs when it ends. May block SIGCHLD and SIGUSR2 in the
+	 * calling thread, of which threads that are made later inherit it: all have to. Creates the
+	 * first (zygote) stub. desc: PLAT_NR_SYSCALLS rows, borrowed for ever. Errors: -ENOSYS with
+	 * a line in the log that says what the host lacks. */
 	int (*init)(const struct plat_env *env, const struct plat_config *cfg,
 		const struct plat_syscall_desc *desc);
 	void (*shutdown)(void); /* kill every stub and wait for it */
 
 	/* The poller's side (sentry/sched calls these through hooks). */
 	bool (*poll)(void); /* look at the running threads once; true if some fiber was unparked */
-	bool (*prepare_sleep)(
-		void); /* publish "ring the doorbell"; true: work came meanwhile, do not sleep */
+	/* Publish "ring the doorbell"; true: work came meanwhile, do not sleep. The engine may set
+	 * *until_ns (CLOCK_MONOTONIC) to an earlier time, at which it wants to be woken. */
+	bool (*prepare_sleep)(int64_t *until_ns);
 	void (*woke)(void);
 	int (*doorbell_fd)(
 		void); /* readable when a stub rang; the engine drains it in woke(); -1: none */
@@ -207,11 +214,11 @@ struct plat_ops {
 	 * result), so that the caller has checked the range against its own map of areas. window: a
 	 * buffer of at least len bytes whose contents will be copied to dst with the reply, for
 	 * reading a host fd straight into it; NULL if there is no room. carried: the other way
-	 * round, bytes that the request carried from src, or NULL. */
+	 * round, what the request carried from src on, *ret_len bytes of it; or NULL. */
 	int (*copy_in)(struct plat_thread *t, void *dst, uint64_t src, size_t len);
 	int (*copy_out)(struct plat_thread *t, uint64_t dst, const void *src, size_t len);
 	void *(*window)(struct plat_thread *t, uint64_t dst, size_t len);
-	const void *(*carried)(struct plat_thread *t, uint64_t src, size_t len);
+	const void *(*carried)(struct plat_thread *t, uint64_t src, size_t *ret_len);
 	/* At once, from any thread, for memory of a space that the caller does not run in (never
 	 * queued). */
 	int (*peek)(struct plat_thread *t, void *dst, uint64_t src, size_t len);

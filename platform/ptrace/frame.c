@@ -50,10 +50,8 @@ features(const struct xbuf *x)
 }
 
 static void
-make_fresh(struct xbuf *x)
+make_fresh(struct xbuf *x, uint64_t f)
 {
-	uint64_t f = features(x);
-
 	x86_fp_reset(x->b, x->len);
 	memset(x->b + X86_FP_SW_OFF, 0, X86_FXSAVE_SIZE - X86_FP_SW_OFF);
 	if (x->len > X86_FXSAVE_SIZE)
@@ -68,7 +66,7 @@ pt_xstate_fresh(struct plat_thread *t)
 
 	if (r < 0)
 		return r;
-	make_fresh(&x);
+	make_fresh(&x, features(&x));
 	return job_set(t, &x);
 }
 
@@ -119,19 +117,21 @@ pt_signal_deliver(struct plat_thread *t, int signo, const void *siginfo128, uint
 	uint64_t restorer, uint64_t sp, uint64_t sigmask, const void *uc_stack24)
 {
 	const uint32_t magic2 = X86_FP_MAGIC2;
-	struct guest_regs *r = &t->regs;
+	struct guest_regs *r;
 	struct host_sigframe f = {0};
 	struct x86_fp_sw sw = {0};
 	struct xbuf x;
-	uint64_t fp, at, size;
+	uint64_t fp, at, size, feat;
 	int64_t e;
 
 	if (pt_flush(t) < 0)
 		return -EFAULT;
+	pt_regs_dirty(t);
+	r = pt_regs(t);
 	e = pt_job(job_get, t, &x);
 	if (e < 0)
 		return (int)e;
-	sw.xfeatures = features(&x);
+	sw.xfeatures = feat = features(&x);
 	size = x.len;
 	if (x.len > X86_FXSAVE_SIZE) {
 		size += sizeof magic2;
@@ -170,7 +170,8 @@ pt_signal_deliver(struct plat_thread *t, int signo, const void *siginfo128, uint
 	r->rax = 0;
 	r->orig_rax = (uint64_t)-1;
 	r->eflags &= ~(uint64_t)(X86_EFLAGS_TF | X86_EFLAGS_DF | X86_EFLAGS_RF);
-	return pt_reset_xstate(t);
+	make_fresh(&x, feat);
+	return (int)pt_job(job_set, t, &x);
 }
 
 /* The FPU area of a guest's frame, as far as it has one; what the host would not load is the
@@ -214,11 +215,16 @@ load_fpu(struct plat_thread *t, uint64_t fp)
 int
 pt_sigreturn(struct plat_thread *t, uint64_t *ret_mask, void *ret_uc_stack24)
 {
-	struct guest_regs *r = &t->regs;
+	struct guest_regs *r;
 	struct host_ucontext g;
-	uint64_t fs = r->fs_base, gs = r->gs_base, flags = r->eflags;
+	uint64_t fs, gs, flags;
 	int e;
 
+	pt_regs_dirty(t);
+	r = pt_regs(t);
+	fs = r->fs_base;
+	gs = r->gs_base;
+	flags = r->eflags;
 	if (pt_copy_in(t, &g, r->rsp, sizeof g) < 0)
 		return -EFAULT;
 	e = load_fpu(t, g.mc.fpstate);

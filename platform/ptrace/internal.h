@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The ptrace engine's own objects. One thread of the sentry, the tracer, makes all ptrace calls and
- * waits for all stub processes; fibers give it jobs and park. A space is a stub process, which has
- * no code of the engine in it but one page with two instructions to be used by injection, and one
- * page of scratch memory.
+ * waits for all stub processes: the one that called init. In the sentry it is the only worker, so
+ * that a fiber makes its calls by itself, and a stop is noticed by the thread that then runs the
+ * fiber. Whoever calls from another thread (the engine's own tests do) leaves a job and parks.
+ * A space is a stub process, which has no code of the engine in it but one page with two
+ * instructions to be used by injection, and one page of scratch memory.
  *
- * Letters: (F) the fiber that owns the thread; (T) the tracer; (L) pt.lock; (A) atomic. While a job
- * of a thread is in the tracer's hands, its fiber is parked: so what the one wrote the other may
- * read.
+ * Letters: (F) the fiber that owns the thread; (T) the tracer; (A) atomic. While a job of a thread
+ * is in the tracer's hands, its fiber is parked: so what the one wrote the other may read.
  */
 #ifndef PTRACE_INTERNAL_H
 #define PTRACE_INTERNAL_H
@@ -22,6 +23,7 @@
 #include "platform/x86_64/frame.h"
 #include "platform/x86_64/stubcalls.h"
 #include <errno.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -55,23 +57,41 @@ struct plat_space {
 	_Atomic uint32_t nlive; /* threads that the kernel holds */
 };
 
+/* Where the host runs a thread. */
+enum pt_place {
+	PT_UNPLACED, /* the host decides; not looked at yet */
+	PT_HOME,     /* with the tracer */
+	PT_ROAMING,  /* it computes for long: the host decides */
+};
+
 struct plat_thread {
 	struct plat_space *sp;
 	pid_t tid;
 	void *owner;
 	struct plat_thread *hash_next; /* (T) */
 	enum pt_state state;	       /* (T) */
-	_Atomic int running;	       /* (A) a kick has to be sent */
+	_Atomic int running_now;       /* (A) a kick has to be sent */
 	_Atomic int kick;	       /* (A) */
 	_Atomic int gone;	       /* (A) */
 	_Atomic int done;	       /* (A) run is over: ev is set */
 	void *cookie;
-	struct guest_regs regs;	 /* (F) or (T) */
+	/* (F) or (T): registers are fetched when somebody asks, and loaded when they have changed;
+	 * a result alone is one word. */
+	bool regs_known, regs_dirty, has_result;
+	bool in_syscall; /* stopped at a system call: rax is to be -ENOSYS */
+	int64_t result;
+	struct guest_regs regs;
 	struct guest_regs saved; /* (T) of a thread in a futex */
+	struct list running;	 /* (T) in pt.running while it runs */
+	enum pt_place place;	 /* (T) */
+	int cpu;		 /* (T) PT_HOME: which */
+	uint32_t short_runs;	 /* (T) PT_ROAMING: one after the other */
+	int64_t resumed_ns;	 /* (T) */
+	bool has_mask;		 /* (A) by the owner's choice */
+	cpu_set_t mask;
 	struct plat_event ev;
 	struct pt_op ops[PT_NOPS];
 	uint32_t nops;
-	int op_error; /* of an operation that was queued and made before its flush */
 	bool futex;
 	pid_t child; /* (T) what the last event said */
 };
@@ -83,29 +103,53 @@ struct pt_engine {
 	const struct plat_env *env;
 	struct x86_layout lay;
 	int sock[2]; /* ours, the stubs' */
-	pid_t self, tracer_tid;
+	int bell;    /* a signalfd: a stub stopped or died, or there is a job */
+	pid_t self;
 	struct plat_thread *zygote;
 	struct plat_thread *hash[256]; /* (T) by tid */
-	uint32_t xstate_size;
+	struct list running;	       /* (T) */
 	_Atomic int closing;
 };
 
 extern struct pt_engine pt;
 
 /* tracer.c */
-int pt_tracer_start(void);
-void pt_tracer_stop(void);
+int pt_tracer_start(void); /* the calling thread is the tracer from now on */
+void pt_tracer_stop(void); /* (T) */
 int64_t pt_job(pt_job_fn *fn, struct plat_thread *t, void *arg);
-void pt_run(struct plat_thread *t, struct plat_event *ev);
-void pt_kick(struct plat_thread *t);
+bool pt_poll(void);
+bool pt_prepare_sleep(int64_t *until_ns);
+void pt_woke(void);
 /* (T) */
 struct plat_thread *pt_thread_add(struct plat_space *sp, pid_t tid);
+void pt_thread_drop(struct plat_thread *t); /* neither its fiber nor the host has it any more */
+int pt_wait_stop(struct plat_thread *t, int *status);
+void pt_wait_run(struct plat_thread *t); /* (F): until pt_complete */
+void pt_complete(struct plat_thread *t, enum plat_event_kind kind);
+
+/* run.c */
+void pt_run(struct plat_thread *t, struct plat_event *ev);
+void pt_kick(struct plat_thread *t);
+struct guest_regs *pt_regs(struct plat_thread *t);
+void pt_regs_dirty(struct plat_thread *t);
+void pt_set_result(struct plat_thread *t, int64_t v);
+void pt_stopped(struct plat_thread *t, int status); /* (T) */
+
+/* place.c (T) */
+void pt_place_init(void);
+void pt_place_resume(struct plat_thread *t);  /* before it runs */
+void pt_place_stopped(struct plat_thread *t); /* after */
+void pt_place_limit(int64_t *until_ns);
+void pt_place_look(void);
+int pt_set_affinity(struct plat_thread *t, const void *mask, size_t len);
+
+/* inject.c (T) */
 long pt_call(long req, pid_t tid, uint64_t addr, const void *data);
 int pt_write_regs(struct plat_thread *t, const struct guest_regs *r);
+int pt_fetch_regs(struct plat_thread *t);
 int64_t pt_inject(struct plat_thread *t, uint64_t entry, const struct guest_regs *r);
 int64_t pt_syscall(struct plat_thread *t, long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d,
 	uint64_t e, uint64_t f);
-int pt_wait_stop(struct plat_thread *t, int *status);
 
 /* space.c */
 int pt_zygote_make(void); /* (T) */
@@ -141,8 +185,4 @@ int64_t pt_xstate_fresh(struct plat_thread *t); /* (T) */
 int pt_signal_deliver(struct plat_thread *t, int signo, const void *siginfo128, uint64_t handler,
 	uint64_t restorer, uint64_t sp, uint64_t sigmask, const void *uc_stack24);
 int pt_sigreturn(struct plat_thread *t, uint64_t *ret_mask, void *ret_uc_stack24);
-
-/* wait.S: wait4(-1, status, __WALL), or -EINTR at once when *pending is not 0 */
-long pt_wait(_Atomic int *pending, int *status);
-extern const char pt_wait_begin[], pt_wait_end[], pt_wait_abort[];
 #endif

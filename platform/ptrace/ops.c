@@ -233,9 +233,13 @@ static int64_t
 job_cmpxchg(struct plat_thread *t, void *arg)
 {
 	struct word_args *w = arg;
-	struct guest_regs r = t->regs;
+	struct guest_regs r;
 	int64_t v;
 
+	if (t->state == PT_DEAD)
+		return -ESRCH;
+	pt_fetch_regs(t);
+	r = t->regs;
 	r.rdi = w->addr;
 	r.rax = w->a;
 	r.rdx = w->b;

@@ -23,6 +23,7 @@ init(const struct plat_env *env, const struct plat_config *cfg,
 	r = host_socketpair(pt.sock);
 	if (r < 0)
 		return r;
+	pt.bell = -1;
 	r = pt_tracer_start();
 	host_close(pt.sock[1]);
 	pt.sock[1] = -1;
@@ -38,22 +39,10 @@ shutdown(void)
 	host_close(pt.sock[0]);
 }
 
-/* Stops are noticed by the tracer, not by a poller. */
-static bool
-nothing(void)
-{
-	return false;
-}
-
-static void
-woke(void)
-{
-}
-
 static int
-no_doorbell(void)
+doorbell_fd(void)
 {
-	return -1;
+	return pt.bell;
 }
 
 static uint64_t
@@ -75,24 +64,6 @@ vdso_ehdr(void)
 	return pt.lay.vdso_ehdr;
 }
 
-static struct guest_regs *
-regs(struct plat_thread *t)
-{
-	return &t->regs;
-}
-
-static void
-regs_dirty(struct plat_thread *t)
-{
-	(void)t; /* they are always loaded */
-}
-
-static void
-set_result(struct plat_thread *t, int64_t v)
-{
-	t->regs.rax = (uint64_t)v;
-}
-
 static void *
 window(struct plat_thread *t, uint64_t dst, size_t len)
 {
@@ -103,11 +74,11 @@ window(struct plat_thread *t, uint64_t dst, size_t len)
 }
 
 static const void *
-carried(struct plat_thread *t, uint64_t src, size_t len)
+carried(struct plat_thread *t, uint64_t src, size_t *ret_len)
 {
 	(void)t;
 	(void)src;
-	(void)len;
+	(void)ret_len;
 	return NULL;
 }
 
@@ -148,12 +119,6 @@ thread_cpu_ns(struct plat_thread *t)
 	return space_cpu_ns(t) / (n ? n : 1);
 }
 
-static int
-set_affinity(struct plat_thread *t, const void *mask, size_t len)
-{
-	return host_set_affinity(t->tid, mask, len);
-}
-
 static pid_t
 host_tid(struct plat_thread *t)
 {
@@ -170,10 +135,11 @@ const struct plat_ops ptrace_ops = {
 	.name = "ptrace",
 	.init = init,
 	.shutdown = shutdown,
-	.poll = nothing,
-	.prepare_sleep = nothing,
-	.woke = woke,
-	.doorbell_fd = no_doorbell,
+	.one_worker = true,
+	.poll = pt_poll,
+	.prepare_sleep = pt_prepare_sleep,
+	.woke = pt_woke,
+	.doorbell_fd = doorbell_fd,
 	.guest_top = guest_top,
 	.vdso_range = vdso_range,
 	.vdso_ehdr = vdso_ehdr,
@@ -183,9 +149,9 @@ const struct plat_ops ptrace_ops = {
 	.thread_exit = pt_thread_exit,
 	.run = pt_run,
 	.kick = pt_kick,
-	.regs = regs,
-	.regs_dirty = regs_dirty,
-	.set_result = set_result,
+	.regs = pt_regs,
+	.regs_dirty = pt_regs_dirty,
+	.set_result = pt_set_result,
 	.get_xstate = pt_get_xstate,
 	.set_xstate = pt_set_xstate,
 	.reset_xstate = pt_reset_xstate,
@@ -211,7 +177,7 @@ const struct plat_ops ptrace_ops = {
 	.set_name = pt_set_name,
 	.thread_cpu_ns = thread_cpu_ns,
 	.space_cpu_ns = space_cpu_ns,
-	.set_affinity = set_affinity,
+	.set_affinity = pt_set_affinity,
 	.host_tid = host_tid,
 	.host_pid = host_pid,
 };

@@ -122,8 +122,7 @@ pt_zygote_make(void)
 	pt_call(PTRACE_SETOPTIONS, t->tid, 0,
 		(void *)(PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK |
 			 PTRACE_O_TRACEVFORK | PTRACE_O_EXITKILL));
-	if (pt_call(PTRACE_GETREGS, t->tid, 0, &t->regs) < 0)
-		return -ENOSYS;
+	pt_fetch_regs(t);
 	r = zygote_strip(t);
 	if (r < 0) {
 		log_error("the first stub process cannot be set up");
@@ -172,7 +171,14 @@ job_clone(struct plat_thread *t, void *arg)
 		c->state = PT_DEAD;
 		atomic_store(&c->gone, 1);
 	}
+	if (t != pt.zygote)
+		pt_fetch_regs(t);
 	c->regs = t == pt.zygote ? fresh_regs : t->regs;
+	c->regs_known = c->regs_dirty = true;
+	c->place = t->place == PT_HOME ? PT_HOME : PT_UNPLACED; /* as the host copied it */
+	c->cpu = t->cpu;
+	c->has_mask = t->has_mask;
+	c->mask = t->mask;
 	c->owner = a->owner;
 	a->ret = c;
 	return 0;
@@ -218,12 +224,7 @@ job_exit(struct plat_thread *t, void *arg)
 	for (uint32_t i = 0; i < t->nops; i++)
 		host_close(t->ops[i].fd);
 	if (t->state == PT_DEAD) {
-		if (--t->sp->nthreads == 0) {
-			free(t->sp);
-			LIVE_DEC(PLAT_SPACE);
-		}
-		free(t);
-		LIVE_DEC(PLAT_THREAD);
+		pt_thread_drop(t);
 		return 0;
 	}
 	if (last) {
@@ -235,14 +236,10 @@ job_exit(struct plat_thread *t, void *arg)
 		pt_syscall(t, SYS_futex, clear_tid, 1 /* FUTEX_WAKE */, 1, 0, 0, 0);
 	if (t->state == PT_DEAD) {
 		t->state = PT_EXITING;
-		if (--t->sp->nthreads == 0) {
-			free(t->sp);
-			LIVE_DEC(PLAT_SPACE);
-		}
-		free(t);
-		LIVE_DEC(PLAT_THREAD);
+		pt_thread_drop(t);
 		return 0;
 	}
+	pt_fetch_regs(t);
 	t->regs.rip = pt.lay.base + PT_TEXT_SYSCALL;
 	t->regs.rax = SYS_exit;
 	t->regs.rdi = 0;

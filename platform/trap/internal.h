@@ -131,7 +131,7 @@ void trap_poll_disarm(struct plat_thread *t);
 void trap_poll_promote(struct plat_thread *t);
 void trap_poll_gone(struct plat_thread *t);
 bool trap_poll(void);
-bool trap_prepare_sleep(void);
+bool trap_prepare_sleep(int64_t *until_ns);
 void trap_woke(void);
 int trap_doorbell_fd(void);
 
@@ -184,7 +184,7 @@ void trap_load_carried(struct plat_thread *t);
 int trap_copy_in(struct plat_thread *t, void *dst, uint64_t src, size_t len);
 int trap_copy_out(struct plat_thread *t, uint64_t dst, const void *src, size_t len);
 void *trap_window(struct plat_thread *t, uint64_t dst, size_t len);
-const void *trap_carried(struct plat_thread *t, uint64_t src, size_t len);
+const void *trap_carried(struct plat_thread *t, uint64_t src, size_t *ret_len);
 int trap_peek(struct plat_thread *t, void *dst, uint64_t src, size_t len);
 int trap_poke(struct plat_thread *t, uint64_t dst, const void *src, size_t len);
 int trap_cmpxchg32(struct plat_thread *t, uint64_t addr, uint32_t *val, uint32_t want);

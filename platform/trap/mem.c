@@ -31,14 +31,16 @@ trap_load_carried(struct plat_thread *t)
 }
 
 const void *
-trap_carried(struct plat_thread *t, uint64_t src, size_t len)
+trap_carried(struct plat_thread *t, uint64_t src, size_t *ret_len)
 {
 	trap_load_carried(t);
 	for (uint32_t i = 0; i < t->ncarried; i++) {
 		const struct stub_carried *c = &t->carried[i];
 
-		if (src >= c->addr && src - c->addr <= c->len && len <= c->len - (src - c->addr))
+		if (src >= c->addr && src - c->addr < c->len) {
+			*ret_len = c->len - (src - c->addr);
 			return t->s->bounce + c->off + (src - c->addr);
+		}
 	}
 	return NULL;
 }
@@ -82,12 +84,13 @@ int
 trap_copy_in(struct plat_thread *t, void *dst, uint64_t src, size_t len)
 {
 	const void *p;
+	size_t have;
 	int r;
 
 	if (len == 0)
 		return 0;
-	p = trap_carried(t, src, len);
-	if (p) {
+	p = trap_carried(t, src, &have);
+	if (p && have >= len) {
 		memcpy(dst, p, len);
 		return 0;
 	}

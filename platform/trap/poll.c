@@ -275,10 +275,11 @@ trap_poll(void)
 }
 
 bool
-trap_prepare_sleep(void)
+trap_prepare_sleep(int64_t *until_ns)
 {
 	bool any;
 
+	(void)until_ns;
 	__atomic_store_n(&trap.pub->spin, 0, __ATOMIC_RELAXED);
 	__atomic_exchange_n(&trap.pub->awake, 0, __ATOMIC_SEQ_CST); /* as with cold in demote */
 	lock();

@@ -183,15 +183,16 @@ struct stub_slot {
 
 /* One page. Written by the sentry only; stubs cannot map it writable. */
 struct stub_public {
-	uint32_t awake; /* a poller looks at the slots: do not ring */
-	uint32_t spin;	/* waiting for the reply on the CPU pays */
+	uint32_t awake;	     /* a poller looks at the slots: do not ring */
+	uint32_t spin;	     /* waiting for the reply on the CPU pays */
+	uint32_t futex_spin; /* waiting for a futex on the CPU may pay */
 	uint32_t fsgsbase;
 	uint32_t spin_cycles;
 	/* As the host's frames have it; 0 until one was seen, then frames can be made without the
 	 * host. */
 	uint64_t fp_features;
 	uint32_t fp_size, fp_extended;
-	uint8_t pad0[32];
+	uint8_t pad0[24];
 	uint8_t fp_fresh[640]; /* what XRSTOR makes a fresh FPU of */
 	uint8_t pad[4096 - 704];
 	struct plat_syscall_desc desc[PLAT_NR_SYSCALLS];
@@ -208,6 +209,8 @@ struct stub_proc {
 
 struct stub_priv {
 	uint32_t kicked;
+	uint32_t futex_luck; /* how well waiting for a futex on the CPU went; see serve.c */
+	uint64_t cpu_tsc;    /* when slot.cpu_ns was written */
 	uint32_t nfds;
 	int32_t fds[STUB_MAX_FDS];
 };

@@ -99,13 +99,17 @@ kernel_init(const struct kernel_config *cfg)
 		return -ENOMEM;
 	trace_init(cfg->trace_fd);
 	task_watch_syscalls = cfg->trace_fd >= 0;
+	err = plat_select(cfg->platform);
+	if (err)
+		return err;
+	if (plat->one_worker) {
+		sc.workers = 1;
+		sc.may_spin = false; /* it would keep the guest from its CPU */
+	}
 	err = sched_init(&sc);
 	if (err)
 		return err;
 	err = sigio_init();
-	if (err)
-		return err;
-	err = plat_select(cfg->platform);
 	if (err)
 		return err;
 	env = (struct plat_env){

@@ -190,11 +190,21 @@ mem_window(struct usermem *um, struct uaddr dst, size_t len)
 }
 
 static const void *
-mem_carried(struct usermem *um, struct uaddr src, size_t len)
+mem_carried(struct usermem *um, struct uaddr src, size_t *ret_len)
 {
 	struct task *t = ((struct task_mem *)um)->task;
 
-	return plat->carried(t->pt, src.v, len);
+	return plat->carried(t->pt, src.v, ret_len);
+}
+
+static int
+mem_direct(struct usermem *um, struct uaddr dst, const void *src, size_t len)
+{
+	struct task *t = ((struct task_mem *)um)->task;
+
+	if (!may_write(t, dst, len) || plat->flush(t->pt))
+		return -EFAULT;
+	return plat->poke(t->pt, dst.v, src, len) ? -EFAULT : 0;
 }
 
 static const struct usermem_ops task_mem_ops = {
@@ -203,6 +213,7 @@ static const struct usermem_ops task_mem_ops = {
 	.zero = mem_zero,
 	.window = mem_window,
 	.carried = mem_carried,
+	.direct = mem_direct,
 };
 
 static bool

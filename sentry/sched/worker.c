@@ -265,13 +265,13 @@ look_outside(void)
 static void
 sleep_in_epoll(void)
 {
-	int64_t until = timer_next_ns();
+	int64_t until = timer_next_ns(), first = until;
 	uint32_t n = 0;
 
 	atomic_store(&sleep_until_ns, until);
 	atomic_store(&sleeping, true);
-	if (!(hooks.prepare_sleep && hooks.prepare_sleep()) && !atomic_load(&runq_len) &&
-		!atomic_load(&stopping) && timer_next_ns() >= until)
+	if (!(hooks.prepare_sleep && hooks.prepare_sleep(&until)) && !atomic_load(&runq_len) &&
+		!atomic_load(&stopping) && timer_next_ns() >= first)
 		n = fetch_events(until);
 	atomic_store(&sleeping, false);
 	if (hooks.woke)

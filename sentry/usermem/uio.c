@@ -6,10 +6,11 @@
 #include "platform/host/file.h"
 #include "sentry/usermem/usermem.h"
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
-#define CHUNK_BYTES (64UL << 10) /* one step through a bounce buffer */
-#define LARGE_BYTES (1UL << 20)	 /* heap buffer for large host transfers */
+#define CHUNK_BYTES (64UL << 10)  /* one step through a bounce buffer */
+#define LARGE_BYTES (128UL << 10) /* step of large host transfers: what stays in a core's cache */
 
 void
 uio_init_user(struct uio *u, struct usermem *um, struct uaddr base, uint64_t len)
@@ -160,10 +161,29 @@ host_write(int fd, const void *buf, size_t len, int64_t off)
 	return off < 0 ? host_fd_write(fd, buf, len) : host_fd_pwrite(fd, buf, len, off);
 }
 
+/* A buffer for large transfers: one is kept, so that its pages are not given back and asked for
+ * again with each call. */
+static _Atomic(char *) spare;
+
+static char *
+large_take(void)
+{
+	char *p = atomic_exchange(&spare, NULL);
+
+	return p ? p : malloc(LARGE_BYTES);
+}
+
+static void
+large_give(char **p)
+{
+	if (*p)
+		free(atomic_exchange(&spare, *p));
+}
+
 ssize_t
 uio_fd_read(struct uio *u, int fd, int64_t off)
 {
-	char *heap __attribute__((cleanup(host_free_ptr))) = NULL;
+	char *heap __attribute__((cleanup(large_give))) = NULL;
 	size_t done = 0, n;
 	uint64_t addr;
 
@@ -185,8 +205,7 @@ uio_fd_read(struct uio *u, int fd, int64_t off)
 		if (win) {
 			r = host_read(fd, win, n, off < 0 ? off : off + (int64_t)done);
 		} else {
-			if (!heap &&
-				!(heap = malloc(u->left < LARGE_BYTES ? u->left : LARGE_BYTES)))
+			if (!heap && !(heap = large_take()))
 				return done ? (ssize_t)done : -ENOMEM;
 			r = host_read(fd, heap, n, off < 0 ? off : off + (int64_t)done);
 			if (r > 0 && copy_out(u->um, ua(addr), heap, (size_t)r))
@@ -203,23 +222,40 @@ uio_fd_read(struct uio *u, int fd, int64_t off)
 }
 
 ssize_t
+uio_map_read(struct uio *u, const void *map, size_t len)
+{
+	size_t done = 0, n;
+	uint64_t addr;
+
+	if (!u->um || !u->um->ops->direct)
+		return -EOPNOTSUPP;
+	while (done < len && (n = piece(u, len - done, &addr))) {
+		if (u->um->ops->direct(u->um, ua(addr), (const char *)map + done, n))
+			return done ? (ssize_t)done : -EFAULT;
+		advance(u, n);
+		done += n;
+	}
+	return (ssize_t)done;
+}
+
+ssize_t
 uio_fd_write(struct uio *u, int fd, int64_t off)
 {
-	char *heap __attribute__((cleanup(host_free_ptr))) = NULL;
+	char *heap __attribute__((cleanup(large_give))) = NULL;
 	size_t done = 0, n;
 	uint64_t addr;
 
 	while ((n = piece(u, LARGE_BYTES, &addr))) {
 		const void *src = NULL;
+		size_t have = 0;
 		ssize_t r;
 
 		if (!u->um)
 			src = (void *)addr;
 		else if (u->um->ops->carried)
-			src = u->um->ops->carried(u->um, ua(addr), n);
-		if (!src) {
-			if (!heap &&
-				!(heap = malloc(u->left < LARGE_BYTES ? u->left : LARGE_BYTES)))
+			src = u->um->ops->carried(u->um, ua(addr), &have);
+		if (!src || (u->um && have < n)) {
+			if (!heap && !(heap = large_take()))
 				return done ? (ssize_t)done : -ENOMEM;
 			if (copy_in(u->um, heap, ua(addr), n))
 				return done ? (ssize_t)done : -EFAULT;

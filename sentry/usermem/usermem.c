@@ -14,15 +14,14 @@ copy_in_str(struct usermem *um, char *dst, struct uaddr src, size_t cap)
 {
 	size_t done = 0;
 
-	/* Page by page: the string may end just before an unmapped page. What the request carried
-	 * of it is found by the first, larger try. */
+	/* Page by page: the string may end just before an unmapped page. Most often the request
+	 * has carried it. */
 	if (um->ops->carried) {
-		for (size_t n = 64; n <= cap; n *= 4) {
-			const char *p = um->ops->carried(um, src, n);
-			const char *end;
+		size_t n;
+		const char *p = um->ops->carried(um, src, &n), *end;
 
-			if (!p)
-				break;
+		if (p) {
+			n = n < cap ? n : cap;
 			memcpy(dst, p, n);
 			end = memchr(dst, 0, n);
 			if (end)

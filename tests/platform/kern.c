@@ -55,6 +55,7 @@ static unsigned char pattern[262144]; /* what a read gives */
 static __thread struct fiber *self_fiber;
 static struct plat_env env;
 static pthread_t poller;
+static sem_t started;
 static _Atomic bool stop;
 
 static void
@@ -131,29 +132,47 @@ env_may_patch(void *owner, uint64_t addr, uint64_t len, int *ret_prot)
 	return true;
 }
 
+struct kern_config {
+	const char *engine;
+	const struct plat_config *cfg;
+	const struct plat_syscall_desc *desc;
+};
+
+static void
+engine_start(const struct kern_config *c)
+{
+	if (plat_select(c->engine) != 0 || plat->init(&env, c->cfg, c->desc) != 0)
+		fail("the engine does not start");
+}
+
+/* The worker of an engine that wants one, and of the others: it starts and stops the engine. */
 static void *
 poller_main(void *arg)
 {
 	int idle = 0;
 
-	(void)arg;
+	engine_start(arg);
+	sem_post(&started);
 	while (!stop) {
 		if (plat->poll()) {
 			idle = 0;
 			continue;
 		}
-		if (env.may_spin && ++idle < 2000) {
+		int64_t until = INT64_MAX;
+
+		if (env.may_spin && !plat->one_worker && ++idle < 2000) {
 			__builtin_ia32_pause();
 			continue;
 		}
 		idle = 0;
-		if (plat->prepare_sleep && plat->prepare_sleep())
+		if (plat->prepare_sleep(&until))
 			continue;
 		struct pollfd p = {.fd = plat->doorbell_fd(), .events = POLLIN};
 
 		poll(&p, 1, 20);
 		plat->woke();
 	}
+	plat->shutdown();
 	return NULL;
 }
 
@@ -165,6 +184,7 @@ env_park_polling(void)
 
 	for (;;) {
 		struct pollfd p = {.fd = plat->doorbell_fd(), .events = POLLIN};
+		int64_t until = INT64_MAX;
 		int v;
 
 		sem_getvalue(&f->sem, &v);
@@ -173,7 +193,7 @@ env_park_polling(void)
 		if (plat->poll() || (env.may_spin && ++idle < 5000))
 			continue;
 		idle = 0;
-		if (plat->prepare_sleep())
+		if (plat->prepare_sleep(&until))
 			continue;
 		poll(&p, 1, 1);
 		plat->woke();
@@ -184,6 +204,8 @@ void
 kern_start(const char *engine, const struct plat_config *cfg, bool spin)
 {
 	static struct plat_syscall_desc desc[PLAT_NR_SYSCALLS];
+	static struct kern_config kc;
+	sigset_t blocked;
 	cpu_set_t cpus;
 
 	desc[1].arg[1] = (struct plat_arg_desc){PLAT_ARG_BUF_IN, 2, 0};
@@ -213,19 +235,33 @@ kern_start(const char *engine, const struct plat_config *cfg, bool spin)
 		}
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 	}
-	if (plat_select(engine) != 0 || plat->init(&env, cfg, desc) != 0)
-		fail("the engine does not start");
-	if (!kern_inline_poll)
-		pthread_create(&poller, NULL, poller_main, NULL);
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGCHLD);
+	sigaddset(&blocked, SIGUSR2);
+	pthread_sigmask(SIG_BLOCK, &blocked, NULL);
+	kc = (struct kern_config){engine, cfg, desc};
+	if (plat_select(engine) != 0)
+		fail("no such engine");
+	if (plat->one_worker)
+		kern_inline_poll = false;
+	if (kern_inline_poll) {
+		engine_start(&kc);
+		return;
+	}
+	sem_init(&started, 0, 0);
+	pthread_create(&poller, NULL, poller_main, &kc);
+	while (sem_wait(&started) != 0)
+		;
 }
 
 void
 kern_stop(void)
 {
 	stop = true;
-	if (!kern_inline_poll)
+	if (kern_inline_poll)
+		plat->shutdown();
+	else
 		pthread_join(poller, NULL);
-	plat->shutdown();
 }
 
 static void *task_main(void *arg);

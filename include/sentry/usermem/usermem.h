@@ -18,7 +18,9 @@ struct usermem_ops {
 	int (*zero)(struct usermem *um, struct uaddr dst, size_t len);
 	/* May be NULL; see uio_fd_read and uio_fd_write. */
 	void *(*window)(struct usermem *um, struct uaddr dst, size_t len);
-	const void *(*carried)(struct usermem *um, struct uaddr src, size_t len);
+	const void *(*carried)(struct usermem *um, struct uaddr src, size_t *ret_len);
+	/* May be NULL; see uio_map_read. */
+	int (*direct)(struct usermem *um, struct uaddr dst, const void *src, size_t len);
 };
 
 struct usermem {
@@ -83,6 +85,11 @@ void uio_skip(struct uio *u, size_t len);
  * regular file or non-blocking. */
 ssize_t uio_fd_read(struct uio *u, int fd, int64_t off);
 ssize_t uio_fd_write(struct uio *u, int fd, int64_t off);
+
+/* Copy from a mapping of a host file, which may end earlier than it seems: the host makes the copy,
+ * so that a fault is an error and not a signal. Bytes moved, short at a fault after some; -EFAULT,
+ * or -EOPNOTSUPP: then uio_fd_read is the way. */
+ssize_t uio_map_read(struct uio *u, const void *map, size_t len);
 
 /* A flat buffer as guest memory: address a is buf[a - base]. For unit tests. */
 struct usermem_flat {

@@ -188,6 +188,7 @@ do_thread(struct host_ucontext *uc, uint64_t index, bool mapped)
 			return r;
 	}
 	priv_of(n)->kicked = 0;
+	priv_of(n)->futex_luck = 0;
 	priv_of(n)->nfds = 0;
 	if (uc)
 		load_fpu(uc);

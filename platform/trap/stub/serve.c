@@ -29,6 +29,13 @@ memcpy(void *dst, const void *src, unsigned long n)
 }
 
 enum {
+	CPU_TIME_CYCLES = 2000000, /* the thread's CPU time is told no more often */
+	LUCK_FIRST = 8,
+	LUCK_MAX = 16,
+	UNLUCKY_WAITS = 32,
+};
+
+enum {
 	FUTEX_OP_WAIT = 0,
 	FUTEX_OP_WAKE = 1,
 	FUTEX_OP_REQUEUE = 3,
@@ -70,10 +77,14 @@ post_ready(struct stub_slot *s, int kind)
 static __attribute__((noinline)) void
 sleep_for_reply(struct stub_slot *s)
 {
-	uint64_t ts[2];
+	struct stub_priv *p = priv_of(s);
+	uint64_t ts[2], now = __builtin_ia32_rdtsc();
 
-	if (sys2(__NR_clock_gettime, 3 /* CLOCK_THREAD_CPUTIME_ID */, ts) == 0)
+	if (now - p->cpu_tsc > CPU_TIME_CYCLES &&
+		sys2(__NR_clock_gettime, 3 /* CLOCK_THREAD_CPUTIME_ID */, ts) == 0) {
 		s->cpu_ns = ts[0] * 1000000000ull + ts[1];
+		p->cpu_tsc = now;
+	}
 	for (;;) {
 		uint32_t v = STUB_REQ;
 
@@ -178,6 +189,40 @@ stub_serve(struct stub_slot *s, int kind, struct host_ucontext *uc)
 	}
 }
 
+/* Before it sleeps in a futex, look for a moment whether the word changes: where a CPU is idle that
+ * takes a tenth of the time of being woken there. What is seen decides nothing: the host's call
+ * follows. A thread whose word does not change in that time stops trying but for every
+ * UNLUCKY_WAITS-th wait: luck above 0 counts down with each failure, from 0 on it counts the waits.
+ */
+static void
+futex_spin(struct stub_slot *s, const uint64_t a[6])
+{
+	const struct stub_public *pub = public_page();
+	struct stub_priv *p = priv_of(s);
+	int32_t luck = (int32_t)p->futex_luck;
+	uint32_t v = (uint32_t)a[2];
+	uint64_t start;
+
+	if (!__atomic_load_n(&pub->futex_spin, __ATOMIC_RELAXED) || (a[0] & 3))
+		return;
+	if (luck <= 0 && --luck > -UNLUCKY_WAITS) {
+		p->futex_luck = (uint32_t)luck;
+		return;
+	}
+	start = __builtin_ia32_rdtsc();
+	do {
+		for (int i = 0; i < 16; i++)
+			__builtin_ia32_pause();
+		if (stub_copy(&v, (const void *)a[0], sizeof v) != 0 || v != (uint32_t)a[2])
+			break;
+	} while (!p->kicked && __builtin_ia32_rdtsc() - start < pub->spin_cycles);
+	if (v != (uint32_t)a[2])
+		luck = luck < 0 ? LUCK_FIRST : luck < LUCK_MAX ? luck + 1 : luck;
+	else
+		luck = luck < 0 ? 0 : luck - 1;
+	p->futex_luck = (uint32_t)luck;
+}
+
 static void
 make_futex(struct stub_slot *s, struct host_ucontext *uc)
 {
@@ -186,8 +231,10 @@ make_futex(struct stub_slot *s, struct host_ucontext *uc)
 	int op = (int)a[1] & 127;
 	bool waits = op == FUTEX_OP_WAIT || op == FUTEX_OP_WAIT_BITSET;
 
-	if (waits)
+	if (waits) {
 		__atomic_store_n(&s->state, STUB_FUTEX, __ATOMIC_RELEASE);
+		futex_spin(s, a);
+	}
 	s->result = stub_futex(a, &priv_of(s)->kicked);
 	if (waits)
 		__atomic_store_n(&s->state, STUB_RUN, __ATOMIC_RELEASE);

@@ -16,6 +16,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define MAP_READ (128UL << 10) /* reads from this size on are made from a mapping */
+
 static uint64_t
 pages_of(uint64_t bytes)
 {
@@ -50,6 +52,7 @@ tdata_free(struct tnode *n)
 {
 	tmpfs_uncharge(n->i.sb, n->pages);
 	free(n->mem);
+	host_fd_unmap(n->map, n->map_len);
 	if (n->fd >= 0)
 		host_fd_close(n->fd);
 }
@@ -137,6 +140,26 @@ mem_read(struct tnode *n, struct uio *u, int64_t pos, uint64_t len)
 	return got;
 }
 
+/* A large read of a file in a memfd copies once, from a mapping. Not from a file with holes: a look
+ * through a mapping would fill them. 0: the other way. */
+static ssize_t
+map_read(struct tnode *n, struct uio *u, int64_t pos, uint64_t len)
+{
+	ssize_t r;
+
+	if (len < MAP_READ || n->pages < pages_of((uint64_t)n->i.size))
+		return 0;
+	if (!n->map_len) {
+		/* room to grow; a file that outgrows even that is read the other way */
+		n->map_len = (size_t)n->i.size * 2;
+		n->map = host_fd_map(n->fd, n->map_len);
+	}
+	if (!n->map || (uint64_t)pos + len > n->map_len)
+		return 0;
+	r = uio_map_read(u, (const char *)n->map + pos, len);
+	return r > 0 ? r : 0;
+}
+
 static ssize_t
 reg_read(struct file *f, const struct call *c, struct uio *u, int64_t *pos, uint32_t rwf)
 {
@@ -155,9 +178,11 @@ reg_read(struct file *f, const struct call *c, struct uio *u, int64_t *pos, uint
 		if (len > (uint64_t)(i->size - *pos))
 			len = (uint64_t)(i->size - *pos);
 		if (n->fd >= 0) {
+			r = map_read(n, u, *pos, len);
 			/* the host stops at the end of the file, which is ours */
 			sleeplock_unlock(&i->dir_lock);
-			r = uio_fd_read(u, n->fd, *pos);
+			if (!r)
+				r = uio_fd_read(u, n->fd, *pos);
 			goto done;
 		}
 		r = mem_read(n, u, *pos, len);
