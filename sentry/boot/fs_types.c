@@ -31,6 +31,7 @@ boot_register_fs(const struct start *s)
 		hostsock_init();
 	else
 		inet_init();
+	netlink_init(boot_network_is_host(s));
 	tty_kernel_init();
 	return 0;
 }

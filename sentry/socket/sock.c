@@ -3,7 +3,7 @@
 #include "abi/fs.h"
 #include "abi/poll.h"
 #include "abi/stat.h"
-#include "sentry/socket/socket.h"
+#include "sentry/socket/info.h"
 #include "sentry/vfs/file.h"
 #include "sentry/vfs/inode.h"
 #include <errno.h>
@@ -14,11 +14,13 @@
 #define BUF_MAX	    212992
 #define BUF_MIN_SND 4608
 #define BUF_MIN_RCV 2304
-#define PIECE_BYTES 65536u
 
 static const struct sock_family *families[8];
 static unsigned nfamilies;
 static _Atomic uint64_t next_cookie = 1;
+static struct mutex all_lock = MUTEX_INIT(LEAF);
+static struct list all = {&all, &all}; /* struct sock by all_node */
+static size_t nall;
 
 void
 sock_family_register(const struct sock_family *f)
@@ -72,6 +74,10 @@ sock_init(struct sock *s, const struct sock_ops *ops, const struct call *c, int 
 	s->owner = (struct lx_ucred){c->tgid, c->cred->euid, c->cred->egid};
 	s->owner_cred = cred_get(c->cred);
 	s->cookie = atomic_fetch_add(&next_cookie, 1);
+	mutex_lock(&all_lock);
+	list_push_back(&all, &s->all_node);
+	nall++;
+	mutex_unlock(&all_lock);
 }
 
 void
@@ -79,6 +85,10 @@ sock_fini(struct sock *s)
 {
 	struct list *n;
 
+	mutex_lock(&all_lock);
+	list_del(&s->all_node);
+	nall--;
+	mutex_unlock(&all_lock);
 	while ((n = list_pop_front(&s->rcvq)))
 		skb_free(list_entry(n, struct skb, node));
 	cred_put(s->owner_cred);
@@ -101,170 +111,62 @@ sock_put(struct sock *s)
 		s->ops->free(s);
 }
 
-/* --- data --- */
-
-void
-scm_files_free(struct scm_files *f)
-{
-	if (!f)
-		return;
-	for (uint32_t i = 0; i < f->n; i++)
-		file_put(f->file[i]);
-	free(f);
-}
-
-struct skb *
-skb_new(uint32_t cap)
-{
-	struct skb *b = malloc(sizeof *b + cap);
-
-	if (!b)
-		return NULL;
-	memset(b, 0, offsetof(struct skb, data));
-	list_init(&b->node);
-	b->cap = cap;
-	return b;
-}
-
-void
-skb_free(struct skb *b)
-{
-	if (!b)
-		return;
-	scm_files_free(b->files);
-	free(b);
-}
-
 static bool
-same_cred(const struct skb *b, const struct sock_msg *m)
+describe(struct sock *s, struct sock_info *i)
 {
-	return b->has_cred == m->has_cred &&
-	       (!m->has_cred || memcmp(&b->cred, &m->cred, sizeof m->cred) == 0);
+	memset(i, 0, sizeof *i);
+	mutex_lock(&s->lock);
+	i->family = s->family;
+	i->type = s->type;
+	i->protocol = s->protocol;
+	i->rcv_bytes = s->rcv_bytes;
+	i->uid = s->owner.uid;
+	i->ino = s->ino;
+	i->cookie = s->cookie;
+	i->listening = s->listening;
+	i->shutdown = (uint8_t)(s->shut_rd | s->shut_wr << 1);
+	i->refs = (uint32_t)atomic_load(&s->ref.n);
+	mutex_unlock(&s->lock);
+	return s->ops->describe && s->ops->describe(s, i);
 }
 
-ssize_t
-stream_append(struct sock *dst, struct sock_msg *m, uint32_t limit)
+int
+sock_each(int family, int protocol, void (*fn)(const struct sock_info *i, void *arg), void *arg)
 {
-	size_t want = m->uio->left, room, n;
-	struct skb *b, *last;
-	uint32_t cap;
-	ssize_t k;
+	struct sock **v = NULL, *s;
+	struct sock_info info;
+	size_t n = 0, cap = 0;
 
-	mutex_lock(&dst->lock);
-	room = dst->rcv_bytes < limit ? limit - dst->rcv_bytes : 0;
-	mutex_unlock(&dst->lock);
-	if (!room)
-		return -EAGAIN;
-	n = want < room ? want : room;
-	if (n > PIECE_BYTES)
-		n = PIECE_BYTES;
-	/* Small writes leave room behind them for the next ones. */
-	cap = (uint32_t)(n < 1024 ? 2048 : n);
-	b = skb_new(cap);
-	if (!b)
-		return -ENOMEM;
-	k = uio_copy_from(m->uio, b->data, n);
-	if (k < 0 || (!k && want)) {
-		skb_free(b);
-		return k ? k : -EFAULT;
+	/* References first: sockets are looked at without the list's lock. */
+	do {
+		struct sock **more;
+
+		mutex_lock(&all_lock);
+		cap = nall + 16;
+		mutex_unlock(&all_lock);
+		more = realloc(v, cap * sizeof *v);
+		if (!more) {
+			free(v);
+			return -ENOMEM;
+		}
+		v = more;
+		mutex_lock(&all_lock);
+		if (nall <= cap)
+			list_for_each_entry (s, &all, all_node)
+				if ((!family || s->family == family) &&
+					(protocol < 0 || s->protocol == protocol) &&
+					ref_get_unless_zero(&s->ref))
+					v[n++] = s;
+		cap = nall <= cap ? cap : 0;
+		mutex_unlock(&all_lock);
+	} while (!cap);
+	for (size_t i = 0; i < n; i++) {
+		if (!v[i]->closed && describe(v[i], &info))
+			fn(&info, arg);
+		sock_put(v[i]);
 	}
-	b->len = (uint32_t)k;
-	b->files = m->files;
-	b->cred = m->cred;
-	b->has_cred = m->has_cred;
-	m->files = NULL;
-	mutex_lock(&dst->lock);
-	last = list_empty(&dst->rcvq) ? NULL : list_entry(dst->rcvq.prev, struct skb, node);
-	if (last && !b->files && !last->files && !last->fin && last->len && same_cred(last, m) &&
-		last->cap - last->len >= b->len) {
-		memcpy(last->data + last->len, b->data, b->len);
-		/* A reader may be looking at the piece: the bytes first, then their number. */
-		__atomic_store_n(&last->len, last->len + b->len, __ATOMIC_RELEASE);
-	} else {
-		list_push_back(&dst->rcvq, &b->node);
-		b = NULL;
-	}
-	dst->rcv_bytes += (uint32_t)k;
-	mutex_unlock(&dst->lock);
-	skb_free(b);
-	waitq_notify(&dst->wq, LX_POLLIN | LX_POLLRDNORM);
-	return k;
-}
-
-ssize_t
-stream_take(struct sock *s, struct sock_msg *m, uint32_t *freed)
-{
-	ssize_t done = 0;
-	bool first = true, peek = m->flags & LX_MSG_PEEK;
-	struct list *at = &s->rcvq;
-
-	*freed = 0;
-	sleeplock_lock(&s->rlock);
-	while (m->uio->left) {
-		struct skb *b;
-		uint32_t off, len;
-		ssize_t k;
-
-		mutex_lock(&s->lock);
-		b = at->next == &s->rcvq ? NULL : list_entry(at->next, struct skb, node);
-		len = b ? b->len : 0;
-		off = b ? b->off : 0;
-		mutex_unlock(&s->lock);
-		if (!b)
-			break;
-		/* Bytes of different senders, and what comes with descriptors, are not joined
-		 * (unix(7)). */
-		if (!first && (b->files || b->has_cred != m->has_cred ||
-				      (m->has_cred && memcmp(&b->cred, &m->cred, sizeof b->cred))))
-			break;
-		if (first) {
-			m->has_cred = b->has_cred;
-			m->cred = b->cred;
-		}
-		if (len ==
-			off) { /* an empty message cannot be in a stream; a spent piece is going */
-			at = at->next;
-			continue;
-		}
-		if (m->flags & LX_MSG_TRUNC) {
-			k = (ssize_t)(len - off < m->uio->left ? len - off : m->uio->left);
-			uio_skip(m->uio, (size_t)k);
-		} else {
-			k = uio_copy_to(m->uio, b->data + off, len - off);
-		}
-		if (k < 0) {
-			if (!done)
-				done = k;
-			break;
-		}
-		done += k;
-		mutex_lock(&s->lock);
-		if (b->files && !m->files && !peek) {
-			m->files = b->files;
-			b->files = NULL;
-		}
-		first = false;
-		if (peek) {
-			at = at->next;
-		} else {
-			b->off += (uint32_t)k;
-			s->rcv_bytes -= (uint32_t)k;
-			*freed += (uint32_t)k;
-			if (b->off == b->len) {
-				list_del(&b->node);
-				at = &s->rcvq;
-			} else {
-				b = NULL;
-			}
-		}
-		mutex_unlock(&s->lock);
-		if (!peek)
-			skb_free(b);
-		if (m->files)
-			break;
-	}
-	sleeplock_unlock(&s->rlock);
-	return done;
+	free(v);
+	return 0;
 }
 
 /* --- files --- */

@@ -11,6 +11,8 @@
 static const struct command commands[] = {
 	{"do", "run a command on this machine's files, read-only underneath", cmd_do},
 	{"run", "create and run a container from an OCI bundle, in the foreground", cmd_run},
+	{"spec", "write a config.json to begin with", cmd_spec},
+	{"features", "print what this runtime can do, as JSON", cmd_features},
 	{"syscalls", "print which system calls are supported", cmd_syscalls},
 };
 

@@ -16,6 +16,8 @@ struct command {
 
 int cmd_do(int argc, char **argv);
 int cmd_run(int argc, char **argv);
+int cmd_spec(int argc, char **argv);
+int cmd_features(int argc, char **argv);
 int cmd_syscalls(int argc, char **argv);
 
 extern const char *global_root; /* --root in front of the command, or NULL */

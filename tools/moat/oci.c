@@ -155,6 +155,16 @@ oci_strings(struct oci *o, json_t *obj, const char *where, const char *key, stru
 	return 0;
 }
 
+json_t *
+oci_list(const char *const *strings)
+{
+	json_t *a = json_array();
+
+	for (; *strings; strings++)
+		json_array_append_new(a, json_string(*strings));
+	return a;
+}
+
 const char *
 oci_own(struct oci *o, char *s)
 {

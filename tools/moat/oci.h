@@ -42,6 +42,14 @@ struct oci {
 int oci_load(struct oci *o, const char *bundle, struct moat_config *c);
 void oci_free(struct oci *o);
 
+/* The i-th capability (without CAP_), NULL at the end. */
+const char *oci_capability_name(size_t i);
+/* The i-th mount option, "" if it is one that is refused, NULL at the end. */
+const char *oci_mount_option(size_t i);
+
+/* A JSON array of a NULL-terminated list. */
+json_t *oci_list(const char *const *strings);
+
 /* --- among the oci_*.c files --- */
 
 /* Note why the configuration is refused; returns -1. */

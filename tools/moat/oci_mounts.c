@@ -53,6 +53,14 @@ static const struct option {
 	{"mand", 0, 0, OPT_REFUSE},
 };
 
+const char *
+oci_mount_option(size_t i)
+{
+	if (i >= sizeof options / sizeof options[0])
+		return NULL;
+	return options[i].special == OPT_REFUSE ? "" : options[i].name;
+}
+
 static const struct {
 	const char *type;
 	enum moat_mount_kind kind;

@@ -14,6 +14,12 @@ static const char *const cap_names[] = {"CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARC
 	"AUDIT_CONTROL", "SETFCAP", "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM",
 	"BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF", "CHECKPOINT_RESTORE"};
 
+const char *
+oci_capability_name(size_t i)
+{
+	return i < sizeof cap_names / sizeof cap_names[0] ? cap_names[i] : NULL;
+}
+
 static const struct {
 	const char *name;
 	int resource;

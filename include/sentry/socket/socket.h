@@ -20,6 +20,7 @@
 
 struct file;
 struct sock;
+struct sock_info;
 
 #define SOCK_ADDR_MAX 128
 
@@ -66,6 +67,8 @@ struct sock_ops {
 	int64_t (*ioctl)(struct sock *s, const struct call *c, uint32_t cmd, uint64_t arg);
 	void (*close)(struct sock *s); /* the file is gone; the sock may live on by references */
 	void (*free)(struct sock *s);  /* the last reference is gone; frees s */
+	/* What is the family's own in *ret; false: not one to show (never bound, half made). */
+	bool (*describe)(struct sock *s, struct sock_info *ret);
 };
 
 /* A piece of data in a receive queue. */
@@ -108,6 +111,7 @@ struct sock {
 	struct lx_ucred owner;		  /* of the maker, for SO_PEERCRED */
 	struct cred *owner_cred;	  /* a reference, for SO_PEERGROUPS */
 	uint64_t cookie, ino;		  /* ino: of its file */
+	struct list all_node;		  /* of all sockets */
 };
 
 void sock_init(struct sock *s, const struct sock_ops *ops, const struct call *c, int family,
@@ -144,8 +148,16 @@ ssize_t stream_append(struct sock *dst, struct sock_msg *m, uint32_t limit);
  * made room. */
 ssize_t stream_take(struct sock *s, struct sock_msg *m, uint32_t *freed);
 
+/* Packets: move the first message of s to m as a whole; what m has no room for is lost (MSG_TRUNC).
+ * Its length as recvmsg(2) tells it, or -EAGAIN. *freed: 0 if it stays (MSG_PEEK). */
+ssize_t sock_packet_take(struct sock *s, struct sock_msg *m, uint32_t *freed);
+
+/* The ioctls of netdevice(7); -ENOTTY: not one of them. */
+int64_t ifreq_ioctl(struct sock *s, const struct call *c, uint32_t cmd, uint64_t arg);
+
 void unix_init(void);
-void inet_init(void);	  /* AF_INET, AF_INET6: loopback inside the sandbox */
-void hostsock_init(void); /* or by host sockets (--network=host) */
+void netlink_init(bool on_host); /* on_host: NETLINK_ROUTE is that of the host's namespace */
+void inet_init(void);		 /* AF_INET, AF_INET6: loopback inside the sandbox */
+void hostsock_init(void);	 /* or by host sockets (--network=host) */
 
 #endif

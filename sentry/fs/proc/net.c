@@ -1,8 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /proc/net: sockets and the one interface. */
+/* /proc/net: sockets, interfaces, addresses and routes (proc(5); the formats are those of Linux's
+ * net/core, net/ipv4, net/ipv6, net/unix). */
+#include "abi/socket.h"
 #include "abi/stat.h"
 #include "internal.h"
+#include "sentry/net/link.h"
 #include "sentry/socket/info.h"
+#include <string.h>
+
+struct rows {
+	struct sbuf *b;
+	int n;
+};
 
 static int
 show_text(const struct pseudo_ctx *x, struct sbuf *b)
@@ -11,50 +20,306 @@ show_text(const struct pseudo_ctx *x, struct sbuf *b)
 	return 0;
 }
 
-struct inet_list {
-	struct sbuf *b;
-	int n;
-};
+/* --- sockets --- */
 
 static void
-put_addr(struct sbuf *b, const struct inet_info *i, const uint8_t *ip, uint16_t port)
+put_addr(struct sbuf *b, bool v6, const uint8_t *ip, uint16_t port)
 {
 	uint32_t w[4];
 
-	__builtin_memcpy(w, ip, 16);
-	if (i->v6)
+	memcpy(w, ip, 16);
+	if (v6)
 		sbuf_printf(b, "%08X%08X%08X%08X:%04X", w[0], w[1], w[2], w[3], port);
 	else
 		sbuf_printf(b, "%08X:%04X", w[3], port);
 }
 
 static void
-put_inet(const struct inet_info *i, void *arg)
+inet_row(const struct sock_info *i, void *arg)
 {
-	struct inet_list *l = arg;
+	struct rows *r = arg;
+	bool v6 = i->family == LX_AF_INET6;
 
-	sbuf_printf(l->b, "%4d: ", l->n++);
-	put_addr(l->b, i, i->local_ip, i->local_port);
-	sbuf_puts(l->b, " ");
-	put_addr(l->b, i, i->remote_ip, i->remote_port);
-	sbuf_printf(l->b,
+	sbuf_printf(r->b, "%4d: ", r->n++);
+	put_addr(r->b, v6, i->local_ip, i->local_port);
+	sbuf_puts(r->b, " ");
+	put_addr(r->b, v6, i->remote_ip, i->remote_port);
+	sbuf_printf(r->b,
 		" %02X %08X:%08X 00:00000000 00000000 %5u        0 %llu 1 0000000000000000 100 0 0 "
 		"10 0\n",
-		i->state, 0, i->rcv_bytes, i->uid, (unsigned long long)i->ino);
+		i->state, i->snd_bytes, i->rcv_bytes, i->uid, (unsigned long long)i->ino);
 }
 
 /* arg: protocol, with 0x100 for IPv6. */
 static int
 show_inet(const struct pseudo_ctx *x, struct sbuf *b)
 {
-	struct inet_list l = {b, 0};
+	struct rows r = {b, 0};
+	bool v6 = x->row->arg & 0x100;
 
 	sbuf_printf(b,
 		"  sl  %-*s %-*s st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n",
-		x->row->arg & 0x100 ? 37 : 13, "local_address", x->row->arg & 0x100 ? 37 : 13,
-		"rem_address");
-	inet_each((int)(x->row->arg & 0xff), x->row->arg & 0x100, put_inet, &l);
-	return 0;
+		v6 ? 37 : 13, "local_address", v6 ? 37 : 13, "rem_address");
+	return sock_each(v6 ? LX_AF_INET6 : LX_AF_INET, (int)(x->row->arg & 0xff), inet_row, &r);
+}
+
+static void
+unix_row(const struct sock_info *i, void *arg)
+{
+	struct rows *r = arg;
+
+	/* Connected, connecting or not: the SS_ states of linux/net.h. */
+	sbuf_printf(r->b, "0000000000000000: %08X 00000000 %08X %04X %02X %5llu", i->refs,
+		i->listening ? 0x10000 : 0, i->type, i->state == 1 ? 3 : 1,
+		(unsigned long long)i->ino);
+	if (i->name_len) {
+		sbuf_puts(r->b, " ");
+		for (uint32_t k = 0; k < i->name_len; k++)
+			sbuf_add(r->b, i->name[k] ? (const char *)&i->name[k] : "@", 1);
+	}
+	sbuf_puts(r->b, "\n");
+}
+
+static int
+show_unix(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	struct rows r = {b, 0};
+
+	(void)x;
+	sbuf_puts(b, "Num       RefCount Protocol Flags    Type St Inode Path\n");
+	return sock_each(LX_AF_UNIX, -1, unix_row, &r);
+}
+
+static void
+netlink_row(const struct sock_info *i, void *arg)
+{
+	struct rows *r = arg;
+
+	sbuf_printf(r->b, "%016x %-3d %-10u %08x %-8u %-8d %-5d %-8u %-8u %-8llu\n", 0, i->protocol,
+		i->portid, (unsigned)i->groups, i->rcv_bytes, 0, 0, i->refs, 0,
+		(unsigned long long)i->ino);
+}
+
+static int
+show_netlink(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	struct rows r = {b, 0};
+
+	(void)x;
+	sbuf_puts(b, "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    "
+		     "Drops    Inode\n");
+	return sock_each(LX_AF_NETLINK, -1, netlink_row, &r);
+}
+
+struct counts {
+	int used, tcp, udp, tcp6, udp6;
+};
+
+static void
+count_sock(const struct sock_info *i, void *arg)
+{
+	struct counts *n = arg;
+
+	n->used++;
+	if (i->family == LX_AF_INET) {
+		n->tcp += i->protocol == LX_IPPROTO_TCP;
+		n->udp += i->protocol == LX_IPPROTO_UDP;
+	} else if (i->family == LX_AF_INET6) {
+		n->tcp6 += i->protocol == LX_IPPROTO_TCP;
+		n->udp6 += i->protocol == LX_IPPROTO_UDP;
+	}
+}
+
+static int
+show_sockstat(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	struct counts n = {0};
+	int r = sock_each(0, -1, count_sock, &n);
+
+	if (x->row->arg == 6)
+		sbuf_printf(b,
+			"TCP6: inuse %d\nUDP6: inuse %d\nUDPLITE6: inuse 0\nRAW6: inuse 0\n"
+			"FRAG6: inuse 0 memory 0\n",
+			n.tcp6, n.udp6);
+	else
+		sbuf_printf(b,
+			"sockets: used %d\nTCP: inuse %d orphan 0 tw 0 alloc %d mem 0\n"
+			"UDP: inuse %d mem 0\nUDPLITE: inuse 0\nRAW: inuse 0\n"
+			"FRAG: inuse 0 memory 0\n",
+			n.used, n.tcp, n.tcp + n.tcp6, n.udp);
+	return r;
+}
+
+/* --- interfaces, addresses, routes --- */
+
+static void
+dev_row(const struct net_link *l, void *arg)
+{
+	const struct lx_link_stats64 *s = &l->stats;
+	/* more: length, over, crc, frame, fifo, missed of what came in; then what went out. */
+	unsigned long long in_frame = s->more[0] + s->more[1] + s->more[2] + s->more[3];
+	unsigned long long out_carrier = s->more[6] + s->more[7] + s->more[9] + s->more[10];
+
+	sbuf_printf(arg,
+		"%6s: %7llu %7llu %4llu %4llu %4llu %5llu %10llu %9llu %8llu %7llu %4llu %4llu "
+		"%4llu "
+		"%5llu %7llu %10llu\n",
+		l->name, (unsigned long long)s->rx_bytes, (unsigned long long)s->rx_packets,
+		(unsigned long long)s->rx_errors, (unsigned long long)(s->rx_dropped + s->more[5]),
+		(unsigned long long)s->more[4], in_frame, (unsigned long long)s->more[11],
+		(unsigned long long)s->multicast, (unsigned long long)s->tx_bytes,
+		(unsigned long long)s->tx_packets, (unsigned long long)s->tx_errors,
+		(unsigned long long)s->tx_dropped, (unsigned long long)s->more[8],
+		(unsigned long long)s->collisions, out_carrier, (unsigned long long)s->more[12]);
+}
+
+static int
+show_dev(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	(void)x;
+	sbuf_puts(b,
+		"Inter-|   Receive                                                |  Transmit\n"
+		" face |bytes    packets errs drop fifo frame compressed multicast|bytes    "
+		"packets errs drop fifo colls carrier compressed\n");
+	return net_shown->links(dev_row, b);
+}
+
+/* Names of interfaces by number, for lists that have only those. */
+struct names {
+	size_t n;
+	struct {
+		int32_t index;
+		char name[16];
+	} v[64];
+};
+
+struct named_rows {
+	struct sbuf *b;
+	struct names *names;
+};
+
+static void
+note_name(const struct net_link *l, void *arg)
+{
+	struct names *n = arg;
+
+	if (n->n == sizeof n->v / sizeof n->v[0])
+		return;
+	n->v[n->n].index = l->index;
+	memcpy(n->v[n->n++].name, l->name, sizeof l->name);
+}
+
+static const char *
+name_of(const struct names *n, int32_t index)
+{
+	for (size_t i = 0; i < n->n; i++)
+		if (n->v[i].index == index)
+			return n->v[i].name;
+	return "*";
+}
+
+#define ROUTE_WIDTH   127 /* every line of /proc/net/route */
+#define RTF_UP	      0x1
+#define RTF_GATEWAY   0x2
+#define RTF_HOST      0x4
+#define RTF_NONEXTHOP 0x00200000
+#define RTF_LOCAL     0x80000000
+
+static void
+route_row(const struct net_route *r, void *arg)
+{
+	struct named_rows *rows = arg;
+	uint32_t dst, gateway, mask = r->dst_len ? 0xffffffffu << (32 - r->dst_len) : 0;
+	unsigned flags =
+		RTF_UP | (r->has_gateway ? RTF_GATEWAY : 0) | (r->dst_len == 32 ? RTF_HOST : 0);
+	size_t from = rows->b->len;
+
+	if (r->family != LX_AF_INET || r->table != LX_RT_TABLE_MAIN || r->type != LX_RTN_UNICAST)
+		return;
+	memcpy(&dst, r->dst, 4);
+	memcpy(&gateway, r->gateway, 4);
+	sbuf_printf(rows->b, "%s\t%08X\t%08X\t%04X\t%d\t%u\t%u\t%08X\t%d\t%u\t%u",
+		name_of(rows->names, r->oif), dst, gateway, flags, 0, 0, r->priority,
+		__builtin_bswap32(mask), 0, 0, 0);
+	sbuf_printf(rows->b, "%*s\n", (int)(ROUTE_WIDTH - (rows->b->len - from)), "");
+}
+
+static int
+show_route(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	struct names names = {0};
+	struct named_rows rows = {b, &names};
+	int r = net_shown->links(note_name, &names);
+
+	(void)x;
+	sbuf_printf(b, "%-*s\n", ROUTE_WIDTH,
+		"Iface\tDestination\tGateway "
+		"\tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT");
+	return r < 0 ? r : net_shown->routes(route_row, &rows);
+}
+
+static void
+put_hex(struct sbuf *b, const uint8_t *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		sbuf_printf(b, "%02x", p[i]);
+}
+
+static void
+route6_row(const struct net_route *r, void *arg)
+{
+	static const uint8_t zero[16];
+	struct named_rows *rows = arg;
+	unsigned flags = RTF_UP | (r->has_gateway ? RTF_GATEWAY : 0) |
+			 (r->type == LX_RTN_LOCAL ? RTF_LOCAL | RTF_NONEXTHOP : 0);
+
+	if (r->family != LX_AF_INET6)
+		return;
+	put_hex(rows->b, r->dst, 16);
+	sbuf_printf(rows->b, " %02x ", r->dst_len);
+	put_hex(rows->b, zero, 16);
+	sbuf_puts(rows->b, " 00 ");
+	put_hex(rows->b, r->gateway, 16);
+	sbuf_printf(rows->b, " %08x %08x %08x %08x %8s\n", r->priority, 1, 0, flags,
+		name_of(rows->names, r->oif));
+}
+
+static int
+show_route6(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	struct names names = {0};
+	struct named_rows rows = {b, &names};
+	int r = net_shown->links(note_name, &names);
+
+	(void)x;
+	return r < 0 ? r : net_shown->routes(route6_row, &rows);
+}
+
+static void
+addr6_row(const struct net_addr *a, void *arg)
+{
+	struct named_rows *rows = arg;
+	/* As the kernel's own numbers of address types have it. */
+	unsigned scope = a->scope == LX_RT_SCOPE_HOST	? 0x10
+			 : a->scope == LX_RT_SCOPE_LINK ? 0x20
+							: 0;
+
+	if (a->family != LX_AF_INET6)
+		return;
+	put_hex(rows->b, a->addr, 16);
+	sbuf_printf(rows->b, " %02x %02x %02x %02x %8s\n", a->index, a->prefixlen, scope, a->flags,
+		name_of(rows->names, a->index));
+}
+
+static int
+show_addr6(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	struct names names = {0};
+	struct named_rows rows = {b, &names};
+	int r = net_shown->links(note_name, &names);
+
+	(void)x;
+	return r < 0 ? r : net_shown->addrs(addr6_row, &rows);
 }
 
 #define TEXT(n, t)                                                                                 \
@@ -65,29 +330,29 @@ show_inet(const struct pseudo_ctx *x, struct sbuf *b)
 	{                                                                                          \
 		.name = (n), .mode = LX_S_IFREG | 0444, .show = show_inet, .arg = (p)              \
 	}
+#define SHOW(n, f, a)                                                                              \
+	{                                                                                          \
+		.name = (n), .mode = LX_S_IFREG | 0444, .show = (f), .arg = (a)                    \
+	}
 
 const struct pseudo_row proc_net_rows[] = {
-	INET("tcp", 6),
-	INET("tcp6", 6 | 0x100),
-	INET("udp", 17),
-	INET("udp6", 17 | 0x100),
-	TEXT("dev", "Inter-|   Receive                                                |  Transmit\n"
-		    " face |bytes    packets errs drop fifo frame compressed multicast|bytes    "
-		    "packets errs drop fifo colls "
-		    "carrier compressed\n    lo:       0       0    0    0    0     0          0   "
-		    "      0        0       0    0 "
-		    "   0    0     0       0          0\n"),
-	TEXT("route", "Iface\tDestination\tGateway "
-		      "\tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"),
-	TEXT("if_inet6", "00000000000000000000000000000001 01 80 10 80       lo\n"),
-	TEXT("unix", "Num       RefCount Protocol Flags    Type St Inode Path\n"),
+	INET("tcp", LX_IPPROTO_TCP),
+	INET("tcp6", LX_IPPROTO_TCP | 0x100),
+	INET("udp", LX_IPPROTO_UDP),
+	INET("udp6", LX_IPPROTO_UDP | 0x100),
+	SHOW("unix", show_unix, 0),
+	SHOW("netlink", show_netlink, 0),
+	SHOW("sockstat", show_sockstat, 4),
+	SHOW("sockstat6", show_sockstat, 6),
+	SHOW("dev", show_dev, 0),
+	SHOW("route", show_route, 0),
+	SHOW("ipv6_route", show_route6, 0),
+	SHOW("if_inet6", show_addr6, 0),
+	/* What this kernel has none of. */
 	TEXT("arp",
 		"IP address       HW type     Flags       HW address            Mask     Device\n"),
 	TEXT("raw", "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   "
 		    "uid  timeout inode\n"),
 	TEXT("packet", "sk       RefCnt Type Proto  Iface R Rmem   User   Inode\n"),
-	TEXT("netlink", "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    "
-			"Drops    Inode\n"),
-	TEXT("protocols", ""),
 	{.name = NULL},
 };

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /sys: CPU topology, one memory node, the loopback interface, and the directories that software
- * expects. */
+/* /sys: CPU topology, one memory node, and the directories that software expects. */
 #include "abi/dirent.h"
 #include "abi/stat.h"
+#include "internal.h"
 #include "sentry/fs/proc.h"
-#include "sentry/fs/pseudo.h"
 #include "sentry/kernel/info.h"
 #include "sentry/sched/sched.h"
 #include <errno.h>
@@ -180,19 +179,14 @@ static const struct pseudo_row node_rows[] = {
 static const struct pseudo_row system_rows[] = {
 	{.name = "cpu", .mode = LX_S_IFDIR | 0755, .rows = cpus_rows, .dir = &cpu_dir},
 	DIR("node", node_rows), END};
-static const struct pseudo_row lo_rows[] = {TEXT("address", "00:00:00:00:00:00"),
-	TEXT("mtu", "65536"), TEXT("operstate", "unknown"), TEXT("ifindex", "1"),
-	TEXT("type", "772"), TEXT("flags", "0x9"), TEXT("carrier", "1"),
-	TEXT("tx_queue_len", "1000"), END};
-static const struct pseudo_row vnet_rows[] = {DIR("lo", lo_rows), END};
-static const struct pseudo_row virtual_rows[] = {DIR("net", vnet_rows), END};
+static const struct pseudo_row virtual_rows[] = {
+	{.name = "net", .mode = LX_S_IFDIR | 0755, .dir = &sys_net_dir}, END};
 static const struct pseudo_row devices_rows[] = {
 	DIR("system", system_rows), DIR("virtual", virtual_rows), END};
 static const struct pseudo_row empty_rows[] = {END};
-static const struct pseudo_row class_net_rows[] = {
-	{.name = "lo", .mode = LX_S_IFLNK | 0777, .target = "../../devices/virtual/net/lo"}, END};
 static const struct pseudo_row class_rows[] = {
-	DIR("net", class_net_rows), DIR("block", empty_rows), DIR("tty", empty_rows), END};
+	{.name = "net", .mode = LX_S_IFDIR | 0755, .dir = &sys_net_dir, .arg = 1},
+	DIR("block", empty_rows), DIR("tty", empty_rows), END};
 static const struct pseudo_row dev_rows[] = {
 	DIR("block", empty_rows), DIR("char", empty_rows), END};
 static const struct pseudo_row thp_rows[] = {TEXT("enabled", "always [madvise] never"),

@@ -8,7 +8,7 @@
 #include "platform/host/file.h"
 #include "platform/host/socket.h"
 #include "sentry/sched/sched.h"
-#include "sentry/socket/socket.h"
+#include "sentry/socket/info.h"
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -361,7 +361,7 @@ host_ioctl(struct sock *s, const struct call *c, uint32_t cmd, uint64_t arg)
 	int64_t err;
 
 	if (cmd != FIONREAD)
-		return -ENOTTY;
+		return ifreq_ioctl(s, c, cmd, arg);
 	err = host_fd_ioctl(hs(s)->fd, FIONREAD, &v);
 	return err < 0 ? err : copy_out(c->um, ua(arg), &v, sizeof v);
 }
@@ -372,8 +372,10 @@ host_close(struct sock *s)
 	struct host_sock *h = hs(s);
 
 	sched_unwatch(&h->watch);
+	mutex_lock(&s->lock);
 	host_fd_close(h->fd);
 	h->fd = -1;
+	mutex_unlock(&s->lock);
 	LIVE_DEC(HOSTFD);
 }
 
@@ -382,6 +384,50 @@ host_free(struct sock *s)
 {
 	sock_fini(s);
 	free(hs(s));
+}
+
+/* An address of the host's as info has it. */
+static void
+address_info(const uint8_t *addr, uint8_t ip[16], uint16_t *port)
+{
+	struct lx_sockaddr_in6 in6;
+	struct lx_sockaddr_in in;
+
+	memcpy(&in6, addr, sizeof in6);
+	memcpy(&in, addr, sizeof in);
+	*port = (uint16_t)(in.port << 8 | in.port >> 8);
+	if (in.family == LX_AF_INET6) {
+		memcpy(ip, in6.addr, 16);
+		return;
+	}
+	memset(ip, 0, 10);
+	memset(ip + 10, 0xff, 2);
+	memcpy(ip + 12, &in.addr, 4);
+}
+
+static bool
+host_describe(struct sock *s, struct sock_info *x)
+{
+	uint8_t local[SOCK_ADDR_MAX] = {0}, remote[SOCK_ADDR_MAX] = {0}, info[8] = {0};
+	uint32_t local_len = sizeof local, remote_len = sizeof remote, info_len = sizeof info;
+	bool connected;
+
+	/* The descriptor is closed under this lock. */
+	mutex_lock(&s->lock);
+	if (hs(s)->fd < 0 || host_socket_name(hs(s)->fd, 0, local, &local_len) < 0) {
+		mutex_unlock(&s->lock);
+		return false;
+	}
+	remote[0] = local[0];
+	connected = host_socket_name(hs(s)->fd, 1, remote, &remote_len) == 0;
+	x->state = connected ? 1 : 7;
+	if (s->protocol == LX_IPPROTO_TCP &&
+		host_socket_getopt(hs(s)->fd, LX_SOL_TCP, 11 /* TCP_INFO */, info, &info_len) == 0)
+		x->state = info[0];
+	mutex_unlock(&s->lock);
+	address_info(local, x->local_ip, &x->local_port);
+	address_info(remote, x->remote_ip, &x->remote_port);
+	return x->local_port != 0;
 }
 
 static const struct sock_ops host_ops = {
@@ -400,6 +446,7 @@ static const struct sock_ops host_ops = {
 	.ioctl = host_ioctl,
 	.close = host_close,
 	.free = host_free,
+	.describe = host_describe,
 };
 
 void

@@ -2,6 +2,7 @@
 /* Addresses and ports: decoding, the table of bound sockets and its conflict rules (ip(7),
  * socket(7)). */
 #include "internal.h"
+#include "sentry/net/link.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
@@ -36,12 +37,6 @@ inet_is_any(const struct inet_addr *a)
 {
 	return memcmp(a->ip, zero16, 16) == 0 ||
 	       (inet_is_v4(a) && memcmp(a->ip + 12, zero16, 4) == 0);
-}
-
-bool
-inet_is_loopback(const struct inet_addr *a)
-{
-	return memcmp(a->ip, loop6, 16) == 0 || (inet_is_v4(a) && a->ip[12] == 127);
 }
 
 bool
@@ -203,7 +198,7 @@ inet_bind(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t le
 		return err;
 	if (s->family == LX_AF_INET6 && i->v6only && inet_is_v4(&a))
 		return -EINVAL;
-	if (!inet_is_any(&a) && !inet_is_loopback(&a))
+	if (!inet_is_any(&a) && !net_is_local(a.ip))
 		return -EADDRNOTAVAIL;
 	if (a.port && a.port < 1024 && !cred_capable(c->cred, LX_CAP_NET_BIND_SERVICE))
 		return -EACCES;
@@ -278,7 +273,7 @@ inet_route(struct sock *s, struct inet_addr *to)
 			memcpy(to->ip, loop6, 16);
 		}
 	}
-	return inet_is_loopback(to) ? 0 : -ENETUNREACH;
+	return net_is_local(to->ip) ? 0 : -ENETUNREACH;
 }
 
 int

@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* AF_INET and AF_INET6: making sockets, the list of all, options of the IP, IPv6, TCP and UDP
- * levels, ioctls. */
+/* AF_INET and AF_INET6: making sockets, options of the IP, IPv6, TCP and UDP
+ * levels. */
 #include "abi/poll.h"
 #include "internal.h"
 #include "sentry/socket/info.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-static struct mutex all_lock = MUTEX_INIT(LEAF);
-static struct list all = LIST_INIT(all);
 
 struct inet_sock *
 inet_new(const struct call *c, int family, int type, int protocol)
@@ -22,25 +19,7 @@ inet_new(const struct call *c, int family, int type, int protocol)
 	list_init(&i->port_node);
 	list_init(&i->acceptq);
 	list_init(&i->accept_node);
-	list_init(&i->all_node);
-	inet_register(i);
 	return i;
-}
-
-void
-inet_register(struct inet_sock *i)
-{
-	mutex_lock(&all_lock);
-	list_push_back(&all, &i->all_node);
-	mutex_unlock(&all_lock);
-}
-
-void
-inet_forget(struct inet_sock *i)
-{
-	mutex_lock(&all_lock);
-	list_del(&i->all_node);
-	mutex_unlock(&all_lock);
 }
 
 static int
@@ -265,124 +244,20 @@ inet_getsockopt(
 	return 0;
 }
 
-/* --- ioctls about interfaces (netdevice(7)): there is lo --- */
-
-#define SIOCGIFNAME    0x8910
-#define SIOCGIFCONF    0x8912
-#define SIOCGIFFLAGS   0x8913
-#define SIOCGIFADDR    0x8915
-#define SIOCGIFNETMASK 0x891b
-#define SIOCGIFMTU     0x8921
-#define SIOCGIFHWADDR  0x8927
-#define SIOCGIFINDEX   0x8933
-#define SIOCGIFTXQLEN  0x8942
-
-struct lx_ifreq {
-	char name[16];
-	union {
-		struct lx_sockaddr_in addr;
-		int16_t flags;
-		int32_t value;
-		uint8_t pad[24];
-	};
-};
-
-static int64_t
-get_conf(const struct call *c, uint64_t arg)
+bool
+inet_describe(struct sock *s, struct sock_info *x)
 {
-	struct {
-		int32_t len, pad;
-		uint64_t buf;
-	} conf;
-	struct lx_ifreq r = {.name = "lo", .addr = {.family = LX_AF_INET, .addr = 0x0100007f}};
+	struct inet_sock *i = is(s);
+	bool tcp = s->protocol == LX_IPPROTO_TCP;
 
-	if (copy_in(c->um, &conf, ua(arg), sizeof conf))
-		return -EFAULT;
-	if (conf.buf && conf.len >= (int32_t)sizeof r) {
-		if (copy_out(c->um, ua(conf.buf), &r, sizeof r))
-			return -EFAULT;
-		conf.len = sizeof r;
-	} else {
-		conf.len = conf.buf ? 0 : (int32_t)sizeof r;
-	}
-	return copy_out(c->um, ua(arg), &conf, sizeof conf);
-}
-
-int64_t
-inet_ioctl(struct sock *s, const struct call *c, uint32_t cmd, uint64_t arg)
-{
-	struct lx_ifreq r;
-
-	(void)s;
-	if (cmd == SIOCGIFCONF)
-		return get_conf(c, arg);
-	if (cmd < 0x8910 || cmd > 0x8950)
-		return -ENOTTY;
-	if (copy_in(c->um, &r, ua(arg), sizeof r))
-		return -EFAULT;
-	r.name[15] = 0;
-	if (cmd == SIOCGIFNAME) {
-		if (r.value != 1)
-			return -ENODEV;
-		strcpy(r.name, "lo");
-		return copy_out(c->um, ua(arg), &r, sizeof r);
-	}
-	if (strcmp(r.name, "lo") != 0)
-		return -ENODEV;
-	memset(r.pad, 0, sizeof r.pad);
-	switch (cmd) {
-	case SIOCGIFFLAGS:
-		r.flags = 0x49; /* UP, LOOPBACK, RUNNING */
-		break;
-	case SIOCGIFADDR:
-		r.addr = (struct lx_sockaddr_in){.family = LX_AF_INET, .addr = 0x0100007f};
-		break;
-	case SIOCGIFNETMASK:
-		r.addr = (struct lx_sockaddr_in){.family = LX_AF_INET, .addr = 0x000000ff};
-		break;
-	case SIOCGIFMTU:
-		r.value = 65536;
-		break;
-	case SIOCGIFHWADDR:
-		r.flags = 772; /* ARPHRD_LOOPBACK */
-		break;
-	case SIOCGIFINDEX:
-		r.value = 1;
-		break;
-	case SIOCGIFTXQLEN:
-		r.value = 1000;
-		break;
-	default:
-		return -EINVAL;
-	}
-	return copy_out(c->um, ua(arg), &r, sizeof r);
-}
-
-void
-inet_each(int protocol, bool v6, void (*fn)(const struct inet_info *, void *), void *arg)
-{
-	struct inet_sock *i;
-
-	mutex_lock(&all_lock);
-	list_for_each_entry (i, &all, all_node) {
-		struct inet_info x = {.v6 = v6};
-
-		/* Without its lock: what is shown is a moment ago in any case. */
-		if (i->s.protocol != protocol || (i->s.family == LX_AF_INET6) != v6 || i->s.closed)
-			continue;
-		if (protocol == LX_IPPROTO_TCP && !i->s.listening && !i->connected)
-			continue;
-		if (protocol == LX_IPPROTO_UDP && !i->bound)
-			continue;
-		memcpy(x.local_ip, i->local.ip, 16);
-		memcpy(x.remote_ip, i->remote.ip, 16);
-		x.local_port = i->local.port;
-		x.remote_port = i->remote.port;
-		x.state = protocol == LX_IPPROTO_TCP ? (uint8_t)tcp_state(i) : i->connected ? 1 : 7;
-		x.rcv_bytes = i->s.listening ? (uint32_t)i->nr_accept : i->s.rcv_bytes;
-		x.uid = i->s.owner.uid;
-		x.ino = i->s.ino;
-		fn(&x, arg);
-	}
-	mutex_unlock(&all_lock);
+	mutex_lock(&s->lock);
+	memcpy(x->local_ip, i->local.ip, 16);
+	memcpy(x->remote_ip, i->remote.ip, 16);
+	x->local_port = i->local.port;
+	x->remote_port = i->remote.port;
+	x->state = tcp ? (uint8_t)tcp_state(i) : i->connected ? TCP_ESTABLISHED : TCP_CLOSE;
+	if (s->listening)
+		x->rcv_bytes = (uint32_t)i->nr_accept;
+	mutex_unlock(&s->lock);
+	return tcp ? s->listening || i->connected : i->bound;
 }

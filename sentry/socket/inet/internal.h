@@ -6,7 +6,7 @@
 #ifndef SENTRY_SOCKET_INET_INTERNAL_H
 #define SENTRY_SOCKET_INET_INTERNAL_H
 
-#include "sentry/socket/socket.h"
+#include "sentry/socket/info.h"
 
 struct inet_addr {
 	uint8_t ip[16];
@@ -37,7 +37,6 @@ struct inet_sock {
 	bool reset, refused;
 	struct list acceptq, accept_node;
 	int backlog, nr_accept;
-	struct list all_node; /* every socket, for /proc/net */
 	/* options that are kept and shown */
 	int32_t tcp_opt[64]; /* by TCP_* number; 0: its default */
 	int32_t ip_opt[64], ip6_opt[128];
@@ -57,7 +56,6 @@ void inet_table_init(void);
 int inet_addr_in(struct sock *s, const uint8_t *addr, uint32_t len, struct inet_addr *ret);
 void inet_addr_out(struct sock *s, const struct inet_addr *a, uint8_t *addr, uint32_t *len);
 bool inet_is_any(const struct inet_addr *a);
-bool inet_is_loopback(const struct inet_addr *a);
 bool inet_is_v4(const struct inet_addr *a);
 bool inet_same_ip(const struct inet_addr *a, const struct inet_addr *b);
 int inet_bind(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len);
@@ -75,9 +73,7 @@ int inet_setsockopt(
 	struct sock *s, const struct call *c, int level, int opt, const uint8_t *val, uint32_t len);
 int inet_getsockopt(
 	struct sock *s, const struct call *c, int level, int opt, uint8_t *val, uint32_t *len);
-int64_t inet_ioctl(struct sock *s, const struct call *c, uint32_t cmd, uint64_t arg);
-void inet_register(struct inet_sock *i);
-void inet_forget(struct inet_sock *i);
+bool inet_describe(struct sock *s, struct sock_info *x);
 struct inet_sock *inet_new(const struct call *c, int family, int type, int protocol);
 enum tcp_state tcp_state(struct inet_sock *i);
 

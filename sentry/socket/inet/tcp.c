@@ -6,6 +6,7 @@
  */
 #include "abi/poll.h"
 #include "internal.h"
+#include "sentry/net/link.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -275,6 +276,8 @@ tcp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	}
 	m->has_cred = false;
 	n = m->uio->left ? stream_append(peer, m, s->sndbuf + peer->rcvbuf) : 0;
+	if (n > 0)
+		net_lo_count((size_t)n);
 	sock_put(peer);
 	return n;
 }
@@ -449,7 +452,6 @@ tcp_free(struct sock *s)
 	struct inet_sock *i = is(s);
 
 	inet_unbind(i);
-	inet_forget(i);
 	sock_put(i->peer);
 	sock_fini(s);
 	free(i);
@@ -467,7 +469,8 @@ const struct sock_ops tcp_ops = {
 	.setsockopt = inet_setsockopt,
 	.getsockopt = inet_getsockopt,
 	.poll = tcp_poll,
-	.ioctl = inet_ioctl,
+	.ioctl = ifreq_ioctl,
+	.describe = inet_describe,
 	.close = tcp_close,
 	.free = tcp_free,
 };

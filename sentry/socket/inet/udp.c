@@ -3,6 +3,7 @@
  * drops them. */
 #include "abi/poll.h"
 #include "internal.h"
+#include "sentry/net/link.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,6 +110,7 @@ udp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 		waitq_notify(&s->wq, LX_POLLERR);
 		return (ssize_t)n;
 	}
+	net_lo_count(n);
 	inet_addr_out(dst, &from, b->addr, &b->addr_len);
 	mutex_lock(&dst->lock);
 	if (dst->rcv_bytes + n + 256 > dst->rcvbuf || dst->shut_rd || dst->closed) {
@@ -127,47 +129,22 @@ udp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 static ssize_t
 udp_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 {
-	struct skb *b;
+	uint32_t freed;
 	ssize_t n;
+	int err;
 
 	(void)c;
 	if (m->flags & LX_MSG_OOB)
 		return -EOPNOTSUPP;
-	sleeplock_lock(&s->rlock);
 	mutex_lock(&s->lock);
-	b = list_first(&s->rcvq, struct skb, node);
-	n = 0;
-	if (s->err) {
-		n = -s->err;
-		s->err = 0;
-	} else if (!b) {
-		n = s->shut_rd ? 0 : -EAGAIN;
-	}
+	err = -s->err;
+	s->err = 0;
 	mutex_unlock(&s->lock);
-	if (n || !b) {
-		sleeplock_unlock(&s->rlock);
-		return n;
-	}
-	n = uio_copy_to(m->uio, b->data, b->len);
-	if (n >= 0) {
-		memcpy(m->addr, b->addr, b->addr_len);
-		m->addr_len = b->addr_len;
-		if ((uint32_t)n < b->len) {
-			if (m->flags & LX_MSG_TRUNC)
-				n = b->len;
-			m->flags |= LX_MSG_TRUNC;
-		} else {
-			m->flags &= ~(uint32_t)LX_MSG_TRUNC;
-		}
-	}
-	if (n >= 0 && !(m->flags & LX_MSG_PEEK)) {
-		mutex_lock(&s->lock);
-		list_del(&b->node);
-		s->rcv_bytes -= b->len;
-		mutex_unlock(&s->lock);
-		skb_free(b);
-	}
-	sleeplock_unlock(&s->rlock);
+	if (err)
+		return err;
+	n = sock_packet_take(s, m, &freed);
+	if (n == -EAGAIN && s->shut_rd)
+		n = 0;
 	return n;
 }
 
@@ -217,7 +194,6 @@ static void
 udp_free(struct sock *s)
 {
 	inet_unbind(is(s));
-	inet_forget(is(s));
 	sock_fini(s);
 	free(is(s));
 }
@@ -242,7 +218,8 @@ const struct sock_ops udp_ops = {
 	.setsockopt = inet_setsockopt,
 	.getsockopt = inet_getsockopt,
 	.poll = udp_poll,
-	.ioctl = inet_ioctl,
+	.ioctl = ifreq_ioctl,
+	.describe = inet_describe,
 	.close = udp_close,
 	.free = udp_free,
 };

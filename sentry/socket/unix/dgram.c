@@ -135,7 +135,7 @@ dgram_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	(void)c;
 	if (m->flags & LX_MSG_OOB)
 		return -EOPNOTSUPP;
-	n = unix_packet_take(s, m, &freed);
+	n = sock_packet_take(s, m, &freed);
 	if (n == -EAGAIN) {
 		mutex_lock(&s->lock);
 		if (s->err) {
@@ -236,4 +236,5 @@ const struct sock_ops unix_dgram_ops = {
 	.poll = dgram_poll,
 	.close = dgram_close,
 	.free = unix_free,
+	.describe = unix_describe,
 };

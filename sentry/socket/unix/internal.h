@@ -6,7 +6,7 @@
 #ifndef SENTRY_SOCKET_UNIX_INTERNAL_H
 #define SENTRY_SOCKET_UNIX_INTERNAL_H
 
-#include "sentry/socket/socket.h"
+#include "sentry/socket/info.h"
 #include "sentry/vfs/path.h"
 #include <uthash.h>
 
@@ -51,8 +51,7 @@ int unix_getsockopt(
 	struct sock *s, const struct call *c, int level, int opt, uint8_t *val, uint32_t *len);
 void unix_fill_cred(struct sock *s, const struct call *c, struct sock *dst, struct sock_msg *m);
 void unix_free(struct sock *s);
-/* Take one whole message. -EAGAIN. *freed: room that this made. */
-ssize_t unix_packet_take(struct sock *s, struct sock_msg *m, uint32_t *freed);
 int unix_shutdown(struct sock *s, int how);
+bool unix_describe(struct sock *s, struct sock_info *x);
 
 #endif

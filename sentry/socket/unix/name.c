@@ -225,3 +225,28 @@ unix_getname(struct sock *s, bool peer, uint8_t *addr, uint32_t *len)
 	sock_put(o);
 	return 0;
 }
+
+bool
+unix_describe(struct sock *s, struct sock_info *x)
+{
+	struct unix_sock *u = us(s);
+	struct sock *peer;
+
+	mutex_lock(&s->lock);
+	if (u->addr_len > sizeof u->addr.family) {
+		x->name_len = u->addr_len - (uint32_t)sizeof u->addr.family;
+		memcpy(x->name, u->addr.path, x->name_len);
+		/* A path was stored with its zero byte. */
+		if (x->name[0])
+			x->name_len = (uint32_t)strnlen((char *)x->name, x->name_len);
+	}
+	x->state = s->listening ? 10 : u->connected || u->peer ? 1 : 7;
+	if (s->listening)
+		x->rcv_bytes = (uint32_t)u->nr_accept;
+	mutex_unlock(&s->lock);
+	peer = unix_peer_get(s);
+	if (peer)
+		x->peer_ino = peer->ino;
+	sock_put(peer);
+	return true;
+}

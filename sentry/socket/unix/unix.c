@@ -304,55 +304,6 @@ stream_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	return n;
 }
 
-/* A message as a whole: the rest of it is lost. */
-ssize_t
-unix_packet_take(struct sock *s, struct sock_msg *m, uint32_t *freed)
-{
-	struct skb *b;
-	ssize_t n, len;
-	bool peek = m->flags & LX_MSG_PEEK;
-
-	*freed = 0;
-	sleeplock_lock(&s->rlock);
-	mutex_lock(&s->lock);
-	b = list_first(&s->rcvq, struct skb, node);
-	mutex_unlock(&s->lock);
-	if (!b) {
-		sleeplock_unlock(&s->rlock);
-		return -EAGAIN;
-	}
-	len = b->len;
-	n = uio_copy_to(m->uio, b->data, b->len);
-	if (n < 0) {
-		sleeplock_unlock(&s->rlock);
-		return n;
-	}
-	m->has_cred = b->has_cred;
-	m->cred = b->cred;
-	m->addr_len = b->addr_len;
-	memcpy(m->addr, b->addr, b->addr_len);
-	if (n < len) {
-		if (m->flags & LX_MSG_TRUNC)
-			n = len;
-		m->flags |= LX_MSG_TRUNC;
-	} else {
-		m->flags &= ~(uint32_t)LX_MSG_TRUNC;
-	}
-	mutex_lock(&s->lock);
-	if (!peek) {
-		m->files = b->files;
-		b->files = NULL;
-		list_del(&b->node);
-		s->rcv_bytes -= b->len;
-		*freed = b->len ? b->len : 1;
-	}
-	mutex_unlock(&s->lock);
-	sleeplock_unlock(&s->rlock);
-	if (!peek)
-		skb_free(b);
-	return n;
-}
-
 static ssize_t
 stream_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 {
@@ -367,7 +318,7 @@ stream_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	if (s->listening)
 		return -EINVAL;
 	if (s->type == LX_SOCK_SEQPACKET) {
-		n = unix_packet_take(s, m, &freed);
+		n = sock_packet_take(s, m, &freed);
 	} else {
 		n = stream_take(s, m, &freed);
 		m->flags &= ~(uint32_t)LX_MSG_TRUNC;
@@ -531,6 +482,7 @@ const struct sock_ops unix_stream_ops = {
 	.poll = stream_poll,
 	.close = stream_close,
 	.free = unix_free,
+	.describe = unix_describe,
 };
 
 /* --- making --- */

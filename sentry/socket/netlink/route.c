@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * rtnetlink(7) over the sandbox's own interface: questions about links, addresses, routes,
+ * neighbours (there are none) and rules; lo can be switched on and off, and get more addresses.
+ */
+#include "abi/socket.h"
+#include "internal.h"
+#include <errno.h>
+#include <string.h>
+
+/* What a question asks for, and where the answer goes. */
+struct query {
+	struct nl_reply *r;
+	uint16_t flags;
+	uint8_t family;
+	int32_t index; /* 0: all */
+	bool found;
+	const uint8_t *dst; /* of a route */
+};
+
+static void
+put_link(struct nl_reply *r, uint16_t flags, const struct net_link *l)
+{
+	struct lx_ifinfomsg m = {.type = l->type, .index = l->index, .flags = l->flags};
+	uint32_t stats[24] = {0};
+	uint8_t zero = 0;
+
+	nl_begin(r, LX_RTM_NEWLINK, flags, &m, sizeof m);
+	nl_put(r, LX_IFLA_IFNAME, l->name, strlen(l->name) + 1);
+	nl_put_u32(r, LX_IFLA_TXQLEN, l->txqlen);
+	nl_put(r, LX_IFLA_OPERSTATE, &l->operstate, 1);
+	nl_put(r, LX_IFLA_LINKMODE, &zero, 1);
+	nl_put_u32(r, LX_IFLA_MTU, l->mtu);
+	nl_put_u32(r, LX_IFLA_GROUP, 0);
+	nl_put_u32(r, LX_IFLA_PROMISCUITY, 0);
+	nl_put_u32(r, LX_IFLA_NUM_TX_QUEUES, 1);
+	nl_put_u32(r, LX_IFLA_NUM_RX_QUEUES, 1);
+	nl_put(r, LX_IFLA_CARRIER, &l->carrier, 1);
+	nl_put(r, LX_IFLA_QDISC, "noqueue", 8);
+	nl_put(r, LX_IFLA_ADDRESS, l->hwaddr, l->hwaddr_len);
+	nl_put(r, LX_IFLA_BROADCAST, l->broadcast, l->hwaddr_len);
+	nl_put(r, LX_IFLA_STATS64, &l->stats, sizeof l->stats);
+	for (int i = 0; i < 10; i++)
+		stats[i] = (uint32_t)(&l->stats.rx_packets)[i];
+	nl_put(r, LX_IFLA_STATS, stats, sizeof stats);
+	nl_end(r);
+}
+
+static void
+one_link(const struct net_link *l, void *arg)
+{
+	struct query *q = arg;
+
+	if (q->index && q->index != l->index)
+		return;
+	q->found = true;
+	put_link(q->r, q->flags, l);
+}
+
+static void
+put_addr(struct nl_reply *r, uint16_t type, uint16_t flags, const struct net_addr *a)
+{
+	struct lx_ifaddrmsg m = {a->family, a->prefixlen, a->flags, a->scope, (uint32_t)a->index};
+	uint32_t cache[4] = {0xffffffff, 0xffffffff, 0, 0}; /* for ever */
+	size_t len = a->family == LX_AF_INET ? 4 : 16;
+
+	nl_begin(r, type, flags, &m, sizeof m);
+	nl_put(r, LX_IFA_ADDRESS, a->addr, len);
+	if (a->family == LX_AF_INET) {
+		nl_put(r, LX_IFA_LOCAL, a->addr, len);
+		if (a->has_broadcast)
+			nl_put(r, LX_IFA_BROADCAST, a->broadcast, len);
+		nl_put(r, LX_IFA_LABEL, "lo", 3);
+	}
+	nl_put_u32(r, LX_IFA_FLAGS, a->flags);
+	nl_put(r, LX_IFA_CACHEINFO, cache, sizeof cache);
+	nl_end(r);
+}
+
+static void
+one_addr(const struct net_addr *a, void *arg)
+{
+	struct query *q = arg;
+
+	if ((q->family && q->family != a->family) || (q->index && q->index != a->index))
+		return;
+	put_addr(q->r, LX_RTM_NEWADDR, q->flags, a);
+}
+
+static void
+put_route(struct nl_reply *r, uint16_t flags, const struct net_route *x)
+{
+	struct lx_rtmsg m = {.family = x->family,
+		.dst_len = x->dst_len,
+		.table = x->table,
+		.protocol = x->protocol,
+		.scope = x->scope,
+		.type = x->type};
+	size_t len = x->family == LX_AF_INET ? 4 : 16;
+
+	nl_begin(r, LX_RTM_NEWROUTE, flags, &m, sizeof m);
+	nl_put_u32(r, LX_RTA_TABLE, x->table);
+	nl_put(r, LX_RTA_DST, x->dst, len);
+	if (x->family == LX_AF_INET6)
+		nl_put_u32(r, LX_RTA_PRIORITY, x->priority);
+	if (x->has_prefsrc)
+		nl_put(r, LX_RTA_PREFSRC, x->prefsrc, len);
+	nl_put_u32(r, LX_RTA_OIF, (uint32_t)x->oif);
+	nl_end(r);
+}
+
+static void
+one_route(const struct net_route *x, void *arg)
+{
+	struct query *q = arg;
+
+	if (q->family && q->family != x->family)
+		return;
+	put_route(q->r, q->flags, x);
+}
+
+/* The longest prefix that has the destination in it. */
+struct best {
+	struct query *q;
+	struct net_route route;
+};
+
+static void
+better_route(const struct net_route *x, void *arg)
+{
+	struct best *b = arg;
+	unsigned bits = x->dst_len;
+
+	if (x->family != b->q->family || (b->q->found && b->route.dst_len >= x->dst_len))
+		return;
+	if (memcmp(x->dst, b->q->dst, bits / 8) != 0)
+		return;
+	if (bits % 8 && ((x->dst[bits / 8] ^ b->q->dst[bits / 8]) & (0xff00 >> bits % 8) & 0xff))
+		return;
+	b->q->found = true;
+	b->route = *x;
+}
+
+/* ip route get */
+static int
+find_route(const struct nl_request *rq, struct query *q)
+{
+	struct best b = {.q = q};
+	size_t len = 0, want;
+
+	q->dst = nl_attr(rq, sizeof(struct lx_rtmsg), LX_RTA_DST, &len);
+	if (!q->family)
+		q->family = LX_AF_INET;
+	want = q->family == LX_AF_INET ? 4 : 16;
+	if (!q->dst || len != want)
+		return -EINVAL;
+	net_own.routes(better_route, &b);
+	if (!q->found)
+		return -ENETUNREACH;
+	b.route.dst_len = (uint8_t)(8 * want);
+	memcpy(b.route.dst, q->dst, want);
+	put_route(q->r, 0, &b.route);
+	return 0;
+}
+
+static void
+put_rules(struct query *q, uint8_t family)
+{
+	static const struct {
+		uint8_t table;
+		uint32_t priority;
+	} rules[] = {
+		{LX_RT_TABLE_LOCAL, 0}, {LX_RT_TABLE_MAIN, 32766}, {LX_RT_TABLE_DEFAULT, 32767}};
+
+	if (q->family && q->family != family)
+		return;
+	for (int i = 0; i < (family == LX_AF_INET ? 3 : 2); i++) {
+		struct lx_rtmsg m = {.family = family, .table = rules[i].table, .type = 1};
+
+		nl_begin(q->r, LX_RTM_NEWRULE, q->flags, &m, sizeof m);
+		nl_put_u32(q->r, LX_FRA_TABLE, rules[i].table);
+		if (rules[i].priority)
+			nl_put_u32(q->r, LX_FRA_PRIORITY, rules[i].priority);
+		nl_end(q->r);
+	}
+}
+
+static int
+dump(const struct nl_sock *s, const struct nl_request *rq, struct query *q)
+{
+	q->flags = LX_NLM_F_MULTI;
+	switch (rq->h.type) {
+	case LX_RTM_GETLINK:
+		net_own.links(one_link, q);
+		break;
+	case LX_RTM_GETADDR:
+		/* Only who asked for strictness may ask for less than all. */
+		if (s->strict && rq->len >= sizeof(struct lx_ifaddrmsg)) {
+			struct lx_ifaddrmsg m;
+
+			memcpy(&m, rq->body, sizeof m);
+			q->index = (int32_t)m.index;
+		}
+		net_own.addrs(one_addr, q);
+		break;
+	case LX_RTM_GETROUTE:
+		net_own.routes(one_route, q);
+		break;
+	case LX_RTM_GETNEIGH:
+		break;
+	case LX_RTM_GETRULE:
+		put_rules(q, LX_AF_INET);
+		put_rules(q, LX_AF_INET6);
+		break;
+	default:
+		return -EOPNOTSUPP;
+	}
+	nl_done(q->r);
+	return 0;
+}
+
+/* The link that a request names by number or by name. */
+static int
+named_link(const struct nl_request *rq, struct lx_ifinfomsg *m, struct net_link *l)
+{
+	char name[16] = "";
+	const uint8_t *a;
+	size_t len = 0;
+
+	if (rq->len < sizeof *m)
+		return -EINVAL;
+	memcpy(m, rq->body, sizeof *m);
+	a = nl_attr(rq, sizeof *m, LX_IFLA_IFNAME, &len);
+	if (a && len > 0)
+		memcpy(name, a, len < sizeof name ? len : sizeof name - 1);
+	if (m->index <= 0 && !name[0])
+		return -EINVAL;
+	return net_link_find(m->index, name, l);
+}
+
+static void
+tell_link(struct nl_reply *r, void *arg)
+{
+	put_link(r, 0, arg);
+}
+
+static int
+set_link(const struct nl_request *rq)
+{
+	struct lx_ifinfomsg m;
+	struct net_link l;
+	const uint8_t *a;
+	size_t len = 0;
+	int r = named_link(rq, &m, &l);
+
+	if (r == -ENODEV && rq->h.flags & LX_NLM_F_CREATE)
+		return -EOPNOTSUPP; /* no kind of link can be made */
+	if (r < 0)
+		return r;
+	if (rq->h.flags & LX_NLM_F_EXCL)
+		return -EEXIST;
+	a = nl_attr(rq, sizeof m, LX_IFLA_MTU, &len);
+	if (a && len == 4) {
+		uint32_t mtu;
+
+		memcpy(&mtu, a, 4);
+		r = net_lo_set_mtu(mtu);
+		if (r < 0)
+			return r;
+	}
+	/* Without a mask, all of the flags are meant. */
+	if (!m.change || m.change & LX_IFF_UP)
+		if (m.change || m.flags)
+			net_lo_set_up(m.flags & LX_IFF_UP);
+	if (net_link_find(NET_LO_INDEX, NULL, &l) == 0)
+		nl_broadcast(LX_NETLINK_ROUTE, LX_RTNLGRP_LINK, 0, 0, tell_link, &l);
+	return 0;
+}
+
+struct addr_news {
+	uint16_t type;
+	const struct net_addr *a;
+};
+
+static void
+tell_addr(struct nl_reply *r, void *arg)
+{
+	const struct addr_news *n = arg;
+
+	put_addr(r, n->type, 0, n->a);
+}
+
+static int
+change_addr(const struct nl_sock *s, const struct nl_request *rq)
+{
+	struct net_addr a = {.flags = LX_IFA_F_PERMANENT};
+	struct lx_ifaddrmsg m;
+	const uint8_t *x;
+	size_t len = 0, want;
+	int r;
+
+	if (rq->len < sizeof m)
+		return -EINVAL;
+	memcpy(&m, rq->body, sizeof m);
+	if (m.family != LX_AF_INET && m.family != LX_AF_INET6)
+		return -EAFNOSUPPORT;
+	want = m.family == LX_AF_INET ? 4 : 16;
+	x = nl_attr(rq, sizeof m, LX_IFA_LOCAL, &len);
+	if (!x)
+		x = nl_attr(rq, sizeof m, LX_IFA_ADDRESS, &len);
+	if (!x || len != want || m.prefixlen > 8 * want)
+		return -EINVAL;
+	if (m.index != NET_LO_INDEX)
+		return -ENODEV;
+	a.family = m.family;
+	a.prefixlen = m.prefixlen;
+	a.scope = m.scope;
+	a.index = NET_LO_INDEX;
+	memcpy(a.addr, x, want);
+	if (m.family == LX_AF_INET6)
+		a.scope =
+			a.addr[15] == 1 && a.addr[0] == 0 ? LX_RT_SCOPE_HOST : LX_RT_SCOPE_UNIVERSE;
+	x = nl_attr(rq, sizeof m, LX_IFA_BROADCAST, &len);
+	if (x && len == want) {
+		memcpy(a.broadcast, x, want);
+		a.has_broadcast = true;
+	}
+	r = rq->h.type == LX_RTM_NEWADDR ? net_lo_add(&a) : net_lo_remove(&a);
+	if (r == -EEXIST && rq->h.flags & LX_NLM_F_REPLACE && !(rq->h.flags & LX_NLM_F_EXCL))
+		r = 0;
+	if (r == 0) {
+		struct addr_news n = {rq->h.type, &a};
+
+		nl_broadcast(LX_NETLINK_ROUTE,
+			a.family == LX_AF_INET ? LX_RTNLGRP_IPV4_IFADDR : LX_RTNLGRP_IPV6_IFADDR,
+			s->portid, rq->h.seq, tell_addr, &n);
+	}
+	return r;
+}
+
+int
+nl_route(struct nl_sock *s, const struct call *c, const struct nl_request *rq, struct nl_reply *r)
+{
+	struct query q = {.r = r};
+	struct lx_ifinfomsg m;
+	struct net_link l;
+	int err;
+
+	/* Every body begins with the family. */
+	if (rq->len < 1)
+		return 0;
+	q.family = rq->body[0];
+	if ((rq->h.type & 3) != 2 && !cred_capable(c->cred, LX_CAP_NET_ADMIN))
+		return -EPERM;
+	if ((rq->h.type & 3) == 2 && rq->h.flags & LX_NLM_F_DUMP)
+		return dump(s, rq, &q);
+	switch (rq->h.type) {
+	case LX_RTM_GETLINK:
+		err = named_link(rq, &m, &l);
+		if (err == 0)
+			put_link(r, 0, &l);
+		return err;
+	case LX_RTM_GETROUTE:
+		return rq->len < sizeof(struct lx_rtmsg) ? -EINVAL : find_route(rq, &q);
+	case LX_RTM_NEWLINK:
+	case LX_RTM_SETLINK:
+		return set_link(rq);
+	case LX_RTM_NEWADDR:
+	case LX_RTM_DELADDR:
+		return change_addr(s, rq);
+	default:
+		return -EOPNOTSUPP;
+	}
+}

@@ -1,0 +1,41 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What the sandbox shows of the network: with --network=host the interfaces, addresses and routes of the namespace that
+# it stands in, without it lo alone. In a namespace made for the test, never the host's own.
+. "$(dirname "$0")/../lib/common.sh"
+[ "$(id -u)" = 0 ] || skip "needs root, to make a network namespace"
+command -v ip >/dev/null || skip "no ip"
+ns=moat-test-$$
+ip netns add "$ns"
+trap 'ip netns del "$ns"; rm -rf "$work"' EXIT
+in_ns() { ip netns exec "$ns" "$@"; }
+in_ns ip link set lo up
+in_ns ip link add v0 type veth peer name v1
+in_ns ip addr add 10.77.0.1/24 dev v0
+in_ns ip addr add fd77::1/64 dev v0 nodad
+in_ns ip link set v0 up
+in_ns ip link set v1 up
+in_ns ip route add default via 10.77.0.2
+for _ in $(seq 100); do # duplicate address detection of the links' own addresses
+	[ "$(in_ns ip -o -6 addr show scope link -tentative | wc -l)" = 2 ] && break
+	sleep 0.1
+done
+# Counters and times apart, all has to be the same.
+look='ip -o link; ip -o addr; ip route; ip -6 route; ip rule; cat /proc/net/route; sort /proc/net/if_inet6
+	for f in address mtu flags operstate ifindex type tx_queue_len; do cat /sys/class/net/v0/$f; done; ls /sys/class/net'
+same "the namespace" "$(in_ns sh -c "$look")" "$(in_ns "$moat" do --network=host -- sh -c "$look")"
+
+# Questions only.
+in_ns "$moat" do --network=host -- ip link set v0 down 2>/dev/null && die "an interface of the namespace was changed"
+in_ns ip link show v0 | grep -q 'state UP' || die "v0 is no longer up"
+in_ns "$moat" do --network=host -- ip addr add 10.78.0.1/24 dev v0 2>/dev/null && die "an address was added"
+
+# Sockets of the sandbox, and of nobody else, are in /proc/net/tcp.
+same "sockets" "0A 1" "$(in_ns "$moat" do --network=host -- perl -MSocket -e 'socket(S, PF_INET, SOCK_STREAM, 0); listen(S, 1);
+	open(F, "/proc/net/tcp"); @l = <F>; print((split(" ", $l[1]))[3], " ", $#l)')"
+
+# Without: lo.
+same "alone" "lo" "$("$moat" do -- sh -c 'ls /sys/class/net')"
+same "alone, addresses" "127.0.0.1/8 ::1/128" "$("$moat" do -- ip -o addr | awk '{printf "%s%s", s, $4; s = " "}')"
+same "a second address" "10.1.2.3 bound" "$("$moat" do -- sh -c 'ip addr add 10.1.2.3/32 dev lo &&
+	perl -MSocket -e "socket(S, PF_INET, SOCK_STREAM, 0); bind(S, sockaddr_in(80, inet_aton(q(10.1.2.3)))) and print q(10.1.2.3 bound)"')"

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* moat features: what this runtime can do, as the OCI specification's features.md has it. */
+#include "oci.h"
+#include <stdio.h>
+#include <string.h>
+
+static json_t *
+capabilities(void)
+{
+	json_t *a = json_array();
+	const char *name;
+	char full[40];
+
+	for (size_t i = 0; (name = oci_capability_name(i)); i++) {
+		snprintf(full, sizeof full, "CAP_%s", name);
+		json_array_append_new(a, json_string(full));
+	}
+	return a;
+}
+
+static json_t *
+mount_options(void)
+{
+	json_t *a = json_array();
+	const char *name;
+
+	for (size_t i = 0; (name = oci_mount_option(i)); i++)
+		if (*name)
+			json_array_append_new(a, json_string(name));
+	return a;
+}
+
+static json_t *
+linux_part(void)
+{
+	static const char *const namespaces[] = {
+		"cgroup", "ipc", "mount", "network", "pid", "user", "uts", NULL};
+	json_t *l = json_object(), *off = json_pack("{sb}", "enabled", 0);
+
+	json_object_set_new(l, "namespaces", oci_list(namespaces));
+	json_object_set_new(l, "capabilities", capabilities());
+	json_object_set_new(l, "cgroup",
+		json_pack("{sb sb sb sb sb}", "v1", 1, "v2", 1, "systemd", 0, "systemdUser", 0,
+			"rdma", 1));
+	json_object_set(l, "seccomp", off);
+	json_object_set(l, "apparmor", off);
+	json_object_set(l, "selinux", off);
+	json_object_set(l, "intelRdt", off);
+	json_object_set(l, "netDevices", off);
+	json_object_set_new(l, "mountExtensions", json_pack("{sO}", "idmap", off));
+	json_decref(off);
+	return l;
+}
+
+int
+cmd_features(int argc, char **argv)
+{
+	static const char *const hooks[] = {"prestart", "createRuntime", "createContainer",
+		"startContainer", "poststart", "poststop", NULL};
+	json_t *f;
+
+	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+		printf("usage: moat features\n\nPrint what this runtime can do, as JSON.\n");
+		return 0;
+	}
+	if (argc > 1)
+		return complain("features: takes no argument, but got \"%s\"", argv[1]);
+	f = json_object();
+	json_object_set_new(f, "ociVersionMin", json_string("1.0.0"));
+	json_object_set_new(f, "ociVersionMax", json_string("1.3.0"));
+	json_object_set_new(f, "hooks", oci_list(hooks));
+	json_object_set_new(f, "mountOptions", mount_options());
+	json_object_set_new(f, "linux", linux_part());
+	json_object_set_new(f, "annotations", json_pack("{ss}", "io.moat.version", moat_version()));
+	json_dumpf(f, stdout, JSON_INDENT(2));
+	putchar('\n');
+	json_decref(f);
+	return 0;
+}
