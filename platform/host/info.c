@@ -6,6 +6,7 @@
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
+#include <time.h>
 #include <unistd.h>
 
 void
@@ -23,6 +24,15 @@ host_sysinfo(struct host_sysinfo *ret)
 	ret->uptime_s = si.uptime;
 	for (int i = 0; i < 3; i++)
 		ret->loads[i] = si.loads[i];
+}
+
+int64_t
+host_own_cpu_ns(void)
+{
+	struct timespec t;
+
+	return clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t) ? 0
+							   : t.tv_sec * 1000000000LL + t.tv_nsec;
 }
 
 int

@@ -27,6 +27,7 @@
 struct eventpoll {
 	struct sleeplock mtx;
 	struct list items;	 /* mtx */
+	_Atomic int nitems;	 /* changed under mtx */
 	struct mutex ready_lock; /* rank LEAF */
 	struct list ready;	 /* ready_lock; items by ready_node */
 	struct waitq wq;	 /* of those who wait or poll this epoll */
@@ -124,6 +125,7 @@ item_free(struct epitem *it)
 	list_del(&it->file_node);
 	mutex_unlock(&lists_lock);
 	list_del(&it->node);
+	ep->nitems--;
 	free(it);
 	LIVE_DEC(EPITEM);
 }
@@ -258,6 +260,12 @@ epoll_queue(struct file *f)
 	return f->ops == &epoll_ops ? &((struct eventpoll *)f->priv)->wq : NULL;
 }
 
+int
+epoll_nitems(struct file *f)
+{
+	return f->ops == &epoll_ops ? ((struct eventpoll *)f->priv)->nitems : 0;
+}
+
 /* Would watching `target` from ep close a circle, or nest too deep? nesting is held. */
 static int
 check_nesting(struct file *target, struct eventpoll *ep, int depth)
@@ -319,6 +327,7 @@ add_item(struct eventpoll *ep, struct file *f, int fd, const struct lx_epoll_eve
 	list_init(&it->ready_node);
 	waiter_init(&it->waiters[0], item_notified, it, ~0u);
 	list_push_back(&ep->items, &it->node);
+	ep->nitems++;
 	mutex_lock(&lists_lock);
 	if (!f->epolls) {
 		list_init(&fi->items);

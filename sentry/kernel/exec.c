@@ -255,6 +255,7 @@ task_exec(struct task *t, struct program *p, const struct path *base, const char
 
 		mutex_lock(&tasklist_lock);
 		g->dead_utime_ns += cpu;
+		kernel_dead_cpu_ns += cpu;
 		mutex_unlock(&tasklist_lock);
 		plat->thread_exit(old_pt, clear_tid);
 	}

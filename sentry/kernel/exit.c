@@ -345,6 +345,7 @@ drop_resources(struct task *t)
 	mutex_lock(&tasklist_lock);
 	t->tgroup->dead_utime_ns += cpu;
 	t->tgroup->dead_stime_ns += t->stime_ns;
+	kernel_dead_cpu_ns += cpu;
 	mutex_unlock(&tasklist_lock);
 	if (pt)
 		plat->thread_exit(pt, clear_tid);

@@ -3,6 +3,7 @@
 #include "sentry/kernel/info.h"
 #include "platform/host/info.h"
 #include "sentry/kernel/internal.h"
+#include "sentry/kernel/timers.h"
 #include "sentry/sched/sched.h"
 
 void
@@ -29,6 +30,26 @@ kernel_loadavg(uint64_t ret[3], int shift)
 	host_sysinfo(&si);
 	for (int i = 0; i < 3; i++)
 		ret[i] = si.loads[i] >> (16 - shift);
+}
+
+int64_t kernel_dead_cpu_ns; /* tasklist_lock */
+
+void
+kernel_cpu_ns(int64_t *ret_guest, int64_t *ret_sentry)
+{
+	int64_t ns;
+
+	mutex_lock(&tasklist_lock);
+	ns = kernel_dead_cpu_ns;
+	for (int32_t nr = 1; nr < 32768; nr++) {
+		struct task *t = task_find_locked(nr);
+
+		if (t)
+			ns += task_cpu_ns(t);
+	}
+	mutex_unlock(&tasklist_lock);
+	*ret_guest = ns;
+	*ret_sentry = host_own_cpu_ns();
 }
 
 int

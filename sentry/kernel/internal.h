@@ -17,6 +17,7 @@ void pid_attach_tgroup_locked(struct tgroup *g, enum pid_role role, struct pid *
 void pid_detach_tgroup_locked(struct tgroup *g, enum pid_role role);
 void pid_unused_locked(
 	struct pid *p);		 /* take it out of the table if nothing has this number any more */
+extern int64_t kernel_dead_cpu_ns; /* of threads that have ended; tasklist_lock */
 extern _Atomic int32_t pid_last; /* the newest number, for /proc/loadavg */
 
 /* --- user.c --- */

@@ -8,7 +8,7 @@
 #include "sentry/syscall/internal.h"
 #include <stdlib.h>
 
-#define MAX_COLLECT 1024 /* reported by one call; the rest by the next */
+#define MAX_COLLECT 1024 /* room for one call, unless more files are watched */
 
 int64_t
 sys_epoll_create1(struct task *t, const uint64_t a[6])
@@ -61,11 +61,14 @@ do_epoll_wait(struct task *t, int fd, uint64_t addr, int max, int64_t deadline)
 
 	if (max <= 0 || max > INT32_MAX / (int)sizeof *ev)
 		return -EINVAL;
-	if (max > MAX_COLLECT)
-		max = MAX_COLLECT;
 	f = task_file(t, fd);
 	if (!f)
 		return -EBADF;
+	if (max > MAX_COLLECT) {
+		int watched = epoll_nitems(f), room = watched > MAX_COLLECT ? watched : MAX_COLLECT;
+
+		max = max < room ? max : room;
+	}
 	if (!epoll_queue(f)) {
 		file_put(f);
 		return -EINVAL;

@@ -3,6 +3,7 @@
 #include "abi/fs.h"
 #include "abi/sched.h"
 #include "platform/host/file.h"
+#include "sentry/fs/proc.h"
 #include "sentry/kernel/exec.h"
 #include "sentry/kernel/pidfd.h"
 #include "sentry/kernel/wait.h"
@@ -511,6 +512,8 @@ pidfd_group(struct task *t, int fd, int64_t *err)
 		if (p->tgroup)
 			g = tgroup_get(p->tgroup);
 		mutex_unlock(&tasklist_lock);
+	} else {
+		g = proc_tgroup_of(f);
 	}
 	file_put(f);
 	return g;

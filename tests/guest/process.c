@@ -356,6 +356,13 @@ test_pidfd(void)
 	SHOW(waitid(P_PIDFD, fd, &si, WEXITED));
 	printf("pidfd: code %d status %d\n", si.si_code, si.si_status);
 	SHOW(syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0));
+	/* The directory of a process stands for it too. */
+	fd = open("/proc/self", O_RDONLY | O_DIRECTORY);
+	SHOW(syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0));
+	close(fd);
+	fd = open("/proc/self/fd", O_RDONLY | O_DIRECTORY);
+	SHOW(syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0));
+	close(fd);
 	SHOW(syscall(SYS_pidfd_open, 0, 0));
 	SHOW(syscall(SYS_pidfd_open, 99999, 0));
 	close(fd);

@@ -17,6 +17,7 @@ struct host_sysinfo {
 void host_random(void *buf, size_t len);
 
 void host_sysinfo(struct host_sysinfo *ret);
+int64_t host_own_cpu_ns(void); /* of all threads of this process */
 /* membarrier(MEMBARRIER_CMD_GLOBAL): every running thread of the host passes a barrier. Slow.
  * -errno. */
 int host_membarrier_global(void);

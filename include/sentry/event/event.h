@@ -56,6 +56,8 @@ int epoll_ctl_file(
 	struct file *ep, int op, struct file *target, int fd, const struct lx_epoll_event *ev);
 /* Events that are ready now, at most max; 0: none. -EINVAL: ep is no epoll file. */
 int epoll_collect(struct file *ep, struct lx_epoll_event *ev, int max);
+/* How many files it watches now. */
+int epoll_nitems(struct file *ep);
 /* The queue that is notified when something becomes ready. NULL: no epoll file. */
 struct waitq *epoll_queue(struct file *ep);
 

@@ -16,6 +16,8 @@ struct kernel_meminfo {
 void kernel_meminfo(struct kernel_meminfo *ret);
 /* Three averages as fixed point numbers with `shift` fraction bits. */
 void kernel_loadavg(uint64_t ret[3], int shift);
+/* CPU time since the start: of the guest's code, and of the sentry itself. */
+void kernel_cpu_ns(int64_t *ret_guest, int64_t *ret_sentry);
 int kernel_nr_tasks(void);
 int kernel_nr_running(void);
 int64_t kernel_boot_ns(void);	    /* host CLOCK_MONOTONIC */

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PROC_MAGIC 0x9fa0 /* PROC_SUPER_MAGIC */
+
 static void
 task_obj_get(void *o)
 {
@@ -58,6 +60,17 @@ parse_pid(const char *s, int32_t *ret)
 
 static const struct pseudo_row pid_dir_row = {
 	.mode = LX_S_IFDIR | 0555, .rows = proc_pid_rows, .attr = proc_owner};
+
+struct tgroup *
+proc_tgroup_of(struct file *f)
+{
+	struct pseudo_ctx x;
+
+	if (f->inode->sb->magic != PROC_MAGIC || f->mode & LX_FMODE_PATH)
+		return NULL;
+	pseudo_ctx_of(f->inode, NULL, &x);
+	return x.row == &pid_dir_row ? tgroup_get(proc_task(&x)->tgroup) : NULL;
+}
 
 static int
 pid_lookup(const struct pseudo_ctx *x, const char *name, struct pseudo_child *ret)
@@ -125,14 +138,37 @@ show_version(const struct pseudo_ctx *x, struct sbuf *b)
 	return 0;
 }
 
+#define TICK_NS 10000000
+
+struct machine_time {
+	int64_t up, user, system, idle; /* ticks; all but up over all CPUs */
+};
+
+/* What the guest's code took is user time, what the sentry took for it system time. The host tells
+ * neither by CPU. */
+static void
+machine_time(struct machine_time *m)
+{
+	int64_t guest, sentry;
+
+	kernel_cpu_ns(&guest, &sentry);
+	m->up = (sched_now_ns() - kernel_boot_ns()) / TICK_NS;
+	m->user = guest / TICK_NS;
+	m->system = sentry / TICK_NS;
+	m->idle = m->up * sched_ncpu() - m->user - m->system;
+	if (m->idle < 0)
+		m->idle = 0;
+}
+
 static int
 show_uptime(const struct pseudo_ctx *x, struct sbuf *b)
 {
-	int64_t up = (sched_now_ns() - kernel_boot_ns()) / 10000000;
+	struct machine_time m;
 
 	(void)x;
-	sbuf_printf(b, "%lld.%02lld %lld.%02lld\n", (long long)up / 100, (long long)up % 100,
-		(long long)up * sched_ncpu() / 100, (long long)up * sched_ncpu() % 100);
+	machine_time(&m);
+	sbuf_printf(b, "%lld.%02lld %lld.%02lld\n", (long long)m.up / 100, (long long)m.up % 100,
+		(long long)m.idle / 100, (long long)m.idle % 100);
 	return 0;
 }
 
@@ -183,18 +219,23 @@ show_meminfo(const struct pseudo_ctx *x, struct sbuf *b)
 static int
 show_stat(const struct pseudo_ctx *x, struct sbuf *b)
 {
-	int64_t up = (sched_now_ns() - kernel_boot_ns()) / 10000000, real;
 	int n = sched_ncpu();
+	struct machine_time m;
+	int64_t real;
 
-	(void)clock_now(NULL, LX_CLOCK_REALTIME, &real);
 	(void)x;
-	sbuf_printf(b, "cpu  0 0 0 %lld 0 0 0 0 0 0\n", (long long)up * n);
+	(void)clock_now(NULL, LX_CLOCK_REALTIME, &real);
+	machine_time(&m);
+	sbuf_printf(b, "cpu  %lld 0 %lld %lld 0 0 0 0 0 0\n", (long long)m.user,
+		(long long)m.system, (long long)m.idle);
 	for (int i = 0; i < n; i++)
-		sbuf_printf(b, "cpu%d 0 0 0 %lld 0 0 0 0 0 0\n", i, (long long)up);
+		sbuf_printf(b, "cpu%d %lld 0 %lld %lld 0 0 0 0 0 0\n", i, (long long)m.user / n,
+			(long long)m.system / n, (long long)m.idle / n);
 	sbuf_printf(b,
 		"intr 0\nctxt 0\nbtime %lld\nprocesses %d\nprocs_running %d\nprocs_blocked 0\n"
 		"softirq 0 0 0 0 0 0 0 0 0 0 0\n",
-		(long long)(real / 1000000000 - up / 100), kernel_last_pid(), kernel_nr_running());
+		(long long)(real / 1000000000 - m.up / 100), kernel_last_pid(),
+		kernel_nr_running());
 	return 0;
 }
 
@@ -374,7 +415,7 @@ proc_mount(const struct fs_type *type, const struct call *c, const struct mount_
 	(void)c;
 	(void)rq;
 	return pseudo_super_new(type, NULL, &root_row,
-		SUPER_SHARED | SUPER_NO_CACHE | SUPER_NODEV | SUPER_NOEXEC, 0x9fa0, ret);
+		SUPER_SHARED | SUPER_NO_CACHE | SUPER_NODEV | SUPER_NOEXEC, PROC_MAGIC, ret);
 }
 
 int
