@@ -219,6 +219,11 @@ struct plat_ops {
 	int (*copy_out)(struct plat_thread *t, uint64_t dst, const void *src, size_t len);
 	void *(*window)(struct plat_thread *t, uint64_t dst, size_t len);
 	const void *(*carried)(struct plat_thread *t, uint64_t src, size_t *ret_len);
+	/* The memory that the request carried may have changed: read it anew. */
+	void (*forget_carried)(struct plat_thread *t);
+	/* Somebody looks at the guest's code: sites that were rewritten get their bytes back, and
+	 * none of the space is rewritten from now on. */
+	void (*unpatch)(struct plat_thread *t);
 	/* At once, from any thread, for memory of a space that the caller does not run in (never
 	 * queued). */
 	int (*peek)(struct plat_thread *t, void *dst, uint64_t src, size_t len);

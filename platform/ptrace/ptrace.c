@@ -83,6 +83,18 @@ carried(struct plat_thread *t, uint64_t src, size_t *ret_len)
 }
 
 static void
+forget_carried(struct plat_thread *t)
+{
+	(void)t; /* nothing is carried */
+}
+
+static void
+unpatch(struct plat_thread *t)
+{
+	(void)t; /* nothing is rewritten */
+}
+
+static void
 futex_native(struct plat_thread *t)
 {
 	t->futex = true;
@@ -167,6 +179,8 @@ const struct plat_ops ptrace_ops = {
 	.copy_out = pt_copy_out,
 	.window = window,
 	.carried = carried,
+	.forget_carried = forget_carried,
+	.unpatch = unpatch,
 	.peek = pt_peek,
 	.poke = pt_poke,
 	.cmpxchg32 = pt_cmpxchg32,

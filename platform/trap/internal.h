@@ -181,6 +181,7 @@ int trap_advise(struct plat_thread *t, uint64_t addr, uint64_t len, int advice);
 
 /* mem.c */
 void trap_load_carried(struct plat_thread *t);
+void trap_forget_carried(struct plat_thread *t);
 int trap_copy_in(struct plat_thread *t, void *dst, uint64_t src, size_t len);
 int trap_copy_out(struct plat_thread *t, uint64_t dst, const void *src, size_t len);
 void *trap_window(struct plat_thread *t, uint64_t dst, size_t len);

@@ -45,6 +45,14 @@ trap_carried(struct plat_thread *t, uint64_t src, size_t *ret_len)
 	return NULL;
 }
 
+/* What was carried stays where it is; what goes out is put behind it. */
+void
+trap_forget_carried(struct plat_thread *t)
+{
+	trap_load_carried(t);
+	t->ncarried = 0;
+}
+
 /* Through the stub, in pieces of the bounce buffer's free part. */
 static int
 through_stub(struct plat_thread *t, void *buf, uint64_t addr, size_t len, bool out)

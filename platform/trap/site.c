@@ -620,6 +620,10 @@ trap_sites_disable(struct plat_thread *t)
 	if (!s)
 		return;
 	mutex_lock(&s->lock);
+	if (s->disabled) {
+		mutex_unlock(&s->lock);
+		return;
+	}
 	s->disabled = true;
 	for (uint32_t i = 0; i < s->cap; i++) {
 		struct site site = s->table[i];

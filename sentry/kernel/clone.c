@@ -4,6 +4,7 @@
 #include "abi/sched.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/pidfd.h"
+#include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/seccomp.h"
 #include "sentry/vfs/mount.h"
 #include <stdlib.h>
@@ -196,6 +197,7 @@ task_clone(struct task *t, const struct clone_request *r)
 	struct file *pidfd = NULL;
 	int pidfd_nr = -1;
 	int32_t tid;
+	int event = ptrace_clone_event(t, f, r->exit_signal);
 	int err = check_flags(t, r);
 
 	if (err)
@@ -299,6 +301,7 @@ task_clone(struct task *t, const struct clone_request *r)
 		n->flags |= TF_VFORK_CHILD;
 	}
 	n->flags |= TF_FORKNOEXEC;
+	ptrace_new_task_locked(t, n, event || (f & LX_CLONE_PTRACE));
 	atomic_fetch_add(&nr_tasks, 1);
 	mutex_unlock(&tasklist_lock);
 	task_init_call(n);
@@ -309,7 +312,13 @@ task_clone(struct task *t, const struct clone_request *r)
 	err = fiber_spawn_task(n);
 	if (err)
 		panic("out of memory for a fiber");
-	return f & LX_CLONE_VFORK ? (wait_vfork(t), tid) : tid;
+	if (event)
+		ptrace_event(t, event, (uint64_t)tid);
+	if (f & LX_CLONE_VFORK) {
+		wait_vfork(t);
+		ptrace_event(t, LX_PTRACE_EVENT_VFORK_DONE, (uint64_t)tid);
+	}
+	return tid;
 
 undo_pid:
 	if (pidfd_nr >= 0 && !fdtable_remove(t->files, pidfd_nr, &pidfd))

@@ -7,6 +7,7 @@
 #include "sentry/kernel/exec.h"
 #include "abi/fs.h"
 #include "sentry/kernel/internal.h"
+#include "sentry/kernel/ptrace.h"
 #include "sentry/vfs/mount.h"
 #include "sentry/vfs/path.h"
 #include <string.h>
@@ -39,7 +40,8 @@ exec_cred(struct task *t, struct file *f, struct cred **ret, bool *secure)
 
 	if (!n)
 		return -ENOMEM;
-	if (!task_no_new_privs(t) && !(atomic_load(&f->path.mnt->flags) & MNT_NOSUID)) {
+	if (!task_no_new_privs(t) && ptrace_tracer_capable(t, LX_CAP_SYS_PTRACE) &&
+		!(atomic_load(&f->path.mnt->flags) & MNT_NOSUID)) {
 		if (mode & LX_S_ISUID) {
 			n->euid = i->uid;
 			setid = true;
@@ -138,6 +140,7 @@ de_thread(struct task *t)
 		mine->task = NULL;
 		pid_unused_locked(mine);
 		g->leader = t;
+		ptrace_unlink_locked(leader);
 		user_add_process(t->user, -1);
 	}
 	mutex_unlock(&tasklist_lock);
@@ -179,6 +182,7 @@ set_registers(struct task *t, const struct loaded *l)
 	memset(r, 0, sizeof *r);
 	r->rip = l->entry;
 	r->rsp = l->sp;
+	r->orig_rax = 59; /* execve; a tracer looks */
 	r->eflags = 0x202;
 	r->cs = 0x33;
 	r->ss = 0x2b;
@@ -198,6 +202,7 @@ task_exec(struct task *t, struct program *p, const struct path *base, const char
 	struct mm_call mc;
 	struct loaded loaded;
 	uint64_t clear_tid = 0;
+	int32_t old_tid = t->tid;
 	bool secure;
 	int err;
 
@@ -286,6 +291,7 @@ task_exec(struct task *t, struct program *p, const struct path *base, const char
 	plat->set_name(t->pt, t->comm);
 	set_registers(t, &loaded);
 	program_free(p);
+	ptrace_exec_done(t, old_tid);
 	return 0;
 
 undo:

@@ -5,6 +5,7 @@
  */
 #include "abi/mman.h"
 #include "sentry/kernel/internal.h"
+#include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/tty.h"
 #include "sentry/vfs/mount.h"
@@ -181,6 +182,7 @@ tgroup_release_locked(struct tgroup *g)
 	pid_detach_tgroup_locked(g, PID_PGID);
 	pid_detach_tgroup_locked(g, PID_SID);
 	if (leader) {
+		ptrace_unlink_locked(leader);
 		leader->pid->task = NULL;
 		g->leader = NULL;
 	}
@@ -244,32 +246,15 @@ reparent_children_locked(struct tgroup *g, int32_t *hup, unsigned *nhup, unsigne
 	}
 }
 
-/* The last thread is gone: the group becomes a zombie, or vanishes if nobody wants its status. */
+/* Tell the parent that g, a zombie, is one; g goes if nobody wants its status. */
 static void
-tgroup_exit(struct tgroup *g)
+tell_of_exit_locked(struct tgroup *g)
 {
-	int32_t hup[32];
-	unsigned nhup = 0;
-	struct tgroup *p;
+	struct tgroup *p = g->parent;
+	bool reap = !p, cont = false;
+	int status = g->exit_code;
 	struct lx_siginfo info;
-	bool reap, cont = false;
-	int status, pg;
 
-	if (g->session_leader)
-		tty_session_ended(g);
-	mutex_lock(&tasklist_lock);
-	if (g == init_tgroup)
-		init_tgroup = NULL;
-	status = g->group_exit ? g->group_exit_code : g->leader->exit_code;
-	g->exit_code = status;
-	reparent_children_locked(g, hup, &nhup, sizeof hup / sizeof *hup);
-	pg = newly_orphaned_locked(g, g->parent);
-	if (pg && nhup < sizeof hup / sizeof *hup)
-		hup[nhup++] = pg;
-	g->state = TG_ZOMBIE;
-	waitq_notify(&g->pid[PID_TGID]->waitq, ~0u);
-	p = g->parent;
-	reap = !p;
 	if (p) {
 		int code = (status & 0x7f) ? LX_CLD_KILLED : LX_CLD_EXITED;
 
@@ -290,6 +275,68 @@ tgroup_exit(struct tgroup *g)
 	}
 	if (reap)
 		tgroup_release_locked(g);
+}
+
+/* A thread that its tracer was still to see. */
+static void
+release_thread_locked(struct task *t)
+{
+	struct pid *p = t->pid;
+
+	t->tracee.zombie = false;
+	p->task = NULL;
+	pid_unused_locked(p);
+	user_add_process(t->user, -1);
+	task_put(t); /* the group's reference */
+}
+
+void
+ptrace_reap_locked(struct task *target, struct tgroup *waiter)
+{
+	struct tgroup *g = target->tgroup;
+
+	task_get(target);
+	ptrace_unlink_locked(target);
+	if (g->leader != target) {
+		if (target->tracee.zombie)
+			release_thread_locked(target);
+	} else if (g->state == TG_ZOMBIE) {
+		if (g->parent == waiter && !waiter->group_exit)
+			tgroup_release_locked(g);
+		else
+			tell_of_exit_locked(g);
+	}
+	task_put(target);
+}
+
+/* The last thread is gone: the group becomes a zombie, or vanishes if nobody wants its status. */
+static void
+tgroup_exit(struct tgroup *g)
+{
+	int32_t hup[32];
+	unsigned nhup = 0;
+	struct task *tracer;
+	int status, pg;
+
+	if (g->session_leader)
+		tty_session_ended(g);
+	mutex_lock(&tasklist_lock);
+	if (g == init_tgroup)
+		init_tgroup = NULL;
+	status = g->group_exit ? g->group_exit_code : g->leader->exit_code;
+	g->exit_code = status;
+	reparent_children_locked(g, hup, &nhup, sizeof hup / sizeof *hup);
+	pg = newly_orphaned_locked(g, g->parent);
+	if (pg && nhup < sizeof hup / sizeof *hup)
+		hup[nhup++] = pg;
+	g->state = TG_ZOMBIE;
+	waitq_notify(&g->pid[PID_TGID]->waitq, ~0u);
+	tracer = g->leader->tracee.tracer;
+	if (tracer && tracer->tgroup != g->parent)
+		ptrace_tell_tracer_locked(g->leader, status & 0x7f ? LX_CLD_KILLED : LX_CLD_EXITED,
+			status & 0x7f ? status & 0x7f : (status >> 8) & 0xff);
+	else
+		tell_of_exit_locked(g);
 	mutex_unlock(&tasklist_lock);
 	for (unsigned i = 0; i < nhup; i++) {
 		(void)signal_send_pgrp(hup[i], LX_SIGHUP, NULL);
@@ -387,6 +434,9 @@ task_do_exit(struct task *t)
 	struct task *exec_task = NULL;
 	bool last, is_leader;
 
+	ptrace_event(t, LX_PTRACE_EVENT_EXIT,
+		(uint64_t)(g->group_exit ? g->group_exit_code : t->exit_code));
+	ptrace_exit_tracer(t);
 	t->flags |= TF_EXITING;
 	mutex_lock(&g->sighand->lock);
 	if (g->stopping && !t->stopped_here && g->stop_pending && --g->stop_pending == 0) {
@@ -414,18 +464,19 @@ task_do_exit(struct task *t)
 		exec_task = g->group_exec_task;
 	sigpending_flush(&t->pending, ~0ULL);
 	mutex_unlock(&g->sighand->lock);
-	if (!is_leader) {
-		struct pid *p = t->pid;
-
-		p->task = NULL;
-		pid_unused_locked(p);
-		user_add_process(t->user, -1);
+	if (!is_leader && t->tracee.tracer && !t->tracee.tracer->tgroup->group_exit) {
+		if (g->group_exit)
+			t->exit_code = g->group_exit_code;
+		t->tracee.zombie = true;
+		ptrace_tell_tracer_locked(t, t->exit_code & 0x7f ? LX_CLD_KILLED : LX_CLD_EXITED,
+			t->exit_code & 0x7f ? t->exit_code & 0x7f : t->exit_code >> 8 & 0xff);
+	} else if (!is_leader) {
+		ptrace_unlink_locked(t);
+		release_thread_locked(t); /* the fiber has a reference too */
 	}
 	if (exec_task)
 		fiber_wake(exec_task->fiber);
 	mutex_unlock(&tasklist_lock);
-	if (!is_leader)
-		task_put(t); /* the group's reference; the fiber has one too */
 	if (last) {
 		bool init = g == init_tgroup;
 		int status;

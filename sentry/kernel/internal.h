@@ -78,6 +78,11 @@ void tgroup_tell_parent_locked(struct tgroup *g, int code, int status);
 void tgroup_release_locked(struct tgroup *g); /* reaped: pids go */
 bool pgrp_is_orphaned_locked(struct pid *pgrp, struct tgroup *ignore);
 
+/* The tracer has seen the end of target, a thread or a whole process, or is gone itself: it stops
+ * being traced, and what is left of it goes, or goes to its parent. waiter: the tracer's process.
+ * tasklist_lock is held. */
+void ptrace_reap_locked(struct task *target, struct tgroup *waiter);
+
 void task_release_vfork_parent(struct task *t);
 
 /* --- init.c --- */

@@ -5,7 +5,7 @@
  */
 #include "abi/mman.h"
 #include "sentry/kernel/internal.h"
-#include "sentry/kernel/seccomp.h"
+#include "sentry/kernel/ptrace.h"
 #include "sentry/syscall/syscall.h"
 
 static void
@@ -62,6 +62,7 @@ task_main(void *arg)
 	for (;;) {
 		int64_t result = 0;
 		bool has_result = false;
+		uint32_t watched;
 
 		/* In this order with task_wake_for_work(): both are sequentially consistent. */
 		atomic_store(&t->in_guest, true);
@@ -74,8 +75,11 @@ task_main(void *arg)
 			/* A futex call that is still to be made is made again after that, from its
 			 * own registers. */
 			if (t->flags & TF_FUTEX) {
+				result = -ERESTARTNOINTR;
 				t->flags &= ~(uint32_t)TF_FUTEX;
-				signal_work(t, true, -ERESTARTNOINTR);
+				if (ptrace_traced(t))
+					task_syscall_exit(t, true, &result);
+				signal_work(t, true, result);
 			} else {
 				signal_work(t, false, 0);
 			}
@@ -95,16 +99,12 @@ task_main(void *arg)
 				continue;
 			}
 			t->nr = ev.nr;
-			if (__builtin_expect(atomic_load_explicit(
-						     &t->syscall_work, memory_order_relaxed) != 0,
-				    0) &&
-				!seccomp_enter(t, &ev, false, &result)) {
+			watched = atomic_load_explicit(&t->syscall_work, memory_order_relaxed);
+			if (__builtin_expect(watched != 0, 0) &&
+				!task_syscall_enter(t, &ev, &result))
 				syscall_done_elsewhere(t, ev.nr, ev.args, result);
-				has_result = !(t->flags & TF_NO_RESULT);
-				t->flags &= ~(uint32_t)TF_NO_RESULT;
-				break;
-			}
-			result = syscall_dispatch(t, ev.nr, ev.args);
+			else
+				result = syscall_dispatch(t, ev.nr, ev.args);
 			if (t->flags & TF_FUTEX) {
 				t->flags &= ~(uint32_t)TF_NO_RESULT;
 				continue; /* it is looked at above whether something comes first */
@@ -116,6 +116,8 @@ task_main(void *arg)
 			break;
 		case PLAT_EV_FUTEX:
 			t->nr = ev.nr;
+			if (ptrace_traced(t))
+				plat->regs(t->pt)->orig_rax = ev.nr;
 			result = syscall_done_elsewhere(
 				t, ev.nr, ev.args, futex_restart(ev.result, ev.args));
 			has_result = true;
@@ -129,6 +131,9 @@ task_main(void *arg)
 			handle_gone(t);
 			break;
 		}
+		if (__builtin_expect(ptrace_traced(t), 0) &&
+			(ev.kind == PLAT_EV_SYSCALL || ev.kind == PLAT_EV_FUTEX))
+			task_syscall_exit(t, has_result, &result);
 		if (!atomic_load(&t->work) && !(result <= -512 && result >= -516)) {
 			if (has_result)
 				plat->set_result(t->pt, result);

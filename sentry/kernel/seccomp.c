@@ -410,14 +410,14 @@ seccomp_set_result(struct task *t, int64_t v)
 	t->flags |= TF_NO_RESULT;
 }
 
-static bool
+static enum seccomp_verdict
 enter_strict(struct task *t, uint32_t nr, int64_t *result)
 {
 	if (nr == 0 || nr == 1 || nr == 60 || nr == 15) /* read write exit rt_sigreturn */
-		return true;
+		return SECCOMP_GO;
 	task_exit_thread(t, LX_SIGKILL);
 	*result = -ENOSYS;
-	return false;
+	return SECCOMP_STOP;
 }
 
 static const struct seccomp_filter *
@@ -438,7 +438,7 @@ run_chain(const struct seccomp_filter *f, const struct lx_seccomp_data *d, uint3
 	return match;
 }
 
-bool
+enum seccomp_verdict
 seccomp_enter(struct task *t, const struct plat_event *ev, bool traced, int64_t *result)
 {
 	const struct seccomp_filter *f = atomic_load(&t->seccomp), *match;
@@ -446,11 +446,11 @@ seccomp_enter(struct task *t, const struct plat_event *ev, bool traced, int64_t 
 	uint32_t ret, data;
 
 	if (f && allows(f, ev->nr))
-		return true;
+		return SECCOMP_GO;
 	if (t->seccomp_mode == LX_SECCOMP_MODE_STRICT)
 		return enter_strict(t, ev->nr, result);
 	if (!f)
-		return true;
+		return SECCOMP_GO;
 	d = (struct lx_seccomp_data){.nr = (int32_t)ev->nr, .arch = LX_AUDIT_ARCH_X86_64};
 	memcpy(d.args, ev->args, sizeof d.args);
 	if (f->reads_ip)
@@ -464,29 +464,31 @@ seccomp_enter(struct task *t, const struct plat_event *ev, bool traced, int64_t 
 	switch (ret & LX_SECCOMP_RET_ACTION_FULL) {
 	case LX_SECCOMP_RET_ALLOW:
 	case LX_SECCOMP_RET_LOG:
-		return true;
+		return SECCOMP_GO;
 	case LX_SECCOMP_RET_ERRNO:
 		*result = -(int64_t)(data < MAX_ERRNO ? data : MAX_ERRNO);
 		seccomp_set_result(t, *result);
-		return false;
+		return SECCOMP_STOP;
 	case LX_SECCOMP_RET_TRAP:
 		/* The handler sees the registers as they were at the call. */
 		*result = (int64_t)ev->nr;
 		send_sigsys(t, ev->nr, plat->regs(t->pt)->rip, data);
-		return false;
+		return SECCOMP_STOP;
 	case LX_SECCOMP_RET_USER_NOTIF:
 		d.instruction_pointer = plat->regs(t->pt)->rip;
-		return seccomp_notify(t, match, &d, result);
+		return seccomp_notify(t, match, &d, result) ? SECCOMP_GO : SECCOMP_STOP;
 	case LX_SECCOMP_RET_TRACE:
-		/* Nobody traces; after the tracer's stop it has let the call through. */
-		return traced;
+		if (traced) /* it has let the call through */
+			return SECCOMP_GO;
+		*result = data;
+		return SECCOMP_ASK_TRACER;
 	case LX_SECCOMP_RET_KILL_THREAD:
 		log_debug("seccomp: %d %s: killed at syscall %u", t->tid, t->comm, ev->nr);
 		kill_by(t, false);
-		return false;
+		return SECCOMP_STOP;
 	default:
 		log_debug("seccomp: %d %s: killed at syscall %u", t->tid, t->comm, ev->nr);
 		kill_by(t, true);
-		return false;
+		return SECCOMP_STOP;
 	}
 }

@@ -4,6 +4,7 @@
  * actions, group stops, restart of syscalls. Runs in the task's own fiber.
  */
 #include "sentry/kernel/internal.h"
+#include "sentry/kernel/ptrace.h"
 
 #define LX_NR_restart_syscall 219
 #define REDZONE		      128
@@ -167,7 +168,12 @@ stop_here(struct task *t)
 		mutex_unlock(&s->lock);
 		if (go)
 			break;
-		fiber_park();
+		if (!ptrace_traced(t)) {
+			fiber_park();
+		} else if (ptrace_group_stop(t)) {
+			t->stopped_here = false; /* the tracer lets it run */
+			break;
+		}
 	}
 	waitq_remove(&w);
 }
@@ -221,6 +227,28 @@ signal_tell_parent_continued(struct tgroup *g)
 
 /* --- the loop --- */
 
+/* A tracer sees the result as the syscall gave it, and may change it, or forbid the restart
+ * (orig_rax = -1). */
+static void
+show_result(struct task *t, bool has_result, int64_t result)
+{
+	if (has_result && ptrace_traced(t))
+		plat->set_result(t->pt, result);
+}
+
+static void
+take_result(struct task *t, bool *has_result, int64_t *result)
+{
+	const struct guest_regs *r;
+
+	if (!*has_result || !ptrace_traced(t))
+		return;
+	r = plat->regs(t->pt);
+	*result = (int64_t)r->rax;
+	if ((int64_t)r->orig_rax < 0)
+		*has_result = false;
+}
+
 void
 signal_work(struct task *t, bool has_result, int64_t result)
 {
@@ -231,12 +259,18 @@ signal_work(struct task *t, bool has_result, int64_t result)
 		uint32_t work = atomic_load(&t->work);
 		struct lx_siginfo info;
 		struct lx_sigaction a;
+		bool step;
 		int signo;
 
 		if (work & TW_EXIT)
 			task_do_exit(t);
-		if (work & TW_STOP) {
-			stop_here(t);
+		if (work & (TW_STOP | TW_PTRACE)) {
+			show_result(t, has_result, result);
+			if (work & TW_STOP)
+				stop_here(t);
+			else
+				ptrace_trap(t);
+			take_result(t, &has_result, &result);
 			continue;
 		}
 		s = g->sighand;
@@ -245,6 +279,15 @@ signal_work(struct task *t, bool has_result, int64_t result)
 		if (!signo) {
 			mutex_unlock(&s->lock);
 			break;
+		}
+		if (ptrace_traced(t) && signo != LX_SIGKILL) {
+			mutex_unlock(&s->lock);
+			show_result(t, has_result, result);
+			signo = ptrace_signal(t, signo, &info);
+			take_result(t, &has_result, &result);
+			if (!signo)
+				continue;
+			mutex_lock(&s->lock);
 		}
 		a = s->action[signo - 1];
 		if (a.handler > LX_SIG_IGN && (a.flags & LX_SA_RESETHAND))
@@ -257,7 +300,14 @@ signal_work(struct task *t, bool has_result, int64_t result)
 			if (has_result)
 				settle_result(t, result, &a);
 			has_result = false;
+			step = t->step;
+			if (step) {
+				plat->regs(t->pt)->eflags &= ~0x100ull; /* not in the frame */
+				plat->regs_dirty(t->pt);
+			}
 			run_handler(t, signo, &info, &a);
+			if (step)
+				ptrace_step_handler(t);
 			continue;
 		}
 		if (g->unkillable && signo != LX_SIGKILL && signo != LX_SIGSTOP)

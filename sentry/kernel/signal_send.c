@@ -4,6 +4,7 @@
  * kernel/signal.c. Everything about queues is under the sighand's lock.
  */
 #include "sentry/kernel/internal.h"
+#include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/timers.h"
 #include <stdlib.h>
 
@@ -127,7 +128,7 @@ signal_recalc_locked(struct task *t)
 bool
 task_interrupted(const struct task *t)
 {
-	return atomic_load(&((struct task *)t)->work) != 0;
+	return atomic_load(&((struct task *)t)->work) & ~TW_IDENTITY;
 }
 
 static bool
@@ -137,6 +138,9 @@ ignored_locked(struct tgroup *g, struct task *t, int signo, bool force)
 
 	/* A blocked one is kept: its action may change before it is let through. */
 	if (t && ((t->blocked | t->waiting_for) & LX_SIGBIT(signo)))
+		return false;
+	/* A tracer sees them all. */
+	if (t && ptrace_traced(t) && signo != LX_SIGKILL)
 		return false;
 	if (g->unkillable && h == LX_SIG_DFL &&
 		!(force && (signo == LX_SIGKILL || signo == LX_SIGSTOP)))
@@ -223,6 +227,10 @@ signal_send_locked(struct tgroup *g, struct task *t, int signo, const struct lx_
 		list_for_each_entry (i, &g->threads, tg_node) {
 			sigpending_flush(&i->pending, SIG_STOPS);
 			atomic_fetch_and(&i->work, ~TW_STOP);
+			if (ptrace_traced(i) && i->tracee.seized) {
+				atomic_fetch_or(&i->work, TW_PTRACE);
+				task_wake_for_work(i);
+			}
 		}
 		if (g->stopping || g->stopped) {
 			*cont = g->stopped;
@@ -236,6 +244,7 @@ signal_send_locked(struct tgroup *g, struct task *t, int signo, const struct lx_
 	if (force && ignored_locked(g, i, signo, true))
 		return 0;
 	if (signo == LX_SIGKILL) {
+		g->kills++;
 		tgroup_start_exit_locked(g, LX_SIGKILL, NULL);
 		return 0;
 	}

@@ -2,6 +2,7 @@
 /* Tasks and thread groups as objects: making, references, their view of guest memory. */
 #include "abi/mman.h"
 #include "sentry/kernel/internal.h"
+#include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/seccomp.h"
 #include "sentry/vfs/mount.h"
 #include <stdlib.h>
@@ -235,6 +236,8 @@ task_alloc(void)
 	mutex_init(&t->pt_lock, LR_TASK);
 	sigpending_init(&t->pending);
 	waitq_init(&t->sigwait);
+	list_init(&t->tracee.node);
+	list_init(&t->tracees);
 	t->altstack.flags = LX_SS_DISABLE;
 	t->mem.um.ops = &task_mem_ops;
 	t->mem.task = t;
@@ -329,7 +332,7 @@ task_publish_identity(struct task *t)
 	mutex_lock(&t->pt_lock);
 	if (t->pt) {
 		plat->set_identity(t->pt, &id);
-		watched = task_watch_syscalls || !seccomp_stub_may_answer(t);
+		watched = task_watch_syscalls || ptrace_traced(t) || !seccomp_stub_may_answer(t);
 		if (watched || t->watched)
 			plat->set_watched(t->pt, watched);
 		t->watched = watched;

@@ -2,6 +2,7 @@
 /* Waiting: parking with signals and time in mind, and for children (wait4, waitid). */
 #include "sentry/kernel/wait.h"
 #include "sentry/kernel/internal.h"
+#include "sentry/kernel/ptrace.h"
 
 int
 task_park(struct task *t, int64_t deadline_ns)
@@ -49,25 +50,98 @@ fill_result(const struct tgroup *c, struct wait_result *w, int code, int status)
 	w->maxrss_kb = c->maxrss_kb > c->child_maxrss_kb ? c->maxrss_kb : c->child_maxrss_kb;
 }
 
+static bool
+tracee_matches_locked(const struct task *p, const struct wait_request *r)
+{
+	switch (r->which) {
+	case WAIT_PID:
+		return p->tid == r->id;
+	case WAIT_PGID:
+		return p->tgroup->pid[PID_PGID] && p->tgroup->pid[PID_PGID]->nr == r->id;
+	default:
+		return true;
+	}
+}
+
+static void
+fill_exit(struct wait_result *w, int st)
+{
+	w->code = st & 0x7f ? LX_CLD_KILLED : LX_CLD_EXITED;
+	w->status = st & 0x7f ? st & 0x7f : (st >> 8) & 0xff;
+	w->wstatus = st;
+}
+
+/* Something to tell of a tracee? Threads are told of one by one, whatever the flags of clone. */
+static bool
+look_at_tracee_locked(
+	struct tgroup *g, struct task *p, const struct wait_request *r, struct wait_result *w)
+{
+	struct tracee *e = &p->tracee;
+	bool leader = p->tgroup->leader == p;
+
+	if ((r->options & LX_WEXITED) && (leader ? p->tgroup->state == TG_ZOMBIE : e->zombie)) {
+		*w = (struct wait_result){.pid = p->tid, .uid = p->cred->uid};
+		if (leader)
+			fill_result(p->tgroup, w, 0, 0);
+		fill_exit(w, leader ? p->tgroup->exit_code : p->exit_code);
+		if (!(r->options & LX_WNOWAIT))
+			ptrace_reap_locked(p, g);
+		return true;
+	}
+	if (e->stopped && !e->listening && !e->reported) {
+		*w = (struct wait_result){.pid = p->tid,
+			.uid = p->cred->uid,
+			.code = LX_CLD_TRAPPED,
+			.status = (int)e->code,
+			.wstatus = (int)(e->code << 8 | 0x7f)};
+		if (!(r->options & LX_WNOWAIT))
+			e->reported = true;
+		return true;
+	}
+	return false;
+}
+
+static int
+look_at_tracees_locked(struct tgroup *g, const struct wait_request *r, struct wait_result *w)
+{
+	struct task *q, *p, *tmp;
+	bool any = false;
+
+	list_for_each_entry (q, &g->threads, tg_node) {
+		if ((r->options & LX_WNOTHREAD) && q->tid != r->caller_tid)
+			continue;
+		list_for_each_entry_safe (p, tmp, &q->tracees, tracee.node) {
+			if (!tracee_matches_locked(p, r))
+				continue;
+			any = true;
+			if (look_at_tracee_locked(g, p, r, w))
+				return 1;
+		}
+	}
+	return any ? 0 : -ECHILD;
+}
+
 /* 1: found one, 0: none ready, -ECHILD: none at all. */
 static int
 look_locked(struct tgroup *g, const struct wait_request *r, struct wait_result *w)
 {
 	struct tgroup *c, *tmp;
-	bool any = false;
+	int traced = look_at_tracees_locked(g, r, w);
+	bool any = traced == 0;
 
+	if (traced > 0)
+		return 1;
 	list_for_each_entry_safe (c, tmp, &g->children, sibling) {
+		struct task *tracer = c->leader ? c->leader->tracee.tracer : NULL;
+
 		if (!matches_locked(c, r))
 			continue;
 		any = true;
+		if (tracer && (tracer->tgroup == g || c->state == TG_ZOMBIE))
+			continue; /* told as a tracee; or its tracer is told first */
 		if (c->state == TG_ZOMBIE && (r->options & LX_WEXITED)) {
-			int st = c->exit_code;
-
-			if (st & 0x7f)
-				fill_result(c, w, LX_CLD_KILLED, st & 0x7f);
-			else
-				fill_result(c, w, LX_CLD_EXITED, (st >> 8) & 0xff);
-			w->wstatus = st;
+			fill_result(c, w, 0, 0);
+			fill_exit(w, c->exit_code);
 			if (!(r->options & LX_WNOWAIT))
 				tgroup_release_locked(c);
 			return 1;

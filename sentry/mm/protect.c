@@ -440,3 +440,47 @@ mm_seal(const struct mm_call *c, uint64_t addr, uint64_t len)
 	sleeplock_unlock(&c->mm->write_lock);
 	return err;
 }
+
+int
+mm_poke_forced(const struct mm_call *c, uint64_t addr, const void *buf, uint64_t len)
+{
+	struct mm *mm = c->mm;
+	const char *from = buf;
+	int err = 0;
+
+	sleeplock_lock(&mm->write_lock);
+	while (len && !err) {
+		struct vma *v = vma_find(mm, addr);
+		uint64_t n, start, size;
+		int back;
+
+		err = -EFAULT;
+		if (!v || v->start > addr || (v->flags & VMA_HIDDEN))
+			break;
+		if (!(v->prot & LX_PROT_WRITE) && (v->flags & VMA_SHARED))
+			break;
+		n = len < v->end - addr ? len : v->end - addr;
+		start = page_down(addr);
+		size = page_up(addr + n) - start;
+		if (v->prot & LX_PROT_WRITE) {
+			err = plat->poke(c->pt, addr, from, n);
+		} else {
+			err = plat->protect(
+				c->pt, start, size, v->prot | LX_PROT_READ | LX_PROT_WRITE);
+			if (!err)
+				err = plat->flush(c->pt);
+			if (!err)
+				err = plat->poke(c->pt, addr, from, n);
+			back = plat->protect(c->pt, start, size, v->prot);
+			if (!back)
+				back = plat->flush(c->pt);
+			if (!err)
+				err = back;
+		}
+		addr += n;
+		from += n;
+		len -= n;
+	}
+	sleeplock_unlock(&mm->write_lock);
+	return err;
+}

@@ -51,9 +51,14 @@ uint32_t seccomp_count(const struct task *t); /* filters in the chain, for /proc
 /* Does the chain always allow all that the stub answers by itself? */
 bool seccomp_stub_may_answer(const struct task *t);
 
-/* Before a syscall of t is carried out: true: go on with it. False: it is not made; *result is its
- * result, or TF_NO_RESULT is set. May park (notification). traced: called again after a tracer's
- * stop for RET_TRACE. */
-bool seccomp_enter(struct task *t, const struct plat_event *ev, bool traced, int64_t *result);
+enum seccomp_verdict {
+	SECCOMP_STOP,	    /* it is not made; *result is its result, or TF_NO_RESULT is set */
+	SECCOMP_GO,	    /* go on with it */
+	SECCOMP_ASK_TRACER, /* RET_TRACE; *result is what the filter tells the tracer */
+};
+/* Before a syscall of t is carried out. May park (notification). traced: called again after the
+ * tracer's stop for RET_TRACE. */
+enum seccomp_verdict seccomp_enter(
+	struct task *t, const struct plat_event *ev, bool traced, int64_t *result);
 
 #endif

@@ -102,6 +102,7 @@ struct tgroup {
 
 	struct sighand *sighand;	  /* (C) until execve: a reference */
 	struct sigpending shared_pending; /* (S) */
+	uint32_t kills;			  /* (S) SIGKILLs that it was sent */
 	bool group_exit;		  /* (S) all threads are to die, with group_exit_code */
 	int group_exit_code;		  /* (S) */
 	struct task *group_exec_task;	  /* (S) execve waits for the others to die */
@@ -136,6 +137,25 @@ struct tgroup {
 	int32_t sched_priority;
 	uint8_t dumpable;
 	bool membarrier_registered;
+};
+
+/* A task's side of being traced; ptrace.c. All under tasklist_lock. */
+struct tracee {
+	struct task *tracer; /* NULL: nobody; borrowed, it lets go before it ends */
+	struct list node;    /* in tracer->tracees, which holds a reference on the tracee */
+	_Atomic bool traced; /* tracer != NULL, for a quick look */
+	bool seized;
+	bool stopped;	/* parked in a stop: may be commanded */
+	bool listening; /* PTRACE_LISTEN: may not */
+	bool zombie;	/* a thread that has ended, and stays until the tracer has seen it */
+	bool reported;	/* wait has seen this stop */
+	bool has_info;
+	uint32_t options; /* LX_PTRACE_O_* */
+	uint32_t code;	  /* of the stop: signal, and an event above it */
+	uint64_t message;
+	struct lx_siginfo info;
+	int resume_how, resume_signo;
+	struct ptrace_call *call; /* to be done by the tracee's fiber */
 };
 
 enum task_flags {
@@ -213,6 +233,10 @@ struct task {
 	uint64_t args[6];
 	bool in_syscall;
 
+	struct tracee tracee; /* (T) */
+	struct list tracees;  /* (T) whom it traces */
+	bool step;	      /* (O) the tracer steps it by instructions */
+
 	int32_t pdeath_signal; /* (O) prctl(PR_SET_PDEATHSIG) */
 	uint32_t personality;
 	int ioprio; /* ioprio_set(2); kept and shown */
@@ -225,14 +249,17 @@ struct task {
 };
 
 #define SW_SECCOMP 1u /* filters, or strict mode */
+#define SW_TRACE   2u /* PTRACE_SYSCALL: stop at entry and exit */
+#define SW_SYSEMU  4u /* PTRACE_SYSEMU: stop at entry, and do not make the call */
 
 #define TW_SIGNAL 1u /* a signal may be due */
 #define TW_STOP	  2u /* group stop */
 #define TW_EXIT	  4u /* the group exits, or execve elsewhere kills this thread */
 #define TW_IDENTITY                                                                                \
-	16u	   /* parent, group or session changed: publish again what the stub answers        \
-		    */
-#define TW_GONE 8u /* the host thread died */
+	16u	      /* parent, group or session changed: publish again what the stub answers     \
+		       */
+#define TW_GONE	  8u  /* the host thread died */
+#define TW_PTRACE 32u /* stop for the tracer (PTRACE_EVENT_STOP) */
 
 /* The task of the calling fiber; NULL in fibers that are no guest threads. */
 struct task *task_current(void);

@@ -133,6 +133,9 @@ bool mm_accessible(const struct mm_call *c, uint64_t addr, uint64_t len, int pro
 /* A page fault at addr: true if the map was changed so that the access can be tried again. */
 bool mm_fault(const struct mm_call *c, uint64_t addr, int prot);
 /* True if addr is in some area of the guest (decides SEGV_ACCERR or MAPERR). */
+/* Write also where the guest may not, in private areas, which then have pages of their own: for
+ * debuggers. In the fiber of c->pt. -EFAULT. */
+int mm_poke_forced(const struct mm_call *c, uint64_t addr, const void *buf, uint64_t len);
 bool mm_mapped(struct mm *mm, uint64_t addr);
 
 /* Reserve a hidden range near `near` (within 1 GiB) for the platform; nothing is mapped on the

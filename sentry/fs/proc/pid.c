@@ -3,6 +3,7 @@
 #include "abi/dirent.h"
 #include "abi/stat.h"
 #include "internal.h"
+#include "sentry/kernel/ptrace.h"
 #include "sentry/vfs/mount.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -457,8 +458,8 @@ mem_pwrite(const struct pseudo_ctx *x, struct uio *u, int64_t pos)
 		if (n > u->left)
 			n = u->left;
 		k = uio_copy_from(u, buf, n);
-		if (k > 0 && task_peek_poke(proc_task(x), mm, (uint64_t)(pos + done), buf,
-				     (uint64_t)k, true))
+		if (k > 0 && task_poke_forced(task_current(), proc_task(x), mm,
+				     (uint64_t)(pos + done), buf, (uint64_t)k))
 			k = -EIO;
 		if (k <= 0) {
 			if (!done)

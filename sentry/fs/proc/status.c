@@ -11,6 +11,8 @@ proc_state(const struct task *t)
 {
 	const struct tgroup *g = t->tgroup;
 
+	if (t->tracee.stopped)
+		return 't';
 	if (t->dead)
 		return g->state >= TG_DEAD ? 'X' : 'Z';
 	if (t->stopped_here || g->stopped)
@@ -61,7 +63,7 @@ proc_show_statm(const struct pseudo_ctx *x, struct sbuf *b)
 
 /* Under tasklist_lock: numbers of the process tree. */
 struct ids {
-	int32_t ppid, pgid, sid, tpgid;
+	int32_t ppid, pgid, sid, tpgid, tracer;
 	uint32_t threads;
 	int64_t cutime, cstime, utime, stime;
 };
@@ -74,6 +76,7 @@ ids_of(struct task *t, struct ids *r)
 	*r = (struct ids){.tpgid = -1};
 	mutex_lock(&tasklist_lock);
 	r->ppid = g->parent && g->parent->pid[PID_TGID] ? g->parent->pid[PID_TGID]->nr : 0;
+	r->tracer = t->tracee.tracer ? t->tracee.tracer->tid : 0;
 	r->pgid = g->pid[PID_PGID] ? g->pid[PID_PGID]->nr : 0;
 	r->sid = g->pid[PID_SID] ? g->pid[PID_SID]->nr : 0;
 	r->threads = g->nr_threads ? g->nr_threads : 1;
@@ -178,8 +181,8 @@ proc_show_status(const struct pseudo_ctx *x, struct sbuf *b)
 	static const struct {
 		char c;
 		const char *name;
-	} states[] = {{'R', "running"}, {'S', "sleeping"}, {'T', "stopped"}, {'Z', "zombie"},
-		{'X', "dead"}};
+	} states[] = {{'R', "running"}, {'S', "sleeping"}, {'T', "stopped"}, {'t', "tracing stop"},
+		{'Z', "zombie"}, {'X', "dead"}};
 	struct task *t = proc_task(x);
 	const struct cred *c = proc_cred(t);
 	struct fdtable *files = proc_files(t);
@@ -206,9 +209,10 @@ proc_show_status(const struct pseudo_ctx *x, struct sbuf *b)
 	if (fs)
 		sbuf_printf(b, "Umask:\t%04o\n", atomic_load(&fs->umask));
 	fs_ctx_put(fs);
-	sbuf_printf(b, "State:\t%c (%s)\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n",
-		st, name, t->tgroup->pid[PID_TGID] ? t->tgroup->pid[PID_TGID]->nr : t->tid, t->tid,
-		id.ppid);
+	sbuf_printf(b,
+		"State:\t%c (%s)\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t%d\n", st,
+		name, t->tgroup->pid[PID_TGID] ? t->tgroup->pid[PID_TGID]->nr : t->tid, t->tid,
+		id.ppid, id.tracer);
 	sbuf_printf(b, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nFDSize:\t%d\nGroups:\t", c->uid,
 		c->euid, c->suid, c->fsuid, c->gid, c->egid, c->sgid, c->fsgid, fds);
 	for (uint32_t i = 0; c->groups && i < c->groups->n; i++)
