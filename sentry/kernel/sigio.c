@@ -7,9 +7,12 @@
  * or goes.
  */
 #include "sentry/kernel/sigio.h"
+#include "abi/fs.h"
 #include "abi/poll.h"
+#include "abi/stat.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/vfs/file.h"
+#include "sentry/vfs/inode.h"
 #include <stdlib.h>
 
 #define MAX_QUEUES 4
@@ -57,27 +60,41 @@ add_queue(struct poll_table *pt, struct waitq *q)
 	waitq_add(q, &s->w[s->n++]);
 }
 
+/* who: a process, or a group as a negative number. */
+static void
+send_to(int32_t who, int signo, const struct lx_siginfo *info)
+{
+	if (who < 0) {
+		(void)signal_send_pgrp(-who, signo, info);
+	} else {
+		struct tgroup *g = tgroup_find_get(who);
+
+		if (g)
+			(void)signal_send_tgroup(g, signo, info);
+		tgroup_put(g);
+	}
+}
+
 static void
 send(struct file *f, uint32_t events)
 {
 	int32_t who = atomic_load(&f->fown_pid);
 	int signo = atomic_load(&f->fown_signo);
+	bool async = atomic_load(&f->flags) & LX_O_ASYNC;
 	struct lx_siginfo info = {.code = events & LX_POLLIN ? 1 : 2 /* POLL_IN, POLL_OUT */};
 
 	if (!who)
 		return;
+	/* Urgent data is told without O_ASYNC too (socket(7)); a notification may say "anything". */
+	if (events & LX_POLLPRI && LX_S_ISSOCK(f->inode->mode) &&
+		f->ops->poll(f, NULL) & LX_POLLPRI)
+		send_to(who, LX_SIGURG, NULL);
+	if (!async || !(events & ~LX_POLLPRI))
+		return;
 	info.poll.band = events & (LX_POLLIN | LX_POLLOUT | LX_POLLERR | LX_POLLHUP |
 					  LX_POLLRDNORM | LX_POLLWRNORM);
 	info.poll.fd = -1;
-	if (who < 0) {
-		(void)signal_send_pgrp(-who, signo ? signo : LX_SIGIO, signo ? &info : NULL);
-	} else {
-		struct tgroup *g = tgroup_find_get(who);
-
-		if (g)
-			(void)signal_send_tgroup(g, signo ? signo : LX_SIGIO, signo ? &info : NULL);
-		tgroup_put(g);
-	}
+	send_to(who, signo ? signo : LX_SIGIO, signo ? &info : NULL);
 }
 
 static void
@@ -147,6 +164,9 @@ sigio_set(struct file *f, bool on)
 	if (on && !f->ops->poll)
 		return -EINVAL;
 	sleeplock_lock(&change);
+	/* An owner of a socket is told of urgent data in any case. */
+	if (!on && LX_S_ISSOCK(f->inode->mode) && atomic_load(&f->fown_pid))
+		on = true;
 	if (!on) {
 		drop(f);
 	} else if (!f->sigio) {

@@ -81,8 +81,8 @@ stream_append(struct sock *dst, struct sock_msg *m, uint32_t limit)
 	m->files = NULL;
 	mutex_lock(&dst->lock);
 	last = list_empty(&dst->rcvq) ? NULL : list_entry(dst->rcvq.prev, struct skb, node);
-	if (last && !b->files && !last->files && !last->fin && last->len && same_cred(last, m) &&
-		last->cap - last->len >= b->len) {
+	if (last && !b->files && !last->files && !last->urgent && !last->fin && last->len &&
+		same_cred(last, m) && last->cap - last->len >= b->len) {
 		memcpy(last->data + last->len, b->data, b->len);
 		/* A reader may be looking at the piece: the bytes first, then their number. */
 		__atomic_store_n(&last->len, last->len + b->len, __ATOMIC_RELEASE);
@@ -95,6 +95,131 @@ stream_append(struct sock *dst, struct sock_msg *m, uint32_t limit)
 	skb_free(b);
 	waitq_notify(&dst->wq, LX_POLLIN | LX_POLLRDNORM);
 	return k;
+}
+
+ssize_t
+stream_append_urgent(struct sock *dst, struct sock_msg *m, uint32_t limit)
+{
+	size_t n = m->uio->left;
+	struct skb *b, *u, *old;
+	bool full;
+
+	/* The last byte goes with all that is before it. */
+	if (n == 0 || n > PIECE_BYTES)
+		return n ? stream_append(dst, m, limit) : 0;
+	mutex_lock(&dst->lock);
+	full = dst->rcv_bytes + n > limit;
+	mutex_unlock(&dst->lock);
+	if (full)
+		return -EAGAIN;
+	b = skb_new((uint32_t)n);
+	u = skb_new(1);
+	if (!b || !u || uio_copy_from(m->uio, b->data, n) != (ssize_t)n) {
+		bool memory = !b || !u;
+
+		skb_free(b);
+		skb_free(u);
+		return memory ? -ENOMEM : -EFAULT;
+	}
+	b->len = (uint32_t)n - 1;
+	u->data[0] = b->data[n - 1];
+	u->len = 1;
+	u->urgent = true;
+	mutex_lock(&dst->lock);
+	/* An older one that was not passed is a byte as others are. */
+	list_for_each_entry (old, &dst->rcvq, node)
+		old->urgent = false;
+	if (b->len) {
+		list_push_back(&dst->rcvq, &b->node);
+		b = NULL;
+	}
+	list_push_back(&dst->rcvq, &u->node);
+	dst->rcv_bytes += (uint32_t)n;
+	dst->urgent = URGENT_UNREAD;
+	dst->urgent_byte = u->data[0];
+	mutex_unlock(&dst->lock);
+	skb_free(b);
+	waitq_notify(&dst->wq, LX_POLLPRI | (n > 1 ? LX_POLLIN | LX_POLLRDNORM : 0));
+	return (ssize_t)n;
+}
+
+ssize_t
+stream_take_urgent(struct sock *s, struct sock_msg *m)
+{
+	uint8_t byte = 0;
+	ssize_t n = 1;
+
+	mutex_lock(&s->lock);
+	if (s->oobinline || s->urgent != URGENT_UNREAD)
+		n = -EINVAL;
+	byte = s->urgent_byte;
+	if (n == 1 && !(m->flags & LX_MSG_PEEK))
+		s->urgent = URGENT_READ;
+	mutex_unlock(&s->lock);
+	if (n < 0)
+		return n;
+	m->flags |= LX_MSG_OOB;
+	if (m->uio->left == 0) {
+		m->flags |= LX_MSG_TRUNC;
+		return 0;
+	}
+	return uio_copy_to(m->uio, &byte, 1);
+}
+
+bool
+stream_at_mark_locked(struct sock *s)
+{
+	struct skb *b;
+
+	list_for_each_entry (b, &s->rcvq, node)
+		if (b->off < b->len)
+			return b->urgent;
+	return false;
+}
+
+uint32_t
+stream_before_mark_locked(struct sock *s)
+{
+	uint32_t n = 0;
+	struct skb *b;
+
+	list_for_each_entry (b, &s->rcvq, node) {
+		if (b->urgent && !s->oobinline)
+			break;
+		n += b->len - b->off;
+	}
+	return n;
+}
+
+uint32_t
+stream_readable_locked(struct sock *s)
+{
+	uint32_t n = 0;
+	struct skb *b;
+
+	if (s->urgent == URGENT_NONE || s->oobinline)
+		return s->rcv_bytes;
+	list_for_each_entry (b, &s->rcvq, node) {
+		/* It is passed over where a read begins, and stops one elsewhere. */
+		if (b->urgent && n)
+			break;
+		if (!b->urgent)
+			n += b->len - b->off;
+	}
+	return n;
+}
+
+/* A read has come to the urgent byte: it goes, unless it is in line. rlock is held. */
+static void
+pass_urgent(struct sock *s, struct skb *b, uint32_t *freed)
+{
+	mutex_lock(&s->lock);
+	list_del(&b->node);
+	s->rcv_bytes -= b->len;
+	s->urgent = URGENT_NONE;
+	mutex_unlock(&s->lock);
+	*freed += b->len;
+	skb_free(b);
 }
 
 ssize_t
@@ -111,13 +236,23 @@ stream_take(struct sock *s, struct sock_msg *m, uint32_t *freed)
 		uint32_t off, len;
 		ssize_t k;
 
+		bool urgent;
+
 		mutex_lock(&s->lock);
 		b = at->next == &s->rcvq ? NULL : list_entry(at->next, struct skb, node);
 		len = b ? b->len : 0;
 		off = b ? b->off : 0;
+		urgent = b && b->urgent;
 		mutex_unlock(&s->lock);
-		if (!b)
+		if (!b || (urgent && done))
 			break;
+		if (urgent && !s->oobinline) {
+			if (peek)
+				at = at->next;
+			else
+				pass_urgent(s, b, freed);
+			continue;
+		}
 		/* Bytes of different senders, and what comes with descriptors, are not joined
 		 * (unix(7)). */
 		if (!first && (b->files || b->has_cred != m->has_cred ||
@@ -157,6 +292,8 @@ stream_take(struct sock *s, struct sock_msg *m, uint32_t *freed)
 			s->rcv_bytes -= (uint32_t)k;
 			*freed += (uint32_t)k;
 			if (b->off == b->len) {
+				if (b->urgent)
+					s->urgent = URGENT_NONE;
 				list_del(&b->node);
 				at = &s->rcvq;
 			} else {

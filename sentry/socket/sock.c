@@ -230,7 +230,7 @@ sock_file_ioctl(struct file *f, const struct call *c, uint32_t cmd, uint64_t arg
 			return -EINVAL;
 		}
 		if (s->type == LX_SOCK_STREAM) {
-			v = (int32_t)s->rcv_bytes;
+			v = (int32_t)(s->urgent ? stream_before_mark_locked(s) : s->rcv_bytes);
 		} else {
 			struct skb *b = list_first(&s->rcvq, struct skb, node);
 

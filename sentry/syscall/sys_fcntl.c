@@ -135,7 +135,7 @@ set_owner(struct file *f, int who)
 	if (who == INT32_MIN)
 		return -EINVAL;
 	atomic_store(&f->fown_pid, who);
-	return 0;
+	return LX_S_ISSOCK(f->inode->mode) ? sigio_set(f, file_flags(f) & LX_O_ASYNC) : 0;
 }
 
 static int64_t

@@ -79,6 +79,7 @@ struct skb {
 	struct scm_files *files;
 	struct lx_ucred cred;
 	bool has_cred, fin;
+	bool urgent;		     /* one byte of TCP that is out of band */
 	uint8_t addr[SOCK_ADDR_MAX]; /* datagrams: the sender */
 	uint32_t addr_len;
 	uint8_t data[];
@@ -97,7 +98,10 @@ struct sock {
 	struct list rcvq; /* struct skb */
 	uint32_t rcv_bytes;
 	uint32_t rcvbuf, sndbuf;
-	int err;	       /* SO_ERROR, positive */
+	int err; /* SO_ERROR, positive */
+	/* TCP's urgent byte: the newest one, until the reader has passed its place in the queue */
+	enum { URGENT_NONE, URGENT_UNREAD, URGENT_READ } urgent;
+	uint8_t urgent_byte;
 	bool closed;	       /* its file is gone */
 	bool shut_rd, shut_wr; /* by the owner */
 	bool listening;
@@ -144,6 +148,16 @@ int sock_getsockopt(
 /* Streams: append what fits of m to dst's queue (dst is locked by this), join into the last piece
  * where that loses nothing. Bytes, or -EAGAIN. limit: most bytes queued. */
 ssize_t stream_append(struct sock *dst, struct sock_msg *m, uint32_t limit);
+/* The same, the last byte of m being urgent: it replaces an older one. */
+ssize_t stream_append_urgent(struct sock *dst, struct sock_msg *m, uint32_t limit);
+/* recv(2) with MSG_OOB: 1, -EINVAL (none, or it was read, or it is in line), -EFAULT. */
+ssize_t stream_take_urgent(struct sock *s, struct sock_msg *m);
+/* Is the next byte the urgent one (sockatmark(3))? lock is held. */
+bool stream_at_mark_locked(struct sock *s);
+/* Bytes before the urgent one, or all (SIOCINQ). lock is held. */
+uint32_t stream_before_mark_locked(struct sock *s);
+/* Bytes that a plain read gets next: up to the urgent byte. lock is held. */
+uint32_t stream_readable_locked(struct sock *s);
 /* Streams: move queued bytes of s to m. 0: nothing there. Takes rlock and lock. *freed: bytes that
  * made room. */
 ssize_t stream_take(struct sock *s, struct sock_msg *m, uint32_t *freed);

@@ -248,7 +248,7 @@ tcp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	int err = 0;
 
 	(void)c;
-	if (m->flags & (LX_MSG_OOB | LX_MSG_FASTOPEN))
+	if (m->flags & LX_MSG_FASTOPEN)
 		return -EOPNOTSUPP;
 	mutex_lock(&s->lock);
 	if (s->err) {
@@ -275,7 +275,9 @@ tcp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 		return n;
 	}
 	m->has_cred = false;
-	n = m->uio->left ? stream_append(peer, m, s->sndbuf + peer->rcvbuf) : 0;
+	n = m->flags & LX_MSG_OOB ? stream_append_urgent(peer, m, s->sndbuf + peer->rcvbuf)
+	    : m->uio->left	  ? stream_append(peer, m, s->sndbuf + peer->rcvbuf)
+				  : 0;
 	if (n > 0)
 		net_lo_count((size_t)n);
 	sock_put(peer);
@@ -291,7 +293,7 @@ tcp_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 
 	(void)c;
 	if (m->flags & LX_MSG_OOB)
-		return -EINVAL; /* none is ever sent */
+		return stream_take_urgent(s, m);
 	n = stream_take(s, m, &freed);
 	m->flags &= ~(uint32_t)LX_MSG_TRUNC;
 	m->has_cred = false;
@@ -316,6 +318,19 @@ tcp_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 		sock_put(peer);
 	}
 	return n;
+}
+
+static int64_t
+tcp_ioctl(struct sock *s, const struct call *c, uint32_t cmd, uint64_t arg)
+{
+	int32_t at;
+
+	if (cmd != 0x8905) /* SIOCATMARK */
+		return ifreq_ioctl(s, c, cmd, arg);
+	mutex_lock(&s->lock);
+	at = stream_at_mark_locked(s);
+	mutex_unlock(&s->lock);
+	return copy_out(c->um, ua(arg), &at, sizeof at);
 }
 
 static int
@@ -362,7 +377,7 @@ tcp_poll(struct sock *s)
 {
 	struct inet_sock *i = is(s);
 	struct sock *peer = NULL;
-	uint32_t ev = 0, limit = 0;
+	uint32_t ev = 0, limit = 0, readable;
 
 	mutex_lock(&s->lock);
 	if (s->listening) {
@@ -372,8 +387,11 @@ tcp_poll(struct sock *s)
 	}
 	if (s->err)
 		ev |= LX_POLLERR;
-	if (s->rcv_bytes >= (uint32_t)s->rcvlowat || (s->rcv_bytes && (i->peer_fin || s->shut_rd)))
+	readable = stream_readable_locked(s);
+	if (readable >= (uint32_t)s->rcvlowat || (readable && (i->peer_fin || s->shut_rd)))
 		ev |= LX_POLLIN | LX_POLLRDNORM;
+	if (s->urgent == URGENT_UNREAD)
+		ev |= LX_POLLPRI;
 	if (s->shut_rd || i->peer_fin)
 		ev |= LX_POLLIN | LX_POLLRDNORM | LX_POLLRDHUP;
 	if (!i->connected || i->reset || (i->peer_fin && s->shut_wr) || (s->shut_rd && s->shut_wr))
@@ -469,7 +487,7 @@ const struct sock_ops tcp_ops = {
 	.setsockopt = inet_setsockopt,
 	.getsockopt = inet_getsockopt,
 	.poll = tcp_poll,
-	.ioctl = ifreq_ioctl,
+	.ioctl = tcp_ioctl,
 	.describe = inet_describe,
 	.close = tcp_close,
 	.free = tcp_free,
