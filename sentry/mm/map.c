@@ -166,7 +166,10 @@ move_area(const struct mm_call *c, struct vma *v, uint64_t old, uint64_t old_len
 	n->start = new_addr;
 	n->end = new_addr + new_len;
 	if (old_len) {
+		/* At once: the map of areas may not say what the host did not do. */
 		err = plat->move(c->pt, old, old_len, new_addr, new_len);
+		if (!err)
+			err = plat->flush(c->pt);
 	} else {
 		/* mremap(2) with old size 0: a second view of a shared mapping. */
 		err = mm_host_map(c, n, new_addr, new_addr + new_len, 0);

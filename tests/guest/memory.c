@@ -180,6 +180,49 @@ test_fork(void)
 	printf("parent: shared %d private %d wipe %d dont %d\n", *shared, *priv, *wipe, *dont);
 }
 
+/* An area that grows in place and is moved, again and again: in between the host may have it in
+ * pieces. */
+static void
+test_mremap_pieces(void)
+{
+	size_t n = 4 * PG, wrong = 0;
+	unsigned char *p =
+		mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned moved = 0, stayed = 0;
+
+	for (size_t i = 0; i < n; i += PG)
+		p[i] = (unsigned char)(i / PG);
+	for (int k = 0; k < 24; k++) {
+		/* Every third time there is something in the way. */
+		void *wall = k % 3 == 0 ? mmap(p + n, PG, PROT_NONE,
+						  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
+						  -1, 0)
+					: MAP_FAILED;
+		unsigned char *q = mremap(p, n, n + 2 * PG, MREMAP_MAYMOVE), *other;
+
+		if (q == MAP_FAILED) {
+			printf("mremap %d: %s\n", k, strerror(errno));
+			return;
+		}
+		q == p ? stayed++ : moved++;
+		p = q;
+		for (size_t i = n; i < n + 2 * PG; i += PG)
+			p[i] = (unsigned char)(i / PG);
+		n += 2 * PG;
+		/* What else is mapped may not lie in it. */
+		other = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		memset(other, 0xee, n);
+		for (size_t i = 0; i < n; i += PG)
+			wrong += p[i] != (unsigned char)(i / PG);
+		munmap(other, n);
+		if (wall != MAP_FAILED)
+			munmap(wall, PG);
+	}
+	printf("moved and stayed: %s, wrong %zu\n",
+		moved >= 8 && moved + stayed == 24 ? "ok" : "no", wrong);
+	munmap(p, n);
+}
+
 static void
 test_mremap(void)
 {
@@ -260,6 +303,7 @@ main(void)
 	test_file();
 	test_fork();
 	test_mremap();
+	test_mremap_pieces();
 	test_stack_and_heap();
 	test_limits();
 	return 0;
