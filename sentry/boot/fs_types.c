@@ -35,20 +35,3 @@ boot_register_fs(const struct start *s)
 	tty_kernel_init();
 	return 0;
 }
-
-int
-boot_stdio(const struct start *s, int which, struct file **ret)
-{
-	struct tty *t;
-	bool master;
-	int r;
-
-	*ret = NULL;
-	if (s->stdio[which] < 0)
-		return 0;
-	r = hostfile_new(s->stdio[which], which == 0 ? LX_O_RDWR : LX_O_WRONLY, ret);
-	t = r ? NULL : tty_of_file(*ret, &master);
-	if (t)
-		dev_set_console(t);
-	return r;
-}

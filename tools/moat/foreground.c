@@ -87,8 +87,8 @@ run_foreground(struct moat_config *c, const char *pid_file)
 		if (poll(p, 2, -1) < 0 && errno != EINTR)
 			break;
 		if ((p[0].revents & POLLIN) && read(p[0].fd, &si, sizeof si) == sizeof si)
-			(void)moat_signal(
-				s, 0, (int)si.ssi_signo); /* it may be gone: moat_wait tells */
+			(void)moat_signal_terminal(
+				s, (int)si.ssi_signo); /* it may be gone: moat_wait tells */
 		if (p[1].revents)
 			break;
 	}
