@@ -11,6 +11,7 @@
 #include "sentry/fs/dev.h"
 #include "sentry/fs/hostfile.h"
 #include "sentry/fs/tty.h"
+#include "sentry/kernel/seccomp.h"
 #include "sentry/vfs/path.h"
 #include <errno.h>
 #include <stdarg.h>
@@ -265,6 +266,9 @@ process_start(const Control__Process *p, struct fs_ctx *fs, const int *fds, int 
 	char **argv = strings(p->args, p->n_args), **envp = strings(p->env, p->n_env);
 	struct cred *root = cred_new_root(), *cred = make_cred(p);
 	struct call c = {.cred = root, .fs = fs};
+	struct seccomp_program filter = {(const void *)p->seccomp_bpf.data,
+		p->seccomp_bpf.len / sizeof(struct lx_sock_filter),
+		p->seccomp_log ? LX_SECCOMP_FILTER_FLAG_LOG : 0};
 	struct file *more[MAX_MORE];
 	int r;
 
@@ -296,6 +300,7 @@ process_start(const Control__Process *p, struct fs_ctx *fs, const int *fds, int 
 	kp->terminal = p->terminal;
 	kp->killable = p->killable;
 	kp->oom_score_adj = p->oom_score_adj;
+	kp->seccomp = filter.len ? &filter : NULL;
 	make_rlimits(p, &kp->rlim);
 	r = kernel_start_process(kp, ret_pid);
 	if (r < 0)

@@ -34,6 +34,8 @@ struct oci {
 	json_t *hooks;			 /* of json, checked; NULL: none */
 	struct oci_lists lists;
 	bool host_network; /* no network namespace of its own was asked for */
+	const char *network_path; /* the one to join; NULL: a new one */
+	void *seccomp;		  /* what c->seccomp points to */
 	bool terminal;
 	uint16_t rows, columns;
 };

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Network namespaces of the host: whose they are, and what a new one needs. */
+#ifndef TOOLS_MOAT_NETWORK_H
+#define TOOLS_MOAT_NETWORK_H
+
+#include <sys/types.h>
+
+/* Open the namespace at path for a sandbox. The descriptor; < 0: complained, also when it is the
+ * host's own. */
+int network_open(const char *path);
+/* The namespace of pid was made for it: loopback up; every user may use low ports and ping, because
+ * the sandbox decides itself who may, and its kernel has no rights on the host. 0, or complained. */
+int network_prepare(pid_t pid);
+
+#endif
