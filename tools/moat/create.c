@@ -80,7 +80,7 @@ prepare(void *arg, int pid, struct moat_error *err)
 	char text[400], *state;
 	int r = 0;
 
-	if (m->own_netns && network_prepare(pid))
+	if (m->own_netns && network_prepare(pid, m->oci.sysctl))
 		return hook_error(m, err, "the network namespace could not be set up");
 	json_object_set_new(m->c->state, "pid", json_integer(pid));
 	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0] && r == 0; i++) {
@@ -99,6 +99,18 @@ static bool
 has_hooks(const struct oci *o, const char *kind)
 {
 	return json_array_size(json_object_get(o->hooks, kind)) > 0;
+}
+
+/* Those of the network are set in a namespace of its own; the others have no place yet. */
+static void
+warn_sysctl(const struct making *m)
+{
+	const char *key;
+	json_t *v;
+
+	json_object_foreach(m->oci.sysctl, key, v) if (!m->own_netns ||
+						       strncmp(key, "net.", 4) != 0)
+		warn("linux.sysctl: %s is not set inside the sandbox", key);
 }
 
 static int
@@ -128,6 +140,7 @@ set_network(struct making *m)
 	else if (strcmp(c->network, "host") == 0)
 		c->network = "namespace"; /* host sockets, in the namespace that was asked for */
 	m->own_netns = strcmp(c->network, "namespace") == 0;
+	warn_sysctl(m);
 	return 0;
 }
 

@@ -52,8 +52,11 @@ write_text(const char *path, const char *text)
 
 /* In a child that is in the namespace: the exit status. */
 static int
-set_up(void)
+set_up(json_t *sysctl)
 {
+	const char *key;
+	json_t *v;
+
 	struct ifreq ifr = {.ifr_name = "lo"};
 	int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
@@ -65,11 +68,28 @@ set_up(void)
 	/* What is not there (IPv6 off, an old kernel) cannot be opened up either. */
 	(void)write_text("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
 	(void)write_text("/proc/sys/net/ipv4/ping_group_range", "0 2147483647");
+	json_object_foreach(sysctl, key, v)
+	{
+		char path[300];
+
+		if (strncmp(key, "net.", 4) != 0 || !json_is_string(v) || strstr(key, "..") ||
+			strlen(key) > 200)
+			continue;
+		snprintf(path, sizeof path, "/proc/sys/%s", key);
+		/* A dot may stand for a slash, and a slash (of an interface's name) for a dot. */
+		for (char *p = path + 10; *p; p++)
+			*p = *p == '.' ? '/' : *p == '/' ? '.' : *p;
+		if (write_text(path, json_string_value(v)) < 0) {
+			complain("linux.sysctl: cannot write %s to %s: %s", json_string_value(v),
+				path, strerror(errno));
+			return 3;
+		}
+	}
 	return 0;
 }
 
 int
-network_prepare(pid_t pid)
+network_prepare(pid_t pid, json_t *sysctl)
 {
 	char path[64];
 	pid_t child;
@@ -81,12 +101,14 @@ network_prepare(pid_t pid)
 		return complain("cannot open %s: %s", path, strerror(errno));
 	child = fork();
 	if (child == 0)
-		_exit(setns(fd, CLONE_NEWNET) < 0 ? 2 : set_up());
+		_exit(setns(fd, CLONE_NEWNET) < 0 ? 2 : set_up(sysctl));
 	close(fd);
 	if (child < 0 || waitpid(child, &status, 0) != child)
 		return complain("cannot set up the network namespace: %s", strerror(errno));
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 3)
+		return exit_failure; /* said by the child */
 	return complain(status == 2 << 8
 				? "cannot enter the new network namespace"
 				: "cannot bring up the loopback of the new network namespace");

@@ -127,7 +127,7 @@ oci_linux(struct oci *o, json_t *l, struct moat_config *c)
 {
 	static const char *const known[] = {"namespaces", "uidMappings", "gidMappings", "resources",
 		"maskedPaths", "readonlyPaths", "rootfsPropagation", "personality", "!devices",
-		"!netDevices", "cgroupsPath", "seccomp", "!sysctl", "!mountLabel", "!intelRdt",
+		"!netDevices", "cgroupsPath", "seccomp", "sysctl", "!mountLabel", "!intelRdt",
 		"!timeOffsets", "!memoryPolicy", NULL};
 	const char *propagation = "private";
 	json_t *seccomp;
@@ -149,7 +149,8 @@ oci_linux(struct oci *o, json_t *l, struct moat_config *c)
 	if (o->cgroups_path && !*o->cgroups_path)
 		o->cgroups_path = NULL;
 	if (oci_object(o, l, "linux", "seccomp", &seccomp) < 0 ||
-		(seccomp && oci_seccomp(o, seccomp, c) < 0))
+		(seccomp && oci_seccomp(o, seccomp, c) < 0) ||
+		oci_object(o, l, "linux", "sysctl", &o->sysctl) < 0)
 		return -1;
 	c->uid_map = o->uid_map;
 	c->gid_map = o->gid_map;
