@@ -113,6 +113,7 @@ struct moat_config {
 	 * -1. */
 	const char *network;
 	int net_fd; /* borrowed */
+	unsigned low_ports; /* host, namespace: ports below it take a capability inside (1024) */
 	const struct moat_idmap *uid_map, *gid_map;
 	size_t nuid_map, ngid_map;
 
@@ -127,6 +128,7 @@ struct moat_config {
 			     4 */
 	bool no_spin, no_rewrite, no_stub_answers, no_marshal; /* switch off shortcuts, for tests */
 	uint64_t memory_limit; /* what the sandbox shows as its memory; 0: the host's */
+	uint64_t pids_limit;   /* threads of all programs together; 0: no limit */
 	bool die_with_parent;  /* also end when the calling thread ends without moat_destroy */
 
 	/* a sandbox that is made in steps, and outlives its maker */
@@ -193,8 +195,9 @@ struct moat_process_info {
 MOAT_API int moat_processes(struct moat_sandbox *s, struct moat_process_info **ret, size_t *ret_n,
 	struct moat_error *err);
 
-/* What the sandbox shows as its memory. */
-MOAT_API int moat_set_memory(struct moat_sandbox *s, uint64_t bytes, struct moat_error *err);
+/* What the sandbox shows as its memory, and how many threads there can be; 0: leave alone. */
+MOAT_API int moat_set_limits(struct moat_sandbox *s, uint64_t memory_bytes, uint64_t pids,
+	struct moat_error *err);
 
 /* Another program in the sandbox, from what c says of what runs. It is killed when *ret is freed
  * before its end. */

@@ -28,7 +28,7 @@ boot_register_fs(const struct start *s)
 	event_init();
 	unix_init();
 	if (boot_network_is_host(s))
-		hostsock_init();
+		hostsock_init(s->m->low_ports);
 	else
 		inet_init();
 	netlink_init(boot_network_is_host(s));

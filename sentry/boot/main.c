@@ -203,6 +203,7 @@ main(void)
 	kc.may_spin = !start.m->no_spin;
 	kc.trace_fd = start.trace;
 	kc.memory_limit_bytes = start.m->memory_limit;
+	kernel_set_pids_limit(start.m->pids_limit);
 	r = kernel_init(&kc);
 	if (r < 0)
 		boot_fail(r, "cannot start the kernel on platform %s: %s", platform, strerror(-r));

@@ -310,6 +310,8 @@ request_resources(struct conn *c, struct wire_control *w)
 
 	if (m && m->memory_limit)
 		kernel_set_memory_limit(m->memory_limit);
+	if (m && m->pids_limit)
+		kernel_set_pids_limit(m->pids_limit);
 	answer(c, m ? 0 : -EPROTO);
 	if (m)
 		control__resources__free_unpacked(m, NULL);

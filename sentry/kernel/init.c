@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 static struct uts_ns *init_uts;
-static _Atomic uint64_t memory_limit;
+static _Atomic uint64_t memory_limit, pids_limit;
 static int64_t boot_ns;
 
 /* A process that was started from outside: who wants to know of its end. */
@@ -133,6 +133,20 @@ kernel_init(const struct kernel_config *cfg)
 	};
 	sched_set_hooks(&hooks);
 	return 0;
+}
+
+void
+kernel_set_pids_limit(uint64_t n)
+{
+	pids_limit = n;
+}
+
+bool
+kernel_task_allowed(void)
+{
+	uint64_t limit = pids_limit;
+
+	return !limit || (uint64_t)atomic_load(&nr_tasks) < limit;
 }
 
 void

@@ -161,11 +161,13 @@ moat_resume(struct moat_sandbox *s, struct moat_error *err)
 }
 
 int
-moat_set_memory(struct moat_sandbox *s, uint64_t bytes, struct moat_error *err)
+moat_set_limits(
+	struct moat_sandbox *s, uint64_t memory_bytes, uint64_t pids, struct moat_error *err)
 {
 	Control__Resources m = CONTROL__RESOURCES__INIT;
 
-	m.memory_limit = bytes;
+	m.memory_limit = memory_bytes;
+	m.pids_limit = pids;
 	return ask_done(s, CONTROL_RESOURCES, &m.base, err);
 }
 

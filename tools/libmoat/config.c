@@ -259,6 +259,8 @@ config_send_sentry(int sock, const struct moat_config *c, int conn, struct moat_
 	m.no_stub_answers = c->no_stub_answers;
 	m.no_marshal = c->no_marshal;
 	m.memory_limit = c->memory_limit;
+	m.pids_limit = c->pids_limit;
+	m.low_ports = c->low_ports;
 	m.root_readonly = c->root_readonly;
 	m.weaker = (char *)(uintptr_t)(c->weaker ? c->weaker : "");
 	m.debug = c->debug;

@@ -39,6 +39,7 @@ moat_config_init(struct moat_config *c)
 		c->stdio[i] = i;
 	c->log_fd = c->trace_fd = c->net_fd = c->listen_fd = -1;
 	c->umask = 022;
+	c->low_ports = 1024;
 }
 
 int

@@ -101,16 +101,26 @@ has_hooks(const struct oci *o, const char *kind)
 	return json_array_size(json_object_get(o->hooks, kind)) > 0;
 }
 
-/* Those of the network are set in a namespace of its own; the others have no place yet. */
+/* Those of the network are set in a namespace of its own; names and ports are the sandbox's. */
 static void
-warn_sysctl(const struct making *m)
+set_sysctl(struct making *m)
 {
 	const char *key;
 	json_t *v;
 
-	json_object_foreach(m->oci.sysctl, key, v) if (!m->own_netns ||
-						       strncmp(key, "net.", 4) != 0)
-		warn("linux.sysctl: %s is not set inside the sandbox", key);
+	json_object_foreach(m->oci.sysctl, key, v)
+	{
+		const char *text = json_string_value(v);
+
+		if (strcmp(key, "kernel.domainname") == 0)
+			m->config.domainname = text;
+		else if (strcmp(key, "kernel.hostname") == 0)
+			m->config.hostname = text;
+		else if (!m->own_netns || strncmp(key, "net.", 4) != 0)
+			warn("linux.sysctl: %s is not set inside the sandbox", key);
+		else if (strcmp(key, "net.ipv4.ip_unprivileged_port_start") == 0 && text)
+			m->config.low_ports = (unsigned)atoi(text);
+	}
 }
 
 static int
@@ -140,7 +150,7 @@ set_network(struct making *m)
 	else if (strcmp(c->network, "host") == 0)
 		c->network = "namespace"; /* host sockets, in the namespace that was asked for */
 	m->own_netns = strcmp(c->network, "namespace") == 0;
-	warn_sysctl(m);
+	set_sysctl(m);
 	return 0;
 }
 
@@ -245,6 +255,8 @@ set_cgroup(struct making *m)
 		r = moat_cgroup_set(m->cgroup, &m->oci.resources, &err);
 	if (r == 0 && m->oci.resources.memory_limit > 0 && !m->config.memory_limit)
 		m->config.memory_limit = (uint64_t)m->oci.resources.memory_limit;
+	if (r == 0 && m->oci.resources.pids_limit > 0)
+		m->config.pids_limit = (uint64_t)m->oci.resources.pids_limit;
 	return r < 0 ? complain("linux.resources: %s", err.text) : 0;
 }
 

@@ -55,6 +55,9 @@ int kernel_start_process(const struct kernel_process *p, int32_t *ret_pid);
 int kernel_signal(int32_t pid, int signo);
 /* What the guest sees as MemTotal from now on; 0: the host's. */
 void kernel_set_memory_limit(uint64_t bytes);
+/* How many tasks there can be; 0: no limit. */
+void kernel_set_pids_limit(uint64_t n);
+bool kernel_task_allowed(void); /* another one */
 /* Kill everything; on_exit follows. */
 void kernel_kill_all(void);
 /* After sched_run has returned: platform down, and the live-object counters are written to the log
