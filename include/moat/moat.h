@@ -90,13 +90,13 @@ struct moat_config {
 	int oom_score_adj;
 	const struct moat_rlimit *rlimits; /* others are those of the caller */
 	size_t nrlimits;
-	int stdio[3];  /* borrowed; -1: closed */
-	bool killable; /* signals with default action end it, although it is pid 1 inside */
-	bool terminal; /* stdio[0] is the program's controlling terminal */
+	int stdio[3];	      /* borrowed; -1: closed */
+	bool killable;	      /* signals with default action end it, although it is pid 1 inside */
+	bool terminal;	      /* stdio[0] is the program's controlling terminal */
 	const int *extra_fds; /* borrowed: the program's descriptors 3, 4, ... */
 	size_t nextra_fds;
-	/* A compiled seccomp filter (struct sock_filter, 8 bytes each) that the sandbox's kernel runs
-	 * for each of the program's system calls; NULL: none. */
+	/* A compiled seccomp filter (struct sock_filter, 8 bytes each) that the sandbox's kernel
+	 * runs for each of the program's system calls; NULL: none. */
 	const void *seccomp;
 	size_t seccomp_bytes;
 	bool seccomp_log;
@@ -112,7 +112,7 @@ struct moat_config {
 	 * "namespace": a network namespace of the host that is net_fd, or a new one when net_fd is
 	 * -1. */
 	const char *network;
-	int net_fd; /* borrowed */
+	int net_fd;	    /* borrowed */
 	unsigned low_ports; /* host, namespace: ports below it take a capability inside (1024) */
 	const struct moat_idmap *uid_map, *gid_map;
 	size_t nuid_map, ngid_map;
@@ -136,8 +136,8 @@ struct moat_config {
 	bool detached; /* nothing of the caller's stays open in the sandbox's processes */
 	int listen_fd; /* borrowed: a listening SOCK_SEQPACKET unix socket, for moat_attach; -1 */
 	/* Called for each of the sandbox's processes when it exists, before it runs; and once when
-	 * the namespaces of the sandbox are there (pid has them), before its program is loaded. They
-	 * return 0 or a negative errno with err filled in. NULL: nothing to do. */
+	 * the namespaces of the sandbox are there (pid has them), before its program is loaded.
+	 * They return 0 or a negative errno with err filled in. NULL: nothing to do. */
 	int (*place)(void *arg, int pid, struct moat_error *err);
 	int (*prepare)(void *arg, int pid, struct moat_error *err);
 	void *arg;
@@ -196,8 +196,8 @@ MOAT_API int moat_processes(struct moat_sandbox *s, struct moat_process_info **r
 	struct moat_error *err);
 
 /* What the sandbox shows as its memory, and how many threads there can be; 0: leave alone. */
-MOAT_API int moat_set_limits(struct moat_sandbox *s, uint64_t memory_bytes, uint64_t pids,
-	struct moat_error *err);
+MOAT_API int moat_set_limits(
+	struct moat_sandbox *s, uint64_t memory_bytes, uint64_t pids, struct moat_error *err);
 
 /* Another program in the sandbox, from what c says of what runs. It is killed when *ret is freed
  * before its end. */

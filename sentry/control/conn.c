@@ -52,8 +52,7 @@ conn_send(struct conn *c, uint16_t type, const ProtobufCMessage *m)
 		size_t part = len - off < WIRE_BODY_MAX ? len - off : WIRE_BODY_MAX;
 		struct wire_head h = {.type = type, .more = off + part < len};
 
-		r = wire_send(
-			c->sock, &h, buf ? buf + off : NULL, part, NULL, 0, MSG_DONTWAIT);
+		r = wire_send(c->sock, &h, buf ? buf + off : NULL, part, NULL, 0, MSG_DONTWAIT);
 		off += part;
 		if (off >= len)
 			break;

@@ -171,8 +171,7 @@ static void
 take_exec(struct conn *c, struct wire_control *w)
 {
 	Control__Exec *m = wire_unpack(&control__exec__descriptor, w->body, w->len);
-	struct kernel_process kp = {
-		.on_start = added_started, .on_exit = added_ended, .arg = c};
+	struct kernel_process kp = {.on_start = added_started, .on_exit = added_ended, .arg = c};
 	struct process_fail why;
 	struct fs_ctx *fs;
 	int fds[WIRE_FDS_MAX];

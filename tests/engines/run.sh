@@ -4,6 +4,7 @@
 # usage: run.sh ENGINE [PATTERN]      the engine runs already
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
+cd "$here/../.." || exit 1
 engine=$1 pattern=${2:-}
 moat=$(realpath "${BUILD:-build}/moat")
 work=$(mktemp -d /tmp/engines.XXXXXX)

@@ -138,8 +138,7 @@ moat_release(struct moat_sandbox *s, struct moat_error *err)
 {
 	struct wire_control m;
 	/* On the first connection: it is the one that holds the sandbox. */
-	int r = ask_on(
-		s->sentry_sock, CONTROL_DETACH, NULL, NULL, 0, CONTROL_DONE, &m, err);
+	int r = ask_on(s->sentry_sock, CONTROL_DETACH, NULL, NULL, 0, CONTROL_DONE, &m, err);
 
 	if (r < 0)
 		return r;
@@ -210,10 +209,8 @@ moat_processes(struct moat_sandbox *s, struct moat_process_info **ret, size_t *r
 		const Control__ProcessInfo *in = l->processes[i];
 		size_t n = in->name.len < sizeof p->name ? in->name.len : sizeof p->name - 1;
 
-		p[i] = (struct moat_process_info){.pid = in->pid,
-			.ppid = in->ppid,
-			.host_pid = in->host_pid,
-			.uid = in->uid};
+		p[i] = (struct moat_process_info){
+			.pid = in->pid, .ppid = in->ppid, .host_pid = in->host_pid, .uid = in->uid};
 		if (n)
 			memcpy(p[i].name, in->name.data, n);
 	}
@@ -293,8 +290,8 @@ moat_wait(struct moat_sandbox *s, int *ret_status, struct moat_error *err)
 		if (s->attached) {
 			r = wire_control_send(s->sentry_sock, CONTROL_WAIT, NULL, NULL, 0);
 			if (r < 0)
-				return error_set(err, -ECONNRESET, "%s ended unexpectedly",
-					sentry_name);
+				return error_set(
+					err, -ECONNRESET, "%s ended unexpectedly", sentry_name);
 		}
 		r = wire_control_recv(s->sentry_sock, &m);
 		if (r == 0 && s->sentry_pid > 0)
@@ -393,8 +390,7 @@ moat_process_fd(const struct moat_process *p)
 }
 
 int
-moat_process_wait(
-	struct moat_process *p, int timeout_ms, int *ret_status, struct moat_error *err)
+moat_process_wait(struct moat_process *p, int timeout_ms, int *ret_status, struct moat_error *err)
 {
 	struct wire_control m;
 	int r;

@@ -195,15 +195,14 @@ start_sentry(struct moat_sandbox *s, const struct moat_config *c, struct moat_er
 	if (r < 0) {
 		if (own >= 0)
 			close(own);
-		return error_set(
-			err, r, "cannot join the network namespace: %s", strerror(-r));
+		return error_set(err, r, "cannot join the network namespace: %s", strerror(-r));
 	}
 	r = spawn(s, &n, "moat-sentry", c, &s->sentry_sock, &s->sentry_pid, err);
 	r2 = HOST(setns(own, CLONE_NEWNET));
 	close(own);
 	if (r2 < 0)
-		return error_set(err, r2, "cannot go back to the own network namespace: %s",
-			strerror(-r2));
+		return error_set(
+			err, r2, "cannot go back to the own network namespace: %s", strerror(-r2));
 	return r;
 }
 

@@ -79,10 +79,9 @@ make_process(struct exec_opts *o, json_t *config, int argc, char **argv, json_t 
 			json_array_append_new(g, json_integer(atoll(o->groups.v[i])));
 		json_object_set_new(json_object_get(p, "user"), "additionalGids", g);
 	}
-	json_object_foreach(json_object_get(p, "capabilities"), *(const char **)&end, v) for (
-		i = 0; i < o->caps.n;
-		i++) if (strcmp(end, "ambient") != 0) json_array_append_new(v,
-		json_string(o->caps.v[i]));
+	json_object_foreach(json_object_get(p, "capabilities"), *(const char **)&end,
+		v) for (i = 0; i < o->caps.n; i++) if (strcmp(end, "ambient") != 0)
+		json_array_append_new(v, json_string(o->caps.v[i]));
 	return 0;
 }
 
@@ -222,8 +221,8 @@ cmd_exec(int argc, char **argv)
 	else if (o.process)
 		r = load_process(o.process, &process);
 	else
-		r = make_process(&o, json_object_get(c.state, "config"), argc - i - 1,
-			argv + i + 1, &process);
+		r = make_process(&o, json_object_get(c.state, "config"), argc - i - 1, argv + i + 1,
+			&process);
 	if (r == 0)
 		r = run(&o, &c, process);
 	json_decref(process);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 /* A number, or a name with or without SIG. 0: none. */
 static int
@@ -99,7 +100,7 @@ cmd_delete(int argc, char **argv)
 		/* What a killed launcher left, or another runtime's. */
 		if (c.lock_fd >= 0)
 			container_remove(&c);
-		else if (!force)
+		else if (rmdir(c.dir) < 0 && !force)
 			r = complain("container does not exist: %s", argv[i]);
 		container_close(&c);
 		return r;

@@ -114,8 +114,7 @@ cmd_list(int argc, char **argv)
 {
 	const char *format = "table";
 	bool quiet = false;
-	const struct option_row rows[] = {
-		{OPTION_TEXT, "format", 'f', &format, "table or json"},
+	const struct option_row rows[] = {{OPTION_TEXT, "format", 'f', &format, "table or json"},
 		{OPTION_FLAG, "quiet", 'q', &quiet, "names only"}, {0}};
 	int i = options_parse("list [OPTIONS]", rows, NULL, argc, argv, 0, 0);
 	json_t *all;

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+int exit_failure = EXIT_SANDBOX;
+
 const char common_help[] =
 	"  --platform=trap|ptrace    how guest code is run (default: trap)\n"
 	"  --network=none|host       what the sandbox reaches beyond its own loopback (default: "

@@ -116,6 +116,10 @@ container_claim(struct container *c, const char *id)
 		(r = folder(c, id, root, sizeof root)))
 		return r;
 	made = mkdir(c->dir, 0711) == 0;
+	/* An empty folder is left of a launcher that was killed right then. If it lives, it notices
+	 * when it takes its lock. */
+	if (!made && errno == EEXIST && rmdir(c->dir) == 0)
+		made = mkdir(c->dir, 0711) == 0;
 	if (!made && errno != EEXIST)
 		return complain("cannot create %s: %s", c->dir, strerror(errno));
 	c->dir_fd = open(c->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -148,10 +152,9 @@ container_find(struct container *c, const char *id, bool lock)
 		return -EINVAL;
 	c->dir_fd = open(c->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (c->dir_fd < 0)
-		return errno == ENOENT || errno == ENOTDIR ? -ENOENT
-							   : (complain("cannot open %s: %s", c->dir,
-								      strerror(errno)),
-								     -EINVAL);
+		return errno == ENOENT || errno == ENOTDIR
+			       ? -ENOENT
+			       : (complain("cannot open %s: %s", c->dir, strerror(errno)), -EINVAL);
 	/* Foreign folders get no lock file from us. */
 	if (lock && faccessat(c->dir_fd, "lock", F_OK, 0) == 0) {
 		r = take_lock(c, LOCK_EX);

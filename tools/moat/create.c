@@ -2,8 +2,8 @@
 /*
  * A container's beginning and end. Creation in order, each step undone when a later one fails: the
  * name, the listening socket, the terminal, the cgroup, the sandbox with its program loaded (hooks
- * run when its namespaces are there), the state file, the pid file. Until the sandbox is released it
- * ends by itself when this process does.
+ * run when its namespaces are there), the state file, the pid file. Until the sandbox is released
+ * it ends by itself when this process does.
  */
 #include "create.h"
 #include "hooks.h"
@@ -14,8 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/ioctl.h>
+#include <sys/pidfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -144,9 +144,8 @@ set_network(struct making *m)
 	/* A namespace that nobody can know of stays empty: then the sandbox's own loopback is
 	 * nearer. Who runs hooks may put interfaces into it. */
 	if (!c->network)
-		c->network = has_hooks(o, "prestart") || has_hooks(o, "createRuntime")
-				     ? "namespace"
-				     : "none";
+		c->network = has_hooks(o, "prestart") || has_hooks(o, "createRuntime") ? "namespace"
+										       : "none";
 	else if (strcmp(c->network, "host") == 0)
 		c->network = "namespace"; /* host sockets, in the namespace that was asked for */
 	m->own_netns = strcmp(c->network, "namespace") == 0;
@@ -326,9 +325,9 @@ make(struct making *m, const char *bundle, struct moat_sandbox **ret)
 
 	make_state(m, bundle);
 	c->listen_fd = container_listen(m->c);
-	r = c->listen_fd < 0 ? complain("cannot listen in %s: %s", m->c->dir,
-				       strerror(-c->listen_fd))
-			     : 0;
+	r = c->listen_fd < 0
+		    ? complain("cannot listen in %s: %s", m->c->dir, strerror(-c->listen_fd))
+		    : 0;
 	if (r == 0)
 		r = pass_fds(c, o->preserve_fds, &m->oci.env, m->fds, MAX_PASSED);
 	if (r == 0 && (r = set_network(m)) == 0 && (r = set_terminal(m)) == 0 &&
@@ -426,8 +425,8 @@ start_hook(struct moat_sandbox *s, json_t *hook, size_t i, const char *state)
 		/* A state is small: it fits into a pipe. */
 		(void)!write(fds[1], state, strlen(state));
 		close(fds[1]);
-		r = moat_process_wait(p,
-			timeout ? (int)json_integer_value(timeout) * 1000 : -1, &status, &err);
+		r = moat_process_wait(
+			p, timeout ? (int)json_integer_value(timeout) * 1000 : -1, &status, &err);
 	} else {
 		close(fds[1]);
 	}
@@ -453,9 +452,8 @@ container_start(struct container *c, struct moat_sandbox *s)
 	int r = 0;
 
 	json_decref(j);
-	json_array_foreach(json_object_get(hooks, "startContainer"), i, hook)
-		if (r == 0)
-			r = start_hook(s, hook, i, state);
+	json_array_foreach(json_object_get(hooks, "startContainer"), i, hook) if (r == 0) r =
+		start_hook(s, hook, i, state);
 	free(state);
 	if (r == 0 && moat_go(s, &err) < 0)
 		r = complain("%s", err.text);

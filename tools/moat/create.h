@@ -16,8 +16,8 @@ struct create_opts {
 
 /* Up to the loaded, held program. On failure nothing is left; it was said. *ret: when the
  * foreground is wanted; else the sandbox is on its own. */
-int container_create(struct create_opts *o, const char *id, struct container *c,
-	struct moat_sandbox **ret);
+int container_create(
+	struct create_opts *o, const char *id, struct container *c, struct moat_sandbox **ret);
 /* Let it run: startContainer hooks, the program, poststart hooks. s: a connection. 0, or
  * complained. */
 int container_start(struct container *c, struct moat_sandbox *s);

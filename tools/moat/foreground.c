@@ -33,7 +33,8 @@ start_failure(const struct moat_error *e, const char *program)
 	switch (e->code) {
 	case ENOENT:
 		if (!strchr(program, '/'))
-			complain("%sexec: \"%s\": executable file not found in $PATH", why, program);
+			complain(
+				"%sexec: \"%s\": executable file not found in $PATH", why, program);
 		else
 			complain("%sexec: \"%s\": stat %s: no such file or directory", why, program,
 				program);

@@ -28,7 +28,6 @@ static const struct command commands[] = {
 
 const char *global_root;
 struct common global_common;
-int exit_failure = EXIT_SANDBOX;
 static const char *log_path;
 static bool log_json;
 

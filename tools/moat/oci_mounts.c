@@ -188,8 +188,7 @@ oci_mounts(struct oci *o, json_t *top, struct moat_config *c)
 	if (json_array_size(list) > 200)
 		return oci_error(o, "mounts: more than 200");
 	o->mounts = xcalloc(json_array_size(list) + 1, sizeof *o->mounts);
-	o->mounts[0] = (struct moat_mount){
-		.kind = MOAT_MOUNT_HOST,
+	o->mounts[0] = (struct moat_mount){.kind = MOAT_MOUNT_HOST,
 		.source = host_path(o, path),
 		.target = "/",
 		/* Engines copy files into it while it runs. */

@@ -23,8 +23,8 @@ read_action(struct oci *o, const char *where, const char *name, uint64_t err, ui
 		uint32_t action;
 	} actions[] = {{"SCMP_ACT_ALLOW", SCMP_ACT_ALLOW}, {"SCMP_ACT_LOG", SCMP_ACT_LOG},
 		{"SCMP_ACT_ERRNO", SCMP_ACT_ERRNO((uint32_t)err)},
-		{"SCMP_ACT_TRACE", SCMP_ACT_TRACE((uint32_t)err)},
-		{"SCMP_ACT_TRAP", SCMP_ACT_TRAP}, {"SCMP_ACT_KILL", SCMP_ACT_KILL_THREAD},
+		{"SCMP_ACT_TRACE", SCMP_ACT_TRACE((uint32_t)err)}, {"SCMP_ACT_TRAP", SCMP_ACT_TRAP},
+		{"SCMP_ACT_KILL", SCMP_ACT_KILL_THREAD},
 		{"SCMP_ACT_KILL_THREAD", SCMP_ACT_KILL_THREAD},
 		{"SCMP_ACT_KILL_PROCESS", SCMP_ACT_KILL_PROCESS}};
 
@@ -86,8 +86,8 @@ read_args(struct oci *o, json_t *rule, const char *where, struct scmp_arg_cmp *a
 			oci_string(o, a, where, "op", &name) < 0)
 			return -1;
 		if (read_op(name, &op) < 0)
-			return oci_error(o, "%s.args[%zu].op: \"%s\" is not a comparison", where, i,
-				name);
+			return oci_error(
+				o, "%s.args[%zu].op: \"%s\" is not a comparison", where, i, name);
 		*ret_twice |= seen >> index & 1;
 		seen |= 1u << index;
 		args[(*ret)++] = (struct scmp_arg_cmp){(unsigned)index, op, value, two};
@@ -113,8 +113,7 @@ add_rule(struct oci *o, scmp_filter_ctx f, json_t *rule, size_t i, uint32_t by_d
 	snprintf(where, sizeof where, "linux.seccomp.syscalls[%zu]", i);
 	if (!json_is_object(rule))
 		return oci_error(o, "%s: not an object", where);
-	if (oci_keys(o, rule, where, known) < 0 ||
-		oci_array(o, rule, where, "names", &names) < 0 ||
+	if (oci_keys(o, rule, where, known) < 0 || oci_array(o, rule, where, "names", &names) < 0 ||
 		oci_string(o, rule, where, "action", &action_name) < 0 ||
 		oci_uint(o, rule, where, "errnoRet", 65535, &err) < 0 ||
 		read_action(o, where, action_name, err, &action) < 0 ||
@@ -127,7 +126,8 @@ add_rule(struct oci *o, scmp_filter_ctx f, json_t *rule, size_t i, uint32_t by_d
 	json_array_foreach(names, k, v)
 	{
 		int nr = json_is_string(v) ? seccomp_syscall_resolve_name(json_string_value(v))
-					   : __NR_SCMP_ERROR, r = 0;
+					   : __NR_SCMP_ERROR,
+		    r = 0;
 
 		if (!json_is_string(v))
 			return oci_error(o, "%s.names[%zu]: not a string", where, k);
@@ -140,8 +140,8 @@ add_rule(struct oci *o, scmp_filter_ctx f, json_t *rule, size_t i, uint32_t by_d
 		for (unsigned a = 0; twice && a < nargs && r == 0; a++)
 			r = seccomp_rule_add_array(f, action, nr, 1, &args[a]);
 		if (r < 0 && r != -EEXIST)
-			return oci_error(o, "%s: %s: %s", where, json_string_value(v),
-				strerror(-r));
+			return oci_error(
+				o, "%s: %s: %s", where, json_string_value(v), strerror(-r));
 	}
 	return 0;
 }
@@ -167,8 +167,7 @@ read_flags(struct oci *o, json_t *s, struct moat_config *c)
 }
 
 /* The program of f, in o. */
-static int
-export(struct oci *o, scmp_filter_ctx f, struct moat_config *c)
+static int export(struct oci *o, scmp_filter_ctx f, struct moat_config *c)
 {
 	int fd = memfd_create("seccomp", MFD_CLOEXEC), r = fd < 0 ? -errno : 0;
 	ssize_t n = 0;

@@ -32,7 +32,7 @@ struct kernel_process {
 	const struct cred *cred;	 /* a reference is taken */
 	struct fs_ctx *fs;		 /* consumed */
 	struct file *stdio[3];		 /* consumed; NULL: closed */
-	struct file **more;		 /* consumed (the array is the caller's): descriptors 3, 4, ... */
+	struct file **more; /* consumed (the array is the caller's): descriptors 3, 4, ... */
 	int nmore;
 	int oom_score_adj;
 	struct rlimits rlim;

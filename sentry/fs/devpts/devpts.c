@@ -13,8 +13,8 @@
 
 struct dnode {
 	struct inode i;
-	/* Of slaves; borrowed, cleared when the terminal goes; under ds->lock. A pty's, or that of a
-	 * terminal which another driver has. */
+	/* Of slaves; borrowed, cleared when the terminal goes; under ds->lock. A pty's, or that of
+	 * a terminal which another driver has. */
 	struct tty *tty;
 	bool foreign;
 };

@@ -64,7 +64,7 @@ struct pty {
 
 struct devpts_super {
 	struct super *sb;
-	struct mutex lock; /* rank FS: the table */
+	struct mutex lock;	     /* rank FS: the table */
 	struct dnode *node[PTS_MAX]; /* by number; a reference is its terminal's, which takes it
 					out */
 	uint32_t mode, ptmxmode, uid, gid, max;
