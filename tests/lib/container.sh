@@ -26,6 +26,7 @@ fails() { # STATUS WORDS COMMAND...
 	same "status of ${*:3}" "$1" $status
 	grep -q "$2" "$work/err" || die "${*:3}: expected <$2>, got <$(cat "$work/err")>"
 }
+is() { [ "$(status_of "$1")" = "$2" ]; } # ID STATE
 status_of() { m state "$1" | sed -n 's/.*"status": "\(.*\)",/\1/p'; }
 until_true() { # COMMAND...: within 10 s
 	local i

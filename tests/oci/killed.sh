@@ -14,7 +14,7 @@ for stage in created running; do
 		[ $stage = created ] || m start $id
 		note $id
 		kill -9 "$(field $id $who)"
-		until_true test "$(status_of $id)" = stopped
+		until_true is $id stopped
 		m delete $id || die "delete after kill -9 of $who: $(cat "$work/err")"
 		nothing_left
 	done
@@ -44,7 +44,7 @@ m run -d -b "$work/b" k >/dev/null
 note k
 kill -STOP "$(field k pid)"
 m kill k KILL || die "kill of one that hangs: $(cat "$work/err")"
-until_true test "$(status_of k)" = stopped
+until_true is k stopped
 m delete k
 nothing_left
 

@@ -30,7 +30,7 @@ same "state" running "$(status_of c1)"
 
 fails 1 'invalid signal' m kill c1 NOSUCH
 m kill c1 KILL || die "kill: $(cat "$work/err")"
-until_true test "$(status_of c1)" = stopped
+until_true is c1 stopped
 same "pid of a stopped one" 0 "$(m state c1 | sed -n 's/.*"pid": \([0-9]*\),/\1/p')"
 fails 1 'container not running' m kill c1 TERM
 m kill --all c1 9 || die "kill --all of a stopped one: $(cat "$work/err")"
@@ -56,7 +56,7 @@ m create -b "$work/b" c2 >/dev/null && note c2 && m delete c2 || die "delete of 
 m run -d -b "$work/b" c3 >/dev/null && note c3 && m delete --force c3 || die "delete --force: $(cat "$work/err")"
 # A signal that would end a program ends one that does not run yet.
 m create -b "$work/b" c4 >/dev/null && note c4 && m kill c4 TERM || die "kill of a created one: $(cat "$work/err")"
-until_true test "$(status_of c4)" = stopped
+until_true is c4 stopped
 m delete c4
 nothing_left
 

@@ -118,8 +118,10 @@ container_claim(struct container *c, const char *id)
 	made = mkdir(c->dir, 0711) == 0;
 	/* An empty folder is left of a launcher that was killed right then. If it lives, it notices
 	 * when it takes its lock. */
-	if (!made && errno == EEXIST && rmdir(c->dir) == 0)
-		made = mkdir(c->dir, 0711) == 0;
+	if (!made && errno == EEXIST) {
+		made = rmdir(c->dir) == 0 && mkdir(c->dir, 0711) == 0;
+		errno = EEXIST;
+	}
 	if (!made && errno != EEXIST)
 		return complain("cannot create %s: %s", c->dir, strerror(errno));
 	c->dir_fd = open(c->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
