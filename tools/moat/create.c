@@ -237,6 +237,28 @@ make_state(struct making *m, const char *bundle)
 	set_created(c);
 }
 
+/* What every container has, whatever the list says: the sandbox's own processes need /dev/null, and
+ * a device that a guest makes is a node that nobody can open. */
+static void
+allow_devices(struct oci *o)
+{
+	static const struct moat_device_rule always[] = {{true, 'c', -1, -1, "m"},
+		{true, 'b', -1, -1, "m"}, {true, 'c', 1, 3, "rwm"}, {true, 'c', 1, 5, "rwm"},
+		{true, 'c', 1, 7, "rwm"}, {true, 'c', 1, 8, "rwm"}, {true, 'c', 1, 9, "rwm"},
+		{true, 'c', 5, 0, "rwm"}, {true, 'c', 5, 2, "rwm"}, {true, 'c', 136, -1, "rwm"}};
+	size_t n = o->resources.ndevices, more = sizeof always / sizeof always[0];
+	struct moat_device_rule *all;
+
+	if (n == 0)
+		return;
+	all = xcalloc(n + more, sizeof *all);
+	memcpy(all, o->resources.devices, n * sizeof *all);
+	memcpy(all + n, always, sizeof always);
+	free(o->lists.devices);
+	o->resources.devices = o->lists.devices = all;
+	o->resources.ndevices = n + more;
+}
+
 static int
 set_cgroup(struct making *m)
 {
@@ -245,6 +267,7 @@ set_cgroup(struct making *m)
 
 	if (!m->oci.cgroups_path)
 		return 0;
+	allow_devices(&m->oci);
 	r = moat_cgroup_create(m->oci.cgroups_path, &m->cgroup, &err);
 	if (r < 0 && rootless()) {
 		warn("linux.cgroupsPath: %s", err.text);

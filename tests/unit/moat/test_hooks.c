@@ -64,7 +64,8 @@ START_TEST(passes)
 {
 	ck_assert_int_eq(
 		run("{\"prestart\":[{\"path\":\"/bin/sh\",\"args\":[\"x\",\"-c\",\"cat >%s/out; "
-		    "echo $A$HOME >>%1$s/out; ls /proc/$$/fd | tr -d '\\\\n' >%1$s/fds\"],"
+		    "echo $A$HOME >>%1$s/out; ls /proc/$$/fd >%1$s/l; tr -d '\\\\n' <%1$s/l "
+		    ">%1$s/fds\"],"
 		    "\"env\":[\"A=b\",\"PATH=/bin:/usr/bin\"],\"timeout\":10}]}",
 			dir, "{\"id\":1}"),
 		0);
