@@ -24,7 +24,7 @@ $(BUILD)/obj/libtest.a: $$(TEST_LIB_OBJS)
 $(BUILD)/tests/unit/%: tests/unit/%.c $(BUILD)/obj/libtest.a | $$(GEN_HDRS)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) -Itests -MMD -MP -MF $@.d -o $@ $< $(BUILD)/obj/libtest.a $(LDFLAGS_ALL) \
-		-lcheck -lsubunit -lprotobuf-c -ljansson -lrt -lm
+		-lcheck -lsubunit -lprotobuf-c -ljansson -lseccomp -lrt -lm
 
 $(BUILD)/tests/guest/%: tests/guest/%.c
 	@mkdir -p $(@D)

@@ -31,6 +31,6 @@ $(BUILD)/libmoat.pc: tools/libmoat/libmoat.pc.in tools/module.mk
 	sed 's|@PREFIX@|$(PREFIX)|' $< >$@
 
 $(BUILD)/moat: $(CLI_OBJS) $(BUILD)/obj/platform/host/confine_names.o $(BUILD)/libmoat.a
-	$(CC) $(LDFLAGS_PROG) -o $@ $^ $(LIB_PROTO) $(if $(SAN),-ljansson,-l:libjansson.a)
+	$(CC) $(LDFLAGS_PROG) -o $@ $^ $(LIB_PROTO) $(if $(SAN),-ljansson -lseccomp,-l:libjansson.a -l:libseccomp.a)
 
 all: $(BUILD)/moat $(BUILD)/libmoat.a $(BUILD)/libmoat.so $(BUILD)/libmoat.pc

@@ -34,6 +34,7 @@ extern "C" {
 #define MOAT_VERSION "0.1.0"
 
 struct moat_sandbox;
+struct moat_process;
 
 struct moat_error {
 	int code;  /* errno, positive */
@@ -89,9 +90,16 @@ struct moat_config {
 	int oom_score_adj;
 	const struct moat_rlimit *rlimits; /* others are those of the caller */
 	size_t nrlimits;
-	int stdio[3];  /* borrowed; -1: closed */
-	bool killable; /* signals with default action end it, although it is pid 1 inside */
-	bool terminal; /* stdio[0] is the program's controlling terminal */
+	int stdio[3];	      /* borrowed; -1: closed */
+	bool killable;	      /* signals with default action end it, although it is pid 1 inside */
+	bool terminal;	      /* stdio[0] is the program's controlling terminal */
+	const int *extra_fds; /* borrowed: the program's descriptors 3, 4, ... */
+	size_t nextra_fds;
+	/* A compiled seccomp filter (struct sock_filter, 8 bytes each) that the sandbox's kernel
+	 * runs for each of the program's system calls; NULL: none. */
+	const void *seccomp;
+	size_t seccomp_bytes;
+	bool seccomp_log;
 
 	/* where it runs */
 	const struct moat_mount *mounts; /* the first one is the root */
@@ -100,7 +108,12 @@ struct moat_config {
 	const char *const *masked_paths;   /* NULL-terminated, or NULL */
 	const char *const *readonly_paths; /* NULL-terminated, or NULL */
 	const char *hostname, *domainname; /* NULL: "moat", "(none)" */
-	const char *network;		   /* "none" (default) or "host" */
+	/* "none" (default): the sandbox's own loopback. "host": the caller's network namespace.
+	 * "namespace": a network namespace of the host that is net_fd, or a new one when net_fd is
+	 * -1. */
+	const char *network;
+	int net_fd;	    /* borrowed */
+	unsigned low_ports; /* host, namespace: ports below it take a capability inside (1024) */
 	const struct moat_idmap *uid_map, *gid_map;
 	size_t nuid_map, ngid_map;
 
@@ -115,16 +128,39 @@ struct moat_config {
 			     4 */
 	bool no_spin, no_rewrite, no_stub_answers, no_marshal; /* switch off shortcuts, for tests */
 	uint64_t memory_limit; /* what the sandbox shows as its memory; 0: the host's */
+	uint64_t pids_limit;   /* threads of all programs together; 0: no limit */
 	bool die_with_parent;  /* also end when the calling thread ends without moat_destroy */
+
+	/* a sandbox that is made in steps, and outlives its maker */
+	bool hold;     /* load the program; it runs when moat_go says so */
+	bool detached; /* nothing of the caller's stays open in the sandbox's processes */
+	int listen_fd; /* borrowed: a listening SOCK_SEQPACKET unix socket, for moat_attach; -1 */
+	/* Called for each of the sandbox's processes when it exists, before it runs; and once when
+	 * the namespaces of the sandbox are there (pid has them), before its program is loaded.
+	 * They return 0 or a negative errno with err filled in. NULL: nothing to do. */
+	int (*place)(void *arg, int pid, struct moat_error *err);
+	int (*prepare)(void *arg, int pid, struct moat_error *err);
+	void *arg;
 };
 
 /* Defaults: nothing mounted, no network, root with no capabilities, the caller's standard streams.
  */
 MOAT_API void moat_config_init(struct moat_config *c);
 
-/* Start the sandbox and the program in it. Returns when the program runs. */
+/* Start the sandbox and the program in it. Returns when the program runs, or with hold when it is
+ * loaded. */
 MOAT_API int moat_start(
 	const struct moat_config *c, struct moat_sandbox **ret, struct moat_error *err);
+
+/* Let a held program run. */
+MOAT_API int moat_go(struct moat_sandbox *s, struct moat_error *err);
+
+/* The sandbox stays when s is destroyed, until its first process ends. */
+MOAT_API int moat_release(struct moat_sandbox *s, struct moat_error *err);
+
+/* A sandbox that somebody else started: sock is connected to its listen_fd, and taken over. What is
+ * destroyed with *ret is the connection only. */
+MOAT_API int moat_attach(int sock, struct moat_sandbox **ret, struct moat_error *err);
 
 /* Wait for the first process to end; *ret_status is as wait(2) has it. -ECONNRESET: the sandbox
  * itself died. */
@@ -133,11 +169,52 @@ MOAT_API int moat_wait(struct moat_sandbox *s, int *ret_status, struct moat_erro
 /* A descriptor that becomes readable when moat_wait will not block. */
 MOAT_API int moat_fd(const struct moat_sandbox *s);
 
-/* Signal a process by its number inside (0: the first one). */
+/* Signal a process by its number inside (0: the first one). terminal: the caller got it from the
+ * program's terminal: it is for who stands in front of that. */
 MOAT_API int moat_signal(struct moat_sandbox *s, int pid, int signo);
+MOAT_API int moat_signal_terminal(struct moat_sandbox *s, int signo);
+/* Signal every process. */
+MOAT_API int moat_signal_all(struct moat_sandbox *s, int signo);
 
-/* The host's process number of the sandbox. */
+/* No code of the sandbox's programs runs between the two. */
+MOAT_API int moat_pause(struct moat_sandbox *s, struct moat_error *err);
+MOAT_API int moat_resume(struct moat_sandbox *s, struct moat_error *err);
+
+struct moat_state {
+	bool started, paused;
+};
+MOAT_API int moat_state(struct moat_sandbox *s, struct moat_state *ret, struct moat_error *err);
+
+struct moat_process_info {
+	int pid, ppid; /* inside */
+	int host_pid;  /* as the sandbox's own pid namespace has it; 0: none at the moment */
+	uint32_t uid;
+	char name[16];
+};
+/* All processes, in *ret (free()). */
+MOAT_API int moat_processes(struct moat_sandbox *s, struct moat_process_info **ret, size_t *ret_n,
+	struct moat_error *err);
+
+/* What the sandbox shows as its memory, and how many threads there can be; 0: leave alone. */
+MOAT_API int moat_set_limits(
+	struct moat_sandbox *s, uint64_t memory_bytes, uint64_t pids, struct moat_error *err);
+
+/* Another program in the sandbox, from what c says of what runs. It is killed when *ret is freed
+ * before its end. */
+MOAT_API int moat_spawn(struct moat_sandbox *s, const struct moat_config *c,
+	struct moat_process **ret, struct moat_error *err);
+MOAT_API int moat_process_pid(const struct moat_process *p);
+MOAT_API int moat_process_fd(const struct moat_process *p); /* readable when wait will not block */
+/* timeout_ms < 0: for ever. -ETIMEDOUT; -ECONNRESET: the sandbox died. */
+MOAT_API int moat_process_wait(
+	struct moat_process *p, int timeout_ms, int *ret_status, struct moat_error *err);
+MOAT_API int moat_process_signal(struct moat_process *p, int signo);
+MOAT_API int moat_process_signal_terminal(struct moat_process *p, int signo);
+MOAT_API void moat_process_free(struct moat_process *p);
+
+/* The host's process numbers of the sandbox (its kernel), and of its file server. */
 MOAT_API int moat_pid(const struct moat_sandbox *s);
+MOAT_API int moat_gofer_pid(const struct moat_sandbox *s);
 
 /* End what still runs and free everything. NULL is fine. */
 MOAT_API void moat_destroy(struct moat_sandbox *s);

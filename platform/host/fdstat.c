@@ -40,3 +40,11 @@ host_fd_dup(int fd)
 
 	return n < 0 ? -errno : n;
 }
+
+int
+host_fd_flags(int fd)
+{
+	int r = fcntl(fd, F_GETFL);
+
+	return r < 0 ? -errno : r;
+}

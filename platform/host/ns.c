@@ -105,7 +105,8 @@ child(const struct ns_spawn *s, int go, int report)
 	/* report and control may lie on each other's numbers: move them out of the way. */
 	report = fcntl(report, F_DUPFD_CLOEXEC, 16);
 	r = HOST(fcntl(s->control, F_DUPFD, 17));
-	if (r < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(r, NS_CONTROL_FD) < 0)
+	if (r < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 ||
+		(s->no_stderr && dup2(null, 2) < 0) || dup2(r, NS_CONTROL_FD) < 0)
 		child_fail(report, STEP_FDS, r < 0 ? r : -EMFILE);
 	r = HOST((int)syscall(SYS_close_range, NS_CONTROL_FD + 1, ~0U, CLOSE_RANGE_CLOEXEC));
 	if (r < 0)
@@ -209,6 +210,8 @@ ns_spawn(const struct ns_spawn *s, char *err, size_t cap)
 		return r;
 	}
 	r = s->namespaces & CLONE_NEWUSER ? write_maps(pid, s, err, cap) : 0;
+	if (r == 0 && s->place)
+		r = s->place(s->place_arg, pid, err, cap);
 	if (r == 0)
 		(void)!write(go[1], "", 1);
 	close(go[1]);

@@ -28,27 +28,10 @@ boot_register_fs(const struct start *s)
 	event_init();
 	unix_init();
 	if (boot_network_is_host(s))
-		hostsock_init();
+		hostsock_init(s->m->low_ports);
 	else
 		inet_init();
 	netlink_init(boot_network_is_host(s));
 	tty_kernel_init();
 	return 0;
-}
-
-int
-boot_stdio(const struct start *s, int which, struct file **ret)
-{
-	struct tty *t;
-	bool master;
-	int r;
-
-	*ret = NULL;
-	if (s->stdio[which] < 0)
-		return 0;
-	r = hostfile_new(s->stdio[which], which == 0 ? LX_O_RDWR : LX_O_WRONLY, ret);
-	t = r ? NULL : tty_of_file(*ret, &master);
-	if (t)
-		dev_set_console(t);
-	return r;
 }

@@ -4,18 +4,21 @@
 #define SENTRY_BOOT_INTERNAL_H
 
 #include "control.pb-c.h"
+#include "gofer/wire.h"
 #include "sentry/vfs/mount.h"
 #include <stdint.h>
 
 enum start_fd {
 	START_FD_GOFER,
 	START_FD_STDIO, /* three */
-	START_FD_MORE = START_FD_STDIO + 3,
+	START_FD_REST = START_FD_STDIO + 3,
 };
 
 struct start {
 	Control__Start *m;
-	int gofer, stdio[3], log, trace; /* -1: none */
+	int gofer, log, trace, listen; /* -1: none */
+	int fds[WIRE_FDS_MAX]; /* of the first process: three streams (-1: closed), others */
+	uint32_t nmore;	       /* how many others */
 	uint32_t weaker;
 };
 
@@ -31,8 +34,5 @@ int boot_register_fs(const struct start *s);
 
 /* Build the tree of mounts, in a fiber. -errno, with the failing mount in the log. */
 int boot_mounts(const struct start *s, const struct call *c, struct fs_ctx **ret);
-
-/* A host descriptor as an open file of the guest. */
-int boot_stdio(const struct start *s, int which, struct file **ret);
 
 #endif

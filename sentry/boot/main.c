@@ -11,20 +11,25 @@
 #include "platform/host/maps.h"
 #include "platform/host/ns.h"
 #include "sentry/control/control.h"
+#include "sentry/control/process.h"
+#include "sentry/fs/dev.h"
 #include "sentry/fs/gofer.h"
+#include "sentry/fs/tty.h"
 #include "sentry/kernel/init.h"
 #include "sentry/sched/fiber.h"
 #include "sentry/sched/sched.h"
 #include <malloc.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 static struct start start;
-static int32_t first_pid;
 
 void
 boot_fail(int err, const char *fmt, ...)
@@ -97,109 +102,66 @@ gofer_died(const char *why)
 	boot_fail(-ECONNRESET, "%s; the sandbox ends", why);
 }
 
-static void
-on_exit_first(void *arg, int status)
-{
-	(void)arg;
-	kernel_log_live(); /* now: the launcher ends this process when it hears of the exit */
-	control_exited(NS_CONTROL_FD, first_pid, status);
-	_exit(0); /* the init of the pid namespace: every stub goes with it */
-}
-
-static void
-on_start_first(void *arg, int err)
-{
-	(void)arg;
-	if (err == 0) {
-		control_started(NS_CONTROL_FD, first_pid);
-		return;
-	}
-	control_failed(NS_CONTROL_FD, err, strerror(-err), true);
-	_exit(0);
-}
-
-/* A list of texts as a NULL-terminated array of strings. Never freed: the first process's. */
-static char **
-strings(const ProtobufCBinaryData *b, size_t n)
-{
-	char **v = calloc(n + 1, sizeof *v);
-
-	for (size_t i = 0; v && i < n; i++) {
-		v[i] = strndup((const char *)b[i].data, b[i].len);
-		if (!v[i])
-			return NULL;
-	}
-	return v;
-}
-
-static struct cred *
-first_cred(const Control__Process *p)
-{
-	struct cred *c = cred_new_root();
-
-	if (!c)
-		return NULL;
-	c->uid = c->euid = c->suid = c->fsuid = p->uid;
-	c->gid = c->egid = c->sgid = c->fsgid = p->gid;
-	c->cap_effective = p->cap_effective & LX_CAP_ALL;
-	c->cap_permitted = p->cap_permitted & LX_CAP_ALL;
-	c->cap_inheritable = p->cap_inheritable & LX_CAP_ALL;
-	c->cap_bounding = p->cap_bounding & LX_CAP_ALL;
-	c->cap_ambient = p->cap_ambient & LX_CAP_ALL;
-	c->no_new_privs = p->no_new_privs;
-	if (cred_set_groups(c, p->groups, (uint32_t)p->n_groups) < 0) {
-		cred_put(c);
-		return NULL;
-	}
-	return c;
-}
-
-static void
-first_rlimits(const Control__Process *p, struct rlimits *r)
-{
-	for (int i = 0; i < LX_RLIM_NLIMITS; i++)
-		r->r[i] = (struct lx_rlimit64){LX_RLIM_INFINITY, LX_RLIM_INFINITY};
-	for (size_t i = 0; i < p->n_rlimits; i++)
-		if (p->rlimits[i]->type < LX_RLIM_NLIMITS)
-			r->r[p->rlimits[i]->type] =
-				(struct lx_rlimit64){p->rlimits[i]->cur, p->rlimits[i]->max};
-}
-
 /* In a fiber: everything that asks the gofer. */
 static void
 boot(void *arg)
 {
 	const Control__Process *p = start.m->process;
-	struct kernel_process kp = {.terminal = p->terminal,
-		.killable = p->killable,
-		.on_exit = on_exit_first,
-		.on_start = on_start_first};
-	struct call c = {0};
-	struct cred *root = cred_new_root(), *cred = first_cred(p);
+	struct kernel_process kp = {
+		.on_exit = control_first_ended, .on_start = control_first_started};
+	struct process_fail why = {0};
+	struct cred *root = cred_new_root();
+	struct call c = {.cred = root};
+	struct fs_ctx *world, *fs;
+	struct tty *tty = NULL;
 	int r;
 
 	(void)arg;
-	kp.argv = strings(p->args, p->n_args);
-	kp.envp = strings(p->env, p->n_env);
-	if (!root || !cred || !kp.argv || !kp.envp)
+	if (!root)
 		boot_fail(-ENOMEM, "out of memory");
-	c.cred = root;
-	r = boot_mounts(&start, &c, &kp.fs);
+	r = boot_mounts(&start, &c, &world);
 	if (r < 0)
 		boot_fail(r, "cannot build the file tree: %s", strerror(-r));
-	for (int i = 0; i < 3; i++) {
-		r = boot_stdio(&start, i, &kp.stdio[i]);
-		if (r < 0)
-			boot_fail(r, "standard stream %d: %s", i, strerror(-r));
-	}
-	kp.path = kp.argv[0];
-	kp.cred = cred;
-	first_rlimits(p, &kp.rlim);
-	r = kernel_start_process(&kp, &first_pid);
-	cred_put(cred);
-	cred_put(root);
+	fs = fs_ctx_dup(world);
+	if (!fs)
+		boot_fail(-ENOMEM, "out of memory");
+	control_world(world);
+	r = process_start(p, fs, start.fds, (int)start.nmore, &kp, &control_first_pid, &tty, &why);
 	if (r < 0)
-		boot_fail(r, "cannot start the first process: %s", strerror(-r));
+		boot_fail(r, "%s", why.text);
+	dev_set_console(tty);
+	control_console(tty);
+	tty_put(tty);
+	fs_ctx_put(world);
+	cred_put(root);
+}
+
+/* Signals that this process is sent are for the first process inside. They are blocked in all
+ * threads, and read from a descriptor; the engine gives the stubs an empty mask. */
+static int
+catch_signals(void)
+{
+	/* Not SIGUSR2, which platform/ptrace wakes its tracer with. */
+	static const int caught[] = {
+		SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGWINCH, SIGCONT, SIGTSTP};
+	sigset_t set;
+	int fd;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof caught / sizeof caught[0]; i++)
+		sigaddset(&set, caught[i]);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return HOST(fd);
+}
+
+/* The first process's terminal tells this process of keys and of its size. It does not when another
+ * session has it: then the launcher, which stands in that session, does. */
+static void
+take_terminal(void)
+{
+	if (start.m->process->terminal && start.fds[0] >= 0)
+		(void)ioctl(start.fds[0], TIOCSCTTY, 0);
 }
 
 int
@@ -208,7 +170,7 @@ main(void)
 	struct kernel_config kc = {0};
 	struct fiber *f;
 	char platform[8] = "", host[65], domain[65];
-	int r;
+	int r, signals;
 
 	log_to_fd(STDERR_FILENO, "moat-sentry");
 	/* One arena: others shrink by asking /proc, which the sealed process cannot. */
@@ -218,6 +180,10 @@ main(void)
 		log_to_fd(start.log, "moat-sentry");
 	if (start.m->debug)
 		log_level = LOG_DEBUG;
+	take_terminal();
+	signals = catch_signals();
+	if (signals < 0)
+		boot_fail(signals, "cannot make a signalfd: %s", strerror(-signals));
 	shut_in();
 	raise_fd_limit();
 	snprintf(platform, sizeof platform, "%.*s", (int)start.m->platform.len,
@@ -237,12 +203,13 @@ main(void)
 	kc.may_spin = !start.m->no_spin;
 	kc.trace_fd = start.trace;
 	kc.memory_limit_bytes = start.m->memory_limit;
+	kernel_set_pids_limit(start.m->pids_limit);
 	r = kernel_init(&kc);
 	if (r < 0)
 		boot_fail(r, "cannot start the kernel on platform %s: %s", platform, strerror(-r));
 	if ((r = boot_register_fs(&start)) < 0 || (r = gofer_init(start.gofer, gofer_died)) < 0 ||
-		(r = control_start(NS_CONTROL_FD)) < 0 || (r = fiber_spawn(boot, NULL, &f)) < 0 ||
-		(r = sched_start()) < 0)
+		(r = control_start(NS_CONTROL_FD, start.listen, signals, start.m->hold)) < 0 ||
+		(r = fiber_spawn(boot, NULL, &f)) < 0 || (r = sched_start()) < 0)
 		boot_fail(r, "cannot start: %s", strerror(-r));
 	seal();
 	sched_run();

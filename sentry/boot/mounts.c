@@ -6,7 +6,7 @@
  */
 #include "base/log.h"
 #include "internal.h"
-#include "sentry/cred/cred.h"
+#include "sentry/control/process.h"
 #include "sentry/fs/gofer.h"
 #include "sentry/fs/overlay.h"
 #include "sentry/fs/tmpfs.h"
@@ -27,18 +27,11 @@ static const char *const type_names[] = {
 	[CONTROL__MOUNT__KIND__CGROUP] = "cgroup",
 };
 
-/* A text of the start message as a string; NULL if it is empty. Freed by the caller. */
-static char *
-text(const ProtobufCBinaryData *b)
-{
-	return b->len ? strndup((const char *)b->data, b->len) : NULL;
-}
-
 static int
 make_super(const Control__Mount *m, const struct call *c, struct super **ret)
 {
 	struct gofer_mount gm = {.export = m->export, .shared = m->shared && !m->overlay};
-	char *source = text(&m->source), *options = text(&m->data);
+	char *source = control_text(&m->source), *options = control_text(&m->data);
 	struct mount_request rq = {.source = source, .options = options, .ms_flags = m->flags};
 	struct super *lower;
 	int r = -ENODEV;
@@ -59,30 +52,6 @@ make_super(const Control__Mount *m, const struct call *c, struct super **ret)
 	return r;
 }
 
-/* Make path (absolute) a directory, with all above it; or an empty file. What is there already
- * stays. */
-static int
-make_target(const struct call *c, const char *path, bool file)
-{
-	char *p = strdup(path), *slash;
-	int r = 0;
-
-	if (!p)
-		return -ENOMEM;
-	for (slash = p + 1; (slash = strchr(slash, '/')); slash++) {
-		*slash = 0;
-		r = vfs_mkdir(c, NULL, p, 0755);
-		*slash = '/';
-		if (r < 0 && r != -EEXIST && r != -EROFS)
-			break;
-	}
-	if (r == 0 || r == -EEXIST || r == -EROFS)
-		r = file ? vfs_mknod(c, NULL, path, LX_S_IFREG | 0644, 0)
-			 : vfs_mkdir(c, NULL, path, 0755);
-	free(p);
-	return r == -EEXIST ? 0 : r;
-}
-
 static int
 find_target(const struct call *c, const char *target, bool file, struct path *ret)
 {
@@ -90,14 +59,14 @@ find_target(const struct call *c, const char *target, bool file, struct path *re
 
 	if (r != -ENOENT)
 		return r;
-	r = make_target(c, target, file);
+	r = control_make_path(c, target, file);
 	return r < 0 ? r : vfs_lookup(c, NULL, target, LOOKUP_FOLLOW, ret);
 }
 
 static int
 add_mount(const struct call *c, const Control__Mount *m)
 {
-	char *target = text(&m->target);
+	char *target = control_text(&m->target);
 	struct super *sb = NULL;
 	struct path on;
 	int r;
@@ -182,7 +151,7 @@ each_path(const struct call *c, const ProtobufCBinaryData *b, size_t n,
 	int r = 0;
 
 	for (size_t i = 0; i < n && r == 0; i++) {
-		char *s = text(&b[i]);
+		char *s = control_text(&b[i]);
 
 		r = s ? fn(c, s) : 0;
 		if (r < 0)
@@ -192,27 +161,23 @@ each_path(const struct call *c, const ProtobufCBinaryData *b, size_t n,
 	return r;
 }
 
+/* Here, because the root may become read-only. */
 static int
-enter_cwd(const struct start *s, const struct call *c, struct fs_ctx *fs)
+make_cwd(const struct call *c, const Control__Process *p)
 {
-	char *cwd = text(&s->m->process->cwd);
-	struct path p;
-	int r = cwd ? vfs_lookup(c, NULL, cwd, LOOKUP_FOLLOW | LOOKUP_DIRECTORY, &p) : -ENOMEM;
+	char *cwd = control_text(&p->cwd);
+	int r = -ENOMEM;
+	struct path at;
 
-	if (r == -ENOENT && s->m->process->make_cwd) {
-		r = make_target(c, cwd, false);
-		if (r == 0)
-			r = vfs_lookup(c, NULL, cwd, LOOKUP_FOLLOW | LOOKUP_DIRECTORY, &p);
-	}
-	if (r < 0) {
-		log_error(
-			"cannot enter the working directory %s: %s", cwd ? cwd : "", strerror(-r));
-	} else {
-		fs_ctx_set_cwd(fs, &p);
-		path_put(&p);
-	}
+	if (cwd)
+		r = vfs_lookup(c, NULL, cwd, LOOKUP_FOLLOW, &at);
+	if (r == 0)
+		path_put(&at);
+	else if (r == -ENOENT)
+		r = control_make_path(c, cwd, false);
 	free(cwd);
-	return r;
+	/* What is wrong with it, the process says when it enters it. */
+	return r == -ENOMEM ? r : 0;
 }
 
 int
@@ -244,8 +209,8 @@ boot_mounts(const struct start *s, const struct call *c, struct fs_ctx **ret)
 		r = each_path(&in, m->masked_paths, m->n_masked_paths, mask);
 	if (r == 0)
 		r = each_path(&in, m->readonly_paths, m->n_readonly_paths, make_readonly);
-	if (r == 0)
-		r = enter_cwd(s, &in, fs);
+	if (r == 0 && m->process->make_cwd)
+		r = make_cwd(&in, m->process);
 	if (r == 0 && m->root_readonly) {
 		fs_ctx_root(fs, &root);
 		r = mnt_remount(&root, &in, (m->mounts[0]->flags & MNT_FLAGS_USER) | MNT_RDONLY, 0,
@@ -256,7 +221,6 @@ boot_mounts(const struct start *s, const struct call *c, struct fs_ctx **ret)
 		fs_ctx_put(fs);
 		return r;
 	}
-	atomic_store(&fs->umask, m->process->umask & 0777);
 	*ret = fs;
 	return 0;
 }

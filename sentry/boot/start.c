@@ -5,7 +5,7 @@
 #include "internal.h"
 #include "platform/host/confine.h"
 #include "platform/host/err.h"
-#include "sentry/cred/cred.h"
+#include "sentry/control/process.h"
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -30,15 +30,11 @@ texts_ok(const ProtobufCBinaryData *b, size_t n)
 static bool
 message_ok(const Control__Start *m)
 {
-	const Control__Process *p = m->process;
-
-	if (!p || p->n_args == 0 || !texts_ok(p->args, p->n_args) || !texts_ok(p->env, p->n_env) ||
-		!texts_ok(m->masked_paths, m->n_masked_paths) ||
-		!texts_ok(m->readonly_paths, m->n_readonly_paths) || p->n_groups > LX_NGROUPS_MAX ||
-		p->n_rlimits > 64 || m->n_mounts == 0 || m->n_mounts > MAX_LIST)
+	if (!process_ok(m->process) || !texts_ok(m->masked_paths, m->n_masked_paths) ||
+		!texts_ok(m->readonly_paths, m->n_readonly_paths) || m->n_mounts == 0 ||
+		m->n_mounts > MAX_LIST)
 		return false;
-	if (!text_ok(&p->cwd) || p->cwd.len == 0 || p->cwd.data[0] != '/' ||
-		!text_ok(&m->hostname) || !text_ok(&m->domainname) || m->hostname.len > 64 ||
+	if (!text_ok(&m->hostname) || !text_ok(&m->domainname) || m->hostname.len > 64 ||
 		m->domainname.len > 64)
 		return false;
 	for (size_t i = 0; i < m->n_mounts; i++) {
@@ -56,28 +52,34 @@ start_receive(int sock, struct start *s)
 {
 	struct wire_control c;
 	const char *bad;
-	uint32_t want = START_FD_MORE, next = START_FD_MORE;
+	uint32_t want = START_FD_REST, next = START_FD_REST;
 
 	if (wire_control_recv(sock, &c) <= 0)
 		_exit(1); /* the launcher is gone */
 	s->m = c.type == CONTROL_START ? wire_unpack(&control__start__descriptor, c.body, c.len)
 				       : NULL;
 	if (s->m)
-		want += (uint32_t)s->m->has_log + (uint32_t)s->m->has_trace;
-	if (!s->m || c.nfds != want || !message_ok(s->m))
+		want += (uint32_t)s->m->has_log + (uint32_t)s->m->has_trace +
+			(uint32_t)s->m->has_listen;
+	if (!s->m || s->m->n_extra_fds > WIRE_FDS_MAX || c.nfds != want + s->m->n_extra_fds ||
+		!message_ok(s->m))
 		boot_fail(-EPROTO, "malformed start message");
 	if (weaker_parse(s->m->weaker, &s->weaker, &bad) < 0)
 		boot_fail(-EINVAL, "unknown name in weaker isolation");
 	s->gofer = c.fds[START_FD_GOFER];
 	for (int i = 0; i < 3; i++) {
-		s->stdio[i] = c.fds[START_FD_STDIO + i];
+		s->fds[i] = c.fds[START_FD_STDIO + i];
 		if (s->m->process->closed >> i & 1) {
-			close(s->stdio[i]);
-			s->stdio[i] = -1;
+			close(s->fds[i]);
+			s->fds[i] = -1;
 		}
 	}
 	s->log = s->m->has_log ? c.fds[next++] : -1;
 	s->trace = s->m->has_trace ? c.fds[next++] : -1;
+	s->listen = s->m->has_listen ? c.fds[next++] : -1;
+	s->nmore = s->m->n_extra_fds;
+	for (uint32_t i = 0; i < s->nmore; i++)
+		s->fds[3 + i] = c.fds[next++];
 	c.nfds = 0; /* all taken */
 	wire_control_free(&c);
 }

@@ -214,6 +214,10 @@ task_clone(struct task *t, const struct clone_request *r)
 		err = -EAGAIN;
 		goto undo_count;
 	}
+	if (!kernel_task_allowed()) {
+		err = -EAGAIN;
+		goto undo_count;
+	}
 	err = copy_space(t, n, f);
 	if (err) {
 		if (err != -ENOMEM)

@@ -131,7 +131,7 @@ pgrp_is_orphaned_locked(struct pid *pgrp, struct tgroup *ignore)
 	list_for_each_entry (g, &pgrp->members[PID_PGID], pid_node[PID_PGID]) {
 		struct tgroup *p = g->parent;
 
-		if (g == ignore || g->state >= TG_ZOMBIE || !p || p == init_tgroup)
+		if (g == ignore || g->state >= TG_ZOMBIE || !p)
 			continue;
 		if (p->pid[PID_PGID] != pgrp && p->pid[PID_SID] == g->pid[PID_SID])
 			return false;

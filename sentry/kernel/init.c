@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 static struct uts_ns *init_uts;
-static uint64_t memory_limit;
+static _Atomic uint64_t memory_limit, pids_limit;
 static int64_t boot_ns;
 
 /* A process that was started from outside: who wants to know of its end. */
@@ -133,6 +133,26 @@ kernel_init(const struct kernel_config *cfg)
 	};
 	sched_set_hooks(&hooks);
 	return 0;
+}
+
+void
+kernel_set_pids_limit(uint64_t n)
+{
+	pids_limit = n;
+}
+
+bool
+kernel_task_allowed(void)
+{
+	uint64_t limit = pids_limit;
+
+	return !limit || (uint64_t)atomic_load(&nr_tasks) < limit;
+}
+
+void
+kernel_set_memory_limit(uint64_t bytes)
+{
+	memory_limit = bytes;
 }
 
 uint64_t
@@ -293,6 +313,7 @@ kernel_start_process(const struct kernel_process *p, int32_t *ret_pid)
 	t->uts = init_uts;
 	t->fs = p->fs;
 	memcpy(&g->rlim, &p->rlim, sizeof g->rlim);
+	g->oom_score_adj = p->oom_score_adj;
 	strncpy(t->comm, p->path, sizeof t->comm - 1);
 	if (!g->sighand || !t->user || fdtable_new(&t->files))
 		goto undo;
@@ -303,6 +324,12 @@ kernel_start_process(const struct kernel_process *p, int32_t *ret_pid)
 			(void)fdtable_install_at(t->files, p->stdio[i], i, false, &old);
 			file_put(p->stdio[i]);
 		}
+	}
+	for (int i = 0; i < p->nmore; i++) {
+		struct file *old;
+
+		(void)fdtable_install_at(t->files, p->more[i], 3 + i, false, &old);
+		file_put(p->more[i]);
 	}
 	sched_online_cpus(t->affinity, sizeof t->affinity);
 	err = mm_new(&t->mm);

@@ -16,9 +16,9 @@ struct pid *pid_alloc_locked(int32_t want); /* 0: the next free; NULL: taken, or
 void pid_attach_tgroup_locked(struct tgroup *g, enum pid_role role, struct pid *p);
 void pid_detach_tgroup_locked(struct tgroup *g, enum pid_role role);
 void pid_unused_locked(
-	struct pid *p);		 /* take it out of the table if nothing has this number any more */
+	struct pid *p); /* take it out of the table if nothing has this number any more */
 extern int64_t kernel_dead_cpu_ns; /* of threads that have ended; tasklist_lock */
-extern _Atomic int32_t pid_last; /* the newest number, for /proc/loadavg */
+extern _Atomic int32_t pid_last;   /* the newest number, for /proc/loadavg */
 
 /* --- user.c --- */
 struct user *user_get(uint32_t uid);

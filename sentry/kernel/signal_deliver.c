@@ -262,7 +262,13 @@ signal_work(struct task *t, bool has_result, int64_t result)
 		bool step;
 		int signo;
 
-		if (work & TW_EXIT)
+		/* Gone while it was in a system call: as if it had been seen in guest code. */
+		if (work & TW_GONE) {
+			mutex_lock(&g->sighand->lock);
+			tgroup_start_exit_locked(g, LX_SIGKILL, t);
+			mutex_unlock(&g->sighand->lock);
+		}
+		if (work & (TW_EXIT | TW_GONE))
 			task_do_exit(t);
 		if (work & (TW_STOP | TW_PTRACE)) {
 			show_result(t, has_result, result);

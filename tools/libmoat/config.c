@@ -58,9 +58,10 @@ config_check(const struct moat_config *c, struct moat_error *err)
 	if (c->platform && strcmp(c->platform, "trap") != 0 && strcmp(c->platform, "ptrace") != 0)
 		return error_set(
 			err, -EINVAL, "platform: \"%s\" is neither trap nor ptrace", c->platform);
-	if (c->network && strcmp(c->network, "none") != 0 && strcmp(c->network, "host") != 0)
-		return error_set(
-			err, -EINVAL, "network: \"%s\" is neither none nor host", c->network);
+	if (c->network && strcmp(c->network, "none") != 0 && strcmp(c->network, "host") != 0 &&
+		strcmp(c->network, "namespace") != 0)
+		return error_set(err, -EINVAL,
+			"network: \"%s\" is neither none nor host nor namespace", c->network);
 	if (c->cwd && c->cwd[0] != '/')
 		return error_set(err, -EINVAL, "cwd: \"%s\" is not an absolute path", c->cwd);
 	if (c->nuid_map > 100 || c->ngid_map > 100)
@@ -165,23 +166,82 @@ fill_rlimits(const struct moat_config *c, Control__Rlimit *r, Control__Rlimit **
 }
 
 int
+process_message_fill(struct process_message *m, const struct moat_config *c)
+{
+	Control__Process *p = &m->p;
+
+	control__process__init(p);
+	m->closed = -1;
+	p->args = texts(c->args, &p->n_args);
+	p->env = texts(c->env, &p->n_env);
+	if (!p->args || !p->env)
+		return -ENOMEM;
+	p->cwd = text(c->cwd ? c->cwd : "/");
+	p->make_cwd = c->make_cwd;
+	p->uid = c->uid;
+	p->gid = c->gid;
+	p->groups = (uint32_t *)(uintptr_t)c->groups;
+	p->n_groups = c->ngroups;
+	p->cap_effective = c->cap_effective;
+	p->cap_permitted = c->cap_permitted;
+	p->cap_inheritable = c->cap_inheritable;
+	p->cap_bounding = c->cap_bounding;
+	p->cap_ambient = c->cap_ambient;
+	p->no_new_privs = c->no_new_privs;
+	p->umask = c->umask;
+	p->oom_score_adj = c->oom_score_adj;
+	p->terminal = c->terminal;
+	p->killable = c->killable;
+	p->seccomp_bpf = wire_bytes(c->seccomp, c->seccomp_bytes);
+	p->seccomp_log = c->seccomp_log;
+	p->n_rlimits = fill_rlimits(c, m->limits, m->limit_list);
+	p->rlimits = m->limit_list;
+	/* A closed stream travels as a descriptor that stands for nothing. */
+	for (m->nfds = 0; m->nfds < 3; m->nfds++) {
+		m->fds[m->nfds] = c->stdio[m->nfds];
+		if (c->stdio[m->nfds] >= 0)
+			continue;
+		if (m->closed < 0)
+			m->closed = HOST_RETRY(open("/", O_PATH | O_CLOEXEC));
+		if (m->closed < 0)
+			return m->closed;
+		m->fds[m->nfds] = m->closed;
+		p->closed |= 1u << m->nfds;
+	}
+	if (c->nextra_fds > PROCESS_FDS_MAX - 3)
+		return -E2BIG;
+	for (size_t i = 0; i < c->nextra_fds; i++)
+		m->fds[m->nfds++] = c->extra_fds[i];
+	return 0;
+}
+
+void
+process_message_release(struct process_message *m)
+{
+	free(m->p.args);
+	free(m->p.env);
+	if (m->closed >= 0)
+		close(m->closed);
+}
+
+int
 config_send_sentry(int sock, const struct moat_config *c, int conn, struct moat_error *err)
 {
 	Control__Start m = CONTROL__START__INIT;
-	Control__Process p = CONTROL__PROCESS__INIT;
-	Control__Rlimit limits[RLIM_NLIMITS], *limit_list[RLIM_NLIMITS];
+	struct process_message pm;
 	Control__Mount *mounts = calloc(c->nmounts, sizeof *mounts);
 	Control__Mount **mount_list = calloc(c->nmounts, sizeof *mount_list);
-	int fds[6] = {conn, c->stdio[0], c->stdio[1], c->stdio[2]}, r = -ENOMEM;
-	int closed = -1;
+	const char *network = c->network ? c->network : "none";
+	int fds[WIRE_FDS_MAX] = {conn}, r;
 	uint32_t nfds = 4, next_export = 0;
 
-	m.process = &p;
-	p.args = texts(c->args, &p.n_args);
-	p.env = texts(c->env, &p.n_env);
+	r = process_message_fill(&pm, c);
+	m.process = &pm.p;
 	m.masked_paths = texts(c->masked_paths, &m.n_masked_paths);
 	m.readonly_paths = texts(c->readonly_paths, &m.n_readonly_paths);
-	if (!mounts || !mount_list || !p.args || !p.env || !m.masked_paths || !m.readonly_paths)
+	if (!mounts || !mount_list || !m.masked_paths || !m.readonly_paths)
+		r = -ENOMEM;
+	if (r < 0)
 		goto out;
 	for (size_t i = 0; i < c->nmounts; i++) {
 		fill_mount(&mounts[i], &c->mounts[i], &next_export);
@@ -189,61 +249,41 @@ config_send_sentry(int sock, const struct moat_config *c, int conn, struct moat_
 	}
 	m.mounts = mount_list;
 	m.n_mounts = c->nmounts;
-	p.cwd = text(c->cwd ? c->cwd : "/");
-	p.make_cwd = c->make_cwd;
-	p.uid = c->uid;
-	p.gid = c->gid;
-	p.groups = (uint32_t *)(uintptr_t)c->groups;
-	p.n_groups = c->ngroups;
-	p.cap_effective = c->cap_effective;
-	p.cap_permitted = c->cap_permitted;
-	p.cap_inheritable = c->cap_inheritable;
-	p.cap_bounding = c->cap_bounding;
-	p.cap_ambient = c->cap_ambient;
-	p.no_new_privs = c->no_new_privs;
-	p.umask = c->umask;
-	p.oom_score_adj = c->oom_score_adj;
-	p.terminal = c->terminal;
-	p.killable = c->killable;
-	p.n_rlimits = fill_rlimits(c, limits, limit_list);
-	p.rlimits = limit_list;
 	m.hostname = text(c->hostname ? c->hostname : "moat");
 	m.domainname = text(c->domainname ? c->domainname : "(none)");
 	m.platform = text(c->platform ? c->platform : "trap");
-	m.network = text(c->network ? c->network : "none");
+	m.network = text(strcmp(network, "namespace") == 0 ? "host" : network);
 	m.workers = c->workers;
 	m.no_spin = c->no_spin;
 	m.no_rewrite = c->no_rewrite;
 	m.no_stub_answers = c->no_stub_answers;
 	m.no_marshal = c->no_marshal;
 	m.memory_limit = c->memory_limit;
+	m.pids_limit = c->pids_limit;
+	m.low_ports = c->low_ports;
 	m.root_readonly = c->root_readonly;
 	m.weaker = (char *)(uintptr_t)(c->weaker ? c->weaker : "");
 	m.debug = c->debug;
+	m.hold = c->hold;
 	m.has_log = c->log_fd >= 0;
 	m.has_trace = c->trace_fd >= 0;
+	m.has_listen = c->listen_fd >= 0;
+	m.n_extra_fds = (uint32_t)c->nextra_fds;
+	memcpy(fds + 1, pm.fds, 3 * sizeof fds[0]);
 	if (m.has_log)
 		fds[nfds++] = c->log_fd;
 	if (m.has_trace)
 		fds[nfds++] = c->trace_fd;
-	/* A closed stream travels as a descriptor that stands for nothing. */
-	for (int i = 1; i < 4; i++) {
-		if (fds[i] >= 0)
-			continue;
-		if (closed < 0)
-			closed = HOST_RETRY(open("/", O_PATH | O_CLOEXEC));
-		fds[i] = closed;
-		p.closed |= 1u << (i - 1);
-	}
+	if (m.has_listen)
+		fds[nfds++] = c->listen_fd;
+	for (size_t i = 0; i < c->nextra_fds; i++)
+		fds[nfds++] = c->extra_fds[i];
 	r = wire_control_send(sock, CONTROL_START, &m.base, fds, nfds);
 out:
+	process_message_release(&pm);
 	free(mounts);
 	free(mount_list);
-	free(p.args);
-	free(p.env);
 	free(m.masked_paths);
 	free(m.readonly_paths);
-	if (closed >= 0)
-		close(closed);
 	return r < 0 ? error_set(err, r, "cannot talk to moat-sentry: %s", strerror(-r)) : 0;
 }

@@ -6,12 +6,15 @@
 #include "gofer.pb-c.h"
 #include "gofer/wire.h"
 #include "moat/moat.h"
+#include <sys/resource.h>
 #include <sys/types.h>
 
 struct moat_sandbox {
 	pid_t sentry_pid, gofer_pid; /* 0: not started, or waited for */
 	int sentry_sock, gofer_sock; /* control; -1: none */
 	uint32_t weaker;
+	bool attached; /* a client of somebody else's sandbox */
+	bool released;
 	bool exited;
 	int status;
 };
@@ -24,5 +27,23 @@ int error_set(struct moat_error *e, int r, const char *fmt, ...)
 int config_check(const struct moat_config *c, struct moat_error *err);
 int config_send_gofer(int sock, const struct moat_config *c, int conn, struct moat_error *err);
 int config_send_sentry(int sock, const struct moat_config *c, int conn, struct moat_error *err);
+
+/* The process part of a message; release frees what fill made. fds: three streams (closed ones are
+ * stood in for by *ret_closed, to be closed by the caller, or -1) and the extra ones. */
+#define PROCESS_FDS_MAX 40
+struct process_message {
+	Control__Process p;
+	Control__Rlimit limits[RLIM_NLIMITS], *limit_list[RLIM_NLIMITS];
+	int fds[PROCESS_FDS_MAX];
+	uint32_t nfds;
+	int closed;
+};
+int process_message_fill(struct process_message *m, const struct moat_config *c);
+void process_message_release(struct process_message *m);
+
+/* The other end is gone: how it ended, when it is a child of ours. */
+int peer_died(pid_t *pid, const char *name, struct moat_error *err);
+/* Say why an answer is not what was asked for; m is freed. r is what wire_control_recv gave. */
+int answer_bad(struct wire_control *m, int r, const char *name, struct moat_error *err);
 
 #endif

@@ -7,6 +7,7 @@
 #include "platform/host/confine.h"
 #include "platform/host/err.h"
 #include "platform/host/ns.h"
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -36,8 +37,9 @@ moat_config_init(struct moat_config *c)
 	memset(c, 0, sizeof *c);
 	for (int i = 0; i < 3; i++)
 		c->stdio[i] = i;
-	c->log_fd = c->trace_fd = -1;
+	c->log_fd = c->trace_fd = c->net_fd = c->listen_fd = -1;
 	c->umask = 022;
+	c->low_ports = 1024;
 }
 
 int
@@ -91,10 +93,28 @@ program_path(const struct moat_config *c, const char *name, char *buf, size_t ca
 	return buf;
 }
 
+struct placing {
+	const struct moat_config *c;
+	struct moat_error *err;
+};
+
+static int
+place(void *arg, pid_t pid, char *err, size_t cap)
+{
+	struct placing *p = arg;
+	int r = p->c->place(p->c->arg, pid, p->err);
+
+	/* It is the same text, or will be. */
+	if (r < 0 && err != p->err->text)
+		snprintf(err, cap, "%s", p->err->text);
+	return r;
+}
+
 static int
 spawn(struct moat_sandbox *s, struct ns_spawn *n, const char *name, const struct moat_config *c,
 	int *ret_sock, pid_t *ret_pid, struct moat_error *err)
 {
+	struct placing placing = {c, err};
 	char path[4096];
 	int sv[2], r = wire_pair(sv);
 
@@ -105,6 +125,9 @@ spawn(struct moat_sandbox *s, struct ns_spawn *n, const char *name, const struct
 	n->control = sv[1];
 	n->namespaces = namespaces_less(n->namespaces, s->weaker);
 	n->die_with_parent = c->die_with_parent;
+	n->no_stderr = c->detached;
+	n->place = c->place ? place : NULL;
+	n->place_arg = &placing;
 	r = ns_spawn(n, err->text, sizeof err->text);
 	close(sv[1]);
 	if (r < 0) {
@@ -153,8 +176,9 @@ start_sentry(struct moat_sandbox *s, const struct moat_config *c, struct moat_er
 	struct ns_idmap uid = {geteuid(), geteuid(), 1}, gid = {getegid(), getegid(), 1};
 	struct ns_spawn n = {
 		.namespaces = NS_ALL, .uid_map = &uid, .nuid = 1, .gid_map = &gid, .ngid = 1};
+	int own, r, r2;
 
-	if (c->network && strcmp(c->network, "host") == 0)
+	if ((c->network && strcmp(c->network, "host") == 0) || c->net_fd >= 0)
 		n.namespaces &= ~(unsigned)CLONE_NEWNET;
 	if (geteuid() == 0 && id_is_mapped("/proc/self/uid_map", SENTRY_ID) &&
 		id_is_mapped("/proc/self/gid_map", SENTRY_ID)) {
@@ -163,10 +187,26 @@ start_sentry(struct moat_sandbox *s, const struct moat_config *c, struct moat_er
 		n.uid = n.gid = SENTRY_ID;
 	}
 	n.ambient_caps = true; /* in its user namespace, for the rest of the confinement */
-	return spawn(s, &n, "moat-sentry", c, &s->sentry_sock, &s->sentry_pid, err);
+	if (c->net_fd < 0)
+		return spawn(s, &n, "moat-sentry", c, &s->sentry_sock, &s->sentry_pid, err);
+	/* This thread is in the namespace while it clones: the child has no right to enter it. */
+	own = HOST(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
+	r = own < 0 ? own : HOST(setns(c->net_fd, CLONE_NEWNET));
+	if (r < 0) {
+		if (own >= 0)
+			close(own);
+		return error_set(err, r, "cannot join the network namespace: %s", strerror(-r));
+	}
+	r = spawn(s, &n, "moat-sentry", c, &s->sentry_sock, &s->sentry_pid, err);
+	r2 = HOST(setns(own, CLONE_NEWNET));
+	close(own);
+	if (r2 < 0)
+		return error_set(
+			err, r2, "cannot go back to the own network namespace: %s", strerror(-r2));
+	return r;
 }
 
-static int
+int
 peer_died(pid_t *pid, const char *name, struct moat_error *err)
 {
 	int status = 0;
@@ -182,35 +222,50 @@ peer_died(pid_t *pid, const char *name, struct moat_error *err)
 	return error_set(err, -ECONNRESET, "%s ended unexpectedly", name);
 }
 
+/* What a failure message says. */
+static int
+failed(const struct wire_control *m, const char *name, struct moat_error *err)
+{
+	Control__Failed *f = wire_unpack(&control__failed__descriptor, m->body, m->len);
+	int r;
+
+	if (!f)
+		return error_set(err, -EPROTO, "%s sent an unexpected message", name);
+	r = f->err > 0 && f->err < 4096 ? -f->err : -EIO;
+	error_set(err, r, "%.*s", (int)f->text.len, (const char *)f->text.data);
+	err->exec = f->exec;
+	control__failed__free_unpacked(f, NULL);
+	return r;
+}
+
+int
+answer_bad(struct wire_control *m, int r, const char *name, struct moat_error *err)
+{
+	if (r == 0)
+		r = error_set(err, -ECONNRESET, "%s ended unexpectedly", name);
+	else if (r < 0)
+		error_set(err, r, "cannot hear from %s: %s", name, strerror(-r));
+	else if (m->type == CONTROL_FAILED)
+		r = failed(m, name, err);
+	else
+		r = error_set(err, -EPROTO, "%s sent an unexpected message", name);
+	wire_control_free(m);
+	return r;
+}
+
 /* Receive a message that says that all is well (type want), or what is wrong. */
 static int
 await(int sock, uint16_t want, pid_t *pid, const char *name, struct moat_error *err)
 {
 	struct wire_control m;
-	Control__Failed *f;
 	int r = wire_control_recv(sock, &m);
 
 	if (r == 0)
 		return peer_died(pid, name, err);
-	if (r < 0)
-		return error_set(err, r, "cannot hear from %s: %s", name, strerror(-r));
-	if (m.type == want) {
-		wire_control_free(&m);
-		return 0;
-	}
-	f = m.type == CONTROL_FAILED ? wire_unpack(&control__failed__descriptor, m.body, m.len)
-				     : NULL;
+	if (r < 0 || m.type != want)
+		return answer_bad(&m, r, name, err);
 	wire_control_free(&m);
-	if (!f)
-		return error_set(err, -EPROTO, "%s sent an unexpected message", name);
-	r = f->err > 0 && f->err < 4096 ? -f->err : -EIO;
-	if (f->exec)
-		error_set(err, r, "%.*s", (int)f->text.len, (const char *)f->text.data);
-	else
-		error_set(err, r, "%s: %.*s", name, (int)f->text.len, (const char *)f->text.data);
-	err->exec = f->exec;
-	control__failed__free_unpacked(f, NULL);
-	return r;
+	return 0;
 }
 
 int
@@ -238,6 +293,8 @@ moat_start(const struct moat_config *c, struct moat_sandbox **ret, struct moat_e
 	}
 	if ((r = start_sentry(s, c, err)) < 0 || (r = start_gofer(s, c, err)) < 0)
 		goto undo;
+	if (c->prepare && (r = c->prepare(c->arg, s->sentry_pid, err)) < 0)
+		goto undo;
 	/* The sentry first: it has more to do, and waits for the gofer only when it attaches the
 	 * root. */
 	if ((r = config_send_sentry(s->sentry_sock, c, conn[0], err)) < 0 ||
@@ -260,67 +317,6 @@ undo:
 	return r;
 }
 
-int
-moat_wait(struct moat_sandbox *s, int *ret_status, struct moat_error *err)
-{
-	struct wire_control m;
-	Control__Exit *e;
-	int r;
-
-	if (s->exited) {
-		*ret_status = s->status;
-		return 0;
-	}
-	r = wire_control_recv(s->sentry_sock, &m);
-	if (r == 0)
-		return peer_died(&s->sentry_pid, "moat-sentry", err);
-	if (r < 0)
-		return error_set(err, r, "cannot hear from moat-sentry: %s", strerror(-r));
-	if (m.type == CONTROL_FAILED) {
-		Control__Failed *f = wire_unpack(&control__failed__descriptor, m.body, m.len);
-
-		wire_control_free(&m);
-		error_set(err, -ECONNRESET, "moat-sentry: %.*s", f ? (int)f->text.len : 0,
-			f ? (const char *)f->text.data : "");
-		if (f)
-			control__failed__free_unpacked(f, NULL);
-		return -ECONNRESET;
-	}
-	e = m.type == CONTROL_EXIT ? wire_unpack(&control__exit__descriptor, m.body, m.len) : NULL;
-	wire_control_free(&m);
-	if (!e)
-		return error_set(err, -EPROTO, "moat-sentry sent an unexpected message");
-	s->status = e->status;
-	s->exited = true;
-	control__exit__free_unpacked(e, NULL);
-	*ret_status = s->status;
-	return 0;
-}
-
-int
-moat_fd(const struct moat_sandbox *s)
-{
-	return s->sentry_sock;
-}
-
-int
-moat_pid(const struct moat_sandbox *s)
-{
-	return s->sentry_pid;
-}
-
-int
-moat_signal(struct moat_sandbox *s, int pid, int signo)
-{
-	Control__Signal m = CONTROL__SIGNAL__INIT;
-
-	if (signo <= 0 || signo > 64)
-		return -EINVAL;
-	m.pid = pid;
-	m.signo = signo;
-	return wire_control_send(s->sentry_sock, CONTROL_SIGNAL, &m.base, NULL, 0);
-}
-
 void
 moat_destroy(struct moat_sandbox *s)
 {
@@ -328,11 +324,11 @@ moat_destroy(struct moat_sandbox *s)
 		return;
 	/* The sentry is the init of its pid namespace: all stubs die with it. The gofer ends when
 	 * it is gone. */
-	if (s->sentry_pid > 0) {
+	if (s->sentry_pid > 0 && !s->released) {
 		kill(s->sentry_pid, SIGKILL);
 		(void)HOST_RETRY(waitpid(s->sentry_pid, NULL, 0));
 	}
-	if (s->gofer_pid > 0) {
+	if (s->gofer_pid > 0 && !s->released) {
 		kill(s->gofer_pid, SIGKILL);
 		(void)HOST_RETRY(waitpid(s->gofer_pid, NULL, 0));
 	}

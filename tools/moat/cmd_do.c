@@ -164,14 +164,15 @@ start(struct do_opts *o, char **args)
 	c.mounts = mounts;
 	c.nmounts = n;
 	c.killable = true; /* a command, no init */
+	c.die_with_parent = true;
 	c.terminal = isatty(0);
-	return run_foreground(&c, NULL);
+	return run_foreground(&c);
 }
 
 int
 cmd_do(int argc, char **argv)
 {
-	struct do_opts o = {0};
+	struct do_opts o = {.common = global_common};
 	const char *v;
 	int i, r;
 

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+int exit_failure = EXIT_SANDBOX;
+
 const char common_help[] =
 	"  --platform=trap|ptrace    how guest code is run (default: trap)\n"
 	"  --network=none|host       what the sandbox reaches beyond its own loopback (default: "
@@ -31,7 +33,7 @@ xcalloc(size_t n, size_t size)
 
 	if (!p) {
 		complain("out of memory");
-		exit(EXIT_SANDBOX);
+		exit(exit_failure);
 	}
 	return p;
 }
@@ -253,6 +255,22 @@ common_apply(struct common *c)
 	m->no_rewrite = c->no_rewrite;
 	m->no_stub_answers = c->no_stub_answers;
 	m->no_marshal = c->no_marshal;
-	m->die_with_parent = true;
 	return 0;
+}
+
+bool
+rootless(void)
+{
+	unsigned inside = 0, outside = 0, count = 0;
+	FILE *f;
+
+	if (geteuid() != 0)
+		return true;
+	f = fopen("/proc/self/uid_map", "re");
+	if (!f)
+		return false;
+	if (fscanf(f, "%u %u %u", &inside, &outside, &count) != 3)
+		count = 0;
+	fclose(f);
+	return inside != 0 || outside != 0 || count != UINT32_MAX;
 }

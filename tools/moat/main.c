@@ -10,19 +10,30 @@
 
 static const struct command commands[] = {
 	{"do", "run a command on this machine's files, read-only underneath", cmd_do},
-	{"run", "create and run a container from an OCI bundle, in the foreground", cmd_run},
+	{"run", "create and run a container from an OCI bundle", cmd_run},
+	{"create", "create a container: its program is loaded, and waits", cmd_create},
+	{"start", "let the program of a created container run", cmd_start},
+	{"exec", "run another program in a container", cmd_exec},
+	{"kill", "send a signal to a container", cmd_kill},
+	{"delete", "remove a container that has ended", cmd_delete},
+	{"pause", "hold the programs of a container still", cmd_pause},
+	{"resume", "let them go on", cmd_resume},
+	{"state", "print the state of a container", cmd_state},
+	{"list", "list containers", cmd_list},
+	{"ps", "list the processes of a container", cmd_ps},
 	{"spec", "write a config.json to begin with", cmd_spec},
 	{"features", "print what this runtime can do, as JSON", cmd_features},
 	{"syscalls", "print which system calls are supported", cmd_syscalls},
 };
 
 const char *global_root;
+struct common global_common;
 static const char *log_path;
 static bool log_json;
 
 /* A line for the engine that called us, which reads why a command failed from --log. */
 static void
-log_line(const char *text)
+log_line(const char *level, const char *text)
 {
 	char when[40];
 	time_t now = time(NULL);
@@ -34,13 +45,16 @@ log_line(const char *text)
 	gmtime_r(&now, &tm);
 	strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &tm);
 	if (log_json) {
-		json_t *o = json_pack("{ss ss ss}", "level", "error", "msg", text, "time", when);
+		/* A text that is not UTF-8 (a file name) becomes one. */
+		json_t *msg = json_string(text);
+		json_t *o = json_pack("{ss so ss}", "level", level, "msg",
+			msg ? msg : json_string("(a text that is not UTF-8)"), "time", when);
 
 		json_dumpf(o, f, JSON_COMPACT);
 		json_decref(o);
 		fputc('\n', f);
 	} else {
-		fprintf(f, "time=\"%s\" level=error msg=\"%s\"\n", when, text);
+		fprintf(f, "time=\"%s\" level=%s msg=\"%s\"\n", when, level, text);
 	}
 	fclose(f);
 }
@@ -56,8 +70,23 @@ complain(const char *fmt, ...)
 	va_end(ap);
 	fprintf(stderr, "moat: %s\n", text);
 	if (log_path)
-		log_line(text);
-	return EXIT_SANDBOX;
+		log_line("error", text);
+	return exit_failure;
+}
+
+void
+warn(const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	if (log_path)
+		log_line("warning", text);
+	else
+		fprintf(stderr, "moat: warning: %s\n", text);
 }
 
 static int
@@ -73,8 +102,9 @@ usage(FILE *f)
 int
 main(int argc, char **argv)
 {
-	const char *v;
+	const char *v, *ignored = NULL;
 	bool bad = false;
+	int r;
 
 	/* Options that engines put in front of the command. */
 	while (argc >= 2 && argv[1][0] == '-') {
@@ -88,13 +118,26 @@ main(int argc, char **argv)
 			log_json = strcmp(v, "json") == 0;
 			if (!log_json && strcmp(v, "text") != 0)
 				return complain("--log-format: \"%s\" is neither json nor text", v);
-		} else
+		} else if ((v = option_value("--rootless", argc, argv, &i, &bad)) ||
+			   (v = option_value("--criu", argc, argv, &i, &bad))) {
+			ignored = v; /* seen from where it runs; and no checkpoints */
+		} else if (strcmp(argv[1], "--systemd-cgroup") == 0 ||
+			   strcmp(argv[1], "--systemd-cgroup=true") == 0) {
+			exit_failure = 1;
+			return complain("--systemd-cgroup: not supported; use the cgroupfs driver");
+		} else if (strcmp(argv[1], "--debug") == 0 ||
+			   strcmp(argv[1], "--systemd-cgroup=false") == 0) {
+			ignored = argv[1];
+		} else if ((r = common_option(&global_common, argc, argv, &i)) < 0) {
+			return 1;
+		} else if (r == 0)
 			break;
 		if (bad)
 			return EXIT_SANDBOX;
 		argv += i;
 		argc -= i;
 	}
+	(void)ignored;
 	if (argc < 2)
 		return usage(stderr);
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
@@ -105,7 +148,10 @@ main(int argc, char **argv)
 		return 0;
 	}
 	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
-		if (strcmp(argv[1], commands[i].name) == 0)
+		if (strcmp(argv[1], commands[i].name) == 0) {
+			if (commands[i].run != cmd_do && commands[i].run != cmd_syscalls)
+				exit_failure = 1;
 			return commands[i].run(argc - 1, argv + 1);
+		}
 	return complain("\"%s\" is not a command (see moat --help)", argv[1]);
 }

@@ -16,6 +16,16 @@ struct command {
 
 int cmd_do(int argc, char **argv);
 int cmd_run(int argc, char **argv);
+int cmd_create(int argc, char **argv);
+int cmd_start(int argc, char **argv);
+int cmd_state(int argc, char **argv);
+int cmd_list(int argc, char **argv);
+int cmd_ps(int argc, char **argv);
+int cmd_kill(int argc, char **argv);
+int cmd_delete(int argc, char **argv);
+int cmd_exec(int argc, char **argv);
+int cmd_pause(int argc, char **argv);
+int cmd_resume(int argc, char **argv);
 int cmd_spec(int argc, char **argv);
 int cmd_features(int argc, char **argv);
 int cmd_syscalls(int argc, char **argv);
@@ -23,9 +33,15 @@ int cmd_syscalls(int argc, char **argv);
 extern const char *global_root; /* --root in front of the command, or NULL */
 
 #define EXIT_SANDBOX 125 /* moat itself failed, as opposed to the program */
+extern int exit_failure; /* what a failure of this command ends with: 125 of `do`, else as runc */
 
-/* Say why on stderr, with the name of the program in front; returns EXIT_SANDBOX. */
+/* Say why on stderr, with the name of the program in front, and in --log; returns exit_failure. */
 int complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* What works, but not as asked for: in --log, or on stderr without it. */
+void warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* Is this a user namespace, or somebody else than root? */
+bool rootless(void);
 
 /* A growing list of strings, NULL-terminated. Running out of memory ends the program. */
 struct strings {
@@ -60,8 +76,10 @@ int common_apply(struct common *c);
  * value: "" and *bad is set. */
 const char *option_value(const char *name, int argc, char **argv, int *i, bool *bad);
 
-/* Start, pass signals on, wait, clean up: the exit status of the program, 128 + n for a signal.
- * pid_file (NULL: none) gets the sandbox's process number once the program runs. */
-int run_foreground(struct moat_config *c, const char *pid_file);
+/* Given before the command: the start of every command's own. */
+extern struct common global_common;
+
+/* Start, pass signals on, wait, clean up: the exit status of the program, 128 + n for a signal. */
+int run_foreground(struct moat_config *c);
 
 #endif

@@ -170,7 +170,7 @@ oci_own(struct oci *o, char *s)
 {
 	if (!s || o->nowned == sizeof o->owned / sizeof o->owned[0]) {
 		complain("out of memory, or far too many mounts");
-		exit(EXIT_SANDBOX);
+		exit(exit_failure);
 	}
 	o->owned[o->nowned++] = s;
 	return s;
@@ -205,7 +205,7 @@ int
 oci_load(struct oci *o, const char *bundle, struct moat_config *c)
 {
 	static const char *const known[] = {"ociVersion", "process", "root", "mounts", "hostname",
-		"domainname", "linux", "annotations", "!hooks", "!solaris", "!windows", "!vm",
+		"domainname", "linux", "annotations", "hooks", "!solaris", "!windows", "!vm",
 		"!zos", NULL};
 	const char *version = NULL;
 	json_t *process, *linux_part, *annotations;
@@ -248,6 +248,7 @@ oci_free(struct oci *o)
 	free(o->mounts);
 	free(o->rlimits);
 	free(o->groups);
+	free(o->seccomp);
 	free(o->uid_map);
 	free(o->gid_map);
 	free(o->lists.io);

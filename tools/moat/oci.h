@@ -33,7 +33,10 @@ struct oci {
 	const char *cgroups_path;	 /* NULL: none was named */
 	json_t *hooks;			 /* of json, checked; NULL: none */
 	struct oci_lists lists;
-	bool host_network; /* no network namespace of its own was asked for */
+	bool host_network;	  /* no network namespace of its own was asked for */
+	const char *network_path; /* the one to join; NULL: a new one */
+	json_t *sysctl;		  /* names and values, or NULL */
+	void *seccomp;		  /* what c->seccomp points to */
 	bool terminal;
 	uint16_t rows, columns;
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* config.json: linux. */
+#include "create.h"
 #include "oci.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,7 +38,9 @@ read_namespaces(struct oci *o, json_t *l)
 			return oci_error(o, "%s.type: \"%s\" is not a namespace", where, type);
 		if (seen[k])
 			return oci_error(o, "%s.type: \"%s\" is listed twice", where, type);
-		if (path && *path)
+		if (path && *path && strcmp(type, "network") == 0)
+			o->network_path = path;
+		else if (path && *path)
 			return oci_error(o, "%s.path: joining a namespace is not supported", where);
 		if (strcmp(type, "time") == 0)
 			return oci_error(o, "%s.type: time namespaces are not supported", where);
@@ -90,9 +93,8 @@ read_idmap(struct oci *o, json_t *l, const char *key, struct moat_idmap **ret, s
 static int
 read_resources(struct oci *o, json_t *l)
 {
-	/* Nothing puts a sandbox into a cgroup yet. */
-	static const char *const known[] = {"devices", "!memory", "!cpu", "!pids", "!blockIO",
-		"!hugepageLimits", "!network", "!rdma", "!unified", NULL};
+	static const char *const known[] = {"devices", "memory", "cpu", "pids", "blockIO",
+		"hugepageLimits", "network", "rdma", "unified", NULL};
 	json_t *res;
 
 	return oci_object(o, l, "linux", "resources", &res) < 0 ||
@@ -125,9 +127,10 @@ oci_linux(struct oci *o, json_t *l, struct moat_config *c)
 {
 	static const char *const known[] = {"namespaces", "uidMappings", "gidMappings", "resources",
 		"maskedPaths", "readonlyPaths", "rootfsPropagation", "personality", "!devices",
-		"!netDevices", "!cgroupsPath", "!seccomp", "!sysctl", "!mountLabel", "!intelRdt",
+		"!netDevices", "cgroupsPath", "seccomp", "sysctl", "!mountLabel", "!intelRdt",
 		"!timeOffsets", "!memoryPolicy", NULL};
 	const char *propagation = "private";
+	json_t *seccomp;
 
 	if (oci_keys(o, l, "linux", known) < 0 || read_namespaces(o, l) < 0 ||
 		read_idmap(o, l, "uidMappings", &o->uid_map, &c->nuid_map) < 0 ||
@@ -145,6 +148,10 @@ oci_linux(struct oci *o, json_t *l, struct moat_config *c)
 			propagation);
 	if (o->cgroups_path && !*o->cgroups_path)
 		o->cgroups_path = NULL;
+	if (oci_object(o, l, "linux", "seccomp", &seccomp) < 0 ||
+		(seccomp && oci_seccomp(o, seccomp, c) < 0) ||
+		oci_object(o, l, "linux", "sysctl", &o->sysctl) < 0)
+		return -1;
 	c->uid_map = o->uid_map;
 	c->gid_map = o->gid_map;
 	c->masked_paths = o->masked.v;

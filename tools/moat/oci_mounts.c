@@ -188,8 +188,11 @@ oci_mounts(struct oci *o, json_t *top, struct moat_config *c)
 	if (json_array_size(list) > 200)
 		return oci_error(o, "mounts: more than 200");
 	o->mounts = xcalloc(json_array_size(list) + 1, sizeof *o->mounts);
-	o->mounts[0] = (struct moat_mount){
-		.kind = MOAT_MOUNT_HOST, .source = host_path(o, path), .target = "/"};
+	o->mounts[0] = (struct moat_mount){.kind = MOAT_MOUNT_HOST,
+		.source = host_path(o, path),
+		.target = "/",
+		/* Engines copy files into it while it runs. */
+		.shared = true};
 	json_array_foreach(list, i, m) if (read_mount(o, m, i, &o->mounts[i + 1]) < 0) return -1;
 	c->mounts = o->mounts;
 	c->nmounts = json_array_size(list) + 1;

@@ -16,6 +16,7 @@ struct host_stat {
 
 int host_fd_stat(int fd, struct host_stat *st); /* -errno */
 
-int host_fd_dup(int fd); /* another number for it, close-on-exec */
+int host_fd_dup(int fd);   /* another number for it, close-on-exec */
+int host_fd_flags(int fd); /* F_GETFL */
 
 #endif

@@ -13,9 +13,15 @@ int hostfile_init(void);
  * struct tty. */
 int hostfile_new(int fd, uint32_t oflags, struct file **ret);
 
-/* The host says that a terminal's size changed: SIGWINCH to the foreground group of each. */
-void hostfile_winch(void);
-/* The foreground process group of the host's terminal: whom a forwarded ^C is for; 0: none. */
-int32_t hostfile_foreground(void);
+struct super;
+struct tty;
+
+/* Show the host's terminal that f is in a devpts, where opening it gives other files of the same
+ * terminal: its number there. -ENOTTY: f is none; -EACCES: f cannot be both read and written. */
+int hostfile_show_tty(struct file *f, const struct call *c, struct super *devpts, uint32_t uid);
+
+/* What the host's terminal raised (a key, a new size, SIGHUP when it is gone) is passed on to the
+ * group in front of it. -ESRCH: nobody is. */
+int hostfile_tty_signal(struct tty *t, int signo);
 
 #endif

@@ -32,6 +32,9 @@ struct kernel_process {
 	const struct cred *cred;	 /* a reference is taken */
 	struct fs_ctx *fs;		 /* consumed */
 	struct file *stdio[3];		 /* consumed; NULL: closed */
+	struct file **more; /* consumed (the array is the caller's): descriptors 3, 4, ... */
+	int nmore;
+	int oom_score_adj;
 	struct rlimits rlim;
 	/* A syscall filter for it, checked here; NULL: none (sentry/kernel/seccomp.h) */
 	const struct seccomp_program *seccomp;
@@ -50,6 +53,11 @@ struct kernel_process {
 int kernel_start_process(const struct kernel_process *p, int32_t *ret_pid);
 /* Signal a process from outside: as if root of the root namespace sent it. */
 int kernel_signal(int32_t pid, int signo);
+/* What the guest sees as MemTotal from now on; 0: the host's. */
+void kernel_set_memory_limit(uint64_t bytes);
+/* How many tasks there can be; 0: no limit. */
+void kernel_set_pids_limit(uint64_t n);
+bool kernel_task_allowed(void); /* another one */
 /* Kill everything; on_exit follows. */
 void kernel_kill_all(void);
 /* After sched_run has returned: platform down, and the live-object counters are written to the log

@@ -172,6 +172,7 @@ int64_t ifreq_ioctl(struct sock *s, const struct call *c, uint32_t cmd, uint64_t
 void unix_init(void);
 void netlink_init(bool on_host); /* on_host: NETLINK_ROUTE is that of the host's namespace */
 void inet_init(void);		 /* AF_INET, AF_INET6: loopback inside the sandbox */
-void hostsock_init(void);	 /* or by host sockets (--network=host) */
+/* or by host sockets (--network=host); ports below low_ports take CAP_NET_BIND_SERVICE */
+void hostsock_init(uint32_t low_ports);
 
 #endif

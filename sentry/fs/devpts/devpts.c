@@ -13,7 +13,10 @@
 
 struct dnode {
 	struct inode i;
-	struct pty *pty; /* of slaves; borrowed, cleared when the master closes; under ds->lock */
+	/* Of slaves; borrowed, cleared when the terminal goes; under ds->lock. A pty's, or that of
+	 * a terminal which another driver has. */
+	struct tty *tty;
+	bool foreign;
 };
 
 static struct fs_type devpts_type;
@@ -40,27 +43,20 @@ dnode_new(struct super *sb, uint64_t ino, uint32_t mode, uint32_t uid, uint32_t 
 	return n;
 }
 
-/* A number for a new pty, and its node. */
+/* A free number for n, which the table keeps. */
 static int
-devpts_add(struct devpts_super *ds, const struct call *c, struct pty *p)
+table_put(struct devpts_super *ds, struct dnode *n, struct tty *t)
 {
-	struct dnode *n;
 	uint32_t nr;
 
-	n = dnode_new(ds->sb, 0, LX_S_IFCHR | ds->mode, ds->uid_set ? ds->uid : c->cred->fsuid,
-		ds->gid_set ? ds->gid : c->cred->fsgid, 0);
-	if (!n)
-		return -ENOMEM;
 	mutex_lock(&ds->lock);
-	for (nr = 0; nr < ds->max && ds->pty[nr]; nr++)
+	for (nr = 0; nr < ds->max && ds->node[nr]; nr++)
 		;
 	if (nr < ds->max) {
-		ds->pty[nr] = p;
-		p->nr = nr;
-		p->tty.dev = n->i.rdev = LX_MKDEV(136, nr);
+		ds->node[nr] = n;
+		t->dev = n->i.rdev = LX_MKDEV(136, nr);
 		n->i.ino = nr + 3;
-		n->pty = p;
-		p->slave_inode = &n->i;
+		n->tty = t;
 	}
 	mutex_unlock(&ds->lock);
 	if (nr == ds->max) {
@@ -68,27 +64,80 @@ devpts_add(struct devpts_super *ds, const struct call *c, struct pty *p)
 		return -ENOSPC;
 	}
 	super_get(ds->sb);
+	return (int)nr;
+}
+
+static void
+table_remove(struct devpts_super *ds, struct dnode *n)
+{
+	struct super *sb = ds->sb;
+	uint32_t nr = LX_MINOR(n->i.rdev);
+	char name[16];
+
+	mutex_lock(&ds->lock);
+	ds->node[nr] = NULL;
+	n->tty = NULL;
+	inode_store(n->i.nlink, 0);
+	mutex_unlock(&ds->lock);
+	snprintf(name, sizeof name, "%u", nr);
+	dentry_invalidate(sb->root, name);
+	inode_put(&n->i);
+	super_put(sb);
+}
+
+/* A number for a new pty, and its node. */
+static int
+devpts_add(struct devpts_super *ds, const struct call *c, struct pty *p)
+{
+	struct dnode *n;
+	int r;
+
+	n = dnode_new(ds->sb, 0, LX_S_IFCHR | ds->mode, ds->uid_set ? ds->uid : c->cred->fsuid,
+		ds->gid_set ? ds->gid : c->cred->fsgid, 0);
+	if (!n)
+		return -ENOMEM;
+	r = table_put(ds, n, &p->tty);
+	if (r < 0)
+		return r;
+	p->nr = (uint32_t)r;
+	p->slave_inode = &n->i;
 	return 0;
 }
 
 void
 devpts_remove(struct pty *p)
 {
-	struct devpts_super *ds = p->ds;
-	struct super *sb = ds->sb;
-	struct inode *i = p->slave_inode;
-	char name[16];
-
-	mutex_lock(&ds->lock);
-	ds->pty[p->nr] = NULL;
-	container_of(i, struct dnode, i)->pty = NULL;
-	inode_store(i->nlink, 0);
-	mutex_unlock(&ds->lock);
-	snprintf(name, sizeof name, "%u", p->nr);
-	dentry_invalidate(sb->root, name);
-	inode_put(i);
+	table_remove(p->ds, container_of(p->slave_inode, struct dnode, i));
 	p->slave_inode = NULL;
-	super_put(sb);
+}
+
+int
+devpts_adopt(struct super *sb, const struct call *c, struct tty *t, uint32_t uid, void **ret_node)
+{
+	struct devpts_super *ds = sb->priv;
+	struct dnode *n;
+	int r;
+
+	(void)c;
+	if (sb->type != &devpts_type)
+		return -ENODEV;
+	n = dnode_new(sb, 0, LX_S_IFCHR | ds->mode, ds->uid_set ? ds->uid : uid,
+		ds->gid_set ? ds->gid : 0, 0);
+	if (!n)
+		return -ENOMEM;
+	n->foreign = true;
+	r = table_put(ds, n, t);
+	if (r >= 0)
+		*ret_node = n;
+	return r;
+}
+
+void
+devpts_disown(void *node)
+{
+	struct dnode *n = node;
+
+	table_remove(n->i.sb->priv, n);
 }
 
 /* The instance whose ptmx f is: devpts itself, or what is mounted on "pts" beside the node. */
@@ -150,21 +199,29 @@ static int
 pts_open(struct file *f, const struct call *c)
 {
 	struct devpts_super *ds = f->inode->sb->priv;
-	struct pty *p;
+	struct dnode *n;
+	struct tty *t;
 	int r;
 
 	/* a node of this number elsewhere has no instance to belong to */
 	if (f->inode->sb->type != &devpts_type)
 		return -EIO;
 	mutex_lock(&ds->lock);
-	p = container_of(f->inode, struct dnode, i)->pty;
-	if (p && !ref_get_unless_zero(&p->tty.ref))
-		p = NULL;
+	n = container_of(f->inode, struct dnode, i);
+	t = n->tty;
+	if (t && !ref_get_unless_zero(&t->ref))
+		t = NULL;
 	mutex_unlock(&ds->lock);
-	if (!p)
+	if (!t)
 		return -EIO;
-	r = devpts_open_slave(p, f, c);
-	tty_put(&p->tty);
+	if (n->foreign) {
+		r = t->reopen(t, f, c);
+		if (!r && !(file_flags(f) & LX_O_NOCTTY) && tty_hooks.opened)
+			tty_hooks.opened(t, f);
+	} else {
+		r = devpts_open_slave(pty_of(t), f, c);
+	}
+	tty_put(t);
 	return r;
 }
 
@@ -207,8 +264,8 @@ dir_lookup(struct inode *dir, const struct call *c, const struct name *n, struct
 	if (r)
 		return r;
 	mutex_lock(&ds->lock);
-	if (ds->pty[nr])
-		*ret = inode_get(ds->pty[nr]->slave_inode);
+	if (ds->node[nr])
+		*ret = inode_get(&ds->node[nr]->i);
 	else
 		r = -ENOENT;
 	mutex_unlock(&ds->lock);
@@ -233,7 +290,7 @@ dir_iterate(struct file *f, const struct call *c, struct dir_emit *e)
 		bool there;
 
 		mutex_lock(&ds->lock);
-		there = ds->pty[nr] != NULL;
+		there = ds->node[nr] != NULL;
 		mutex_unlock(&ds->lock);
 		if (!there)
 			continue;

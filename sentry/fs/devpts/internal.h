@@ -30,6 +30,7 @@
 #define DELIM_EOF  2u /* not data: the reader stops before it */
 
 struct devpts_super;
+struct dnode;
 
 struct pty {
 	struct tty tty;
@@ -63,9 +64,9 @@ struct pty {
 
 struct devpts_super {
 	struct super *sb;
-	struct mutex lock; /* rank FS: the table */
-	struct pty *
-		pty[PTS_MAX]; /* by number; no reference: leaves the table when its master closes */
+	struct mutex lock;	     /* rank FS: the table */
+	struct dnode *node[PTS_MAX]; /* by number; a reference is its terminal's, which takes it
+					out */
 	uint32_t mode, ptmxmode, uid, gid, max;
 	bool uid_set, gid_set;
 };

@@ -10,6 +10,7 @@
 #include "abi/signal.h"
 #include "platform/host/fdstat.h"
 #include "platform/host/file.h"
+#include "sentry/fs/devpts.h"
 #include "sentry/fs/hostfile.h"
 #include "sentry/fs/tty.h"
 #include "sentry/mm/mappable.h"
@@ -28,6 +29,8 @@ struct host_tty {
 	uint32_t rdev_major, rdev_minor;
 	int fd; /* a descriptor of some file of it; for /dev/tty */
 	struct list node;
+	void *pts; /* its node in a devpts, or NULL; written before the guest sees the terminal */
+	int pts_nr;
 };
 
 struct hostfile {
@@ -47,6 +50,8 @@ host_tty_free(struct tty *t)
 {
 	struct host_tty *h = container_of(t, struct host_tty, tty);
 
+	if (h->pts)
+		devpts_disown(h->pts);
 	mutex_destroy(&t->lock);
 	host_fd_close(h->fd);
 	free(h);
@@ -172,8 +177,6 @@ tty_ioctl(struct hostfile *h, struct file *f, const struct call *c, uint32_t cmd
 		r = host_fd_ioctl(h->fd, cmd, buf);
 		if (r < 0)
 			return r;
-		if (cmd == LX_TIOCSWINSZ)
-			hostfile_winch();
 		return copy_out(c->um, ua(arg), buf, passed[i].out);
 	}
 	return -ENOTTY;
@@ -449,39 +452,40 @@ undo:
 	return r ? r : -ENOMEM;
 }
 
-void
-hostfile_winch(void)
+/* --- what the kernel does with terminals of the host --- */
+
+int
+hostfile_show_tty(struct file *f, const struct call *c, struct super *devpts, uint32_t uid)
 {
-	struct host_tty *h;
-	int32_t pgrp[8];
-	int n = 0;
+	struct host_tty *h = f->ops == &stream_fops ? ((struct hostfile *)f->priv)->tty : NULL;
+	int r;
 
-	mutex_lock(&ttys_lock);
-	list_for_each_entry (h, &ttys, node) {
-		int32_t g = __atomic_load_n(&h->tty.pgrp, __ATOMIC_RELAXED);
-
-		if (g && n < 8)
-			pgrp[n++] = g;
-	}
-	mutex_unlock(&ttys_lock);
-	while (n-- > 0 && tty_hooks.signal_pgrp)
-		tty_hooks.signal_pgrp(pgrp[n], LX_SIGWINCH);
+	if (!h)
+		return -ENOTTY;
+	/* It is opened again for each descriptor, with all the rights that one of them has. */
+	if ((host_fd_flags(h->fd) & LX_O_ACCMODE) != LX_O_RDWR)
+		return -EACCES;
+	if (h->pts)
+		return h->pts_nr;
+	r = devpts_adopt(devpts, c, &h->tty, uid, &h->pts);
+	if (r >= 0)
+		h->pts_nr = r;
+	return r;
 }
 
-int32_t
-hostfile_foreground(void)
+int
+hostfile_tty_signal(struct tty *t, int signo)
 {
-	struct host_tty *h;
-	int32_t pgrp = 0;
+	int32_t pgrp = __atomic_load_n(&t->pgrp, __ATOMIC_RELAXED);
 
-	mutex_lock(&ttys_lock);
-	list_for_each_entry (h, &ttys, node) {
-		pgrp = __atomic_load_n(&h->tty.pgrp, __ATOMIC_RELAXED);
-		if (pgrp)
-			break;
+	if (signo == LX_SIGHUP) {
+		tty_hangup_session(t);
+		return 0;
 	}
-	mutex_unlock(&ttys_lock);
-	return pgrp;
+	if (!pgrp || !tty_hooks.signal_pgrp)
+		return -ESRCH;
+	tty_hooks.signal_pgrp(pgrp, signo);
+	return 0;
 }
 
 static struct tty *

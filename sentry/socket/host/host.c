@@ -26,6 +26,7 @@ struct host_sock {
 };
 
 static const struct sock_ops host_ops;
+static uint32_t low_ports;
 
 static struct host_sock *
 hs(struct sock *s)
@@ -114,7 +115,7 @@ host_bind(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t le
 		return err;
 	memcpy(&port, addr + 2, sizeof port);
 	port = (uint16_t)(port << 8 | port >> 8);
-	if (port && port < 1024 && !cred_capable(c->cred, LX_CAP_NET_BIND_SERVICE))
+	if (port && port < low_ports && !cred_capable(c->cred, LX_CAP_NET_BIND_SERVICE))
 		return -EACCES;
 	return host_socket_bind(hs(s)->fd, addr, len);
 }
@@ -450,11 +451,12 @@ static const struct sock_ops host_ops = {
 };
 
 void
-hostsock_init(void)
+hostsock_init(uint32_t low)
 {
 	static const struct sock_family v4 = {LX_AF_INET, create4, NULL},
 					v6 = {LX_AF_INET6, create6, NULL};
 
+	low_ports = low;
 	sock_family_register(&v4);
 	sock_family_register(&v6);
 }

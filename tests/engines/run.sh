@@ -1,0 +1,38 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Operations of one engine with runc and with moat: a table of what each printed the same or not.
+# usage: run.sh ENGINE [PATTERN]      the engine runs already
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+cd "$here/../.." || exit 1
+engine=$1 pattern=${2:-}
+moat=$(realpath "${BUILD:-build}/moat")
+work=$(mktemp -d /tmp/engines.XXXXXX)
+trap 'rm -rf "$work"' EXIT
+. "$here/$engine.sh"
+good=0 bad=0
+# One operation with one runtime, in a folder of its own.
+one() { # RUNTIME CODE
+	runtime=$1 n=t$RANDOM$RANDOM
+	engine_vars
+	mkdir -p "$work/w"
+	(cd "$work/w" && eval "$2") 2>"$work/err.$1" </dev/null
+	engine_clean
+}
+op() { # NAME CODE
+	case $1 in *"$pattern"*) ;; *) return ;; esac
+	one runc "$2" >"$work/runc"
+	one moat "$2" >"$work/moat"
+	if cmp -s "$work/runc" "$work/moat" && [ -s "$work/runc" ]; then
+		good=$((good + 1))
+		printf '%-34s same\n' "$1"
+	else
+		bad=$((bad + 1))
+		printf '%-34s DIFFERENT\n' "$1"
+		diff "$work/runc" "$work/moat" | sed 's/^/    /' | head -n 8
+		tail -n 3 "$work/err.moat" | sed 's/^/    moat stderr: /'
+	fi
+}
+. "$here/$engine.ops"
+echo "$engine: $good same as runc, $bad different"
+[ $bad = 0 ]

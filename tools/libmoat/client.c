@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Asking a running sandbox for something. Each question has a connection of its own, made by
+ * handing the sentry one end of a pair, so that answers never mix with the news of an exit that the
+ * first connection brings; a sandbox of somebody else's is asked by the connection that there is.
+ */
+#include "internal.h"
+#include "platform/host/err.h"
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ANSWER_MS 10000 /* a sentry that says nothing for so long hangs */
+
+static const char sentry_name[] = "moat-sentry";
+
+struct moat_process {
+	int sock;
+	int pid;
+	bool exited;
+	int status;
+};
+
+static int
+wait_readable(int sock, int timeout_ms)
+{
+	struct pollfd p = {.fd = sock, .events = POLLIN};
+	int r = HOST_RETRY(poll(&p, 1, timeout_ms));
+
+	return r == 0 ? -ETIMEDOUT : r < 0 ? r : 0;
+}
+
+/* A new connection, given to the sentry. */
+static int
+connection(struct moat_sandbox *s, int *ret, struct moat_error *err)
+{
+	int sv[2], r = wire_pair(sv);
+
+	if (r < 0)
+		return error_set(err, r, "cannot make a socket: %s", strerror(-r));
+	r = wire_control_send(s->sentry_sock, CONTROL_CLIENT, NULL, &sv[1], 1);
+	close(sv[1]);
+	if (r == 0 && s->attached) {
+		struct wire_control m;
+
+		r = wait_readable(s->sentry_sock, ANSWER_MS);
+		if (r == 0)
+			r = wire_control_recv(s->sentry_sock, &m);
+		if (r > 0 && m.type == CONTROL_DONE) {
+			wire_control_free(&m);
+			r = 0;
+		} else {
+			close(sv[0]);
+			return answer_bad(&m, r, sentry_name, err);
+		}
+	}
+	if (r < 0) {
+		close(sv[0]);
+		return error_set(err, r, "cannot talk to %s: %s", sentry_name, strerror(-r));
+	}
+	*ret = sv[0];
+	return 0;
+}
+
+/* Send and receive on sock. The answer is in *m when 0 is returned. */
+static int
+ask_on(int sock, uint16_t type, const ProtobufCMessage *msg, const int *fds, uint32_t nfds,
+	uint16_t want, struct wire_control *m, struct moat_error *err)
+{
+	int r = wire_control_send(sock, type, msg, fds, nfds);
+
+	memset(m, 0, sizeof *m);
+	if (r < 0)
+		return error_set(err, r, "cannot talk to %s: %s", sentry_name, strerror(-r));
+	r = wait_readable(sock, ANSWER_MS);
+	if (r == 0)
+		r = wire_control_recv(sock, m);
+	else
+		return answer_bad(m, r, sentry_name, err);
+	if (r <= 0 || m->type != want)
+		return answer_bad(m, r, sentry_name, err);
+	return 0;
+}
+
+static int
+ask(struct moat_sandbox *s, uint16_t type, const ProtobufCMessage *msg, uint16_t want,
+	struct wire_control *ret, struct moat_error *err)
+{
+	int sock = s->sentry_sock, r = 0;
+
+	if (!s->attached)
+		r = connection(s, &sock, err);
+	if (r < 0)
+		return r;
+	r = ask_on(sock, type, msg, NULL, 0, want, ret, err);
+	if (!s->attached)
+		close(sock);
+	return r;
+}
+
+static int
+ask_done(struct moat_sandbox *s, uint16_t type, const ProtobufCMessage *msg, struct moat_error *err)
+{
+	struct wire_control m;
+	int r = ask(s, type, msg, CONTROL_DONE, &m, err);
+
+	if (r == 0)
+		wire_control_free(&m);
+	return r;
+}
+
+int
+moat_attach(int sock, struct moat_sandbox **ret, struct moat_error *err)
+{
+	struct moat_sandbox *s = calloc(1, sizeof *s);
+
+	if (!s) {
+		close(sock);
+		return error_set(err, -ENOMEM, "out of memory");
+	}
+	s->sentry_sock = sock;
+	s->gofer_sock = -1;
+	s->attached = true;
+	*ret = s;
+	return 0;
+}
+
+int
+moat_go(struct moat_sandbox *s, struct moat_error *err)
+{
+	return ask_done(s, CONTROL_GO, NULL, err);
+}
+
+int
+moat_release(struct moat_sandbox *s, struct moat_error *err)
+{
+	struct wire_control m;
+	/* On the first connection: it is the one that holds the sandbox. */
+	int r = ask_on(s->sentry_sock, CONTROL_DETACH, NULL, NULL, 0, CONTROL_DONE, &m, err);
+
+	if (r < 0)
+		return r;
+	wire_control_free(&m);
+	s->released = true;
+	return 0;
+}
+
+int
+moat_pause(struct moat_sandbox *s, struct moat_error *err)
+{
+	return ask_done(s, CONTROL_PAUSE, NULL, err);
+}
+
+int
+moat_resume(struct moat_sandbox *s, struct moat_error *err)
+{
+	return ask_done(s, CONTROL_RESUME, NULL, err);
+}
+
+int
+moat_set_limits(
+	struct moat_sandbox *s, uint64_t memory_bytes, uint64_t pids, struct moat_error *err)
+{
+	Control__Resources m = CONTROL__RESOURCES__INIT;
+
+	m.memory_limit = memory_bytes;
+	m.pids_limit = pids;
+	return ask_done(s, CONTROL_RESOURCES, &m.base, err);
+}
+
+int
+moat_state(struct moat_sandbox *s, struct moat_state *ret, struct moat_error *err)
+{
+	struct wire_control m;
+	Control__State *st;
+	int r = ask(s, CONTROL_STATE, NULL, CONTROL_STATE_IS, &m, err);
+
+	if (r < 0)
+		return r;
+	st = wire_unpack(&control__state__descriptor, m.body, m.len);
+	wire_control_free(&m);
+	if (!st)
+		return error_set(err, -EPROTO, "%s sent nonsense", sentry_name);
+	ret->started = st->started;
+	ret->paused = st->paused;
+	control__state__free_unpacked(st, NULL);
+	return 0;
+}
+
+int
+moat_processes(struct moat_sandbox *s, struct moat_process_info **ret, size_t *ret_n,
+	struct moat_error *err)
+{
+	struct wire_control m;
+	Control__ProcessList *l;
+	struct moat_process_info *p;
+	int r = ask(s, CONTROL_PROCESSES, NULL, CONTROL_PROCESS_LIST, &m, err);
+
+	if (r < 0)
+		return r;
+	l = wire_unpack(&control__process_list__descriptor, m.body, m.len);
+	wire_control_free(&m);
+	if (!l)
+		return error_set(err, -EPROTO, "%s sent nonsense", sentry_name);
+	p = calloc(l->n_processes + 1, sizeof *p);
+	for (size_t i = 0; p && i < l->n_processes; i++) {
+		const Control__ProcessInfo *in = l->processes[i];
+		size_t n = in->name.len < sizeof p->name ? in->name.len : sizeof p->name - 1;
+
+		p[i] = (struct moat_process_info){
+			.pid = in->pid, .ppid = in->ppid, .host_pid = in->host_pid, .uid = in->uid};
+		if (n)
+			memcpy(p[i].name, in->name.data, n);
+	}
+	*ret_n = l->n_processes;
+	*ret = p;
+	control__process_list__free_unpacked(l, NULL);
+	return p ? 0 : error_set(err, -ENOMEM, "out of memory");
+}
+
+/* --- signals --- */
+
+static int
+send_signal(int sock, bool answered, int pid, int signo, bool terminal, bool all)
+{
+	Control__Signal m = CONTROL__SIGNAL__INIT;
+	struct wire_control w;
+	struct moat_error err;
+	int r;
+
+	if (signo < 0 || signo > 64)
+		return -EINVAL;
+	m.pid = pid;
+	m.signo = signo;
+	m.terminal = terminal;
+	m.all = all;
+	if (!answered)
+		return wire_control_send(sock, CONTROL_SIGNAL, &m.base, NULL, 0);
+	r = ask_on(sock, CONTROL_SIGNAL, &m.base, NULL, 0, CONTROL_DONE, &w, &err);
+	if (r == 0)
+		wire_control_free(&w);
+	return r;
+}
+
+int
+moat_signal(struct moat_sandbox *s, int pid, int signo)
+{
+	return send_signal(s->sentry_sock, s->attached, pid, signo, false, false);
+}
+
+int
+moat_signal_terminal(struct moat_sandbox *s, int signo)
+{
+	return send_signal(s->sentry_sock, s->attached, 0, signo, true, false);
+}
+
+int
+moat_signal_all(struct moat_sandbox *s, int signo)
+{
+	return send_signal(s->sentry_sock, s->attached, 0, signo, false, true);
+}
+
+/* --- ends --- */
+
+/* The status of an EXIT message, which is freed. */
+static int
+exit_status(struct wire_control *m, int *ret, struct moat_error *err)
+{
+	Control__Exit *e = m->type == CONTROL_EXIT
+				   ? wire_unpack(&control__exit__descriptor, m->body, m->len)
+				   : NULL;
+
+	if (!e)
+		return answer_bad(m, 1, sentry_name, err);
+	*ret = e->status;
+	control__exit__free_unpacked(e, NULL);
+	wire_control_free(m);
+	return 0;
+}
+
+int
+moat_wait(struct moat_sandbox *s, int *ret_status, struct moat_error *err)
+{
+	struct wire_control m;
+	int r;
+
+	if (!s->exited) {
+		if (s->attached) {
+			r = wire_control_send(s->sentry_sock, CONTROL_WAIT, NULL, NULL, 0);
+			if (r < 0)
+				return error_set(
+					err, -ECONNRESET, "%s ended unexpectedly", sentry_name);
+		}
+		r = wire_control_recv(s->sentry_sock, &m);
+		if (r == 0 && s->sentry_pid > 0)
+			return peer_died(&s->sentry_pid, sentry_name, err);
+		if (r <= 0)
+			return answer_bad(&m, r, sentry_name, err);
+		if (m.type == CONTROL_FAILED) {
+			answer_bad(&m, r, sentry_name, err);
+			return -ECONNRESET;
+		}
+		r = exit_status(&m, &s->status, err);
+		if (r < 0)
+			return r;
+		s->exited = true;
+	}
+	*ret_status = s->status;
+	return 0;
+}
+
+int
+moat_fd(const struct moat_sandbox *s)
+{
+	return s->sentry_sock;
+}
+
+int
+moat_pid(const struct moat_sandbox *s)
+{
+	return s->sentry_pid;
+}
+
+int
+moat_gofer_pid(const struct moat_sandbox *s)
+{
+	return s->gofer_pid;
+}
+
+/* --- further processes --- */
+
+int
+moat_spawn(struct moat_sandbox *s, const struct moat_config *c, struct moat_process **ret,
+	struct moat_error *err)
+{
+	struct moat_process *p = calloc(1, sizeof *p);
+	Control__Exec e = CONTROL__EXEC__INIT;
+	struct process_message pm;
+	struct wire_control m;
+	Control__Started *st;
+	int r;
+
+	if (!p)
+		return error_set(err, -ENOMEM, "out of memory");
+	p->sock = -1;
+	if (!c->args || !c->args[0] || !c->args[0][0]) {
+		free(p);
+		return error_set(err, -EINVAL, "args: no program named");
+	}
+	r = process_message_fill(&pm, c);
+	if (r < 0) {
+		error_set(err, r, "cannot describe the process: %s", strerror(-r));
+		goto out;
+	}
+	r = connection(s, &p->sock, err);
+	if (r < 0)
+		goto out;
+	e.process = &pm.p;
+	r = ask_on(p->sock, CONTROL_EXEC, &e.base, pm.fds, pm.nfds, CONTROL_STARTED, &m, err);
+	if (r < 0)
+		goto out;
+	st = wire_unpack(&control__started__descriptor, m.body, m.len);
+	wire_control_free(&m);
+	if (!st) {
+		r = error_set(err, -EPROTO, "%s sent nonsense", sentry_name);
+		goto out;
+	}
+	p->pid = st->pid;
+	control__started__free_unpacked(st, NULL);
+	*ret = p;
+out:
+	process_message_release(&pm);
+	if (r < 0)
+		moat_process_free(p);
+	return r;
+}
+
+int
+moat_process_pid(const struct moat_process *p)
+{
+	return p->pid;
+}
+
+int
+moat_process_fd(const struct moat_process *p)
+{
+	return p->sock;
+}
+
+int
+moat_process_wait(struct moat_process *p, int timeout_ms, int *ret_status, struct moat_error *err)
+{
+	struct wire_control m;
+	int r;
+
+	if (!p->exited) {
+		r = wait_readable(p->sock, timeout_ms);
+		if (r == -ETIMEDOUT)
+			return error_set(err, r, "the process still runs");
+		r = r < 0 ? r : wire_control_recv(p->sock, &m);
+		if (r <= 0) {
+			memset(&m, 0, sizeof m);
+			return answer_bad(&m, r, sentry_name, err);
+		}
+		r = exit_status(&m, &p->status, err);
+		if (r < 0)
+			return r;
+		p->exited = true;
+	}
+	*ret_status = p->status;
+	return 0;
+}
+
+int
+moat_process_signal(struct moat_process *p, int signo)
+{
+	return send_signal(p->sock, false, 0, signo, false, false);
+}
+
+int
+moat_process_signal_terminal(struct moat_process *p, int signo)
+{
+	return send_signal(p->sock, false, 0, signo, true, false);
+}
+
+void
+moat_process_free(struct moat_process *p)
+{
+	if (!p)
+		return;
+	if (p->sock >= 0)
+		close(p->sock);
+	free(p);
+}

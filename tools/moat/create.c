@@ -1,0 +1,522 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A container's beginning and end. Creation in order, each step undone when a later one fails: the
+ * name, the listening socket, the terminal, the cgroup, the sandbox with its program loaded (hooks
+ * run when its namespaces are there), the state file, the pid file. Until the sandbox is released
+ * it ends by itself when this process does.
+ */
+#include "create.h"
+#include "hooks.h"
+#include "network.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/pidfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MAX_PASSED 32 /* descriptors for --preserve-fds */
+
+struct making {
+	struct create_opts *o;
+	struct container *c;
+	struct oci oci;
+	struct moat_config config;
+	struct moat_cgroup *cgroup;
+	int fds[MAX_PASSED];
+	bool own_netns; /* made for it: set it up */
+};
+
+static int
+hook_error(const struct making *m, struct moat_error *err, const char *text)
+{
+	(void)m;
+	err->code = EINVAL;
+	err->exec = false;
+	snprintf(err->text, sizeof err->text, "%s", text);
+	return -EINVAL;
+}
+
+/* moat_config.place: into the cgroup, before anything runs. */
+static int
+place(void *arg, int pid, struct moat_error *err)
+{
+	struct making *m = arg;
+	char path[64], adj[16];
+	int fd;
+
+	if (m->cgroup) {
+		int r = moat_cgroup_enter(m->cgroup, pid, err);
+
+		if (r < 0)
+			return r;
+	}
+	/* The host's own idea of whom to end first. Less than what this process has is not for
+	 * everybody to give. */
+	snprintf(path, sizeof path, "/proc/%d/oom_score_adj", pid);
+	snprintf(adj, sizeof adj, "%d", m->config.oom_score_adj);
+	fd = json_object_get(json_object_get(m->oci.json, "process"), "oomScoreAdj")
+		     ? open(path, O_WRONLY | O_CLOEXEC)
+		     : -1;
+	if (fd >= 0) {
+		if (write(fd, adj, strlen(adj)) < 0)
+			warn("process.oomScoreAdj: %s cannot be given on the host: %s", adj,
+				strerror(errno));
+		close(fd);
+	}
+	return 0;
+}
+
+/* moat_config.prepare: the namespaces are there. */
+static int
+prepare(void *arg, int pid, struct moat_error *err)
+{
+	static const char *const kinds[] = {"prestart", "createRuntime", "createContainer"};
+	struct making *m = arg;
+	char text[400], *state;
+	int r = 0;
+
+	if (m->own_netns && network_prepare(pid, m->oci.sysctl))
+		return hook_error(m, err, "the network namespace could not be set up");
+	json_object_set_new(m->c->state, "pid", json_integer(pid));
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0] && r == 0; i++) {
+		json_t *j = container_oci_state(m->c, CONTAINER_CREATING);
+
+		state = json_dumps(j, JSON_COMPACT);
+		json_decref(j);
+		/* The last kind runs in the container's namespaces. */
+		r = hooks_run(m->oci.hooks, kinds[i], state, i == 2 ? pid : 0, text, sizeof text);
+		free(state);
+	}
+	return r < 0 ? hook_error(m, err, text) : 0;
+}
+
+static bool
+has_hooks(const struct oci *o, const char *kind)
+{
+	return json_array_size(json_object_get(o->hooks, kind)) > 0;
+}
+
+/* Those of the network are set in a namespace of its own; names and ports are the sandbox's. */
+static void
+set_sysctl(struct making *m)
+{
+	const char *key;
+	json_t *v;
+
+	json_object_foreach(m->oci.sysctl, key, v)
+	{
+		const char *text = json_string_value(v);
+
+		if (strcmp(key, "kernel.domainname") == 0)
+			m->config.domainname = text;
+		else if (strcmp(key, "kernel.hostname") == 0)
+			m->config.hostname = text;
+		else if (!m->own_netns || strncmp(key, "net.", 4) != 0)
+			warn("linux.sysctl: %s is not set inside the sandbox", key);
+		else if (strcmp(key, "net.ipv4.ip_unprivileged_port_start") == 0 && text)
+			m->config.low_ports = (unsigned)atoi(text);
+	}
+}
+
+static int
+set_network(struct making *m)
+{
+	struct moat_config *c = &m->config;
+	struct oci *o = &m->oci;
+
+	if (o->network_path) {
+		c->net_fd = network_open(o->network_path);
+		if (c->net_fd < 0)
+			return exit_failure;
+		c->network = "namespace";
+		return 0;
+	}
+	if (o->host_network) {
+		if (!c->network || strcmp(c->network, "namespace") == 0)
+			c->network = "host";
+		return 0;
+	}
+	/* A namespace that nobody can know of stays empty: then the sandbox's own loopback is
+	 * nearer. Who runs hooks may put interfaces into it. */
+	if (!c->network)
+		c->network = has_hooks(o, "prestart") || has_hooks(o, "createRuntime") ? "namespace"
+										       : "none";
+	else if (strcmp(c->network, "host") == 0)
+		c->network = "namespace"; /* host sockets, in the namespace that was asked for */
+	m->own_netns = strcmp(c->network, "namespace") == 0;
+	set_sysctl(m);
+	return 0;
+}
+
+static int
+set_terminal(struct making *m)
+{
+	struct moat_config *c = &m->config;
+	struct oci *o = &m->oci;
+	struct winsize ws = {.ws_row = o->rows, .ws_col = o->columns};
+	int slave;
+
+	if (!o->terminal)
+		return m->o->console_socket
+			       ? complain("--console-socket: process.terminal is not set")
+			       : 0;
+	c->terminal = true;
+	if (!m->o->console_socket) {
+		if (!m->o->foreground)
+			return complain("cannot allocate tty if runc will detach without setting "
+					"console socket");
+		if (!isatty(0))
+			return complain("process.terminal: standard input is no terminal, and "
+					"there is no --console-socket");
+		if (ws.ws_row && ws.ws_col)
+			(void)ioctl(0, TIOCSWINSZ, &ws);
+		return 0;
+	}
+	slave = console_new(m->o->console_socket, o->rows, o->columns);
+	if (slave < 0)
+		return exit_failure;
+	c->stdio[0] = c->stdio[1] = c->stdio[2] = slave;
+	return 0;
+}
+
+static void
+set_created(struct container *c)
+{
+	struct timespec ts;
+	struct tm tm;
+	char text[64];
+	size_t n;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	gmtime_r(&ts.tv_sec, &tm);
+	n = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(text + n, sizeof text - n, ".%09ldZ", ts.tv_nsec);
+	json_object_set_new(c->state, "created", json_string(text));
+}
+
+static json_t *
+owner_name(void)
+{
+	FILE *f = fopen("/etc/passwd", "re");
+	struct passwd *pw;
+	json_t *name = NULL;
+
+	while (f && !name && (pw = fgetpwent(f)))
+		if (pw->pw_uid == geteuid())
+			name = json_string(pw->pw_name);
+	if (f)
+		fclose(f);
+	return name ? name : json_string("");
+}
+
+static void
+make_state(struct making *m, const char *bundle)
+{
+	struct container *c = m->c;
+	json_t *top = m->oci.json;
+	const char *cgroup = m->oci.cgroups_path;
+
+	c->state = json_object();
+	json_object_set_new(c->state, "moat", json_string(MOAT_VERSION));
+	json_object_set(c->state, "ociVersion", json_object_get(top, "ociVersion"));
+	json_object_set_new(c->state, "id", json_string(c->id));
+	json_object_set_new(c->state, "bundle", json_string(bundle));
+	json_object_set_new(c->state, "rootfs", json_string(m->config.mounts[0].source));
+	if (json_object_get(top, "annotations"))
+		json_object_set(c->state, "annotations", json_object_get(top, "annotations"));
+	json_object_set_new(c->state, "owner", owner_name());
+	if (cgroup)
+		json_object_set_new(c->state, "cgroup", json_string(cgroup));
+	/* What later commands need: the bundle may have gone by then. */
+	json_object_set(c->state, "config", top);
+	set_created(c);
+}
+
+/* What every container has, whatever the list says: the sandbox's own processes need /dev/null, and
+ * a device that a guest makes is a node that nobody can open. */
+static void
+allow_devices(struct oci *o)
+{
+	static const struct moat_device_rule always[] = {{true, 'c', -1, -1, "m"},
+		{true, 'b', -1, -1, "m"}, {true, 'c', 1, 3, "rwm"}, {true, 'c', 1, 5, "rwm"},
+		{true, 'c', 1, 7, "rwm"}, {true, 'c', 1, 8, "rwm"}, {true, 'c', 1, 9, "rwm"},
+		{true, 'c', 5, 0, "rwm"}, {true, 'c', 5, 2, "rwm"}, {true, 'c', 136, -1, "rwm"}};
+	size_t n = o->resources.ndevices, more = sizeof always / sizeof always[0];
+	struct moat_device_rule *all;
+
+	if (n == 0)
+		return;
+	all = xcalloc(n + more, sizeof *all);
+	memcpy(all, o->resources.devices, n * sizeof *all);
+	memcpy(all + n, always, sizeof always);
+	free(o->lists.devices);
+	o->resources.devices = o->lists.devices = all;
+	o->resources.ndevices = n + more;
+}
+
+static int
+set_cgroup(struct making *m)
+{
+	struct moat_error err;
+	int r;
+
+	if (!m->oci.cgroups_path)
+		return 0;
+	allow_devices(&m->oci);
+	r = moat_cgroup_create(m->oci.cgroups_path, &m->cgroup, &err);
+	if (r < 0 && rootless()) {
+		warn("linux.cgroupsPath: %s", err.text);
+		return 0;
+	}
+	if (r == 0)
+		r = moat_cgroup_set(m->cgroup, &m->oci.resources, &err);
+	if (r == 0 && m->oci.resources.memory_limit > 0 && !m->config.memory_limit)
+		m->config.memory_limit = (uint64_t)m->oci.resources.memory_limit;
+	if (r == 0 && m->oci.resources.pids_limit > 0)
+		m->config.pids_limit = (uint64_t)m->oci.resources.pids_limit;
+	return r < 0 ? complain("linux.resources: %s", err.text) : 0;
+}
+
+static int
+notes(struct making *m, struct moat_sandbox *s)
+{
+	pid_t pid = moat_pid(s), gofer = moat_gofer_pid(s);
+	json_t *j = m->c->state;
+
+	json_object_set_new(j, "pid", json_integer(pid));
+	json_object_set_new(j, "start", json_integer((json_int_t)process_start_time(pid)));
+	json_object_set_new(j, "goferPid", json_integer(gofer));
+	json_object_set_new(j, "goferStart", json_integer((json_int_t)process_start_time(gofer)));
+	return container_save(m->c);
+}
+
+static int
+send_pidfd(const char *path, pid_t pid)
+{
+	int fd = pidfd_open(pid, 0), r;
+
+	if (fd < 0)
+		return complain("--pidfd-socket: cannot open the process: %s", strerror(errno));
+	r = send_descriptor("--pidfd-socket", path, fd, "pidfd");
+	close(fd);
+	return r;
+}
+
+static int
+start_sandbox(struct making *m, struct moat_sandbox **ret)
+{
+	struct moat_config *c = &m->config;
+	struct moat_error err;
+	int r;
+
+	c->hold = true;
+	c->detached = !m->o->foreground;
+	c->die_with_parent = m->o->foreground;
+	c->place = place;
+	c->prepare = prepare;
+	c->arg = m;
+	r = moat_start(c, ret, &err);
+	return r < 0 ? start_failure(&err, c->args[0]) : 0;
+}
+
+/* What was made is undone, in this order. */
+static void
+undo(struct making *m, struct moat_sandbox *s)
+{
+	struct moat_error err;
+
+	moat_destroy(s);
+	if (m->cgroup && moat_cgroup_destroy(m->cgroup, &err) < 0)
+		warn("%s", err.text);
+	container_remove(m->c);
+	container_close(m->c);
+}
+
+static int
+make(struct making *m, const char *bundle, struct moat_sandbox **ret)
+{
+	struct create_opts *o = m->o;
+	struct moat_config *c = &m->config;
+	struct moat_sandbox *s = NULL;
+	struct moat_error err;
+	int r;
+
+	make_state(m, bundle);
+	c->listen_fd = container_listen(m->c);
+	r = c->listen_fd < 0
+		    ? complain("cannot listen in %s: %s", m->c->dir, strerror(-c->listen_fd))
+		    : 0;
+	if (r == 0)
+		r = pass_fds(c, o->preserve_fds, &m->oci.env, m->fds, MAX_PASSED);
+	if (r == 0 && (r = set_network(m)) == 0 && (r = set_terminal(m)) == 0 &&
+		(r = set_cgroup(m)) == 0 && (r = start_sandbox(m, &s)) == 0 &&
+		(r = notes(m, s)) == 0) {
+		if (o->pidfd_socket)
+			r = send_pidfd(o->pidfd_socket, moat_pid(s));
+		if (r == 0 && !o->foreground && moat_release(s, &err) < 0)
+			r = complain("%s", err.text);
+		if (r == 0 && o->pid_file)
+			r = write_pid_file(o->pid_file, moat_pid(s));
+		if (r)
+			(void)container_kill(m->c);
+	}
+	if (r) {
+		undo(m, s);
+		return r;
+	}
+	if (o->foreground)
+		*ret = s;
+	else
+		moat_destroy(s);
+	return 0;
+}
+
+int
+container_create(
+	struct create_opts *o, const char *id, struct container *c, struct moat_sandbox **ret)
+{
+	struct making m = {.o = o, .c = c};
+	char bundle[4096];
+	int r;
+
+	if (!realpath(o->bundle ? o->bundle : ".", bundle))
+		return complain("cannot find the bundle %s: %s", o->bundle, strerror(errno));
+	moat_config_init(&m.config);
+	o->common.config = &m.config;
+	if ((r = common_apply(&o->common)))
+		return r;
+	if (oci_load(&m.oci, bundle, &m.config) < 0) {
+		r = complain("config.json: %s", m.oci.err);
+		oci_free(&m.oci);
+		return r;
+	}
+	if (o->common.overlay && strcmp(o->common.overlay, "root:memory") == 0)
+		m.oci.mounts[0].overlay = true;
+	r = container_claim(c, id);
+	if (r == 0) {
+		r = make(&m, bundle, ret);
+		moat_cgroup_free(m.cgroup);
+	}
+	if (m.config.listen_fd >= 0)
+		close(m.config.listen_fd);
+	if (m.config.net_fd >= 0)
+		close(m.config.net_fd);
+	if (o->console_socket && m.config.terminal && m.config.stdio[0] > 2)
+		close(m.config.stdio[0]);
+	oci_free(&m.oci);
+	return r;
+}
+
+/* --- start --- */
+
+/* A hook that is a program of the container: state on its standard input, its output is ours. */
+static int
+start_hook(struct moat_sandbox *s, json_t *hook, size_t i, const char *state)
+{
+	struct moat_config c;
+	struct moat_process *p = NULL;
+	struct moat_error err;
+	struct strings args = {0}, env = {0};
+	const char *path = json_string_value(json_object_get(hook, "path"));
+	json_t *timeout = json_object_get(hook, "timeout"), *v;
+	int fds[2], status = 0, r;
+	size_t k;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return complain("cannot make a pipe: %s", strerror(errno));
+	moat_config_init(&c);
+	json_array_foreach(json_object_get(hook, "args"), k, v)
+		strings_add(&args, json_string_value(v));
+	json_array_foreach(json_object_get(hook, "env"), k, v)
+		strings_add(&env, json_string_value(v));
+	if (args.n == 0)
+		strings_add(&args, path);
+	else
+		args.v[0] = path; /* which program, rather than what it is called */
+	c.args = args.v;
+	c.env = env.v;
+	c.stdio[0] = fds[0];
+	c.cap_bounding = c.cap_effective = c.cap_permitted = (1ULL << 41) - 1;
+	r = moat_spawn(s, &c, &p, &err);
+	close(fds[0]);
+	if (r == 0) {
+		/* A state is small: it fits into a pipe. */
+		(void)!write(fds[1], state, strlen(state));
+		close(fds[1]);
+		r = moat_process_wait(
+			p, timeout ? (int)json_integer_value(timeout) * 1000 : -1, &status, &err);
+	} else {
+		close(fds[1]);
+	}
+	if (r < 0)
+		r = complain("hooks.startContainer[%zu]: %s: %s", i, path, err.text);
+	else if (status)
+		r = complain("hooks.startContainer[%zu]: %s: exit status %d", i, path,
+			status & 127 ? 128 + (status & 127) : status >> 8 & 255);
+	moat_process_free(p);
+	strings_free(&args);
+	strings_free(&env);
+	return r;
+}
+
+int
+container_start(struct container *c, struct moat_sandbox *s)
+{
+	json_t *hooks = json_object_get(json_object_get(c->state, "config"), "hooks"), *hook;
+	json_t *j = container_oci_state(c, CONTAINER_CREATED);
+	char *state = json_dumps(j, JSON_COMPACT), text[400];
+	struct moat_error err;
+	size_t i;
+	int r = 0;
+
+	json_decref(j);
+	json_array_foreach(json_object_get(hooks, "startContainer"), i, hook) if (r == 0) r =
+		start_hook(s, hook, i, state);
+	free(state);
+	if (r == 0 && moat_go(s, &err) < 0)
+		r = complain("%s", err.text);
+	if (r == 0 && json_array_size(json_object_get(hooks, "poststart"))) {
+		j = container_oci_state(c, CONTAINER_RUNNING);
+		state = json_dumps(j, JSON_COMPACT);
+		json_decref(j);
+		if (hooks_run(hooks, "poststart", state, 0, text, sizeof text) < 0)
+			r = complain("%s", text);
+		free(state);
+	}
+	/* What has not started as it should does not stay. */
+	if (r)
+		(void)container_kill(c);
+	return r;
+}
+
+int
+container_delete(struct container *c)
+{
+	json_t *hooks = json_object_get(json_object_get(c->state, "config"), "hooks");
+	const char *path = container_text(c, "cgroup");
+	struct moat_cgroup *g;
+	struct moat_error err;
+	char text[400], *state;
+	json_t *j;
+
+	if (*path && moat_cgroup_open(path, &g, &err) == 0) {
+		if (moat_cgroup_destroy(g, &err) < 0)
+			warn("%s", err.text);
+		moat_cgroup_free(g);
+	}
+	container_remove(c);
+	if (json_array_size(json_object_get(hooks, "poststop"))) {
+		j = container_oci_state(c, CONTAINER_STOPPED);
+		state = json_dumps(j, JSON_COMPACT);
+		json_decref(j);
+		if (hooks_run(hooks, "poststop", state, 0, text, sizeof text) < 0)
+			warn("%s", text); /* the container is gone all the same */
+		free(state);
+	}
+	return 0;
+}
