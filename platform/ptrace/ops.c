@@ -2,7 +2,6 @@
 /* Mappings, which are queued and then injected, and guest memory, which is the host's process_vm_*.
  */
 #include "platform/ptrace/internal.h"
-#include "platform/x86_64/move.h"
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -48,13 +47,6 @@ pass_fd(struct plat_thread *t, int fd)
 }
 
 static int64_t
-do_mremap(void *t, uint64_t old, uint64_t old_len, uint64_t new_len, uint64_t new_addr)
-{
-	return pt_syscall(
-		t, SYS_mremap, old, old_len, new_len, MREMAP_MAYMOVE | MREMAP_FIXED, new_addr, 0);
-}
-
-static int64_t
 make_op(struct plat_thread *t, struct pt_op *op)
 {
 	const uint64_t *a = op->a;
@@ -67,8 +59,6 @@ make_op(struct plat_thread *t, struct pt_op *op)
 		return pt_syscall(
 			t, SYS_prctl, 15 /* PR_SET_NAME */, pt.lay.base + PT_SCRATCH, 0, 0, 0, 0);
 	}
-	if (op->nr == SYS_mremap)
-		return x86_move(do_mremap, t, a[0], a[1], a[2], a[3]);
 	if (op->fd < 0)
 		return pt_syscall(t, op->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 	fd = pass_fd(t, op->fd);
@@ -182,7 +172,8 @@ pt_protect(struct plat_thread *t, uint64_t addr, uint64_t len, int prot)
 int
 pt_move(struct plat_thread *t, uint64_t old, uint64_t old_len, uint64_t new_addr, uint64_t new_len)
 {
-	return queue4(t, SYS_mremap, old, old_len, new_addr, new_len, 0);
+	return queue4(
+		t, SYS_mremap, old, old_len, new_len, MREMAP_MAYMOVE | MREMAP_FIXED, new_addr);
 }
 
 int

@@ -150,6 +150,48 @@ mm_munmap(const struct mm_call *c, uint64_t addr, uint64_t len)
 	return err ? err : ferr;
 }
 
+static int
+move_now(const struct mm_call *c, uint64_t old, uint64_t old_len, uint64_t new_addr,
+	uint64_t new_len)
+{
+	int err = plat->move(c->pt, old, old_len, new_addr, new_len);
+
+	return err ? err : plat->flush(c->pt);
+}
+
+/*
+ * Move memory on the host, at once: the map of areas may not say what the host did not do. What is
+ * one area here can be several there, for the host does not join areas that were moved before (the
+ * offset of anonymous memory stays that of its first place), and mremap(2) takes one of them at a
+ * time: EFAULT says that there are more. So what can be is moved, from the front, in halves until
+ * it fits.
+ */
+static int
+host_move(const struct mm_call *c, uint64_t old, uint64_t old_len, uint64_t new_addr,
+	uint64_t new_len)
+{
+	uint64_t done = 0, step = old_len;
+
+	while (done < old_len) {
+		uint64_t room = done + step == old_len ? new_len - done : step;
+		int err = move_now(c, old + done, step, new_addr + done, room);
+
+		if (!err) {
+			done += step;
+			step = old_len - done;
+		} else if (err == -EFAULT && step > LX_PAGE_SIZE) {
+			step = page_up(step / 2);
+		} else {
+			/* Back with what has moved, which is in no more pieces than it was. */
+			for (uint64_t at = 0; at < done; at += LX_PAGE_SIZE)
+				(void)move_now(
+					c, new_addr + at, LX_PAGE_SIZE, old + at, LX_PAGE_SIZE);
+			return err;
+		}
+	}
+	return 0;
+}
+
 /* Move [old, old + old_len) of v to new_addr, with room for new_len. The target is free. write_lock
  * is held. */
 static int
@@ -166,10 +208,7 @@ move_area(const struct mm_call *c, struct vma *v, uint64_t old, uint64_t old_len
 	n->start = new_addr;
 	n->end = new_addr + new_len;
 	if (old_len) {
-		/* At once: the map of areas may not say what the host did not do. */
-		err = plat->move(c->pt, old, old_len, new_addr, new_len);
-		if (!err)
-			err = plat->flush(c->pt);
+		err = host_move(c, old, old_len, new_addr, new_len);
 	} else {
 		/* mremap(2) with old size 0: a second view of a shared mapping. */
 		err = mm_host_map(c, n, new_addr, new_addr + new_len, 0);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The operations that ride on a reply. Each writes its result where the sentry reads it. */
 #include "platform/trap/stub/stub.h"
-#include "platform/x86_64/move.h"
 
 static long
 futex_word(uint32_t *w, int op, uint32_t v)
@@ -394,13 +393,6 @@ do_xstate(struct stub_slot *s, struct host_ucontext *uc, bool set, uint64_t len)
 	return 0;
 }
 
-static int64_t
-do_mremap(void *arg, uint64_t old, uint64_t old_len, uint64_t new_len, uint64_t new_addr)
-{
-	(void)arg;
-	return sys6(__NR_mremap, old, old_len, new_len, 3 /* MAYMOVE | FIXED */, new_addr, 0);
-}
-
 static long
 do_op(struct stub_slot *s, struct host_ucontext *uc, const struct stub_op *op,
 	const struct stub_op *next, bool *ready)
@@ -418,7 +410,8 @@ do_op(struct stub_slot *s, struct host_ucontext *uc, const struct stub_op *op,
 	case STUB_OP_MPROTECT:
 		return sys3(__NR_mprotect, a[0], a[1], a[2]);
 	case STUB_OP_MREMAP:
-		return x86_move(do_mremap, 0, a[0], a[1], a[2], a[3]);
+		r = sys6(__NR_mremap, a[0], a[1], a[3], 3 /* MAYMOVE | FIXED */, a[2], 0);
+		return r == (long)a[2] ? 0 : r;
 	case STUB_OP_MADVISE:
 		return sys3(__NR_madvise, a[0], a[1], a[2]);
 	case STUB_OP_COPY_OUT:
