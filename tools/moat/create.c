@@ -145,13 +145,6 @@ set_network(struct making *m)
 	} else if (strcmp(c->network, "host") == 0) {
 		c->network = "namespace"; /* host sockets, in the namespace that was asked for */
 	}
-	/* A namespace that nobody can know of stays empty: then the sandbox's own loopback is
-	 * nearer. Who runs hooks may put interfaces into it. */
-	if (!c->network)
-		c->network = has_hooks(o, "prestart") || has_hooks(o, "createRuntime") ? "namespace"
-										       : "none";
-	else if (strcmp(c->network, "host") == 0)
-		c->network = "namespace"; /* host sockets, in the namespace that was asked for */
 	m->own_netns = strcmp(c->network, "namespace") == 0;
 	set_sysctl(m);
 	return 0;
