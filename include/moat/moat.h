@@ -61,6 +61,7 @@ struct moat_mount {
 	const char *options; /* of the file system ("size=64m"), may be NULL */
 	unsigned long flags; /* MS_RDONLY, MS_NOSUID, ... of mount(2) */
 	bool shared;  /* HOST: others change it while the sandbox runs: look again at every use */
+	bool copy_up; /* TMPFS: begins with what the directory that it covers holds */
 	bool overlay; /* HOST: what is written stays in memory and is gone at the end */
 };
 

@@ -32,7 +32,11 @@ void start_receive(int sock, struct start *s);
 bool boot_network_is_host(const struct start *s); /* --network=host */
 int boot_register_fs(const struct start *s);
 
-/* Build the tree of mounts, in a fiber. -errno, with the failing mount in the log. */
-int boot_mounts(const struct start *s, const struct call *c, struct fs_ctx **ret);
+/* Copy what the directory `from` holds into `to`. */
+int boot_copy_up(const struct call *c, const struct path *from, const struct path *to);
+
+/* Build the tree of mounts, in a fiber. -errno, with what failed in why. */
+int boot_mounts(
+	const struct start *s, const struct call *c, struct fs_ctx **ret, char *why, size_t cap);
 
 #endif

@@ -114,14 +114,15 @@ boot(void *arg)
 	struct call c = {.cred = root};
 	struct fs_ctx *world, *fs;
 	struct tty *tty = NULL;
+	char text[300];
 	int r;
 
 	(void)arg;
 	if (!root)
 		boot_fail(-ENOMEM, "out of memory");
-	r = boot_mounts(&start, &c, &world);
+	r = boot_mounts(&start, &c, &world, text, sizeof text);
 	if (r < 0)
-		boot_fail(r, "cannot build the file tree: %s", strerror(-r));
+		boot_fail(r, "%s", text);
 	fs = fs_ctx_dup(world);
 	if (!fs)
 		boot_fail(-ENOMEM, "out of memory");

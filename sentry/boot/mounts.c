@@ -16,6 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What failed, for the launcher. */
+static char failure[256];
+
 static const char *const type_names[] = {
 	[CONTROL__MOUNT__KIND__GOFER] = "gofer",
 	[CONTROL__MOUNT__KIND__TMPFS] = "tmpfs",
@@ -63,6 +66,22 @@ find_target(const struct call *c, const char *target, bool file, struct path *re
 	return r < 0 ? r : vfs_lookup(c, NULL, target, LOOKUP_FOLLOW, ret);
 }
 
+/* A mount that begins with what it covers. */
+static int
+fill(const struct call *c, const Control__Mount *m, const char *target, const struct path *below)
+{
+	struct path top;
+	int r = vfs_lookup(c, NULL, target, LOOKUP_FOLLOW, &top);
+
+	if (r < 0)
+		return r;
+	r = boot_copy_up(c, below, &top);
+	if (r == 0 && (m->flags & MNT_RDONLY))
+		r = mnt_remount(&top, c, m->flags & MNT_FLAGS_USER, 0, NULL, true);
+	path_put(&top);
+	return r;
+}
+
 static int
 add_mount(const struct call *c, const Control__Mount *m)
 {
@@ -77,7 +96,12 @@ add_mount(const struct call *c, const Control__Mount *m)
 	if (r == 0) {
 		r = find_target(c, target, m->file, &on);
 		if (r == 0) {
-			r = mnt_attach_super(&on, sb, m->flags & MNT_FLAGS_USER);
+			/* Writable while it is filled. */
+			r = mnt_attach_super(&on, sb,
+				m->flags & MNT_FLAGS_USER &
+					~(m->copy_up ? (uint32_t)MNT_RDONLY : 0));
+			if (r == 0 && m->copy_up)
+				r = fill(c, m, target, &on);
 			path_put(&on);
 		}
 		super_put(sb);
@@ -88,7 +112,8 @@ add_mount(const struct call *c, const Control__Mount *m)
 		r = 0;
 	}
 	if (r < 0)
-		log_error("cannot mount %s at %s: %s", type_names[m->kind], target, strerror(-r));
+		snprintf(failure, sizeof failure, "cannot mount %s at %s: %s", type_names[m->kind],
+			target, strerror(-r));
 	free(target);
 	return r;
 }
@@ -155,7 +180,8 @@ each_path(const struct call *c, const ProtobufCBinaryData *b, size_t n,
 
 		r = s ? fn(c, s) : 0;
 		if (r < 0)
-			log_error("cannot mask or protect %s: %s", s, strerror(-r));
+			snprintf(failure, sizeof failure, "cannot mask or protect %s: %s", s,
+				strerror(-r));
 		free(s);
 	}
 	return r;
@@ -180,8 +206,8 @@ make_cwd(const struct call *c, const Control__Process *p)
 	return r == -ENOMEM ? r : 0;
 }
 
-int
-boot_mounts(const struct start *s, const struct call *c, struct fs_ctx **ret)
+static int
+build(const struct start *s, const struct call *c, struct fs_ctx **ret)
 {
 	const Control__Start *m = s->m;
 	struct call in = *c;
@@ -223,4 +249,16 @@ boot_mounts(const struct start *s, const struct call *c, struct fs_ctx **ret)
 	}
 	*ret = fs;
 	return 0;
+}
+
+int
+boot_mounts(const struct start *s, const struct call *c, struct fs_ctx **ret, char *why, size_t cap)
+{
+	int r = build(s, c, ret);
+
+	if (r < 0 && failure[0])
+		snprintf(why, cap, "%s", failure);
+	else if (r < 0)
+		snprintf(why, cap, "cannot build the file tree: %s", strerror(-r));
+	return r;
 }

@@ -218,6 +218,7 @@ static int64_t
 sock_file_ioctl(struct file *f, const struct call *c, uint32_t cmd, uint64_t arg)
 {
 	struct sock *s = f->priv;
+	int64_t r;
 	int32_t v;
 
 	switch (cmd) {
@@ -242,7 +243,9 @@ sock_file_ioctl(struct file *f, const struct call *c, uint32_t cmd, uint64_t arg
 		v = 0;
 		return copy_out(c->um, ua(arg), &v, sizeof v);
 	default:
-		return s->ops->ioctl ? s->ops->ioctl(s, c, cmd, arg) : -ENOTTY;
+		r = s->ops->ioctl ? s->ops->ioctl(s, c, cmd, arg) : -ENOTTY;
+		/* Interfaces are asked for by sockets of any family. */
+		return r == -ENOTTY ? ifreq_ioctl(s, c, cmd, arg) : r;
 	}
 }
 

@@ -88,8 +88,9 @@ config_send_gofer(int sock, const struct moat_config *c, int conn, struct moat_e
 		if (mnt->kind != MOAT_MOUNT_HOST)
 			continue;
 		gofer__export__init(&ex[n]);
-		ex[n].readonly =
-			mnt->overlay || (mnt->flags & MS_RDONLY) || (i == 0 && c->root_readonly);
+		/* A root that is to be read-only is writable until all targets of mounts are in it:
+		 * the sandbox's kernel makes it so then. */
+		ex[n].readonly = mnt->overlay || (mnt->flags & MS_RDONLY);
 		list[n] = &ex[n];
 		fds[n + 1] = HOST_RETRY(open(mnt->source, O_PATH | O_CLOEXEC));
 		if (fds[n + 1] < 0) {
@@ -138,6 +139,7 @@ fill_mount(Control__Mount *m, const struct moat_mount *c, uint32_t *next_export)
 	m->flags = (uint32_t)c->flags;
 	m->shared = c->shared;
 	m->overlay = c->overlay;
+	m->copy_up = c->copy_up;
 	if (c->kind == MOAT_MOUNT_HOST) {
 		m->export = (*next_export)++;
 		m->file = stat(c->source, &st) == 0 && !S_ISDIR(st.st_mode);

@@ -28,7 +28,7 @@ struct making {
 	struct moat_config config;
 	struct moat_cgroup *cgroup;
 	int fds[MAX_PASSED];
-	bool own_netns; /* made for it: set it up */
+	bool own_netns; /* the host's is another one: set it up */
 };
 
 static int
@@ -134,20 +134,17 @@ set_network(struct making *m)
 		if (c->net_fd < 0)
 			return exit_failure;
 		c->network = "namespace";
-		return 0;
-	}
-	if (o->host_network) {
+	} else if (o->host_network) {
 		if (!c->network || strcmp(c->network, "namespace") == 0)
 			c->network = "host";
-		return 0;
-	}
-	/* A namespace that nobody can know of stays empty: then the sandbox's own loopback is
-	 * nearer. Who runs hooks may put interfaces into it. */
-	if (!c->network)
+	} else if (!c->network) {
+		/* A namespace that nobody can know of stays empty: then the sandbox's own loopback
+		 * is nearer. Who runs hooks may put interfaces into it. */
 		c->network = has_hooks(o, "prestart") || has_hooks(o, "createRuntime") ? "namespace"
 										       : "none";
-	else if (strcmp(c->network, "host") == 0)
+	} else if (strcmp(c->network, "host") == 0) {
 		c->network = "namespace"; /* host sockets, in the namespace that was asked for */
+	}
 	m->own_netns = strcmp(c->network, "namespace") == 0;
 	set_sysctl(m);
 	return 0;

@@ -9,7 +9,7 @@
 /* Open the namespace at path for a sandbox. The descriptor; < 0: complained, also when it is the
  * host's own. */
 int network_open(const char *path);
-/* The namespace of pid was made for it: loopback up; every user may use low ports and ping, because
+/* The namespace of pid is no host's: loopback up; every user may use low ports and ping, because
  * the sandbox decides itself who may, and its kernel has no rights on the host; and those of sysctl
  * (NULL: none) that belong to the network. 0, or complained. */
 int network_prepare(pid_t pid, json_t *sysctl);

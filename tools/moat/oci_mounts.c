@@ -9,6 +9,7 @@
 #define OPT_BIND    1
 #define OPT_NOTHING 2 /* says what is so anyway */
 #define OPT_REFUSE  3
+#define OPT_COPY_UP 4
 
 static const struct option {
 	const char *name;
@@ -46,7 +47,7 @@ static const struct option {
 	{"runbindable", 0, 0, OPT_REFUSE},
 	{"idmap", 0, 0, OPT_REFUSE},
 	{"ridmap", 0, 0, OPT_REFUSE},
-	{"tmpcopyup", 0, 0, OPT_REFUSE},
+	{"tmpcopyup", 0, 0, OPT_COPY_UP},
 	{"remount", 0, 0, OPT_REFUSE},
 	{"sync", 0, 0, OPT_REFUSE},
 	{"dirsync", 0, 0, OPT_REFUSE},
@@ -94,6 +95,7 @@ read_options(struct oci *o, json_t *m, const char *where, struct moat_mount *mnt
 			r = oci_error(
 				o, "%s.options[%zu]: \"%s\" is not supported", where, i, list.v[i]);
 		*bind |= options[k].special == OPT_BIND;
+		mnt->copy_up |= options[k].special == OPT_COPY_UP;
 		mnt->flags |= options[k].set;
 		mnt->flags &= ~options[k].clear;
 	}
@@ -161,6 +163,8 @@ read_mount(struct oci *o, json_t *m, size_t i, struct moat_mount *mnt)
 	if (k == sizeof kinds / sizeof kinds[0])
 		return oci_error(o, "%s.type: \"%s\" is not supported", where, type);
 	mnt->kind = kinds[k].kind;
+	if (mnt->copy_up && mnt->kind != MOAT_MOUNT_TMPFS)
+		return oci_error(o, "%s.options: tmpcopyup is for tmpfs", where);
 	/* The runtime fills /dev with the usual devices. */
 	if (mnt->kind == MOAT_MOUNT_TMPFS && strcmp(target, "/dev") == 0)
 		mnt->kind = MOAT_MOUNT_DEV;
