@@ -16,6 +16,8 @@ static const struct command commands[] = {
 	{"exec", "run another program in a container", cmd_exec},
 	{"kill", "send a signal to a container", cmd_kill},
 	{"delete", "remove a container that has ended", cmd_delete},
+	{"update", "other limits for a container", cmd_update},
+	{"events", "what a container uses, line by line", cmd_events},
 	{"pause", "hold the programs of a container still", cmd_pause},
 	{"resume", "let them go on", cmd_resume},
 	{"state", "print the state of a container", cmd_state},

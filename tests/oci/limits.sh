@@ -1,0 +1,59 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Limits of a container: in the host's cgroup, as the sandbox shows them, changed while it runs; what it uses; memory
+# that runs out.
+. "$(dirname "$0")/../lib/container.sh"
+group=/moat-test/oci-$$
+[ "$(id -u)" = 0 ] || skip "needs root, to make cgroups"
+awk '$3 == "cgroup" || $3 == "cgroup2"' /proc/mounts | grep -q . || skip "no cgroups here"
+limits() { # JSON of linux.resources
+	config '["sleep","1000"]' '' '' ",\"cgroupsPath\":\"$group\",\"resources\":$1"
+}
+host() { # V1-CONTROLLER V1-FILE V2-FILE
+	cat "/sys/fs/cgroup/$1$group/$2" 2>/dev/null || cat "/sys/fs/cgroup$group/$3"
+}
+shown() { m exec c1 sh -c 'while read a b c; do [ "$a" = MemTotal: ] && echo $b; done </proc/meminfo'; }
+limits '{"memory":{"limit":134217728},"pids":{"limit":20},"cpu":{"quota":50000,"period":100000}}'
+m create -b "$work/b" c1 || die "create: $(cat "$work/err")"
+note c1
+m start c1
+same "MemTotal" 131072 "$(shown)"
+same "memory of the host's group, with room" 142606336 "$(host memory memory.limit_in_bytes memory.max)"
+same "pids of the host's group, with room" 148 "$(host pids pids.max pids.max)"
+m update --memory 200m --pids-limit 7 c1 || die "update: $(cat "$work/err")"
+same "MemTotal after update" 204800 "$(shown)"
+same "memory of the host's group" 218103808 "$(host memory memory.limit_in_bytes memory.max)"
+fails 2 "Resource temporarily unavailable" m exec c1 sh -c 'for i in 1 2 3 4 5 6 7 8 9; do sleep 1 & done; wait'
+# As an engine sends it: 0 leaves things alone.
+echo '{"memory":{"limit":67108864,"swap":0,"kernel":0},"cpu":{"shares":0,"quota":0,"period":0},"blockIO":{"weight":0}}' \
+	>"$work/r.json"
+m update --resources "$work/r.json" c1 || die "update: $(cat "$work/err")"
+same "MemTotal after update by a file" 65536 "$(shown)"
+fails 1 'not a size' m update --memory 1x c1
+fails 1 'cpuset.cpus' m update --cpuset-cpus 9999 c1
+fails 1 'resources.cpu.nonsense: not known' m update --resources <(echo '{"cpu":{"nonsense":1}}') c1
+fails 1 'does not exist' m update --memory 64m c2
+m events --stats c1 >"$work/stats" || die "events: $(cat "$work/err")"
+grep -q '"type":"stats","id":"c1","data":{"cpu":{"usage":{"total":[1-9]' "$work/stats" || die "$(cat "$work/stats")"
+grep -q '"pids":{"current":[1-9][0-9]*,"limit":135}' "$work/stats" || die "$(cat "$work/stats")"
+fails 1 'not a duration' m events --interval never c1
+m delete -f c1
+fails 1 'does not exist' m events --stats c1
+
+# The program that asks for too much is killed, and nobody else.
+limits '{"memory":{"limit":33554432,"swap":33554432}}'
+m create -b "$work/b" c1 || die "create: $(cat "$work/err")"
+note c1
+m start c1
+timeout 60 "$moat" --root "$work/state" events --interval 1h c1 >"$work/events" 2>&1 &
+events=$!
+status=0
+m exec c1 sh -c 'x=0123456789abcdef; while :; do x=$x$x; done' || status=$?
+same "status of a program that asked for too much" 137 $status
+same "the container" running "$(status_of c1)"
+until_true grep -q '{"type":"oom","id":"c1"}' "$work/events"
+m delete -f c1
+wait $events || true
+nothing_left
+[ ! -e "/sys/fs/cgroup/memory$group" ] || die "the cgroup is still there"
+rmdir /sys/fs/cgroup/*/moat-test 2>/dev/null || true
