@@ -2,6 +2,7 @@
 /* clone(2) in all its forms. Linux counterpart: kernel/fork.c, whose checks and their order are
  * kept. */
 #include "abi/sched.h"
+#include "sentry/ipc/ipc.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/pidfd.h"
 #include "sentry/kernel/ptrace.h"
@@ -31,12 +32,15 @@ check_flags(const struct task *t, const struct clone_request *r)
 		return -EINVAL;
 	if ((f & LX_CLONE_PIDFD) && (f & LX_CLONE_DETACHED))
 		return -EINVAL;
+	if ((f & LX_CLONE_NEWIPC) && (f & LX_CLONE_SYSVSEM))
+		return -EINVAL;
 	if ((f & LX_CLONE_SIGHAND) && (f & LX_CLONE_CLEAR_SIGHAND))
 		return -EINVAL;
 	/* New namespaces are not there yet: what a kernel built without them answers. */
-	if (f & (NAMESPACE_FLAGS & ~(LX_CLONE_NEWUTS | LX_CLONE_NEWNS)))
+	if (f & (NAMESPACE_FLAGS & ~(LX_CLONE_NEWUTS | LX_CLONE_NEWNS | LX_CLONE_NEWIPC)))
 		return -EINVAL;
-	if ((f & (LX_CLONE_NEWUTS | LX_CLONE_NEWNS)) && !cred_capable(t->cred, LX_CAP_SYS_ADMIN))
+	if ((f & (LX_CLONE_NEWUTS | LX_CLONE_NEWNS | LX_CLONE_NEWIPC)) &&
+		!cred_capable(t->cred, LX_CAP_SYS_ADMIN))
 		return -EPERM;
 	return 0;
 }
@@ -59,6 +63,17 @@ copy_parts(struct task *t, struct task *n, uint64_t f)
 	} else {
 		ref_get(&t->uts->ref);
 		n->uts = t->uts;
+	}
+	if (f & LX_CLONE_NEWIPC)
+		n->ipc = ipc_ns_new();
+	else
+		n->ipc = ipc_ns_get(t->ipc);
+	if (!n->ipc)
+		return -ENOMEM;
+	if (f & LX_CLONE_SYSVSEM) {
+		n->sem_undo = sem_undo_share(&t->call, &t->sem_undo);
+		if (!n->sem_undo)
+			return -ENOMEM;
 	}
 	if (f & LX_CLONE_FILES) {
 		n->files = fdtable_get(t->files);
@@ -166,6 +181,7 @@ undo_parts(struct task *n)
 		fdtable_put(n->files, NULL);
 	if (n->fs)
 		fs_ctx_put(n->fs);
+	sem_undo_put(n->sem_undo, 0);
 	task_put(n);
 }
 

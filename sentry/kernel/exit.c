@@ -4,6 +4,7 @@
  * reaping. Linux counterpart: kernel/exit.c.
  */
 #include "abi/mman.h"
+#include "sentry/ipc/ipc.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/seccomp.h"
@@ -377,6 +378,8 @@ drop_resources(struct task *t)
 		clear_tid = t->clear_child_tid.v;
 	cpu = t->pt ? plat->thread_cpu_ns(t->pt) : 0;
 
+	sem_undo_put(t->sem_undo, task_tgid(t));
+	t->sem_undo = NULL;
 	files = t->files;
 	fdtable_put(files, &t->call);
 	mutex_lock(&t->pt_lock);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Start-up of the kernel, processes that come from outside, and the end. */
 #include "sentry/kernel/init.h"
+#include "sentry/ipc/ipc.h"
 #include "sentry/kernel/exec.h"
 #include "sentry/kernel/info.h"
 #include "sentry/kernel/internal.h"
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 static struct uts_ns *init_uts;
+static struct ipc_ns *init_ipc;
 static _Atomic uint64_t memory_limit, pids_limit;
 static int64_t boot_ns;
 
@@ -95,7 +97,8 @@ kernel_init(const struct kernel_config *cfg)
 	memory_limit = cfg->memory_limit_bytes;
 	init_uts = uts_new(cfg->hostname ? cfg->hostname : "moat",
 		cfg->domainname ? cfg->domainname : "(none)");
-	if (!init_uts)
+	init_ipc = ipc_ns_new();
+	if (!init_uts || !init_ipc)
 		return -ENOMEM;
 	trace_init(cfg->trace_fd);
 	task_watch_syscalls = cfg->trace_fd >= 0;
@@ -311,6 +314,7 @@ kernel_start_process(const struct kernel_process *p, int32_t *ret_pid)
 	t->user = user_get(t->cred->uid);
 	ref_get(&init_uts->ref);
 	t->uts = init_uts;
+	t->ipc = ipc_ns_get(init_ipc);
 	t->fs = p->fs;
 	memcpy(&g->rlim, &p->rlim, sizeof g->rlim);
 	g->oom_score_adj = p->oom_score_adj;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tasks and thread groups as objects: making, references, their view of guest memory. */
 #include "abi/mman.h"
+#include "sentry/ipc/ipc.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/seccomp.h"
@@ -39,6 +40,7 @@ task_put(struct task *t)
 	mutex_destroy(&t->pt_lock);
 	cred_put(t->cred);
 	uts_put(t->uts);
+	ipc_ns_put(t->ipc);
 	user_put(t->user);
 	pid_unref(t->pid);
 	tgroup_put(t->tgroup);
@@ -280,6 +282,7 @@ task_init_call(struct task *t)
 		.rlim = &t->tgroup->rlim,
 		.um = &t->mem.um,
 		.fs = t->fs,
+		.ipc = t->ipc,
 		.interrupted = call_interrupted,
 		.tgid = task_tgid(t),
 		.tid = t->tid,

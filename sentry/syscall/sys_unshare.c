@@ -3,16 +3,17 @@
  * anything is changed. */
 #include "abi/sched.h"
 #include "internal.h"
+#include "sentry/ipc/ipc.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/vfs/mount.h"
 
 #define UNSHARE_KNOWN                                                                              \
-	(LX_CLONE_FS | LX_CLONE_FILES | LX_CLONE_NEWNS | LX_CLONE_NEWUTS | LX_CLONE_SYSVSEM |      \
-		LX_CLONE_THREAD | LX_CLONE_SIGHAND | LX_CLONE_VM)
+	(LX_CLONE_FS | LX_CLONE_FILES | LX_CLONE_NEWNS | LX_CLONE_NEWUTS | LX_CLONE_NEWIPC |       \
+		LX_CLONE_SYSVSEM | LX_CLONE_THREAD | LX_CLONE_SIGHAND | LX_CLONE_VM)
 /* namespaces that exist once here */
 #define UNSHARE_REFUSED                                                                            \
-	(LX_CLONE_NEWIPC | LX_CLONE_NEWUSER | LX_CLONE_NEWPID | LX_CLONE_NEWNET |                  \
-		LX_CLONE_NEWCGROUP | LX_CLONE_NEWTIME)
+	(LX_CLONE_NEWUSER | LX_CLONE_NEWPID | LX_CLONE_NEWNET | LX_CLONE_NEWCGROUP |               \
+		LX_CLONE_NEWTIME)
 
 static int
 new_fs(struct task *t, uint64_t flags, struct fs_ctx **ret)
@@ -43,6 +44,7 @@ sys_unshare(struct task *t, const uint64_t a[6])
 	struct fs_ctx *fs = NULL, *old_fs = NULL;
 	struct fdtable *files = NULL, *old_files = NULL;
 	struct uts_ns *uts = NULL, *old_uts = NULL;
+	struct ipc_ns *ipc = NULL, *old_ipc = NULL;
 	int r = 0;
 
 	if (flags & ~(uint64_t)(UNSHARE_KNOWN | UNSHARE_REFUSED))
@@ -51,7 +53,8 @@ sys_unshare(struct task *t, const uint64_t a[6])
 	if ((flags & (LX_CLONE_THREAD | LX_CLONE_SIGHAND | LX_CLONE_VM)) &&
 		__atomic_load_n(&t->tgroup->nr_threads, __ATOMIC_RELAXED) > 1)
 		return -EINVAL;
-	if ((flags & (LX_CLONE_NEWNS | LX_CLONE_NEWUTS | (UNSHARE_REFUSED & ~LX_CLONE_NEWUSER))) &&
+	if ((flags & (LX_CLONE_NEWNS | LX_CLONE_NEWUTS | LX_CLONE_NEWIPC |
+			     (UNSHARE_REFUSED & ~LX_CLONE_NEWUSER))) &&
 		!cred_capable(t->cred, LX_CAP_SYS_ADMIN))
 		return -EPERM;
 	if (flags & UNSHARE_REFUSED)
@@ -63,6 +66,13 @@ sys_unshare(struct task *t, const uint64_t a[6])
 	if (!r && (flags & LX_CLONE_NEWUTS) &&
 		!(uts = uts_new(t->uts->nodename, t->uts->domainname)))
 		r = -ENOMEM;
+	if (!r && (flags & LX_CLONE_NEWIPC) && !(ipc = ipc_ns_new()))
+		r = -ENOMEM;
+	/* what is owed to semaphores of the old namespace is settled now */
+	if (!r && (flags & (LX_CLONE_NEWIPC | LX_CLONE_SYSVSEM))) {
+		sem_undo_put(t->sem_undo, task_tgid(t));
+		t->sem_undo = NULL;
+	}
 	if (!r) {
 		mutex_lock(&t->pt_lock);
 		if (fs) {
@@ -79,8 +89,15 @@ sys_unshare(struct task *t, const uint64_t a[6])
 			old_uts = t->uts;
 			t->uts = uts;
 		}
+		if (ipc) {
+			old_ipc = t->ipc;
+			t->ipc = t->call.ipc = ipc;
+			ipc = NULL;
+		}
 		mutex_unlock(&t->pt_lock);
 	}
+	ipc_ns_put(old_ipc);
+	ipc_ns_put(ipc);
 	fs_ctx_put(old_fs);
 	fs_ctx_put(fs);
 	fdtable_put(old_files, &t->call);

@@ -124,6 +124,7 @@ rlimit_cur(const struct rlimits *r, enum lx_rlimit which)
 
 struct usermem;
 struct fs_ctx;
+struct ipc_ns;
 
 /*
  * The call context: what a handler below the kernel may know of who calls. Lives on the stack or in
@@ -134,6 +135,7 @@ struct call {
 	const struct cred *cred;
 	const struct rlimits *rlim;
 	struct usermem *um; /* the caller's memory */
+	struct ipc_ns *ipc; /* System V IPC */
 	struct fs_ctx *fs;  /* root, cwd, umask (vfs) */
 	/* Is a signal due? Loops that wait below the kernel (gofer requests, file locks) ask it. */
 	bool (*interrupted)(const struct call *c);

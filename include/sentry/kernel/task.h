@@ -32,6 +32,8 @@ struct uts_ns;
 struct user;
 struct mm_call;
 struct seccomp_filter;
+struct ipc_ns;
+struct sem_undo_list;
 
 extern struct mutex tasklist_lock;
 
@@ -184,15 +186,17 @@ struct task {
 	struct mutex
 		pt_lock; /* rank TASK: held by others who use pt (kick, peek) and to replace it */
 
-	struct mm *mm;		 /* (O) a reference; others under pt_lock */
-	struct fdtable *files;	 /* (O) a reference; others under pt_lock */
-	struct fs_ctx *fs;	 /* (O) a reference; others under pt_lock */
-	const struct cred *cred; /* (O) a reference; others under pt_lock */
-	struct uts_ns *uts;	 /* (O) a reference */
-	struct user *user;	 /* (O) whose RLIMIT_NPROC it counts against */
-	struct call call;	 /* (O) what handlers below the kernel get */
-	struct task_mem mem;	 /* call.um */
-	char comm[16];		 /* (O) others read bytes */
+	struct mm *mm;			/* (O) a reference; others under pt_lock */
+	struct fdtable *files;		/* (O) a reference; others under pt_lock */
+	struct fs_ctx *fs;		/* (O) a reference; others under pt_lock */
+	const struct cred *cred;	/* (O) a reference; others under pt_lock */
+	struct uts_ns *uts;		/* (O) a reference */
+	struct ipc_ns *ipc;		/* (O) a reference */
+	struct sem_undo_list *sem_undo; /* (O) a reference, or NULL: owes nothing */
+	struct user *user;		/* (O) whose RLIMIT_NPROC it counts against */
+	struct call call;		/* (O) what handlers below the kernel get */
+	struct task_mem mem;		/* call.um */
+	char comm[16];			/* (O) others read bytes */
 
 	/* signals */
 	lx_sigset blocked;	   /* (O under S) */
