@@ -6,6 +6,7 @@
  */
 #include "sentry/kernel/exec.h"
 #include "abi/fs.h"
+#include "sentry/kernel/aio.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/ptrace.h"
 #include "sentry/vfs/mount.h"
@@ -265,6 +266,8 @@ task_exec(struct task *t, struct program *p, const struct path *base, const char
 		plat->thread_exit(old_pt, clear_tid);
 	}
 	mm_drop_user(old_mm);
+	if (!atomic_load(&old_mm->users))
+		aio_mm_gone(old_mm);
 	mm_put(old_mm);
 	task_release_vfork_parent(t);
 	if (files)

@@ -5,6 +5,7 @@
  */
 #include "abi/mman.h"
 #include "sentry/ipc/ipc.h"
+#include "sentry/kernel/aio.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/seccomp.h"
@@ -400,6 +401,8 @@ drop_resources(struct task *t)
 	if (pt)
 		plat->thread_exit(pt, clear_tid);
 	mm_drop_user(mm);
+	if (!atomic_load(&mm->users))
+		aio_mm_gone(mm);
 	mm_put(mm);
 }
 
