@@ -30,6 +30,8 @@ struct ipc_set {
 
 struct ipc_ns {
 	struct ref ref;
+	struct user_ns *user_ns; /* a reference, or NULL */
+	uint64_t id;
 	struct mutex lock; /* rank FS: all below, and the sets */
 	struct segment *shm[SHM_MAX_SEGMENTS];
 	uint16_t shm_seq;

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the kinds of System V IPC share: namespaces, numbers and keys, permissions (Linux:
  * ipc/util.c). */
+#include "sentry/cred/user_ns.h"
 #include "sentry/ipc/internal.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
 
 struct ipc_ns *
-ipc_ns_new(void)
+ipc_ns_new(struct user_ns *owner)
 {
 	struct ipc_ns *ns = calloc(1, sizeof *ns);
 
@@ -15,7 +16,21 @@ ipc_ns_new(void)
 		return NULL;
 	ref_init(&ns->ref);
 	mutex_init(&ns->lock, LR_FS);
+	ns->user_ns = user_ns_get(owner);
+	ns->id = ns_id_new();
 	return ns;
+}
+
+uint64_t
+ipc_ns_id(const struct ipc_ns *ns)
+{
+	return ns->id;
+}
+
+struct user_ns *
+ipc_ns_owner(const struct ipc_ns *ns)
+{
+	return ns->user_ns;
 }
 
 struct ipc_ns *
@@ -49,6 +64,7 @@ ipc_ns_put(struct ipc_ns *ns)
 	drop_all(ns, &ns->msg);
 	shm_ns_gone(ns);
 	mutex_destroy(&ns->lock);
+	user_ns_put(ns->user_ns);
 	free(ns);
 }
 
@@ -68,14 +84,14 @@ ipc_may(const struct call *c, const struct lx_ipc_perm *p, uint32_t want)
 		mode >>= 6;
 	else if (cred_in_egroup(k, p->gid) || cred_in_egroup(k, p->cgid))
 		mode >>= 3;
-	return !(need & ~mode & 7) || cred_capable(k, LX_CAP_IPC_OWNER);
+	return !(need & ~mode & 7) || cred_capable_in(k, c->ipc->user_ns, LX_CAP_IPC_OWNER);
 }
 
 bool
 ipc_owns(const struct call *c, const struct lx_ipc_perm *p)
 {
 	return c->cred->euid == p->uid || c->cred->euid == p->cuid ||
-	       cred_capable(c->cred, LX_CAP_SYS_ADMIN);
+	       cred_capable_in(c->cred, c->ipc->user_ns, LX_CAP_SYS_ADMIN);
 }
 
 void

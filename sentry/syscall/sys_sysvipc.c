@@ -153,7 +153,8 @@ sys_semctl(struct task *t, const uint64_t a[6])
 	case LX_GETPID:
 	case LX_GETNCNT:
 	case LX_GETZCNT:
-		return sem_value(&t->call, id, num, cmd);
+		r = sem_value(&t->call, id, num, cmd);
+		return cmd == LX_GETPID && r > 0 ? pid_nr_out(r) : r;
 	case LX_SETVAL:
 		return sem_set_value(&t->call, t->sem_undo, id, num, arg_int(a[3]));
 	case LX_GETALL:
@@ -281,6 +282,8 @@ sys_msgctl(struct task *t, const uint64_t a[6])
 		r = msg_stat(&t->call, id, cmd, &ds, &found);
 		if (r)
 			return r;
+		ds.lspid = pid_nr_out(ds.lspid);
+		ds.lrpid = pid_nr_out(ds.lrpid);
 		if (copy_out(&t->mem.um, ua(a[2]), &ds, sizeof ds))
 			return -EFAULT;
 		return cmd == LX_IPC_STAT ? 0 : found;

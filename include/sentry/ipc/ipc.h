@@ -13,10 +13,14 @@
 #include <stdbool.h>
 
 struct ipc_ns;
+struct user_ns;
 struct ipc_set;
 struct sem_undo_list;
 
-struct ipc_ns *ipc_ns_new(void); /* NULL: out of memory */
+/* owner: whose capabilities rule it (NULL: the first user namespace). NULL: out of memory. */
+struct ipc_ns *ipc_ns_new(struct user_ns *owner);
+uint64_t ipc_ns_id(const struct ipc_ns *ns);
+struct user_ns *ipc_ns_owner(const struct ipc_ns *ns); /* borrowed */
 struct ipc_ns *ipc_ns_get(struct ipc_ns *ns);
 void ipc_ns_put(struct ipc_ns *ns); /* the last one takes everything with it */
 
