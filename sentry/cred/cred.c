@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sentry/cred/cred.h"
+#include "sentry/cred/user_ns.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,7 @@ cred_dup(const struct cred *c)
 	ref_init(&d->ref);
 	if (d->groups)
 		ref_get(&d->groups->ref);
+	d->user_ns = user_ns_get(d->user_ns);
 	return d;
 }
 
@@ -56,6 +58,7 @@ cred_put(const struct cred *c)
 	if (!m || !ref_put(&m->ref))
 		return;
 	groups_put(m->groups);
+	user_ns_put(m->user_ns);
 	free(m);
 	LIVE_DEC(CRED);
 }

@@ -136,3 +136,20 @@ eventfd_new(uint64_t count, bool semaphore, uint32_t oflags, struct file **ret)
 	}
 	return err;
 }
+
+bool
+eventfd_is(const struct file *f)
+{
+	return f->ops == &eventfd_ops;
+}
+
+void
+eventfd_add(struct file *f, uint64_t n)
+{
+	struct eventfd *e = f->priv;
+
+	mutex_lock(&e->lock);
+	e->count = UINT64_MAX - e->count < n ? UINT64_MAX : e->count + n;
+	mutex_unlock(&e->lock);
+	waitq_notify(&e->wq, LX_POLLIN | LX_POLLRDNORM);
+}

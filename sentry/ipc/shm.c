@@ -1,25 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* System V shared memory: the table of segments, permissions, life and death (shmget(2), shmctl(2),
  * shmop(2)). */
-#include "sentry/ipc/shm.h"
 #include "abi/fs.h"
 #include "abi/mman.h"
-#include "base/lock.h"
 #include "sentry/fs/tmpfs.h"
+#include "sentry/ipc/internal.h"
 #include "sentry/vfs/file.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-#define ID_STEP 32768 /* an id is index + ID_STEP * sequence number */
 
 struct segment {
+	struct ipc_ns *ns;
 	struct ref ref; /* the table's, and one for each attachment */
 	int id;
-	struct lx_shmid_ds ds; /* table_lock */
+	struct lx_shmid_ds ds; /* the namespace's lock */
 	struct file *file;     /* a reference */
-	bool removed;	       /* table_lock: goes with the last attachment */
+	bool removed;	       /* the same: goes with the last attachment */
 };
 
 /* One attachment: shared by all areas that came from it (fork, splits). */
@@ -28,16 +25,6 @@ struct attachment {
 	struct mappable *inner; /* the file's; a reference */
 	struct segment *seg;	/* a reference */
 };
-
-static struct mutex table_lock = MUTEX_INIT(FS);
-static struct segment *table[SHM_MAX_SEGMENTS];
-static uint16_t next_seq;
-
-static int64_t
-now(void)
-{
-	return time(NULL);
-}
 
 static void
 segment_put(struct segment *s)
@@ -48,31 +35,10 @@ segment_put(struct segment *s)
 	free(s);
 }
 
-/* ipcperms() of Linux: want holds owner-style permission bits (0600, 0400). */
-static bool
-may(const struct call *c, const struct segment *s, uint32_t want)
-{
-	const struct cred *k = c->cred;
-	uint32_t mode = s->ds.perm.mode, need = (want >> 6) & 7;
-
-	if (k->euid == s->ds.perm.uid || k->euid == s->ds.perm.cuid)
-		mode >>= 6;
-	else if (cred_in_egroup(k, s->ds.perm.gid) || cred_in_egroup(k, s->ds.perm.cgid))
-		mode >>= 3;
-	return !(need & ~mode & 7) || cred_capable(k, LX_CAP_IPC_OWNER);
-}
-
-static bool
-owns(const struct call *c, const struct segment *s)
-{
-	return c->cred->euid == s->ds.perm.uid || c->cred->euid == s->ds.perm.cuid ||
-	       cred_capable(c->cred, LX_CAP_SYS_ADMIN);
-}
-
 static struct segment *
-find_locked(int id)
+find_locked(struct ipc_ns *ns, int id)
 {
-	struct segment *s = id >= 0 ? table[id % ID_STEP % SHM_MAX_SEGMENTS] : NULL;
+	struct segment *s = id >= 0 ? ns->shm[id % IPC_ID_STEP % SHM_MAX_SEGMENTS] : NULL;
 
 	return s && s->id == id ? s : NULL;
 }
@@ -101,28 +67,25 @@ make(const struct call *c, int32_t key, uint64_t size, int flags)
 		return -ENOMEM;
 	}
 	ref_init(&s->ref);
+	s->ns = c->ipc;
 	s->file = f;
-	s->ds.perm = (struct lx_ipc_perm){.key = key,
-		.uid = c->cred->euid,
-		.gid = c->cred->egid,
-		.cuid = c->cred->euid,
-		.cgid = c->cred->egid,
-		.mode = (uint16_t)(flags & 0777)};
+	ipc_perm_init(c, &s->ds.perm, key, flags);
 	s->ds.segsz = size;
-	s->ds.ctime = now();
+	s->ds.ctime = ipc_now();
 	s->ds.cpid = c->tgid;
-	mutex_lock(&table_lock);
-	for (i = 0; i < SHM_MAX_SEGMENTS && table[i]; i++)
+	mutex_lock(&c->ipc->lock);
+	for (i = 0; i < SHM_MAX_SEGMENTS && c->ipc->shm[i]; i++)
 		;
 	err = -ENOSPC;
 	if (i < SHM_MAX_SEGMENTS) {
-		s->ds.perm.seq = next_seq;
-		s->id = i + ID_STEP * next_seq;
-		next_seq = (uint16_t)((next_seq + 1) % 65536 % (INT32_MAX / ID_STEP));
-		table[i] = s;
+		s->ds.perm.seq = c->ipc->shm_seq;
+		s->id = i + IPC_ID_STEP * c->ipc->shm_seq;
+		c->ipc->shm_seq =
+			(uint16_t)((c->ipc->shm_seq + 1) % 65536 % (INT32_MAX / IPC_ID_STEP));
+		c->ipc->shm[i] = s;
 		err = s->id;
 	}
-	mutex_unlock(&table_lock);
+	mutex_unlock(&c->ipc->lock);
 	if (err < 0)
 		segment_put(s);
 	return err;
@@ -134,9 +97,9 @@ shm_get(const struct call *c, int32_t key, uint64_t size, int flags)
 	int r = -ENOENT;
 
 	if (key != LX_IPC_PRIVATE) {
-		mutex_lock(&table_lock);
+		mutex_lock(&c->ipc->lock);
 		for (int i = 0; i < SHM_MAX_SEGMENTS; i++) {
-			struct segment *s = table[i];
+			struct segment *s = c->ipc->shm[i];
 
 			if (!s || s->removed || s->ds.perm.key != key)
 				continue;
@@ -145,10 +108,11 @@ shm_get(const struct call *c, int32_t key, uint64_t size, int flags)
 			else if (size > s->ds.segsz)
 				r = -EINVAL;
 			else
-				r = may(c, s, (uint32_t)flags & 0777) ? s->id : -EACCES;
+				r = ipc_may(c, &s->ds.perm, (uint32_t)flags & 0777) ? s->id
+										    : -EACCES;
 			break;
 		}
-		mutex_unlock(&table_lock);
+		mutex_unlock(&c->ipc->lock);
 		if (r != -ENOENT || !(flags & LX_IPC_CREAT))
 			return r;
 	}
@@ -168,16 +132,17 @@ attachment_release(struct mappable *m)
 {
 	struct attachment *a = container_of(m, struct attachment, m);
 	struct segment *s = a->seg;
+	struct ipc_ns *ns = s->ns;
 	bool gone = false;
 
-	mutex_lock(&table_lock);
+	mutex_lock(&s->ns->lock);
 	s->ds.nattch--;
-	s->ds.dtime = now();
+	s->ds.dtime = ipc_now();
 	if (!s->ds.nattch && s->removed) {
-		table[s->id % ID_STEP] = NULL;
+		s->ns->shm[s->id % IPC_ID_STEP] = NULL;
 		gone = true;
 	}
-	mutex_unlock(&table_lock);
+	mutex_unlock(&s->ns->lock);
 	if (ref_put(&a->inner->ref))
 		a->inner->ops->release(a->inner);
 	file_put(a->m.file);
@@ -185,6 +150,7 @@ attachment_release(struct mappable *m)
 	segment_put(s);
 	if (gone)
 		segment_put(s);
+	ipc_ns_put(ns);
 }
 
 static const struct mappable_ops attachment_ops = {attachment_fd, attachment_release};
@@ -204,29 +170,29 @@ shm_attach(const struct call *c, int id, bool write, struct mappable **ret, uint
 
 	if (!a)
 		return -ENOMEM;
-	mutex_lock(&table_lock);
-	s = find_locked(id);
+	mutex_lock(&c->ipc->lock);
+	s = find_locked(c->ipc, id);
 	if (!s)
 		err = -EINVAL;
-	else if (!may(c, s, write ? 0600 : 0400))
+	else if (!ipc_may(c, &s->ds.perm, write ? 0600 : 0400))
 		err = -EACCES;
 	else {
 		ref_get(&s->ref);
 		s->ds.nattch++;
-		s->ds.atime = now();
+		s->ds.atime = ipc_now();
 		s->ds.lpid = c->tgid;
 		*ret_size = s->ds.segsz;
 	}
-	mutex_unlock(&table_lock);
+	mutex_unlock(&c->ipc->lock);
 	if (err) {
 		free(a);
 		return err;
 	}
 	err = s->file->ops->mappable(s->file, c, LX_PROT_READ | LX_PROT_WRITE, true, &a->inner);
 	if (err) {
-		mutex_lock(&table_lock);
+		mutex_lock(&c->ipc->lock);
 		s->ds.nattch--;
-		mutex_unlock(&table_lock);
+		mutex_unlock(&c->ipc->lock);
 		segment_put(s);
 		free(a);
 		return err;
@@ -235,6 +201,7 @@ shm_attach(const struct call *c, int id, bool write, struct mappable **ret, uint
 	a->m.ops = &attachment_ops;
 	a->m.file = file_get(s->file);
 	a->seg = s;
+	(void)ipc_ns_get(s->ns);
 	*ret = &a->m;
 	return 0;
 }
@@ -245,17 +212,18 @@ shm_stat(const struct call *c, int id, bool by_index, struct lx_shmid_ds *ret, i
 	struct segment *s;
 	int err = 0;
 
-	mutex_lock(&table_lock);
-	s = by_index ? id >= 0 && id < SHM_MAX_SEGMENTS ? table[id] : NULL : find_locked(id);
+	mutex_lock(&c->ipc->lock);
+	s = by_index ? id >= 0 && id < SHM_MAX_SEGMENTS ? c->ipc->shm[id] : NULL
+		     : find_locked(c->ipc, id);
 	if (!s)
 		err = -EINVAL;
-	else if (!may(c, s, 0400))
+	else if (!ipc_may(c, &s->ds.perm, 0400))
 		err = -EACCES;
 	else {
 		*ret = s->ds;
 		*ret_id = s->id;
 	}
-	mutex_unlock(&table_lock);
+	mutex_unlock(&c->ipc->lock);
 	return err;
 }
 
@@ -265,19 +233,17 @@ shm_set(const struct call *c, int id, const struct lx_shmid_ds *ds)
 	struct segment *s;
 	int err = 0;
 
-	mutex_lock(&table_lock);
-	s = find_locked(id);
+	mutex_lock(&c->ipc->lock);
+	s = find_locked(c->ipc, id);
 	if (!s)
 		err = -EINVAL;
-	else if (!owns(c, s))
+	else if (!ipc_owns(c, &s->ds.perm))
 		err = -EPERM;
 	else {
-		s->ds.perm.uid = ds->perm.uid;
-		s->ds.perm.gid = ds->perm.gid;
-		s->ds.perm.mode = (uint16_t)((s->ds.perm.mode & ~0777) | (ds->perm.mode & 0777));
-		s->ds.ctime = now();
+		ipc_perm_set(&s->ds.perm, &ds->perm);
+		s->ds.ctime = ipc_now();
 	}
-	mutex_unlock(&table_lock);
+	mutex_unlock(&c->ipc->lock);
 	return err;
 }
 
@@ -288,42 +254,51 @@ shm_remove(const struct call *c, int id)
 	bool drop = false;
 	int err = 0;
 
-	mutex_lock(&table_lock);
-	s = find_locked(id);
+	mutex_lock(&c->ipc->lock);
+	s = find_locked(c->ipc, id);
 	if (!s) {
 		err = -EINVAL;
-	} else if (!owns(c, s)) {
+	} else if (!ipc_owns(c, &s->ds.perm)) {
 		err = -EPERM;
 	} else if (!s->removed) {
 		s->removed = true;
 		s->ds.perm.key = LX_IPC_PRIVATE;
 		s->ds.perm.mode |= LX_SHM_DEST;
 		if (!s->ds.nattch) {
-			table[s->id % ID_STEP] = NULL;
+			c->ipc->shm[s->id % IPC_ID_STEP] = NULL;
 			drop = true;
 		}
 	}
-	mutex_unlock(&table_lock);
+	mutex_unlock(&c->ipc->lock);
 	if (drop)
 		segment_put(s);
 	return err;
 }
 
 int
-shm_usage(int *segments, uint64_t *pages)
+shm_usage(const struct call *c, int *segments, uint64_t *pages)
 {
 	int highest = 0;
 
 	*segments = 0;
 	*pages = 0;
-	mutex_lock(&table_lock);
+	mutex_lock(&c->ipc->lock);
 	for (int i = 0; i < SHM_MAX_SEGMENTS; i++) {
-		if (!table[i])
+		if (!c->ipc->shm[i])
 			continue;
 		highest = i;
 		(*segments)++;
-		*pages += (table[i]->ds.segsz + LX_PAGE_SIZE - 1) >> LX_PAGE_SHIFT;
+		*pages += (c->ipc->shm[i]->ds.segsz + LX_PAGE_SIZE - 1) >> LX_PAGE_SHIFT;
 	}
-	mutex_unlock(&table_lock);
+	mutex_unlock(&c->ipc->lock);
 	return highest;
+}
+
+void
+shm_ns_gone(struct ipc_ns *ns)
+{
+	/* Nothing is attached any more: an attachment holds the namespace. */
+	for (int i = 0; i < SHM_MAX_SEGMENTS; i++)
+		if (ns->shm[i])
+			segment_put(ns->shm[i]);
 }

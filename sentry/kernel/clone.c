@@ -2,17 +2,16 @@
 /* clone(2) in all its forms. Linux counterpart: kernel/fork.c, whose checks and their order are
  * kept. */
 #include "abi/sched.h"
+#include "sentry/ipc/ipc.h"
 #include "sentry/kernel/internal.h"
+#include "sentry/kernel/namespaces.h"
+#include "sentry/kernel/pid_ns.h"
 #include "sentry/kernel/pidfd.h"
 #include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/seccomp.h"
 #include "sentry/vfs/mount.h"
 #include <stdlib.h>
 #include <string.h>
-
-#define NAMESPACE_FLAGS                                                                            \
-	(LX_CLONE_NEWNS | LX_CLONE_NEWUTS | LX_CLONE_NEWIPC | LX_CLONE_NEWUSER | LX_CLONE_NEWPID | \
-		LX_CLONE_NEWNET | LX_CLONE_NEWCGROUP | LX_CLONE_NEWTIME)
 
 static int
 check_flags(const struct task *t, const struct clone_request *r)
@@ -31,14 +30,13 @@ check_flags(const struct task *t, const struct clone_request *r)
 		return -EINVAL;
 	if ((f & LX_CLONE_PIDFD) && (f & LX_CLONE_DETACHED))
 		return -EINVAL;
+	if ((f & LX_CLONE_NEWIPC) && (f & LX_CLONE_SYSVSEM))
+		return -EINVAL;
 	if ((f & LX_CLONE_SIGHAND) && (f & LX_CLONE_CLEAR_SIGHAND))
 		return -EINVAL;
-	/* New namespaces are not there yet: what a kernel built without them answers. */
-	if (f & (NAMESPACE_FLAGS & ~(LX_CLONE_NEWUTS | LX_CLONE_NEWNS)))
+	if ((f & LX_CLONE_THREAD) && t->child_pid_ns != t->pid->ns)
 		return -EINVAL;
-	if ((f & (LX_CLONE_NEWUTS | LX_CLONE_NEWNS)) && !cred_capable(t->cred, LX_CAP_SYS_ADMIN))
-		return -EPERM;
-	return 0;
+	return ns_check(t, f);
 }
 
 /* Everything of the new task but its address space. */
@@ -48,17 +46,42 @@ copy_parts(struct task *t, struct task *n, uint64_t f)
 	struct tgroup *g = t->tgroup;
 	int err;
 
-	n->cred = cred_get(t->cred);
+	if (f & LX_CLONE_NEWUSER) {
+		err = ns_new_user(t->cred, &n->cred);
+		if (err)
+			return err;
+	} else {
+		n->cred = cred_get(t->cred);
+	}
+	if (f & LX_CLONE_NEWPID) {
+		err = pid_ns_new(t->child_pid_ns, n->cred->user_ns, &n->child_pid_ns);
+		if (err)
+			return err;
+	} else {
+		n->child_pid_ns = pid_ns_get(t->child_pid_ns);
+	}
+	n->cgroup_ns_id = f & LX_CLONE_NEWCGROUP ? ns_id_new() : t->cgroup_ns_id;
 	n->user = user_get(t->cred->uid);
 	if (!n->user)
 		return -ENOMEM;
 	if (f & LX_CLONE_NEWUTS) {
-		n->uts = uts_new(t->uts->nodename, t->uts->domainname);
+		n->uts = uts_new(n->cred->user_ns, t->uts->nodename, t->uts->domainname);
 		if (!n->uts)
 			return -ENOMEM;
 	} else {
 		ref_get(&t->uts->ref);
 		n->uts = t->uts;
+	}
+	if (f & LX_CLONE_NEWIPC)
+		n->ipc = ipc_ns_new(n->cred->user_ns);
+	else
+		n->ipc = ipc_ns_get(t->ipc);
+	if (!n->ipc)
+		return -ENOMEM;
+	if (f & LX_CLONE_SYSVSEM) {
+		n->sem_undo = sem_undo_share(&t->call, &t->sem_undo);
+		if (!n->sem_undo)
+			return -ENOMEM;
 	}
 	if (f & LX_CLONE_FILES) {
 		n->files = fdtable_get(t->files);
@@ -73,7 +96,7 @@ copy_parts(struct task *t, struct task *n, uint64_t f)
 	if (f & LX_CLONE_NEWNS) {
 		struct mnt_ns *ns;
 
-		err = mnt_ns_copy(n->fs->ns, n->fs, &ns);
+		err = mnt_ns_copy(n->fs->ns, n->fs, n->cred->user_ns, &ns);
 		if (err)
 			return err;
 		mnt_ns_put(n->fs->ns);
@@ -166,6 +189,7 @@ undo_parts(struct task *n)
 		fdtable_put(n->files, NULL);
 	if (n->fs)
 		fs_ctx_put(n->fs);
+	sem_undo_put(n->sem_undo, 0);
 	task_put(n);
 }
 
@@ -196,7 +220,7 @@ task_clone(struct task *t, const struct clone_request *r)
 	struct task *n;
 	struct file *pidfd = NULL;
 	int pidfd_nr = -1;
-	int32_t tid;
+	int32_t tid, child_tid, global;
 	int event = ptrace_clone_event(t, f, r->exit_signal);
 	int err = check_flags(t, r);
 
@@ -235,15 +259,19 @@ task_clone(struct task *t, const struct clone_request *r)
 		n->clear_child_tid = ua(r->child_tid);
 
 	mutex_lock(&tasklist_lock);
-	n->pid = pid_alloc_locked(r->set_tid);
+	n->pid = pid_alloc_locked(n->child_pid_ns, r->set_tid);
 	if (!n->pid) {
+		err = n->child_pid_ns && n->child_pid_ns->closing ? -ENOMEM
+		      : r->set_tid				  ? -EEXIST
+								  : -EAGAIN;
 		mutex_unlock(&tasklist_lock);
-		err = r->set_tid ? -EEXIST : -EAGAIN;
 		goto undo_count;
 	}
 	ref_get(&n->pid->ref);
 	n->pid->task = n;
-	n->tid = tid = n->pid->nr;
+	n->tid = global = n->pid->nr;
+	tid = pid_nr_in(n->pid, t->pid->ns);
+	child_tid = pid_nr_in(n->pid, n->pid->ns);
 	mutex_unlock(&tasklist_lock);
 
 	if (f & LX_CLONE_PIDFD) {
@@ -262,7 +290,7 @@ task_clone(struct task *t, const struct clone_request *r)
 	if (f & LX_CLONE_PARENT_SETTID)
 		(void)plat->poke(t->pt, r->parent_tid, &tid, sizeof tid);
 	if (f & LX_CLONE_CHILD_SETTID)
-		(void)plat->copy_out(n->pt, r->child_tid, &tid, sizeof tid);
+		(void)plat->copy_out(n->pt, r->child_tid, &child_tid, sizeof child_tid);
 
 	/* From here on it cannot fail but by a signal that kills us: enter it into the world. */
 	mutex_lock(&tasklist_lock);
@@ -291,6 +319,10 @@ task_clone(struct task *t, const struct clone_request *r)
 		list_push_back(&ng->threads, &n->tg_node);
 		ng->nr_threads = 1;
 		ng->leader = n;
+		if (n->pid->ns && !n->pid->ns->init) {
+			n->pid->ns->init = ng;
+			ng->unkillable = true;
+		}
 		pid_attach_tgroup_locked(ng, PID_TGID, n->pid);
 		pid_attach_tgroup_locked(ng, PID_PGID, g->pid[PID_PGID]);
 		pid_attach_tgroup_locked(ng, PID_SID, g->pid[PID_SID]);
@@ -317,10 +349,10 @@ task_clone(struct task *t, const struct clone_request *r)
 	if (err)
 		panic("out of memory for a fiber");
 	if (event)
-		ptrace_event(t, event, (uint64_t)tid);
+		ptrace_event(t, event, (uint64_t)global);
 	if (f & LX_CLONE_VFORK) {
 		wait_vfork(t);
-		ptrace_event(t, LX_PTRACE_EVENT_VFORK_DONE, (uint64_t)tid);
+		ptrace_event(t, LX_PTRACE_EVENT_VFORK_DONE, (uint64_t)global);
 	}
 	return tid;
 

@@ -6,6 +6,8 @@
  */
 #include "sentry/kernel/exec.h"
 #include "abi/fs.h"
+#include "sentry/cred/user_ns.h"
+#include "sentry/kernel/aio.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/ptrace.h"
 #include "sentry/vfs/mount.h"
@@ -40,7 +42,8 @@ exec_cred(struct task *t, struct file *f, struct cred **ret, bool *secure)
 
 	if (!n)
 		return -ENOMEM;
-	if (!task_no_new_privs(t) && ptrace_tracer_capable(t, LX_CAP_SYS_PTRACE) &&
+	if (uid_known(old->user_ns, i->uid) && gid_known(old->user_ns, i->gid) &&
+		!task_no_new_privs(t) && ptrace_tracer_capable(t, LX_CAP_SYS_PTRACE) &&
 		!(atomic_load(&f->path.mnt->flags) & MNT_NOSUID)) {
 		if (mode & LX_S_ISUID) {
 			n->euid = i->uid;
@@ -56,12 +59,12 @@ exec_cred(struct task *t, struct file *f, struct cred **ret, bool *secure)
 	{
 		uint64_t f_inheritable = 0, f_permitted = 0;
 		bool f_effective = false, privileged;
-		const uint32_t noroot = 1;
+		const uint32_t noroot = 1, root = uid_in(old->user_ns, 0);
 
 		if (!(old->securebits & noroot)) {
-			if (n->euid == 0 || n->uid == 0)
+			if (n->euid == root || n->uid == root)
 				f_inheritable = f_permitted = LX_CAP_ALL;
-			f_effective = n->euid == 0;
+			f_effective = n->euid == root;
 		}
 		privileged = setid;
 		n->cap_ambient = privileged ? 0 : old->cap_ambient;
@@ -265,6 +268,8 @@ task_exec(struct task *t, struct program *p, const struct path *base, const char
 		plat->thread_exit(old_pt, clear_tid);
 	}
 	mm_drop_user(old_mm);
+	if (!atomic_load(&old_mm->users))
+		aio_mm_gone(old_mm);
 	mm_put(old_mm);
 	task_release_vfork_parent(t);
 	if (files)

@@ -4,7 +4,10 @@
  * reaping. Linux counterpart: kernel/exit.c.
  */
 #include "abi/mman.h"
+#include "sentry/ipc/ipc.h"
+#include "sentry/kernel/aio.h"
 #include "sentry/kernel/internal.h"
+#include "sentry/kernel/pid_ns.h"
 #include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/tty.h"
@@ -44,7 +47,7 @@ robust_one(struct task *t, uint64_t addr)
 	for (int tries = 0; tries < 64; tries++) {
 		uint32_t seen = v;
 
-		if ((v & FUTEX_TID_MASK) != (uint32_t)t->tid)
+		if ((v & FUTEX_TID_MASK) != (uint32_t)task_vtid(t))
 			return;
 		if (plat->cmpxchg32(t->pt, addr, &seen, (v & FUTEX_WAITERS) | FUTEX_OWNER_DIED))
 			return;
@@ -202,9 +205,11 @@ tgroup_release_locked(struct tgroup *g)
 static void
 reparent_children_locked(struct tgroup *g, int32_t *hup, unsigned *nhup, unsigned max)
 {
-	struct tgroup *reaper = init_tgroup, *c, *tmp;
+	struct pid_ns *ns = g->pid[PID_TGID]->ns;
+	struct tgroup *reaper = ns ? ns->init : init_tgroup, *c, *tmp;
 
-	for (struct tgroup *a = g->parent; a; a = a->parent) {
+	for (struct tgroup *a = g->parent; a && a->pid[PID_TGID] && a->pid[PID_TGID]->ns == ns;
+		a = a->parent) {
 		if (a->is_subreaper && !a->group_exit && a->state < TG_ZOMBIE) {
 			reaper = a;
 			break;
@@ -325,6 +330,8 @@ tgroup_exit(struct tgroup *g)
 		init_tgroup = NULL;
 	status = g->group_exit ? g->group_exit_code : g->leader->exit_code;
 	g->exit_code = status;
+	if (g->pid[PID_TGID]->ns && g->pid[PID_TGID]->ns->init == g)
+		g->pid[PID_TGID]->ns->init = NULL;
 	reparent_children_locked(g, hup, &nhup, sizeof hup / sizeof *hup);
 	pg = newly_orphaned_locked(g, g->parent);
 	if (pg && nhup < sizeof hup / sizeof *hup)
@@ -344,13 +351,63 @@ tgroup_exit(struct tgroup *g)
 	}
 }
 
+/* Somebody else that lives in ns? All of them are told to die, if they are not dying. */
+static bool
+kill_others_locked(struct pid_ns *ns, struct tgroup *g)
+{
+	struct tgroup *c, *tmp;
+	bool any = false;
+
+	for (int32_t nr = 1; nr < 32768; nr++) {
+		struct pid *p = pid_find_global_locked(nr);
+		struct tgroup *o = p && pid_nr_in(p, ns) ? p->tgroup : NULL;
+
+		if (!o || o == g || o->state >= TG_ZOMBIE)
+			continue;
+		any = true;
+		mutex_lock(&o->sighand->lock);
+		if (!o->group_exit)
+			tgroup_start_exit_locked(o, LX_SIGKILL, NULL);
+		mutex_unlock(&o->sighand->lock);
+	}
+	list_for_each_entry_safe (c, tmp, &g->children, sibling)
+		if (c->state == TG_ZOMBIE && !(c->leader && c->leader->tracee.tracer))
+			tgroup_release_locked(c);
+	return any;
+}
+
+/* The first process of a pid namespace ends: so does everybody else in it, before it
+ * (pid_namespaces(7)). */
+static void
+empty_pid_ns(struct task *t, struct tgroup *g)
+{
+	struct pid_ns *ns = t->pid->ns;
+	struct waiter w;
+	bool any = true;
+
+	if (!ns || ns->init != g)
+		return;
+	waiter_init_fiber(&w, t->fiber, ~0u);
+	waitq_add(&g->wait_children, &w);
+	while (any) {
+		mutex_lock(&tasklist_lock);
+		ns->closing = true;
+		any = kill_others_locked(ns, g);
+		mutex_unlock(&tasklist_lock);
+		if (any)
+			(void)fiber_park_until(sched_now_ns() + 100000000);
+	}
+	waitq_remove(&w);
+}
+
 /* Pid 1 of the sandbox is gone: so is everything else. */
 static void
 kill_everyone(struct tgroup *except)
 {
 	mutex_lock(&tasklist_lock);
 	for (int32_t nr = 1; nr < 32768; nr++) {
-		struct tgroup *g = tgroup_find_locked(nr);
+		struct pid *p = pid_find_global_locked(nr);
+		struct tgroup *g = p ? p->tgroup : NULL;
 
 		if (!g || g == except || g->state >= TG_ZOMBIE)
 			continue;
@@ -377,6 +434,8 @@ drop_resources(struct task *t)
 		clear_tid = t->clear_child_tid.v;
 	cpu = t->pt ? plat->thread_cpu_ns(t->pt) : 0;
 
+	sem_undo_put(t->sem_undo, task_tgid(t));
+	t->sem_undo = NULL;
 	files = t->files;
 	fdtable_put(files, &t->call);
 	mutex_lock(&t->pt_lock);
@@ -397,6 +456,8 @@ drop_resources(struct task *t)
 	if (pt)
 		plat->thread_exit(pt, clear_tid);
 	mm_drop_user(mm);
+	if (!atomic_load(&mm->users))
+		aio_mm_gone(mm);
 	mm_put(mm);
 }
 
@@ -484,6 +545,7 @@ task_do_exit(struct task *t)
 		itimers_stop(g);
 		posix_timers_drop_all(g);
 		tgroup_get(g);
+		empty_pid_ns(t, g);
 		tgroup_exit(g);
 		status = g->exit_code;
 		if (init)

@@ -42,7 +42,8 @@ kernel_cpu_ns(int64_t *ret_guest, int64_t *ret_sentry)
 	mutex_lock(&tasklist_lock);
 	ns = kernel_dead_cpu_ns;
 	for (int32_t nr = 1; nr < 32768; nr++) {
-		struct task *t = task_find_locked(nr);
+		struct pid *p = pid_find_global_locked(nr);
+		struct task *t = p ? p->task : NULL;
 
 		if (t)
 			ns += task_cpu_ns(t);
@@ -65,7 +66,8 @@ kernel_nr_running(void)
 
 	mutex_lock(&tasklist_lock);
 	for (int32_t nr = 1; nr < 32768; nr++) {
-		struct task *t = task_find_locked(nr);
+		struct pid *p = pid_find_global_locked(nr);
+		struct task *t = p ? p->task : NULL;
 
 		if (t && atomic_load(&t->in_guest))
 			n++;
@@ -103,4 +105,19 @@ task_peek_poke(struct task *o, struct mm *mm, uint64_t addr, void *buf, uint64_t
 		err = write ? plat->poke(o->pt, addr, buf, len) : plat->peek(o->pt, buf, addr, len);
 	mutex_unlock(&o->pt_lock);
 	return err;
+}
+
+void
+kernel_ids_changed(void)
+{
+	mutex_lock(&tasklist_lock);
+	for (int32_t nr = 1; nr < 32768; nr++) {
+		struct pid *p = pid_find_global_locked(nr);
+
+		if (!p || !p->task || p->task->dead)
+			continue;
+		atomic_fetch_or(&p->task->work, TW_IDENTITY);
+		task_wake_for_work(p->task);
+	}
+	mutex_unlock(&tasklist_lock);
 }

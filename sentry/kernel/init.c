@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Start-up of the kernel, processes that come from outside, and the end. */
 #include "sentry/kernel/init.h"
+#include "sentry/ipc/ipc.h"
 #include "sentry/kernel/exec.h"
 #include "sentry/kernel/info.h"
 #include "sentry/kernel/internal.h"
+#include "sentry/kernel/nsfs.h"
 #include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/sigio.h"
 #include "sentry/kernel/tty.h"
@@ -18,6 +20,7 @@
 #include <unistd.h>
 
 static struct uts_ns *init_uts;
+static struct ipc_ns *init_ipc;
 static _Atomic uint64_t memory_limit, pids_limit;
 static int64_t boot_ns;
 
@@ -93,10 +96,14 @@ kernel_init(const struct kernel_config *cfg)
 
 	boot_ns = sched_now_ns();
 	memory_limit = cfg->memory_limit_bytes;
-	init_uts = uts_new(cfg->hostname ? cfg->hostname : "moat",
+	init_uts = uts_new(NULL, cfg->hostname ? cfg->hostname : "moat",
 		cfg->domainname ? cfg->domainname : "(none)");
-	if (!init_uts)
+	init_ipc = ipc_ns_new(NULL);
+	if (!init_uts || !init_ipc)
 		return -ENOMEM;
+	err = nsfs_init();
+	if (err)
+		return err;
 	trace_init(cfg->trace_fd);
 	task_watch_syscalls = cfg->trace_fd >= 0;
 	err = plat_select(cfg->platform);
@@ -311,6 +318,7 @@ kernel_start_process(const struct kernel_process *p, int32_t *ret_pid)
 	t->user = user_get(t->cred->uid);
 	ref_get(&init_uts->ref);
 	t->uts = init_uts;
+	t->ipc = ipc_ns_get(init_ipc);
 	t->fs = p->fs;
 	memcpy(&g->rlim, &p->rlim, sizeof g->rlim);
 	g->oom_score_adj = p->oom_score_adj;
@@ -345,7 +353,7 @@ kernel_start_process(const struct kernel_process *p, int32_t *ret_pid)
 
 	mutex_lock(&tasklist_lock);
 	first = !had_init;
-	t->pid = pid_alloc_locked(0);
+	t->pid = pid_alloc_locked(NULL, 0);
 	if (!t->pid) {
 		mutex_unlock(&tasklist_lock);
 		err = -EAGAIN;
@@ -446,7 +454,7 @@ kernel_task_gone(void)
 int
 kernel_signal(int32_t pid, int signo)
 {
-	struct tgroup *g = tgroup_find_get(pid);
+	struct tgroup *g = tgroup_find_global_get(pid);
 	bool cont = false;
 	int err;
 

@@ -12,7 +12,9 @@
 #include <stdatomic.h>
 
 /* --- pid.c; all under tasklist_lock --- */
-struct pid *pid_alloc_locked(int32_t want); /* 0: the next free; NULL: taken, or all in use */
+/* In ns and all above it. want: 0 for the next free, or the number in ns; NULL: taken, or all are
+ * in use, or ns has lost its first process. */
+struct pid *pid_alloc_locked(struct pid_ns *ns, int32_t want);
 void pid_attach_tgroup_locked(struct tgroup *g, enum pid_role role, struct pid *p);
 void pid_detach_tgroup_locked(struct tgroup *g, enum pid_role role);
 void pid_unused_locked(
@@ -32,7 +34,7 @@ struct tgroup *tgroup_alloc(void);
 struct sighand *sighand_new(void);
 struct sighand *sighand_copy(struct sighand *s);
 void sighand_put(struct sighand *s);
-struct uts_ns *uts_new(const char *nodename, const char *domainname);
+struct uts_ns *uts_new(struct user_ns *owner, const char *nodename, const char *domainname);
 void uts_put(struct uts_ns *u);
 void task_init_call(struct task *t);
 extern _Atomic int32_t nr_tasks;

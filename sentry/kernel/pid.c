@@ -2,20 +2,153 @@
 /*
  * Process numbers. A number stays in the table as long as a task, a thread group, a process group
  * or a session has it. Everything here is under tasklist_lock.
+ *
+ * The first namespace has a plain table; each further one a hash of its own numbers.
  */
 #include "sentry/kernel/internal.h"
+#include "sentry/kernel/pid_ns.h"
 #include <stdlib.h>
+#include <uthash.h>
 
 #define PID_MAX	     32768
 #define PID_RESERVED 300 /* numbers that are not used again after the first round */
 
+struct pid_nr {
+	int32_t nr;
+	struct pid_ns *ns; /* borrowed: pid->ns holds it, or its children do */
+	struct pid *pid;
+	UT_hash_handle hh;
+};
+
 static struct pid *table[PID_MAX];
 _Atomic int32_t pid_last;
 
-static struct pid *
-pid_make(int32_t nr)
+/* --- namespaces --- */
+
+int
+pid_ns_new(struct pid_ns *parent, struct user_ns *owner, struct pid_ns **ret)
 {
-	struct pid *p = calloc(1, sizeof *p);
+	uint32_t level = parent ? parent->level + 1 : 1;
+	struct pid_ns *ns;
+
+	if (level > PID_NS_MAX_LEVEL)
+		return -ENOSPC;
+	ns = calloc(1, sizeof *ns);
+	if (!ns)
+		return -ENOMEM;
+	ref_init(&ns->ref);
+	ns->parent = pid_ns_get(parent);
+	ns->user_ns = user_ns_get(owner);
+	ns->level = level;
+	ns->id = ns_id_new();
+	waitq_init(&ns->empty);
+	*ret = ns;
+	return 0;
+}
+
+struct pid_ns *
+pid_ns_get(struct pid_ns *ns)
+{
+	if (ns)
+		ref_get(&ns->ref);
+	return ns;
+}
+
+void
+pid_ns_put(struct pid_ns *ns)
+{
+	while (ns && ref_put(&ns->ref)) {
+		struct pid_ns *parent = ns->parent;
+
+		waitq_destroy(&ns->empty);
+		user_ns_put(ns->user_ns);
+		free(ns);
+		ns = parent;
+	}
+}
+
+uint64_t
+pid_ns_id(const struct pid_ns *ns)
+{
+	return ns ? ns->id : 4026531836;
+}
+
+bool
+pid_ns_is_below(const struct pid_ns *ns, const struct pid_ns *above)
+{
+	for (; ns && ns != above; ns = ns->parent)
+		;
+	return ns == above;
+}
+
+/* --- numbers --- */
+
+static int32_t
+choose_global(int32_t want)
+{
+	if (want)
+		return want < 0 || want >= PID_MAX || table[want] ? 0 : want;
+	for (int32_t i = 0, nr = pid_last + 1; i < PID_MAX; i++, nr++) {
+		if (nr >= PID_MAX)
+			nr = PID_RESERVED;
+		if (!table[nr]) {
+			pid_last = nr;
+			return nr;
+		}
+	}
+	return 0;
+}
+
+static struct pid_nr *
+find_in(const struct pid_ns *ns, int32_t nr)
+{
+	struct pid_nr *n;
+
+	HASH_FIND(hh, ns->numbers, &nr, sizeof nr, n);
+	return n;
+}
+
+static int32_t
+choose_in(struct pid_ns *ns, int32_t want)
+{
+	if (ns->closing)
+		return 0;
+	if (want)
+		return want < 0 || want >= PID_MAX || find_in(ns, want) ? 0 : want;
+	for (int32_t i = 0, nr = ns->last + 1; i < PID_MAX; i++, nr++) {
+		if (nr >= PID_MAX)
+			nr = PID_RESERVED;
+		if (!find_in(ns, nr)) {
+			ns->last = nr;
+			return nr;
+		}
+	}
+	return 0;
+}
+
+static void
+drop_numbers(struct pid *p)
+{
+	for (uint32_t i = 0; i < p->level; i++) {
+		struct pid_nr *n = &p->nrs[i];
+
+		if (!n->ns)
+			continue;
+		HASH_DEL(n->ns->numbers, n);
+		n->ns->count--;
+		waitq_notify(&n->ns->empty, ~0u);
+		n->ns = NULL;
+	}
+	if (table[p->nr] == p)
+		table[p->nr] = NULL;
+}
+
+struct pid *
+pid_alloc_locked(struct pid_ns *ns, int32_t want)
+{
+	int32_t nr = choose_global(ns ? 0 : want);
+	struct pid *p = nr ? calloc(1, sizeof *p) : NULL;
+	struct pid_ns *at = ns;
 
 	if (!p)
 		return NULL;
@@ -26,26 +159,32 @@ pid_make(int32_t nr)
 		list_init(&p->members[i]);
 	waitq_init(&p->waitq);
 	table[nr] = p;
-	return p;
-}
+	if (!ns)
+		return p;
+	p->level = ns->level;
+	p->ns = pid_ns_get(ns);
+	p->nrs = calloc(p->level, sizeof *p->nrs);
+	for (; p->nrs && at; at = at->parent) {
+		struct pid_nr *n = &p->nrs[at->level - 1];
 
-struct pid *
-pid_alloc_locked(int32_t want)
-{
-	if (want) {
-		if (want < 0 || want >= PID_MAX || table[want])
-			return NULL;
-		return pid_make(want);
+		n->nr = choose_in(at, at == ns ? want : 0);
+		if (!n->nr)
+			break;
+		n->ns = at;
+		n->pid = p;
+		HASH_ADD(hh, at->numbers, nr, sizeof n->nr, n);
+		at->count++;
 	}
-	for (int32_t i = 0, nr = pid_last + 1; i < PID_MAX; i++, nr++) {
-		if (nr >= PID_MAX)
-			nr = PID_RESERVED;
-		if (!table[nr]) {
-			pid_last = nr;
-			return pid_make(nr);
-		}
+	if (!p->nrs || at) {
+		if (p->nrs)
+			drop_numbers(p);
+		else
+			table[nr] = NULL;
+		p->level = 0;
+		pid_unref(p);
+		return NULL;
 	}
-	return NULL;
+	return p;
 }
 
 void
@@ -54,6 +193,8 @@ pid_unref(struct pid *p)
 	if (!p || !ref_put(&p->ref))
 		return;
 	waitq_destroy(&p->waitq);
+	pid_ns_put(p->ns);
+	free(p->nrs);
 	free(p);
 	LIVE_DEC(PID);
 }
@@ -65,7 +206,7 @@ pid_unused_locked(struct pid *p)
 		!list_empty(&p->members[PID_SID]))
 		return;
 	if (table[p->nr] == p) {
-		table[p->nr] = NULL;
+		drop_numbers(p);
 		pid_unref(p);
 	}
 }
@@ -97,10 +238,79 @@ pid_detach_tgroup_locked(struct tgroup *g, enum pid_role role)
 	pid_unref(p);
 }
 
+/* --- looking up --- */
+
+int32_t
+pid_nr_in(const struct pid *p, const struct pid_ns *ns)
+{
+	if (!ns)
+		return p->nr;
+	if (p->level < ns->level || !p->nrs || p->nrs[ns->level - 1].ns != ns)
+		return 0;
+	return p->nrs[ns->level - 1].nr;
+}
+
+static const struct pid_ns *
+viewer(void)
+{
+	struct task *t = task_current();
+
+	return t && t->pid ? t->pid->ns : NULL;
+}
+
+int32_t
+pid_vnr(const struct pid *p)
+{
+	return p ? pid_nr_in(p, viewer()) : 0;
+}
+
+int32_t
+pid_nr_out(int32_t global)
+{
+	const struct pid_ns *ns = viewer();
+	struct pid *p;
+	int32_t nr;
+
+	if (!ns || global <= 0)
+		return global;
+	mutex_lock(&tasklist_lock);
+	p = pid_find_global_locked(global);
+	nr = p ? pid_nr_in(p, ns) : 0;
+	mutex_unlock(&tasklist_lock);
+	return nr;
+}
+
+int32_t
+pid_nr_to_global(int32_t vnr)
+{
+	struct pid *p;
+	int32_t nr;
+
+	if (!viewer() || vnr <= 0)
+		return vnr;
+	mutex_lock(&tasklist_lock);
+	p = pid_find_locked(vnr);
+	nr = p ? p->nr : 0;
+	mutex_unlock(&tasklist_lock);
+	return nr;
+}
+
+struct pid *
+pid_find_global_locked(int32_t nr)
+{
+	return nr > 0 && nr < PID_MAX ? table[nr] : NULL;
+}
+
 struct pid *
 pid_find_locked(int32_t nr)
 {
-	return nr > 0 && nr < PID_MAX ? table[nr] : NULL;
+	const struct pid_ns *ns = viewer();
+	struct pid_nr *n;
+
+	if (!ns)
+		return pid_find_global_locked(nr);
+	n = find_in(ns, nr);
+	return n ? n->pid : NULL;
 }
 
 struct task *
@@ -139,6 +349,21 @@ tgroup_find_get(int32_t tgid)
 
 	mutex_lock(&tasklist_lock);
 	g = tgroup_find_locked(tgid);
+	if (g)
+		tgroup_get(g);
+	mutex_unlock(&tasklist_lock);
+	return g;
+}
+
+struct tgroup *
+tgroup_find_global_get(int32_t tgid)
+{
+	struct tgroup *g;
+	struct pid *p;
+
+	mutex_lock(&tasklist_lock);
+	p = pid_find_global_locked(tgid);
+	g = p ? p->tgroup : NULL;
 	if (g)
 		tgroup_get(g);
 	mutex_unlock(&tasklist_lock);

@@ -4,6 +4,7 @@
  * chain change under its sighand's lock, by its own fiber or by another thread's TSYNC; the own
  * fiber reads them without: what it finds is a chain of which the later one is a part.
  */
+#include "sentry/cred/user_ns.h"
 #include "sentry/kernel/bpf.h"
 #include "sentry/kernel/seccomp_priv.h"
 #include "sentry/vfs/file.h"
@@ -272,7 +273,7 @@ attach(struct task *t, struct seccomp_filter *f, uint32_t flags)
 		struct task *o = cannot_sync_locked(t);
 
 		if (o)
-			r = flags & LX_SECCOMP_FILTER_FLAG_TSYNC_ESRCH ? -ESRCH : o->tid;
+			r = flags & LX_SECCOMP_FILTER_FLAG_TSYNC_ESRCH ? -ESRCH : pid_vnr(o->pid);
 	}
 	if (!r) {
 		chain(f, prev);
@@ -295,7 +296,7 @@ filter_from_user(struct task *t, uint32_t flags, uint64_t addr, struct seccomp_f
 		return -EFAULT;
 	if (prog.len == 0 || prog.len > LX_BPF_MAXINSNS)
 		return -EINVAL;
-	if (!task_no_new_privs(t) && !cred_capable(t->cred, LX_CAP_SYS_ADMIN))
+	if (!task_no_new_privs(t) && !cred_capable_own(t->cred, LX_CAP_SYS_ADMIN))
 		return -EACCES;
 	insns = malloc(prog.len * sizeof *insns);
 	if (!insns)

@@ -160,7 +160,7 @@ wait_for_one(struct seccomp_listener *l, struct task *t, struct lx_seccomp_notif
 		if (found) {
 			found->state = SENT;
 			*n = (struct lx_seccomp_notif){.id = found->id,
-				.pid = (uint32_t)found->task->tid,
+				.pid = (uint32_t)pid_vnr(found->task->pid),
 				.data = found->data};
 			fiber_wake(found->task->fiber); /* it may no longer be woken by signals */
 		} else if (l->orphan) {

@@ -67,7 +67,7 @@ send_to(int32_t who, int signo, const struct lx_siginfo *info)
 	if (who < 0) {
 		(void)signal_send_pgrp(-who, signo, info);
 	} else {
-		struct tgroup *g = tgroup_find_get(who);
+		struct tgroup *g = tgroup_find_global_get(who);
 
 		if (g)
 			(void)signal_send_tgroup(g, signo, info);

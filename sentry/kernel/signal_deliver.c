@@ -311,6 +311,7 @@ signal_work(struct task *t, bool has_result, int64_t result)
 				plat->regs(t->pt)->eflags &= ~0x100ull; /* not in the frame */
 				plat->regs_dirty(t->pt);
 			}
+			signal_info_out(t, &info);
 			run_handler(t, signo, &info, &a);
 			if (step)
 				ptrace_step_handler(t);

@@ -3,6 +3,7 @@
  * Sending signals: queues, who takes it, waking. signal(7); Linux counterpart: the upper half of
  * kernel/signal.c. Everything about queues is under the sighand's lock.
  */
+#include "sentry/cred/user_ns.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/timers.h"
@@ -286,6 +287,16 @@ signal_send_locked(struct tgroup *g, struct task *t, int signo, const struct lx_
 	return 0;
 }
 
+/* The first process of a pid namespace cannot be killed from inside, but from above. */
+static bool
+from_above(const struct tgroup *g)
+{
+	struct task *from = task_current();
+	struct pid *p = g->pid[PID_TGID];
+
+	return from && g->unkillable && p && p->ns && pid_nr_in(from->pid, p->ns) == 0;
+}
+
 int
 signal_send_task(struct task *t, int signo, const struct lx_siginfo *info)
 {
@@ -296,7 +307,8 @@ signal_send_task(struct task *t, int signo, const struct lx_siginfo *info)
 	if (!signo)
 		return 0;
 	mutex_lock(&s->lock);
-	err = t->dead ? -ESRCH : signal_send_locked(t->tgroup, t, signo, info, false, &cont);
+	err = t->dead ? -ESRCH
+		      : signal_send_locked(t->tgroup, t, signo, info, from_above(t->tgroup), &cont);
 	mutex_unlock(&s->lock);
 	if (cont)
 		signal_tell_parent_continued(t->tgroup);
@@ -312,7 +324,7 @@ signal_send_tgroup(struct tgroup *g, int signo, const struct lx_siginfo *info)
 	if (!signo)
 		return 0;
 	mutex_lock(&g->sighand->lock);
-	err = signal_send_locked(g, NULL, signo, info, false, &cont);
+	err = signal_send_locked(g, NULL, signo, info, from_above(g), &cont);
 	mutex_unlock(&g->sighand->lock);
 	if (cont)
 		signal_tell_parent_continued(g);
@@ -328,7 +340,7 @@ signal_send_pgrp(int32_t pgid, int signo, const struct lx_siginfo *info)
 	int err = -ESRCH;
 
 	mutex_lock(&tasklist_lock);
-	p = pid_find_locked(pgid);
+	p = pid_find_global_locked(pgid);
 	if (p) {
 		list_for_each_entry (g, &p->members[PID_PGID], pid_node[PID_PGID]) {
 			bool cont = false;
@@ -458,12 +470,13 @@ signal_permitted(const struct task *from, const struct tgroup *g, int signo)
 	struct task *leader;
 	bool ok;
 
-	if (from->tgroup == g || cred_capable(a, LX_CAP_KILL))
+	if (from->tgroup == g)
 		return true;
 	leader = g->leader;
 	mutex_lock(&leader->pt_lock);
 	b = leader->cred;
-	ok = a->euid == b->suid || a->euid == b->uid || a->uid == b->suid || a->uid == b->uid;
+	ok = cred_capable_in(a, b->user_ns, LX_CAP_KILL) || a->euid == b->suid ||
+	     a->euid == b->uid || a->uid == b->suid || a->uid == b->uid;
 	mutex_unlock(&leader->pt_lock);
 	if (!ok && signo == LX_SIGCONT)
 		ok = from->tgroup->pid[PID_SID] == g->pid[PID_SID];
@@ -519,4 +532,17 @@ signal_end_temp_mask(struct task *t, int64_t result)
 		return; /* the signal work puts it back, after the handler's frame has been made */
 	t->flags &= ~(uint32_t)TF_RESTORE_MASK;
 	signal_set_mask(t, t->saved_mask);
+}
+
+void
+signal_info_out(const struct task *t, struct lx_siginfo *info)
+{
+	bool child = info->signo == LX_SIGCHLD && info->code > 0 && info->code <= LX_CLD_CONTINUED;
+
+	if (!t->pid->ns && !t->cred->user_ns)
+		return;
+	if (info->code != LX_SI_USER && info->code != LX_SI_TKILL && !child)
+		return;
+	info->kill.pid = pid_nr_out(info->kill.pid);
+	info->kill.uid = uid_out(t->cred->user_ns, info->kill.uid);
 }

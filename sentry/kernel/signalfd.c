@@ -119,6 +119,7 @@ signalfd_read(struct file *f, const struct call *c, struct uio *u, int64_t *pos,
 
 		if (!signal_dequeue(t, atomic_load(&s->mask), &info))
 			break;
+		signal_info_out(t, &info);
 		convert(&o, &info);
 		if (uio_copy_to(u, &o, sizeof o) != sizeof o)
 			return done ? done : -EFAULT;

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tasks and thread groups as objects: making, references, their view of guest memory. */
 #include "abi/mman.h"
+#include "sentry/cred/user_ns.h"
+#include "sentry/ipc/ipc.h"
 #include "sentry/kernel/internal.h"
+#include "sentry/kernel/pid_ns.h"
 #include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/seccomp.h"
 #include "sentry/vfs/mount.h"
@@ -39,8 +42,10 @@ task_put(struct task *t)
 	mutex_destroy(&t->pt_lock);
 	cred_put(t->cred);
 	uts_put(t->uts);
+	ipc_ns_put(t->ipc);
 	user_put(t->user);
 	pid_unref(t->pid);
+	pid_ns_put(t->child_pid_ns);
 	tgroup_put(t->tgroup);
 	free(t);
 	LIVE_DEC(TASK);
@@ -102,7 +107,7 @@ sighand_put(struct sighand *s)
 }
 
 struct uts_ns *
-uts_new(const char *nodename, const char *domainname)
+uts_new(struct user_ns *owner, const char *nodename, const char *domainname)
 {
 	struct uts_ns *u = calloc(1, sizeof *u);
 
@@ -110,6 +115,8 @@ uts_new(const char *nodename, const char *domainname)
 		return NULL;
 	ref_init(&u->ref);
 	mutex_init(&u->lock, LR_LEAF);
+	u->user_ns = user_ns_get(owner);
+	u->id = ns_id_new();
 	strncpy(u->nodename, nodename, sizeof u->nodename - 1);
 	strncpy(u->domainname, domainname, sizeof u->domainname - 1);
 	return u;
@@ -121,6 +128,7 @@ uts_put(struct uts_ns *u)
 	if (!u || !ref_put(&u->ref))
 		return;
 	mutex_destroy(&u->lock);
+	user_ns_put(u->user_ns);
 	free(u);
 }
 
@@ -280,6 +288,7 @@ task_init_call(struct task *t)
 		.rlim = &t->tgroup->rlim,
 		.um = &t->mem.um,
 		.fs = t->fs,
+		.ipc = t->ipc,
 		.interrupted = call_interrupted,
 		.tgid = task_tgid(t),
 		.tid = t->tid,
@@ -319,15 +328,15 @@ task_publish_identity(struct task *t)
 
 	mutex_lock(&tasklist_lock);
 	id = (struct plat_identity){
-		.pid = g->pid[PID_TGID]->nr,
-		.tid = t->tid,
-		.ppid = g->parent ? g->parent->pid[PID_TGID]->nr : 0,
-		.pgid = g->pid[PID_PGID]->nr,
-		.sid = g->pid[PID_SID]->nr,
-		.uid = t->cred->uid,
-		.euid = t->cred->euid,
-		.gid = t->cred->gid,
-		.egid = t->cred->egid,
+		.pid = task_vtgid(t),
+		.tid = task_vtid(t),
+		.ppid = g->parent ? pid_nr_in(g->parent->pid[PID_TGID], task_pid_ns(t)) : 0,
+		.pgid = pid_nr_in(g->pid[PID_PGID], task_pid_ns(t)),
+		.sid = pid_nr_in(g->pid[PID_SID], task_pid_ns(t)),
+		.uid = uid_out(t->cred->user_ns, t->cred->uid),
+		.euid = uid_out(t->cred->user_ns, t->cred->euid),
+		.gid = gid_out(t->cred->user_ns, t->cred->gid),
+		.egid = gid_out(t->cred->user_ns, t->cred->egid),
 	};
 	mutex_lock(&t->pt_lock);
 	if (t->pt) {
@@ -346,19 +355,21 @@ bool
 task_may_access(const struct task *who, const struct task *target)
 {
 	const struct cred *a = who->cred, *b;
-	bool ok;
+	bool ok, cap;
 
 	if (who->tgroup == target->tgroup)
 		return true;
 	mutex_lock(&((struct task *)target)->pt_lock);
 	b = target->cred;
+	cap = cred_capable_in(a, b->user_ns, LX_CAP_SYS_PTRACE);
 	ok = (a->fsuid == b->uid && a->fsuid == b->euid && a->fsuid == b->suid &&
 		     a->fsgid == b->gid && a->fsgid == b->egid && a->fsgid == b->sgid) ||
-	     cred_capable(a, LX_CAP_SYS_PTRACE);
+	     cap;
 	if (ok && target->mm && target->mm->dumpable != 1)
-		ok = cred_capable(a, LX_CAP_SYS_PTRACE);
-	if (ok && !cred_capable(a, LX_CAP_SYS_PTRACE))
-		ok = (b->cap_permitted & ~a->cap_permitted) == 0;
+		ok = cap;
+	if (ok && !cap)
+		ok = user_ns_is_below(b->user_ns, a->user_ns) &&
+		     (b->cap_permitted & ~a->cap_permitted) == 0;
 	mutex_unlock(&((struct task *)target)->pt_lock);
 	return ok;
 }

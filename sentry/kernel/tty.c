@@ -162,6 +162,7 @@ set_pgrp(struct tty *tty, const struct call *c, uint64_t arg)
 	if (p && !list_empty(&p->members[PID_PGID])) {
 		g = list_entry(p->members[PID_PGID].next, struct tgroup, pid_node[PID_PGID]);
 		r = g->pid[PID_SID] && g->pid[PID_SID]->nr == sid ? 0 : -EPERM;
+		pgrp = p->nr;
 	}
 	mutex_unlock(&tasklist_lock);
 	if (!r)
@@ -194,12 +195,13 @@ job_ioctl(struct tty *tty, struct file *f, const struct call *c, uint32_t cmd, u
 	case LX_TIOCGPGRP:
 		if (!master && owner != sid)
 			return -ENOTTY;
-		v = __atomic_load_n(&tty->pgrp, __ATOMIC_RELAXED);
+		v = pid_nr_out(__atomic_load_n(&tty->pgrp, __ATOMIC_RELAXED));
 		return copy_out(c->um, ua(arg), &v, sizeof v);
 	case LX_TIOCGSID:
 		if ((!master && owner != sid) || !owner)
 			return -ENOTTY;
-		return copy_out(c->um, ua(arg), &owner, sizeof owner);
+		v = pid_nr_out(owner);
+		return copy_out(c->um, ua(arg), &v, sizeof v);
 	case LX_TIOCSPGRP:
 		return set_pgrp(tty, c, arg);
 	default:

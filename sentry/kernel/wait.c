@@ -20,11 +20,11 @@ matches_locked(const struct tgroup *c, const struct wait_request *r)
 {
 	switch (r->which) {
 	case WAIT_PID:
-		if (c->pid[PID_TGID]->nr != r->id)
+		if (pid_vnr(c->pid[PID_TGID]) != r->id)
 			return false;
 		break;
 	case WAIT_PGID:
-		if (!c->pid[PID_PGID] || c->pid[PID_PGID]->nr != r->id)
+		if (!c->pid[PID_PGID] || pid_vnr(c->pid[PID_PGID]) != r->id)
 			return false;
 		break;
 	default:
@@ -41,7 +41,7 @@ matches_locked(const struct tgroup *c, const struct wait_request *r)
 static void
 fill_result(const struct tgroup *c, struct wait_result *w, int code, int status)
 {
-	w->pid = c->pid[PID_TGID]->nr;
+	w->pid = pid_vnr(c->pid[PID_TGID]);
 	w->uid = c->leader->cred->uid;
 	w->code = code;
 	w->status = status;
@@ -55,9 +55,9 @@ tracee_matches_locked(const struct task *p, const struct wait_request *r)
 {
 	switch (r->which) {
 	case WAIT_PID:
-		return p->tid == r->id;
+		return pid_vnr(p->pid) == r->id;
 	case WAIT_PGID:
-		return p->tgroup->pid[PID_PGID] && p->tgroup->pid[PID_PGID]->nr == r->id;
+		return p->tgroup->pid[PID_PGID] && pid_vnr(p->tgroup->pid[PID_PGID]) == r->id;
 	default:
 		return true;
 	}
@@ -80,7 +80,7 @@ look_at_tracee_locked(
 	bool leader = p->tgroup->leader == p;
 
 	if ((r->options & LX_WEXITED) && (leader ? p->tgroup->state == TG_ZOMBIE : e->zombie)) {
-		*w = (struct wait_result){.pid = p->tid, .uid = p->cred->uid};
+		*w = (struct wait_result){.pid = pid_vnr(p->pid), .uid = p->cred->uid};
 		if (leader)
 			fill_result(p->tgroup, w, 0, 0);
 		fill_exit(w, leader ? p->tgroup->exit_code : p->exit_code);
@@ -89,7 +89,7 @@ look_at_tracee_locked(
 		return true;
 	}
 	if (e->stopped && !e->listening && !e->reported) {
-		*w = (struct wait_result){.pid = p->tid,
+		*w = (struct wait_result){.pid = pid_vnr(p->pid),
 			.uid = p->cred->uid,
 			.code = LX_CLD_TRAPPED,
 			.status = (int)e->code,

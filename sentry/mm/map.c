@@ -407,3 +407,34 @@ out:
 	(void)mm_finish(c, shrunk);
 	return (int64_t)brk;
 }
+
+/* As Linux does it since 4.0: a mapping of its own for each piece. */
+int
+mm_remap_file_pages(const struct mm_call *c, uint64_t addr, uint64_t len, uint64_t pgoff)
+{
+	uint64_t start = page_down(addr), size = page_down(len), end, off;
+	struct mappable *map = NULL;
+	int prot = 0, may = 0;
+	struct vma *v;
+	int64_t r;
+
+	if (__builtin_add_overflow(start, size, &end) || end <= start)
+		return -EINVAL;
+	if (__builtin_mul_overflow(pgoff, LX_PAGE_SIZE, &off) || off + size < off)
+		return -EINVAL;
+	sleeplock_lock(&c->mm->write_lock);
+	v = vma_find(c->mm, start);
+	if (v && v->start <= start && (v->flags & VMA_SHARED) && v->map && end <= v->end) {
+		map = v->map;
+		ref_get(&map->ref);
+		prot = v->prot;
+		may = v->may_prot;
+	}
+	sleeplock_unlock(&c->mm->write_lock);
+	if (!map)
+		return -EINVAL;
+	r = mm_mmap(c, start, size, prot, LX_MAP_SHARED | LX_MAP_FIXED, map, off, may, 0);
+	if (ref_put(&map->ref))
+		map->ops->release(map);
+	return r < 0 ? (int)r : 0;
+}

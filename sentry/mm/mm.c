@@ -355,6 +355,20 @@ mm_accessible(const struct mm_call *c, uint64_t addr, uint64_t len, int prot)
 }
 
 bool
+mm_range_mapped(struct mm *mm, uint64_t addr, uint64_t len)
+{
+	uint64_t end;
+	bool full;
+
+	if (__builtin_add_overflow(addr, len, &end))
+		return false;
+	mutex_lock(&mm->lock);
+	full = vma_range_full(mm, addr, end);
+	mutex_unlock(&mm->lock);
+	return full;
+}
+
+bool
 mm_mapped(struct mm *mm, uint64_t addr)
 {
 	struct vma *v;

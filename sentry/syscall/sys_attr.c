@@ -49,6 +49,16 @@ sys_fchmod(struct task *t, const uint64_t a[6])
 	return r;
 }
 
+static int
+chown_ids(struct task *t, const struct path *p, uint32_t uid, uint32_t gid)
+{
+	uint32_t u = uid_in(t->cred->user_ns, uid), g = gid_in(t->cred->user_ns, gid);
+
+	if ((u == UINT32_MAX && u != uid) || (g == UINT32_MAX && g != gid))
+		return -EINVAL;
+	return vfs_chown(&t->call, p, u, g);
+}
+
 static int64_t
 do_chown(struct task *t, int dirfd, uint64_t path, uint64_t uid, uint64_t gid, int flags)
 {
@@ -60,7 +70,7 @@ do_chown(struct task *t, int dirfd, uint64_t path, uint64_t uid, uint64_t gid, i
 	r = upath_lookup(t, dirfd, path, flags, &p);
 	if (r)
 		return r;
-	r = vfs_chown(&t->call, &p, (uint32_t)uid, (uint32_t)gid);
+	r = chown_ids(t, &p, (uint32_t)uid, (uint32_t)gid);
 	path_put(&p);
 	return r;
 }
@@ -91,7 +101,7 @@ sys_fchown(struct task *t, const uint64_t a[6])
 
 	if (!f)
 		return -EBADF;
-	r = vfs_chown(&t->call, &f->path, (uint32_t)a[1], (uint32_t)a[2]);
+	r = chown_ids(t, &f->path, (uint32_t)a[1], (uint32_t)a[2]);
 	file_put(f);
 	return r;
 }

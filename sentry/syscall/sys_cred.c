@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* User and group ids, capabilities (credentials(7), capabilities(7)). */
+#include "sentry/cred/user_ns.h"
 #include "sentry/mm/mm.h"
 #include "sentry/syscall/internal.h"
 #include <stdlib.h>
@@ -13,28 +14,28 @@ int64_t
 sys_getuid(struct task *t, const uint64_t a[6])
 {
 	(void)a;
-	return t->cred->uid;
+	return uid_out(t->cred->user_ns, t->cred->uid);
 }
 
 int64_t
 sys_geteuid(struct task *t, const uint64_t a[6])
 {
 	(void)a;
-	return t->cred->euid;
+	return uid_out(t->cred->user_ns, t->cred->euid);
 }
 
 int64_t
 sys_getgid(struct task *t, const uint64_t a[6])
 {
 	(void)a;
-	return t->cred->gid;
+	return gid_out(t->cred->user_ns, t->cred->gid);
 }
 
 int64_t
 sys_getegid(struct task *t, const uint64_t a[6])
 {
 	(void)a;
-	return t->cred->egid;
+	return gid_out(t->cred->user_ns, t->cred->egid);
 }
 
 static int64_t
@@ -49,21 +50,28 @@ three_out(struct task *t, const uint64_t a[6], uint32_t x, uint32_t y, uint32_t 
 int64_t
 sys_getresuid(struct task *t, const uint64_t a[6])
 {
-	return three_out(t, a, t->cred->uid, t->cred->euid, t->cred->suid);
+	const struct cred *c = t->cred;
+
+	return three_out(t, a, uid_out(c->user_ns, c->uid), uid_out(c->user_ns, c->euid),
+		uid_out(c->user_ns, c->suid));
 }
 
 int64_t
 sys_getresgid(struct task *t, const uint64_t a[6])
 {
-	return three_out(t, a, t->cred->gid, t->cred->egid, t->cred->sgid);
+	const struct cred *c = t->cred;
+
+	return three_out(t, a, gid_out(c->user_ns, c->gid), gid_out(c->user_ns, c->egid),
+		gid_out(c->user_ns, c->sgid));
 }
 
 /* capabilities(7), "Effect of user ID changes on capabilities" */
 static void
 fix_caps(struct cred *n, const struct cred *old)
 {
-	bool had_root = old->uid == 0 || old->euid == 0 || old->suid == 0;
-	bool has_root = n->uid == 0 || n->euid == 0 || n->suid == 0;
+	uint32_t root = uid_in(n->user_ns, 0);
+	bool had_root = old->uid == root || old->euid == root || old->suid == root;
+	bool has_root = n->uid == root || n->euid == root || n->suid == root;
 
 	if (n->securebits & SECBIT_NO_SETUID_FIXUP)
 		return;
@@ -72,10 +80,24 @@ fix_caps(struct cred *n, const struct cred *old)
 			n->cap_permitted = n->cap_effective = 0;
 		n->cap_ambient = 0;
 	}
-	if (old->euid == 0 && n->euid != 0)
+	if (old->euid == root && n->euid != root)
 		n->cap_effective = 0;
-	if (old->euid != 0 && n->euid == 0)
+	if (old->euid != root && n->euid == root)
 		n->cap_effective = n->cap_permitted;
+}
+
+/* Ids from the guest: NO_ID stays. False: one has no meaning in its namespace. */
+static bool
+ids_in(const struct cred *c, const uint64_t *a, int n, bool gid, uint32_t *id)
+{
+	for (int i = 0; i < n; i++) {
+		uint32_t v = (uint32_t)a[i];
+
+		id[i] = gid ? gid_in(c->user_ns, v) : uid_in(c->user_ns, v);
+		if (v != NO_ID && id[i] == NO_ID)
+			return false;
+	}
+	return true;
 }
 
 static int64_t
@@ -94,17 +116,17 @@ int64_t
 sys_setuid(struct task *t, const uint64_t a[6])
 {
 	const struct cred *c = t->cred;
-	uint32_t id = (uint32_t)a[0];
+	uint32_t id = uid_in(c->user_ns, (uint32_t)a[0]);
 	struct cred *n;
 
 	if (id == NO_ID)
 		return -EINVAL;
-	if (!cred_capable(c, LX_CAP_SETUID) && id != c->uid && id != c->suid)
+	if (!cred_capable_own(c, LX_CAP_SETUID) && id != c->uid && id != c->suid)
 		return -EPERM;
 	n = cred_dup(c);
 	if (!n)
 		return -ENOMEM;
-	if (cred_capable(c, LX_CAP_SETUID))
+	if (cred_capable_own(c, LX_CAP_SETUID))
 		n->uid = n->suid = id;
 	n->euid = n->fsuid = id;
 	fix_caps(n, c);
@@ -115,17 +137,17 @@ int64_t
 sys_setgid(struct task *t, const uint64_t a[6])
 {
 	const struct cred *c = t->cred;
-	uint32_t id = (uint32_t)a[0];
+	uint32_t id = gid_in(c->user_ns, (uint32_t)a[0]);
 	struct cred *n;
 
 	if (id == NO_ID)
 		return -EINVAL;
-	if (!cred_capable(c, LX_CAP_SETGID) && id != c->gid && id != c->sgid)
+	if (!cred_capable_own(c, LX_CAP_SETGID) && id != c->gid && id != c->sgid)
 		return -EPERM;
 	n = cred_dup(c);
 	if (!n)
 		return -ENOMEM;
-	if (cred_capable(c, LX_CAP_SETGID))
+	if (cred_capable_own(c, LX_CAP_SETGID))
 		n->gid = n->sgid = id;
 	n->egid = n->fsgid = id;
 	return commit(t, n);
@@ -135,10 +157,14 @@ int64_t
 sys_setreuid(struct task *t, const uint64_t a[6])
 {
 	const struct cred *c = t->cred;
-	uint32_t r = (uint32_t)a[0], e = (uint32_t)a[1];
-	bool cap = cred_capable(c, LX_CAP_SETUID);
+	uint32_t id[2], r, e;
+	bool cap = cred_capable_own(c, LX_CAP_SETUID);
 	struct cred *n;
 
+	if (!ids_in(c, a, 2, false, id))
+		return -EINVAL;
+	r = id[0];
+	e = id[1];
 	if (r != NO_ID && !cap && r != c->uid && r != c->euid)
 		return -EPERM;
 	if (e != NO_ID && !cap && e != c->uid && e != c->euid && e != c->suid)
@@ -161,10 +187,14 @@ int64_t
 sys_setregid(struct task *t, const uint64_t a[6])
 {
 	const struct cred *c = t->cred;
-	uint32_t r = (uint32_t)a[0], e = (uint32_t)a[1];
-	bool cap = cred_capable(c, LX_CAP_SETGID);
+	uint32_t id[2], r, e;
+	bool cap = cred_capable_own(c, LX_CAP_SETGID);
 	struct cred *n;
 
+	if (!ids_in(c, a, 2, true, id))
+		return -EINVAL;
+	r = id[0];
+	e = id[1];
 	if (r != NO_ID && !cap && r != c->gid && r != c->egid)
 		return -EPERM;
 	if (e != NO_ID && !cap && e != c->gid && e != c->egid && e != c->sgid)
@@ -192,11 +222,13 @@ int64_t
 sys_setresuid(struct task *t, const uint64_t a[6])
 {
 	const struct cred *c = t->cred;
-	uint32_t id[3] = {(uint32_t)a[0], (uint32_t)a[1], (uint32_t)a[2]};
+	uint32_t id[3];
 	struct cred *n;
 
+	if (!ids_in(c, a, 3, false, id))
+		return -EINVAL;
 	for (int i = 0; i < 3; i++)
-		if (!may_be(id[i], cred_capable(c, LX_CAP_SETUID), c->uid, c->euid, c->suid))
+		if (!may_be(id[i], cred_capable_own(c, LX_CAP_SETUID), c->uid, c->euid, c->suid))
 			return -EPERM;
 	n = cred_dup(c);
 	if (!n)
@@ -216,11 +248,13 @@ int64_t
 sys_setresgid(struct task *t, const uint64_t a[6])
 {
 	const struct cred *c = t->cred;
-	uint32_t id[3] = {(uint32_t)a[0], (uint32_t)a[1], (uint32_t)a[2]};
+	uint32_t id[3];
 	struct cred *n;
 
+	if (!ids_in(c, a, 3, true, id))
+		return -EINVAL;
 	for (int i = 0; i < 3; i++)
-		if (!may_be(id[i], cred_capable(c, LX_CAP_SETGID), c->gid, c->egid, c->sgid))
+		if (!may_be(id[i], cred_capable_own(c, LX_CAP_SETGID), c->gid, c->egid, c->sgid))
 			return -EPERM;
 	n = cred_dup(c);
 	if (!n)
@@ -239,7 +273,7 @@ int64_t
 sys_setfsuid(struct task *t, const uint64_t a[6])
 {
 	const struct cred *c = t->cred;
-	uint32_t id = (uint32_t)a[0], old = c->fsuid;
+	uint32_t id = uid_in(c->user_ns, (uint32_t)a[0]), old = c->fsuid;
 	const uint64_t fs_caps = 1ULL << LX_CAP_CHOWN | 1ULL << LX_CAP_DAC_OVERRIDE |
 				 1ULL << LX_CAP_DAC_READ_SEARCH | 1ULL << LX_CAP_FOWNER |
 				 1ULL << LX_CAP_FSETID | 1ULL << LX_CAP_MKNOD |
@@ -247,38 +281,40 @@ sys_setfsuid(struct task *t, const uint64_t a[6])
 	struct cred *n;
 
 	if (id == NO_ID || id == old ||
-		!may_be(id, cred_capable(c, LX_CAP_SETUID), c->uid, c->euid, c->suid))
-		return old;
+		!may_be(id, cred_capable_own(c, LX_CAP_SETUID), c->uid, c->euid, c->suid))
+		return uid_out(c->user_ns, old);
 	n = cred_dup(c);
 	if (!n)
-		return old;
+		return uid_out(c->user_ns, old);
 	n->fsuid = id;
 	if (!(n->securebits & SECBIT_NO_SETUID_FIXUP)) {
-		if (old == 0)
+		uint32_t root = uid_in(c->user_ns, 0);
+
+		if (old == root)
 			n->cap_effective &= ~fs_caps;
-		else if (id == 0)
+		else if (id == root)
 			n->cap_effective |= n->cap_permitted & fs_caps;
 	}
 	(void)commit(t, n);
-	return old;
+	return uid_out(n->user_ns, old);
 }
 
 int64_t
 sys_setfsgid(struct task *t, const uint64_t a[6])
 {
 	const struct cred *c = t->cred;
-	uint32_t id = (uint32_t)a[0], old = c->fsgid;
+	uint32_t id = gid_in(c->user_ns, (uint32_t)a[0]), old = c->fsgid;
 	struct cred *n;
 
 	if (id == NO_ID || id == old ||
-		!may_be(id, cred_capable(c, LX_CAP_SETGID), c->gid, c->egid, c->sgid))
-		return old;
+		!may_be(id, cred_capable_own(c, LX_CAP_SETGID), c->gid, c->egid, c->sgid))
+		return gid_out(c->user_ns, old);
 	n = cred_dup(c);
 	if (!n)
-		return old;
+		return gid_out(c->user_ns, old);
 	n->fsgid = id;
 	(void)commit(t, n);
-	return old;
+	return gid_out(n->user_ns, old);
 }
 
 int64_t
@@ -294,7 +330,13 @@ sys_getgroups(struct task *t, const uint64_t a[6])
 		return n;
 	if ((uint32_t)size < n)
 		return -EINVAL;
-	return n && copy_out(&t->mem.um, ua(a[1]), g->gid, n * 4UL) ? -EFAULT : (int64_t)n;
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t v = gid_out(t->cred->user_ns, g->gid[i]);
+
+		if (copy_out(&t->mem.um, ua(a[1] + i * 4UL), &v, sizeof v))
+			return -EFAULT;
+	}
+	return (int64_t)n;
 }
 
 int64_t
@@ -304,7 +346,9 @@ sys_setgroups(struct task *t, const uint64_t a[6])
 	struct cred *c;
 	int err;
 
-	if (!cred_capable(t->cred, LX_CAP_SETGID))
+	if (!cred_capable_own(t->cred, LX_CAP_SETGID) ||
+		!user_ns_setgroups_allowed(t->cred->user_ns) ||
+		!user_ns_gid_mapped(t->cred->user_ns))
 		return -EPERM;
 	if (n > LX_NGROUPS_MAX)
 		return -EINVAL;
@@ -313,9 +357,11 @@ sys_setgroups(struct task *t, const uint64_t a[6])
 		return -ENOMEM;
 	c = NULL;
 	err = copy_in(&t->mem.um, gids, ua(a[1]), n * 4UL);
-	for (uint32_t i = 0; i < n && !err; i++)
+	for (uint32_t i = 0; i < n && !err; i++) {
+		gids[i] = gid_in(t->cred->user_ns, gids[i]);
 		if (gids[i] == NO_ID)
 			err = -EINVAL;
+	}
 	if (!err && !(c = cred_dup(t->cred)))
 		err = -ENOMEM;
 	if (!err)
@@ -402,14 +448,15 @@ sys_capset(struct task *t, const uint64_t a[6])
 
 	if (n < 0)
 		return n;
-	if (pid && pid != t->tid)
+	if (pid && pid != task_vtid(t))
 		return -EPERM;
 	if (copy_in(&t->mem.um, d, ua(a[1]), (size_t)n * sizeof *d))
 		return -EFAULT;
 	eff = (d[0].effective | (uint64_t)d[1].effective << 32) & LX_CAP_ALL;
 	perm = (d[0].permitted | (uint64_t)d[1].permitted << 32) & LX_CAP_ALL;
 	inh = (d[0].inheritable | (uint64_t)d[1].inheritable << 32) & LX_CAP_ALL;
-	if (!cred_capable(c, LX_CAP_SETPCAP) && (inh & ~(c->cap_inheritable | c->cap_permitted)))
+	if (!cred_capable_own(c, LX_CAP_SETPCAP) &&
+		(inh & ~(c->cap_inheritable | c->cap_permitted)))
 		return -EPERM;
 	if ((inh & ~(c->cap_inheritable | c->cap_bounding)) || (perm & ~c->cap_permitted) ||
 		(eff & ~perm))

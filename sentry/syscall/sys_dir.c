@@ -169,7 +169,7 @@ sys_chroot(struct task *t, const uint64_t a[6])
 		r = -ENOTDIR;
 	if (!r)
 		r = inode_permission(p.dentry->inode, &t->call, LX_X_OK);
-	if (!r && !cred_capable(t->cred, LX_CAP_SYS_CHROOT))
+	if (!r && !cred_capable_own(t->cred, LX_CAP_SYS_CHROOT))
 		r = -EPERM;
 	if (!r)
 		fs_ctx_set_root(t->fs, &p);

@@ -82,6 +82,8 @@ get_lock(struct task *t, struct file *f, uint64_t arg, bool ofd)
 	if (r)
 		return r;
 	file_lock_get(f, &rq, &fl);
+	if (fl.type != LX_F_UNLCK && fl.pid > 0)
+		fl.pid = pid_nr_out(fl.pid);
 	return copy_out(t->call.um, ua(arg), &fl, sizeof fl);
 }
 
@@ -134,8 +136,17 @@ set_owner(struct file *f, int who)
 {
 	if (who == INT32_MIN)
 		return -EINVAL;
+	who = who < 0 ? -pid_nr_to_global(-who) : pid_nr_to_global(who);
 	atomic_store(&f->fown_pid, who);
 	return LX_S_ISSOCK(f->inode->mode) ? sigio_set(f, file_flags(f) & LX_O_ASYNC) : 0;
+}
+
+static int32_t
+owner_of(struct file *f)
+{
+	int32_t who = atomic_load(&f->fown_pid);
+
+	return who < 0 ? -pid_nr_out(-who) : pid_nr_out(who);
 }
 
 static int64_t
@@ -155,7 +166,7 @@ set_owner_ex(struct task *t, struct file *f, uint64_t arg)
 static int64_t
 get_owner_ex(struct task *t, struct file *f, uint64_t arg)
 {
-	int32_t who = atomic_load(&f->fown_pid);
+	int32_t who = owner_of(f);
 	struct lx_f_owner_ex o = {who < 0 ? LX_F_OWNER_PGRP : LX_F_OWNER_PID, who < 0 ? -who : who};
 
 	return copy_out(t->call.um, ua(arg), &o, sizeof o);
@@ -221,7 +232,7 @@ fcntl_file(struct task *t, struct file *f, int cmd, uint64_t arg)
 	case LX_F_SETOWN:
 		return set_owner(f, arg_int(arg));
 	case LX_F_GETOWN:
-		return atomic_load(&f->fown_pid);
+		return owner_of(f);
 	case LX_F_SETOWN_EX:
 		return set_owner_ex(t, f, arg);
 	case LX_F_GETOWN_EX:

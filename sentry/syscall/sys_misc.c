@@ -33,7 +33,7 @@ set_uts(struct task *t, char *field, uint64_t addr, uint64_t len)
 {
 	char buf[65] = {0};
 
-	if (!cred_capable(t->cred, LX_CAP_SYS_ADMIN))
+	if (!cred_capable_in(t->cred, t->uts->user_ns, LX_CAP_SYS_ADMIN))
 		return -EPERM;
 	if (arg_int(len) < 0 || arg_int(len) > 64)
 		return -EINVAL;

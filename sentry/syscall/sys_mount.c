@@ -87,7 +87,7 @@ sys_umount2(struct task *t, const uint64_t a[6])
 		t, LX_AT_FDCWD, a[0], flags & LX_UMOUNT_NOFOLLOW ? LX_AT_SYMLINK_NOFOLLOW : 0, &p);
 	if (r)
 		return r;
-	if (!cred_capable(t->cred, LX_CAP_SYS_ADMIN))
+	if (!mnt_may_mount(&t->call))
 		r = -EPERM;
 	else if (p.dentry != p.mnt->root || p.mnt->ns != t->fs->ns)
 		r = -EINVAL;
@@ -113,7 +113,8 @@ each_fs(void (*fn)(struct fs_ctx *fs, void *arg), void *arg)
 	/* collected under the lock, told outside of it: fn takes locks of the vfs */
 	mutex_lock(&tasklist_lock);
 	for (int32_t tid = 1; tid <= PID_MAX_NR; tid++) {
-		struct task *k = task_find_locked(tid);
+		struct pid *p = pid_find_global_locked(tid);
+		struct task *k = p ? p->task : NULL;
 
 		if (!k || k == self)
 			continue;
@@ -144,7 +145,7 @@ sys_pivot_root(struct task *t, const uint64_t a[6])
 	struct path nw, old;
 	int r;
 
-	if (!cred_capable(t->cred, LX_CAP_SYS_ADMIN))
+	if (!mnt_may_mount(&t->call))
 		return -EPERM;
 	r = upath_lookup(t, LX_AT_FDCWD, a[0], 0, &nw);
 	if (r)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* prctl(2), arch_prctl(2), personality(2). */
+#include "sentry/cred/user_ns.h"
 #include "sentry/mm/mm.h"
 #include "sentry/syscall/internal.h"
 #include <string.h>
@@ -80,7 +81,7 @@ set_securebits(struct task *t, uint64_t bits)
 	uint32_t locks = (c->securebits & 0xaa) >> 1;
 	struct cred *n;
 
-	if (!cred_capable(c, LX_CAP_SETPCAP) || (locks & (c->securebits ^ bits)) ||
+	if (!cred_capable_own(c, LX_CAP_SETPCAP) || (locks & (c->securebits ^ bits)) ||
 		((c->securebits & 0xaa) & ~bits) || (bits & ~0xffULL))
 		return -EPERM;
 	n = cred_dup(c);
@@ -210,7 +211,7 @@ sys_prctl(struct task *t, const uint64_t a[6])
 		return a[1] > LX_CAP_LAST ? -EINVAL
 					  : (int64_t)((t->cred->cap_bounding >> a[1]) & 1);
 	case LX_PR_CAPBSET_DROP:
-		if (!cred_capable(t->cred, LX_CAP_SETPCAP))
+		if (!cred_capable_own(t->cred, LX_CAP_SETPCAP))
 			return -EPERM;
 		if (a[1] > LX_CAP_LAST)
 			return -EINVAL;

@@ -306,7 +306,7 @@ sys_wait4(struct task *t, const uint64_t a[6])
 	} else {
 		r.which = WAIT_PGID;
 		mutex_lock(&tasklist_lock);
-		r.id = pid ? -pid : t->tgroup->pid[PID_PGID]->nr;
+		r.id = pid ? -pid : pid_vnr(t->tgroup->pid[PID_PGID]);
 		mutex_unlock(&tasklist_lock);
 	}
 	found = task_wait_child(t, &r, &w);
@@ -354,7 +354,7 @@ sys_waitid(struct task *t, const uint64_t a[6])
 			return -EINVAL;
 		if (r.id == 0) {
 			mutex_lock(&tasklist_lock);
-			r.id = t->tgroup->pid[PID_PGID]->nr;
+			r.id = pid_vnr(t->tgroup->pid[PID_PGID]);
 			mutex_unlock(&tasklist_lock);
 		}
 		break;
@@ -369,7 +369,7 @@ sys_waitid(struct task *t, const uint64_t a[6])
 			return -EBADF;
 		p = pidfd_pid(f);
 		r.which = WAIT_PID;
-		r.id = p ? p->nr : 0;
+		r.id = pid_vnr(p);
 		if (p && (atomic_load(&f->flags) & LX_O_NONBLOCK))
 			r.options |= LX_WNOHANG | 0x80000; /* below: answer EAGAIN */
 		file_put(f);
@@ -394,7 +394,7 @@ sys_waitid(struct task *t, const uint64_t a[6])
 		info.signo = LX_SIGCHLD;
 		info.code = w.code;
 		info.chld.pid = w.pid;
-		info.chld.uid = w.uid;
+		info.chld.uid = uid_out(t->cred->user_ns, w.uid);
 		info.chld.status = w.status;
 	}
 	if (found && rusage_out(t, a[4], &w))
@@ -408,14 +408,14 @@ int64_t
 sys_getpid(struct task *t, const uint64_t a[6])
 {
 	(void)a;
-	return task_tgid(t);
+	return task_vtgid(t);
 }
 
 int64_t
 sys_gettid(struct task *t, const uint64_t a[6])
 {
 	(void)a;
-	return t->tid;
+	return task_vtid(t);
 }
 
 int64_t
@@ -427,7 +427,7 @@ sys_getppid(struct task *t, const uint64_t a[6])
 	(void)a;
 	mutex_lock(&tasklist_lock);
 	p = t->tgroup->parent;
-	r = p ? p->pid[PID_TGID]->nr : 0;
+	r = p ? pid_vnr(p->pid[PID_TGID]) : 0;
 	mutex_unlock(&tasklist_lock);
 	return r;
 }
@@ -436,7 +436,7 @@ int64_t
 sys_set_tid_address(struct task *t, const uint64_t a[6])
 {
 	t->clear_child_tid = ua(a[0]);
-	return t->tid;
+	return task_vtid(t);
 }
 
 int64_t

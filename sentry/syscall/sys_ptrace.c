@@ -204,11 +204,15 @@ check_options(uint64_t options)
 static int64_t
 event_message(struct task *t, struct task *o, uint64_t data)
 {
+	uint32_t event;
 	uint64_t v;
 
 	mutex_lock(&tasklist_lock);
 	v = o->tracee.message;
+	event = o->tracee.code >> 8;
 	mutex_unlock(&tasklist_lock);
+	if (event >= LX_PTRACE_EVENT_FORK && event <= LX_PTRACE_EVENT_VFORK_DONE)
+		v = (uint64_t)pid_nr_out((int32_t)v);
 	return copy_out(&t->mem.um, ua(data), &v, sizeof v);
 }
 

@@ -335,10 +335,11 @@ for_who(struct task *t, int which, int32_t who,
 
 			if (!g || g->state >= TG_ZOMBIE)
 				continue;
-			if (which == PRIO_PGRP ? g->pid[PID_PGID]->nr !=
-							 (who ? who : t->tgroup->pid[PID_PGID]->nr)
-					       : g->leader->cred->uid !=
-							 (who ? (uint32_t)who : t->cred->uid))
+			if (which == PRIO_PGRP
+					? pid_vnr(g->pid[PID_PGID]) !=
+						  (who ? who : pid_vnr(t->tgroup->pid[PID_PGID]))
+					: g->leader->cred->uid !=
+						  (who ? (uint32_t)who : t->cred->uid))
 				continue;
 			fn(t, g, arg);
 			n++;

@@ -14,7 +14,7 @@ sys_setpgid(struct task *t, const uint64_t a[6])
 		return -EINVAL;
 	mutex_lock(&tasklist_lock);
 	if (!pid)
-		pid = task_tgid(t);
+		pid = task_vtgid(t);
 	if (!pgid)
 		pgid = pid;
 	if (pgid < 0) {
@@ -81,7 +81,7 @@ get_role(struct task *t, int32_t pid, enum pid_role role)
 		g = o ? o->tgroup : NULL;
 	}
 	if (g && g->pid[role])
-		r = g->pid[role]->nr;
+		r = pid_vnr(g->pid[role]);
 	mutex_unlock(&tasklist_lock);
 	return r;
 }
@@ -124,7 +124,7 @@ sys_setsid(struct task *t, const uint64_t a[6])
 		mutex_lock(&g->sighand->lock);
 		g->tty = NULL;
 		mutex_unlock(&g->sighand->lock);
-		r = p->nr;
+		r = pid_vnr(p);
 	}
 	mutex_unlock(&tasklist_lock);
 	if (r > 0)

@@ -125,13 +125,13 @@ sys_shmctl(struct task *t, const uint64_t a[6])
 		const uint64_t info[10] = {UINT64_MAX - (1UL << 24), 1, SHM_MAX_SEGMENTS,
 			SHM_MAX_SEGMENTS, UINT64_MAX - (1UL << 24)};
 
-		r = shm_usage(&segments, &pages);
+		r = shm_usage(&t->call, &segments, &pages);
 		return copy_out(&t->mem.um, ua(a[2]), info, 72) ? -EFAULT : r;
 	}
 	case LX_SHM_INFO: {
 		uint64_t info[6] = {0};
 
-		r = shm_usage(&segments, &pages);
+		r = shm_usage(&t->call, &segments, &pages);
 		info[0] = (uint64_t)segments;
 		info[1] = info[2] = pages;
 		return copy_out(&t->mem.um, ua(a[2]), info, sizeof info) ? -EFAULT : r;

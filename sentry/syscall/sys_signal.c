@@ -153,6 +153,7 @@ sys_rt_sigtimedwait(struct task *t, const uint64_t a[6])
 		if (err)
 			return err == -ETIMEDOUT ? -EAGAIN : -EINTR;
 	}
+	signal_info_out(t, &info);
 	if (a[1] && copy_out(&t->mem.um, ua(a[1]), &info, sizeof info))
 		return -EFAULT;
 	return signo;
@@ -229,7 +230,7 @@ kill_many(struct task *t, int32_t pgid, int signo, const struct lx_siginfo *info
 			g = tgroup_find_locked(last);
 			if (!g)
 				continue;
-			if (pgid ? !g->pid[PID_PGID] || g->pid[PID_PGID]->nr != pgid
+			if (pgid ? !g->pid[PID_PGID] || pid_vnr(g->pid[PID_PGID]) != pgid
 				 : last == 1 || g == t->tgroup)
 				g = NULL;
 		}
@@ -270,7 +271,7 @@ sys_kill(struct task *t, const uint64_t a[6])
 	if (pid == -1)
 		return kill_many(t, 0, signo, &info);
 	mutex_lock(&tasklist_lock);
-	pgid = pid ? -pid : t->tgroup->pid[PID_PGID]->nr;
+	pgid = pid ? -pid : pid_vnr(t->tgroup->pid[PID_PGID]);
 	mutex_unlock(&tasklist_lock);
 	return kill_many(t, pgid, signo, &info);
 }
@@ -284,7 +285,8 @@ send_thread(struct task *t, int32_t tgid, int32_t tid, int signo, const struct l
 
 	mutex_lock(&tasklist_lock);
 	o = task_find_locked(tid);
-	if (!o || o->dead || (tgid && (!o->tgroup->pid[PID_TGID] || task_tgid(o) != tgid)))
+	if (!o || o->dead ||
+		(tgid && (!o->tgroup->pid[PID_TGID] || pid_vnr(o->tgroup->pid[PID_TGID]) != tgid)))
 		err = -ESRCH;
 	else
 		err = signo < 0 || signo > LX_NSIG	      ? -EINVAL
@@ -332,7 +334,7 @@ sys_rt_sigqueueinfo(struct task *t, const uint64_t a[6])
 	if (copy_in(&t->mem.um, &info, ua(a[2]), sizeof info))
 		return -EFAULT;
 	info.signo = signo;
-	if ((info.code >= 0 || info.code == LX_SI_TKILL) && task_tgid(t) != pid)
+	if ((info.code >= 0 || info.code == LX_SI_TKILL) && task_vtgid(t) != pid)
 		return -EPERM;
 	if (signo < 0 || signo > LX_NSIG)
 		return -EINVAL;
@@ -351,7 +353,7 @@ sys_rt_tgsigqueueinfo(struct task *t, const uint64_t a[6])
 	if (tgid <= 0 || tid <= 0)
 		return -EINVAL;
 	info.signo = signo;
-	if ((info.code >= 0 || info.code == LX_SI_TKILL) && task_tgid(t) != tgid)
+	if ((info.code >= 0 || info.code == LX_SI_TKILL) && task_vtgid(t) != tgid)
 		return -EPERM;
 	return send_thread(t, tgid, tid, signo, &info);
 }

@@ -348,6 +348,17 @@ sys_setsockopt(struct task *t, const uint64_t a[6])
 	return err;
 }
 
+/* Who is at the other end, as the caller's namespaces know them. */
+static void
+show_peer(struct task *t, struct lx_ucred *u)
+{
+	u->pid = pid_nr_out(u->pid);
+	if (u->uid != UINT32_MAX) {
+		u->uid = uid_out(t->cred->user_ns, u->uid);
+		u->gid = gid_out(t->cred->user_ns, u->gid);
+	}
+}
+
 int64_t
 sys_getsockopt(struct task *t, const uint64_t a[6])
 {
@@ -370,6 +381,9 @@ sys_getsockopt(struct task *t, const uint64_t a[6])
 	} else {
 		len = room > OPT_MAX ? OPT_MAX : (uint32_t)room;
 		err = sock_getsockopt(s, &t->call, arg_int(a[1]), arg_int(a[2]), val, &len);
+		if (!err && arg_int(a[1]) == LX_SOL_SOCKET && arg_int(a[2]) == LX_SO_PEERCRED &&
+			len == sizeof(struct lx_ucred))
+			show_peer(t, (struct lx_ucred *)val);
 		if (!err && (copy_out(&t->mem.um, ua(a[3]), val, len) ||
 				    copy_out(&t->mem.um, ua(a[4]), &len, sizeof len)))
 			err = -EFAULT;

@@ -119,20 +119,23 @@ add_cred(struct task *t, struct sock_msg *m, const uint8_t *data, size_t len)
 	if (len != sizeof u)
 		return -EINVAL;
 	memcpy(&u, data, sizeof u);
-	if (u.pid != task_tgid(t) && !cred_capable(c, LX_CAP_SYS_ADMIN))
+	u.pid = pid_nr_to_global(u.pid);
+	u.uid = uid_in(c->user_ns, u.uid);
+	u.gid = gid_in(c->user_ns, u.gid);
+	if (u.pid != task_tgid(t) && !cred_capable_own(c, LX_CAP_SYS_ADMIN))
 		return -EPERM;
 	if (u.pid != task_tgid(t)) {
-		struct tgroup *g = tgroup_find_get(u.pid);
+		struct tgroup *g = tgroup_find_global_get(u.pid);
 
 		if (!g)
 			return -ESRCH;
 		tgroup_put(g);
 	}
 	if (u.uid != c->uid && u.uid != c->euid && u.uid != c->suid &&
-		!cred_capable(c, LX_CAP_SETUID))
+		!cred_capable_own(c, LX_CAP_SETUID))
 		return -EPERM;
 	if (u.gid != c->gid && u.gid != c->egid && u.gid != c->sgid &&
-		!cred_capable(c, LX_CAP_SETGID))
+		!cred_capable_own(c, LX_CAP_SETGID))
 		return -EPERM;
 	m->cred = u;
 	m->has_cred = true;
@@ -242,6 +245,10 @@ control_out(struct task *t, struct sock *s, struct sock_msg *m, uint64_t addr, u
 
 	if (s->passcred && s->family == LX_AF_UNIX) {
 		struct lx_ucred u = m->has_cred ? m->cred : (struct lx_ucred){0, 65534, 65534};
+
+		u.pid = pid_nr_out(u.pid);
+		u.uid = uid_out(t->cred->user_ns, u.uid);
+		u.gid = gid_out(t->cred->user_ns, u.gid);
 
 		err = put_cmsg(&o, LX_SOL_SOCKET, LX_SCM_CREDENTIALS, &u, sizeof u);
 	}

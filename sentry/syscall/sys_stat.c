@@ -15,8 +15,8 @@ put_stat(struct task *t, const struct lx_stat_all *st, uint64_t addr)
 	o.ino = st->ino;
 	o.nlink = st->nlink;
 	o.mode = st->mode;
-	o.uid = st->uid;
-	o.gid = st->gid;
+	o.uid = uid_out(t->cred->user_ns, st->uid);
+	o.gid = gid_out(t->cred->user_ns, st->gid);
 	o.rdev = lx_dev_encode(st->rdev);
 	o.size = st->size;
 	o.blksize = st->blksize;
@@ -116,8 +116,8 @@ sys_statx(struct task *t, const uint64_t a[6])
 	o.attributes = st.attributes;
 	o.attributes_mask = st.attributes_mask;
 	o.nlink = st.nlink;
-	o.uid = st.uid;
-	o.gid = st.gid;
+	o.uid = uid_out(t->cred->user_ns, st.uid);
+	o.gid = gid_out(t->cred->user_ns, st.gid);
 	o.mode = (uint16_t)st.mode;
 	o.ino = st.ino;
 	o.size = (uint64_t)st.size;

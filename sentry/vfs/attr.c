@@ -37,18 +37,18 @@ setattr_check(const struct call *c, struct inode *i, struct iattr *a)
 		     (IATTR_ATIME_NOW | IATTR_MTIME_NOW);
 
 	if ((a->valid & IATTR_UID) && !(owner && a->uid == inode_load(i->uid)) &&
-		!cred_capable(cr, LX_CAP_CHOWN))
+		!inode_capable(i, cr, LX_CAP_CHOWN))
 		return -EPERM;
 	if ((a->valid & IATTR_GID) &&
 		!(owner && (a->gid == inode_load(i->gid) || cred_in_group(cr, a->gid))) &&
-		!cred_capable(cr, LX_CAP_CHOWN))
+		!inode_capable(i, cr, LX_CAP_CHOWN))
 		return -EPERM;
 	if ((a->valid & IATTR_MODE) && !(a->valid & IATTR_INTERNAL_MODE)) {
 		uint32_t gid = a->valid & IATTR_GID ? a->gid : inode_load(i->gid);
 
 		if (!inode_owner_or_capable(i, c))
 			return -EPERM;
-		if (!cred_in_group(cr, gid) && !cred_capable(cr, LX_CAP_FSETID))
+		if (!cred_in_group(cr, gid) && !inode_capable(i, cr, LX_CAP_FSETID))
 			a->mode &= ~LX_S_ISGID;
 	}
 	if ((a->valid & (IATTR_ATIME | IATTR_MTIME)) &&
@@ -71,7 +71,7 @@ stripped_mode(const struct call *c, struct inode *i)
 	mode &= ~LX_S_ISUID;
 	if (mode & LX_S_ISGID) {
 		if ((mode & 010u) || (!cred_in_group(c->cred, inode_load(i->gid)) &&
-					     !cred_capable(c->cred, LX_CAP_FSETID)))
+					     !inode_capable(i, c->cred, LX_CAP_FSETID)))
 			mode &= ~LX_S_ISGID;
 	}
 	return mode;
@@ -182,7 +182,7 @@ vfs_strip_privs(const struct call *c, struct file *f)
 	int r = 0;
 
 	if (!LX_S_ISREG(mode) || !(mode & (LX_S_ISUID | LX_S_ISGID)) ||
-		cred_capable(c->cred, LX_CAP_FSETID))
+		inode_capable(i, c->cred, LX_CAP_FSETID))
 		return 0;
 	sleeplock_lock(&i->dir_lock);
 	a.mode = stripped_mode(c, i);
@@ -212,7 +212,8 @@ truncate_inode(
 
 		if (always_times || size != i->size)
 			a.valid |= IATTR_MTIME | IATTR_MTIME_NOW;
-		if ((mode & (LX_S_ISUID | LX_S_ISGID)) && !cred_capable(c->cred, LX_CAP_FSETID)) {
+		if ((mode & (LX_S_ISUID | LX_S_ISGID)) &&
+			!inode_capable(i, c->cred, LX_CAP_FSETID)) {
 			a.mode = stripped_mode(c, i) & LX_S_IALLUGO;
 			a.valid |= IATTR_MODE | IATTR_INTERNAL_MODE;
 		}

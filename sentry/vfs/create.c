@@ -31,7 +31,7 @@ spec_init(const struct call *c, struct inode *dir, uint32_t mode, struct inode_s
 			mode |= LX_S_ISGID;
 		else if ((mode & (LX_S_ISGID | 010u)) == (LX_S_ISGID | 010u) &&
 			 !cred_in_group(c->cred, spec->gid) &&
-			 !cred_capable(c->cred, LX_CAP_FSETID))
+			 !inode_capable(dir, c->cred, LX_CAP_FSETID))
 			mode &= ~LX_S_ISGID;
 	}
 	spec->mode = mode;

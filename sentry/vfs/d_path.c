@@ -3,6 +3,8 @@
 #include "mount_internal.h"
 #include <string.h>
 
+#define UNREACHABLE "(unreachable)"
+
 struct back {
 	char *start, *p;
 	bool over;
@@ -77,12 +79,22 @@ vfs_d_path(const struct path *p, const struct path *root, char *buf, size_t cap,
 	if (b.p == end)
 		prepend(&b, "/", 1);
 	if (!reached && root)
-		prepend(&b, "(unreachable)", 13);
+		prepend(&b, UNREACHABLE, sizeof UNREACHABLE - 1);
 	if (b.over) {
 		*err = -ENAMETOOLONG;
 		return NULL;
 	}
 	return b.p;
+}
+
+char *
+vfs_d_path_plain(const struct path *p, const struct path *root, char *buf, size_t cap, int *err)
+{
+	char *s = vfs_d_path(p, root, buf, cap, err);
+
+	return s && strncmp(s, UNREACHABLE, sizeof UNREACHABLE - 1) == 0
+		       ? s + sizeof UNREACHABLE - 1
+		       : s;
 }
 
 char *

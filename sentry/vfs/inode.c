@@ -2,6 +2,7 @@
 /* Inodes: life, attributes in memory, and who may do what (Linux: fs/inode.c, generic_permission in
  * fs/namei.c). */
 #include "internal.h"
+#include "sentry/cred/user_ns.h"
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -214,13 +215,14 @@ inode_permission_generic(struct inode *i, const struct call *c, int mask)
 	if (!((uint32_t)mask & ~bits & 7))
 		return 0;
 	if (LX_S_ISDIR(mode)) {
-		if (!(mask & LX_W_OK) && cred_capable(cr, LX_CAP_DAC_READ_SEARCH))
+		if (!(mask & LX_W_OK) && cred_capable_file(cr, uid, gid, LX_CAP_DAC_READ_SEARCH))
 			return 0;
-		return cred_capable(cr, LX_CAP_DAC_OVERRIDE) ? 0 : -EACCES;
+		return cred_capable_file(cr, uid, gid, LX_CAP_DAC_OVERRIDE) ? 0 : -EACCES;
 	}
-	if (mask == LX_R_OK && cred_capable(cr, LX_CAP_DAC_READ_SEARCH))
+	if (mask == LX_R_OK && cred_capable_file(cr, uid, gid, LX_CAP_DAC_READ_SEARCH))
 		return 0;
-	if ((!(mask & LX_X_OK) || (mode & 0111)) && cred_capable(cr, LX_CAP_DAC_OVERRIDE))
+	if ((!(mask & LX_X_OK) || (mode & 0111)) &&
+		cred_capable_file(cr, uid, gid, LX_CAP_DAC_OVERRIDE))
 		return 0;
 	return -EACCES;
 }
@@ -243,9 +245,15 @@ inode_permission(struct inode *i, const struct call *c, int mask)
 }
 
 bool
+inode_capable(const struct inode *i, const struct cred *c, int cap)
+{
+	return cred_capable_file(c, inode_load(i->uid), inode_load(i->gid), cap);
+}
+
+bool
 inode_owner_or_capable(struct inode *i, const struct call *c)
 {
-	return c->cred->fsuid == inode_load(i->uid) || cred_capable(c->cred, LX_CAP_FOWNER);
+	return c->cred->fsuid == inode_load(i->uid) || inode_capable(i, c->cred, LX_CAP_FOWNER);
 }
 
 static bool

@@ -5,6 +5,7 @@
  * fs/namespace.c.
  */
 #include "mount_internal.h"
+#include "sentry/cred/user_ns.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -282,7 +283,14 @@ mnt_ns_put(struct mnt_ns *ns)
 	mount_detach_tree(ns->root);
 	sleeplock_unlock(&mnt_tree_lock);
 	waitq_destroy(&ns->pollq);
+	user_ns_put(ns->user_ns);
 	free(ns);
+}
+
+bool
+mnt_may_mount(const struct call *c)
+{
+	return cred_capable_in(c->cred, c->fs ? c->fs->ns->user_ns : NULL, LX_CAP_SYS_ADMIN);
 }
 
 void
@@ -354,6 +362,12 @@ fs_ctx_put(struct fs_ctx *fs)
 	mutex_destroy(&fs->lock);
 	LIVE_DEC(FSCTX);
 	free(fs);
+}
+
+bool
+fs_ctx_shared(const struct fs_ctx *fs)
+{
+	return atomic_load(&((struct fs_ctx *)fs)->ref.n) > 1;
 }
 
 static void

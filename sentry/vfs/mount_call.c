@@ -2,6 +2,7 @@
 /* mount(2) as a whole (Linux: path_mount), and the texts of /proc/PID/mounts and mountinfo. */
 #include "abi/mount.h"
 #include "mount_internal.h"
+#include "sentry/cred/user_ns.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,30 @@ flags_of_ms(uint64_t ms)
 	return f;
 }
 
+/* A fresh proc or sysfs shows what somebody may have covered in the one that is there: it has to
+ * be there, and whole (Linux: mount_too_revealing). */
+static bool
+reveals(const struct call *c, const struct fs_type *t)
+{
+	struct mount *m, *k;
+	bool whole = false;
+
+	if (strcmp(t->name, "proc") != 0 && strcmp(t->name, "sysfs") != 0)
+		return false;
+	sleeplock_lock(&mnt_tree_lock);
+	list_for_each_entry (m, &c->fs->ns->mounts, ns_node) {
+		bool covered = false;
+
+		if (m->sb->type != t || m->root != m->sb->root)
+			continue;
+		list_for_each_entry (k, &c->fs->ns->mounts, ns_node)
+			covered |= k->parent == m && (atomic_load(&k->flags) & MNT_LOCKED);
+		whole |= !covered;
+	}
+	sleeplock_unlock(&mnt_tree_lock);
+	return !whole;
+}
+
 static int
 new_mount(const struct call *c, const struct path *on, const char *source, const char *type,
 	uint32_t sb_flags, uint32_t mnt_flags, const char *options)
@@ -37,9 +62,12 @@ new_mount(const struct call *c, const struct path *on, const char *source, const
 		return -ENODEV;
 	if (!(t->flags & FS_TYPE_USERNS_MOUNT))
 		return -EPERM;
+	if (c->cred->user_ns && (!(t->flags & FS_TYPE_OWN_NS) || reveals(c, t)))
+		return -EPERM;
 	r = fs_mount(type, c, &rq, &sb);
 	if (r)
 		return r;
+	sb->user_ns = user_ns_get(c->cred->user_ns);
 	r = mnt_attach_super(on, sb, mnt_flags);
 	super_put(sb);
 	return r;
@@ -112,7 +140,7 @@ vfs_mount(const struct call *c, const char *source, const char *target, const ch
 	r = vfs_lookup(c, NULL, target, LOOKUP_FOLLOW, &on);
 	if (r)
 		return r;
-	if (!cred_capable(c->cred, LX_CAP_SYS_ADMIN))
+	if (!mnt_may_mount(c))
 		r = -EPERM;
 	else
 		r = mount_on(c, &on, source, type, ms, options);

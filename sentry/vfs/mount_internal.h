@@ -21,7 +21,7 @@ void mount_detach_tree(struct mount *m);
  * left out below m. propagate: shared copies join their peers' group, slaves their master's. tree.
  */
 int mount_copy_tree(struct mount *m, struct dentry *d, bool recursive, bool keep_unbindable,
-	struct mount **ret);
+	bool less, struct mount **ret);
 void mount_set_ns(struct mount *m, struct mnt_ns *ns); /* whole tree; takes the tree's references */
 /* The next mount of the tree below top in preorder, or NULL. */
 struct mount *mount_next(struct mount *m, struct mount *top);

@@ -136,7 +136,7 @@ attach_copy(struct mount *src_tree, bool as_slave, struct mount *p, struct dentr
 	struct mount *k;
 	int r;
 
-	r = mount_copy_tree(src_tree, src_tree->root, true, false, &k);
+	r = mount_copy_tree(src_tree, src_tree->root, true, false, false, &k);
 	if (r)
 		return r;
 	mutex_lock(&mnt_mutex);

@@ -4,6 +4,7 @@
  * mnt_tree_lock throughout; nothing here recurses, for guests can stack mounts as deep as MNT_MAX.
  */
 #include "mount_internal.h"
+#include "sentry/cred/user_ns.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,7 +77,7 @@ mount_detach_tree(struct mount *top)
 
 int
 mount_copy_tree(struct mount *top, struct dentry *d, bool recursive, bool keep_unbindable,
-	struct mount **ret)
+	bool less, struct mount **ret)
 {
 	struct mount *copy_top = NULL;
 
@@ -85,6 +86,8 @@ mount_copy_tree(struct mount *top, struct dentry *d, bool recursive, bool keep_u
 		struct mount *k;
 
 		m->copy = NULL;
+		if (less)
+			flags |= MNT_LOCK_FLAGS | (m == top ? 0 : MNT_LOCKED);
 		if (m != top) {
 			if (!m->parent->copy || (!keep_unbindable && (flags & MNT_UNBINDABLE)))
 				continue;
@@ -99,9 +102,11 @@ mount_copy_tree(struct mount *top, struct dentry *d, bool recursive, bool keep_u
 		}
 		m->copy = k;
 		mutex_lock(&mnt_mutex);
-		if (mount_shared(m))
+		if (mount_shared(m) && !less)
 			mount_join_group(k, m);
-		if (m->master)
+		if (mount_shared(m) && less)
+			mount_make_slave_of(k, m); /* what it does stays its own affair */
+		else if (m->master)
 			mount_make_slave_of(k, m->master);
 		if (m == top)
 			copy_top = k;
@@ -114,8 +119,9 @@ mount_copy_tree(struct mount *top, struct dentry *d, bool recursive, bool keep_u
 }
 
 int
-mnt_ns_copy(struct mnt_ns *old, struct fs_ctx *fs, struct mnt_ns **ret)
+mnt_ns_copy(struct mnt_ns *old, struct fs_ctx *fs, struct user_ns *owner, struct mnt_ns **ret)
 {
+	bool less = owner != old->user_ns;
 	struct mnt_ns *ns = mnt_ns_alloc();
 	struct path root = {NULL, NULL}, cwd = {NULL, NULL};
 	int r;
@@ -123,7 +129,7 @@ mnt_ns_copy(struct mnt_ns *old, struct fs_ctx *fs, struct mnt_ns **ret)
 	if (!ns)
 		return -ENOMEM;
 	sleeplock_lock(&mnt_tree_lock);
-	r = mount_copy_tree(old->root, old->root->root, true, true, &ns->root);
+	r = mount_copy_tree(old->root, old->root->root, true, true, less, &ns->root);
 	if (r) {
 		sleeplock_unlock(&mnt_tree_lock);
 		waitq_destroy(&ns->pollq);
@@ -143,6 +149,7 @@ mnt_ns_copy(struct mnt_ns *old, struct fs_ctx *fs, struct mnt_ns **ret)
 		}
 	}
 	mount_set_ns(ns->root, ns);
+	ns->user_ns = user_ns_get(owner);
 	sleeplock_unlock(&mnt_tree_lock);
 	path_put(&root);
 	path_put(&cwd);
@@ -218,6 +225,18 @@ mnt_attach_super(const struct path *on, struct super *sb, uint32_t mnt_flags)
 	return r;
 }
 
+/* Is something mounted below that whoever set it up meant to stay there? A copy without it would
+ * show what it covers. */
+static bool
+hides_something(const struct path *p)
+{
+	for (struct mount *m = p->mnt; m; m = mount_next(m, p->mnt))
+		if (m->parent == p->mnt && m != p->mnt && (atomic_load(&m->flags) & MNT_LOCKED) &&
+			dentry_is_ancestor(p->dentry, m->mountpoint))
+			return true;
+	return false;
+}
+
 int
 mnt_bind(const struct path *from, const struct path *on, bool recursive)
 {
@@ -225,10 +244,11 @@ mnt_bind(const struct path *from, const struct path *on, bool recursive)
 	int r;
 
 	sleeplock_lock(&mnt_tree_lock);
-	if (!from->mnt->ns || (atomic_load(&from->mnt->flags) & MNT_UNBINDABLE))
+	if (!from->mnt->ns || (atomic_load(&from->mnt->flags) & MNT_UNBINDABLE) ||
+		(!recursive && hides_something(from)))
 		r = -EINVAL;
 	else
-		r = mount_copy_tree(from->mnt, from->dentry, recursive, false, &m);
+		r = mount_copy_tree(from->mnt, from->dentry, recursive, false, false, &m);
 	if (!r) {
 		atomic_fetch_and(&m->flags, ~MNT_LOCKED);
 		r = attach_checked(m, on);
@@ -317,8 +337,10 @@ mnt_remount(const struct path *p, const struct call *c, uint32_t mnt_flags, uint
 	sleeplock_lock(&mnt_tree_lock);
 	old = atomic_load(&m->flags);
 	/* what the runtime set up may only be tightened */
-	if ((old & MNT_LOCKED) &&
+	if ((old & (MNT_LOCKED | MNT_LOCK_FLAGS)) &&
 		(old & ~mnt_flags & (MNT_RDONLY | MNT_NODEV | MNT_NOSUID | MNT_NOEXEC)))
+		r = -EPERM;
+	if (!r && !bind_only && !cred_capable_in(c->cred, m->sb->user_ns, LX_CAP_SYS_ADMIN))
 		r = -EPERM;
 	if (!r && !bind_only) {
 		struct mount_request rq = {m->sb->source, options, ms_flags, NULL};

@@ -18,7 +18,7 @@ may_delete(const struct call *c, struct dentry *dir, struct dentry *victim, bool
 		return r;
 	if ((inode_mode(dir->inode) & LX_S_ISVTX) && c->cred->fsuid != inode_load(i->uid) &&
 		c->cred->fsuid != inode_load(dir->inode->uid) &&
-		!cred_capable(c->cred, LX_CAP_FOWNER))
+		!inode_capable(i, c->cred, LX_CAP_FOWNER))
 		return -EPERM;
 	if (isdir && !inode_is_dir(i))
 		return -ENOTDIR;

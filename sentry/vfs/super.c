@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* File system types by name, supers, and the parsing of mount options. */
 #include "internal.h"
+#include "sentry/cred/user_ns.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -122,6 +123,7 @@ super_put(struct super *sb)
 	mutex_destroy(&sb->inodes_lock);
 	free(sb->inodes);
 	free(sb->source);
+	user_ns_put(sb->user_ns);
 	LIVE_DEC(SUPER);
 	free(sb);
 }

@@ -427,11 +427,11 @@ blocking(void)
 	pid_t p;
 
 	put("a", "x");
-	inotify_add_watch(fd, "a", IN_MODIFY);
+	inotify_add_watch(fd, "a", IN_ATTRIB);
 	p = fork();
 	if (!p) {
 		sleep_ms(200);
-		put("a", "xx");
+		chmod("a", 0600);
 		_exit(0);
 	}
 	SHOW(read(fd, buf, sizeof buf));

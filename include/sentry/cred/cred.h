@@ -57,6 +57,8 @@
 
 #define LX_NGROUPS_MAX 65536
 
+struct user_ns;
+
 struct group_list {
 	struct ref ref;
 	uint32_t n;
@@ -70,6 +72,7 @@ struct cred {
 	uint64_t cap_effective, cap_permitted, cap_inheritable, cap_bounding, cap_ambient;
 	uint32_t securebits;
 	bool no_new_privs;
+	struct user_ns *user_ns;   /* a reference; NULL: the first. See user_ns.h */
 	struct group_list *groups; /* a reference; NULL: none */
 };
 
@@ -81,10 +84,11 @@ int cred_set_groups(struct cred *c, const uint32_t *gid, uint32_t n); /* sorts i
 bool cred_in_group(const struct cred *c, uint32_t gid);		      /* fsgid or supplementary */
 bool cred_in_egroup(const struct cred *c, uint32_t gid);	      /* egid or supplementary */
 
+/* Over the first user namespace, and so over everything; user_ns.h asks about less. */
 static inline bool
 cred_capable(const struct cred *c, int cap)
 {
-	return (c->cap_effective >> cap) & 1;
+	return !c->user_ns && ((c->cap_effective >> cap) & 1);
 }
 
 enum lx_rlimit {
@@ -124,6 +128,7 @@ rlimit_cur(const struct rlimits *r, enum lx_rlimit which)
 
 struct usermem;
 struct fs_ctx;
+struct ipc_ns;
 
 /*
  * The call context: what a handler below the kernel may know of who calls. Lives on the stack or in
@@ -134,6 +139,7 @@ struct call {
 	const struct cred *cred;
 	const struct rlimits *rlim;
 	struct usermem *um; /* the caller's memory */
+	struct ipc_ns *ipc; /* System V IPC */
 	struct fs_ctx *fs;  /* root, cwd, umask (vfs) */
 	/* Is a signal due? Loops that wait below the kernel (gofer requests, file locks) ask it. */
 	bool (*interrupted)(const struct call *c);

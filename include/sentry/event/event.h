@@ -13,6 +13,9 @@ void event_init(void);
 /* oflags: LX_O_NONBLOCK or 0. */
 int eventfd_new(uint64_t count, bool semaphore, uint32_t oflags, struct file **ret);
 
+bool eventfd_is(const struct file *f);
+void eventfd_add(struct file *f, uint64_t n); /* up to its largest value */
+
 /* --- timerfd --- */
 struct timerfd_value {
 	int64_t interval_ns, value_ns;

@@ -22,6 +22,6 @@ int shm_stat(const struct call *c, int id, bool by_index, struct lx_shmid_ds *re
 int shm_set(const struct call *c, int id, const struct lx_shmid_ds *ds);
 int shm_remove(const struct call *c, int id);
 /* Highest used index, segments, pages: for SHM_INFO. */
-int shm_usage(int *segments, uint64_t *pages);
+int shm_usage(const struct call *c, int *segments, uint64_t *pages);
 
 #endif

@@ -18,6 +18,8 @@ void kernel_meminfo(struct kernel_meminfo *ret);
 void kernel_loadavg(uint64_t ret[3], int shift);
 /* CPU time since the start: of the guest's code, and of the sentry itself. */
 void kernel_cpu_ns(int64_t *ret_guest, int64_t *ret_sentry);
+/* What ids mean to guests has changed: every task tells its stub anew. */
+void kernel_ids_changed(void);
 int kernel_nr_tasks(void);
 int kernel_nr_running(void);
 int64_t kernel_boot_ns(void);	    /* host CLOCK_MONOTONIC */

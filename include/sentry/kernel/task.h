@@ -18,6 +18,7 @@
 #include "base/ref.h"
 #include "platform/platform.h"
 #include "sentry/cred/cred.h"
+#include "sentry/cred/user_ns.h"
 #include "sentry/sched/fiber.h"
 #include "sentry/sched/timer.h"
 #include "sentry/sched/waitq.h"
@@ -32,6 +33,10 @@ struct uts_ns;
 struct user;
 struct mm_call;
 struct seccomp_filter;
+struct ipc_ns;
+struct pid_ns;
+struct pid_nr;
+struct sem_undo_list;
 
 extern struct mutex tasklist_lock;
 
@@ -43,10 +48,17 @@ enum pid_role {
 	PID_ROLES
 };
 
-/* A number that is in use by a task, a group or a session. */
+/*
+ * A number that is in use by a task, a group or a session. nr is its number in the first pid
+ * namespace, which is the only one that most ever see; in each namespace between that and its own
+ * it has another. Numbers that a guest says or sees are those of its namespace.
+ */
 struct pid {
 	struct ref ref;
 	int32_t nr;			/* (C) */
+	uint32_t level;			/* (C) of ns; 0: the first */
+	struct pid_ns *ns;		/* (C) its own, a reference; NULL: the first */
+	struct pid_nr *nrs;		/* (C) level of them: nrs[i] is that at level i + 1 */
 	struct task *task;		/* (T) whose tid it is, NULL when gone */
 	struct tgroup *tgroup;		/* (T) whose tgid it is, NULL when reaped */
 	struct list members[PID_ROLES]; /* (T) PGID, SID: tgroups by their pid_node */
@@ -175,24 +187,28 @@ struct task_mem {
 
 struct task {
 	struct ref ref;
-	struct list tg_node;	/* (T+S) in tgroup->threads */
-	struct tgroup *tgroup;	/* (C) a reference */
-	struct pid *pid;	/* (T) TID; a reference; changes in execve of a non-leader */
-	int32_t tid;		/* = pid->nr */
-	struct fiber *fiber;	/* (C) */
-	struct plat_thread *pt; /* (O) replaced by execve */
+	struct list tg_node;	     /* (T+S) in tgroup->threads */
+	struct tgroup *tgroup;	     /* (C) a reference */
+	struct pid *pid;	     /* (T) TID; a reference; changes in execve of a non-leader */
+	int32_t tid;		     /* = pid->nr */
+	uint64_t cgroup_ns_id;	     /* (O) 0: the first; every one looks the same from inside */
+	struct pid_ns *child_pid_ns; /* (O) for its children, a reference; NULL: the first */
+	struct fiber *fiber;	     /* (C) */
+	struct plat_thread *pt;	     /* (O) replaced by execve */
 	struct mutex
 		pt_lock; /* rank TASK: held by others who use pt (kick, peek) and to replace it */
 
-	struct mm *mm;		 /* (O) a reference; others under pt_lock */
-	struct fdtable *files;	 /* (O) a reference; others under pt_lock */
-	struct fs_ctx *fs;	 /* (O) a reference; others under pt_lock */
-	const struct cred *cred; /* (O) a reference; others under pt_lock */
-	struct uts_ns *uts;	 /* (O) a reference */
-	struct user *user;	 /* (O) whose RLIMIT_NPROC it counts against */
-	struct call call;	 /* (O) what handlers below the kernel get */
-	struct task_mem mem;	 /* call.um */
-	char comm[16];		 /* (O) others read bytes */
+	struct mm *mm;			/* (O) a reference; others under pt_lock */
+	struct fdtable *files;		/* (O) a reference; others under pt_lock */
+	struct fs_ctx *fs;		/* (O) a reference; others under pt_lock */
+	const struct cred *cred;	/* (O) a reference; others under pt_lock */
+	struct uts_ns *uts;		/* (O) a reference */
+	struct ipc_ns *ipc;		/* (O) a reference */
+	struct sem_undo_list *sem_undo; /* (O) a reference, or NULL: owes nothing */
+	struct user *user;		/* (O) whose RLIMIT_NPROC it counts against */
+	struct call call;		/* (O) what handlers below the kernel get */
+	struct task_mem mem;		/* call.um */
+	char comm[16];			/* (O) others read bytes */
 
 	/* signals */
 	lx_sigset blocked;	   /* (O under S) */
@@ -274,13 +290,42 @@ task_no_new_privs(const struct task *t)
 	return t->cred->no_new_privs || atomic_load(&t->nnp_synced);
 }
 
+static inline struct pid_ns *
+task_pid_ns(const struct task *t)
+{
+	return t->pid->ns;
+}
+
+/* p's number in ns; 0: it has none there. */
+int32_t pid_nr_in(const struct pid *p, const struct pid_ns *ns);
+int32_t pid_vnr(const struct pid *p); /* as the calling task sees it; 0 for NULL */
+/* The same for a stored number of the first namespace; takes the lock if it has to look. */
+int32_t pid_nr_out(int32_t global);
+int32_t pid_nr_to_global(int32_t vnr); /* 0: no such one */
+
+/* In the first namespace; task_vtgid and task_vtid are how t itself sees it. */
 static inline int32_t
 task_tgid(const struct task *t)
 {
 	return t->tgroup->pid[PID_TGID]->nr;
 }
 
-/* --- looking up (task_pid.c); the caller holds tasklist_lock; results are borrowed --- */
+static inline int32_t
+task_vtgid(const struct task *t)
+{
+	return pid_nr_in(t->tgroup->pid[PID_TGID], t->pid->ns);
+}
+
+static inline int32_t
+task_vtid(const struct task *t)
+{
+	return pid_nr_in(t->pid, t->pid->ns);
+}
+
+/* --- looking up (pid.c); the caller holds tasklist_lock; results are borrowed. A number is one of
+ * the calling task's namespace; _global: of the first --- */
+struct pid *pid_find_global_locked(int32_t nr);
+struct tgroup *tgroup_find_global_get(int32_t tgid);
 struct task *task_find_locked(int32_t tid);
 struct tgroup *tgroup_find_locked(int32_t tgid);
 struct pid *pid_find_locked(int32_t nr);
@@ -306,6 +351,8 @@ void signal_force(struct task *t, int signo, const struct lx_siginfo *info);
 /* May the caller signal g? kill(2)'s rule. */
 bool signal_permitted(const struct task *from, const struct tgroup *g, int signo);
 void signal_info_user(struct lx_siginfo *info, const struct task *from, int signo, int code);
+/* Who sent it, as t, the caller, may know them. */
+void signal_info_out(const struct task *t, struct lx_siginfo *info);
 /* Set the caller's mask (SIGKILL and SIGSTOP are left out), and look at what became due. */
 void signal_set_mask(struct task *t, lx_sigset mask);
 /* For ppoll, pselect, sigsuspend, epoll_pwait: use mask now; the old one comes back after the
@@ -362,7 +409,9 @@ void task_publish_identity(struct task *t);
 /* uts namespace */
 struct uts_ns {
 	struct ref ref;
-	struct mutex lock; /* LEAF */
+	struct user_ns *user_ns; /* (C) a reference, or NULL */
+	uint64_t id;		 /* (C) inode number of /proc/PID/ns/uts */
+	struct mutex lock;	 /* LEAF */
 	char nodename[65], domainname[65];
 };
 extern const char uts_release[], uts_version[];

@@ -136,6 +136,9 @@ bool mm_fault(const struct mm_call *c, uint64_t addr, int prot);
 /* Write also where the guest may not, in private areas, which then have pages of their own: for
  * debuggers. In the fiber of c->pt. -EFAULT. */
 int mm_poke_forced(const struct mm_call *c, uint64_t addr, const void *buf, uint64_t len);
+/* Is all of it mapped? */
+bool mm_range_mapped(struct mm *mm, uint64_t addr, uint64_t len);
+int mm_remap_file_pages(const struct mm_call *c, uint64_t addr, uint64_t len, uint64_t pgoff);
 bool mm_mapped(struct mm *mm, uint64_t addr);
 
 /* Reserve a hidden range near `near` (within 1 GiB) for the platform; nothing is mapped on the

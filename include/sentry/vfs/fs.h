@@ -28,6 +28,7 @@ struct mount_request {
 #define FS_TYPE_USERNS_MOUNT                                                                       \
 	1u		    /* may be mounted by CAP_SYS_ADMIN of the sandbox's guests (mount(2)) */
 #define FS_TYPE_NODEV	 2u /* shown as "nodev" in /proc/filesystems */
+#define FS_TYPE_OWN_NS	 8u /* also for who is root only in a user namespace */
 #define FS_TYPE_INTERNAL 4u /* mount(2) does not find it */
 
 struct fs_type {
@@ -77,6 +78,7 @@ struct super_ops {
 #define SUPER_INODE_BUCKETS 256
 
 struct super {
+	struct user_ns *user_ns; /* a reference, or NULL: who mounted it */
 	struct ref ref;
 	const struct fs_type *type;
 	const struct super_ops *ops;

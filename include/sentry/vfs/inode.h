@@ -247,6 +247,8 @@ void inode_stat(struct inode *i, struct lx_stat_all *st); /* copy the fields out
  * LX_R_OK|LX_W_OK|LX_X_OK. */
 int inode_permission_generic(struct inode *i, const struct call *c, int mask);
 int inode_permission(struct inode *i, const struct call *c, int mask); /* by ops */
+/* Has c this capability over a file of i's owner? */
+bool inode_capable(const struct inode *i, const struct cred *c, int cap);
 /* CAP_FOWNER, or the owner. */
 bool inode_owner_or_capable(struct inode *i, const struct call *c);
 /* A read happened: update atime by the mount's rules (relatime by default). mnt may be NULL. */

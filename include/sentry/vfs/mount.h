@@ -27,6 +27,7 @@
 #define MNT_FLAGS_USER                                                                             \
 	(MNT_NOSUID | MNT_NODEV | MNT_NOEXEC | MNT_RDONLY | MNT_NOATIME | MNT_NODIRATIME |         \
 		MNT_RELATIME | MNT_NOSYMFOLLOW)
+#define MNT_LOCK_FLAGS (1u << 25) /* its restrictions stay, on copies too */
 #define MNT_LOCKED     (1u << 24) /* set up by the runtime: the guest may not unmount or loosen it */
 #define MNT_UNBINDABLE (1u << 25)
 #define MNT_DETACHED   (1u << 26) /* no longer in a tree */
@@ -64,7 +65,8 @@ struct mnt_ns {
 	struct list mounts;
 	_Atomic uint64_t events; /* counts changes: poll of /proc/mounts */
 	struct waitq pollq;
-	uint64_t id; /* inode number of /proc/PID/ns/mnt */
+	uint64_t id;		 /* inode number of /proc/PID/ns/mnt */
+	struct user_ns *user_ns; /* a reference, or NULL: whose capabilities rule it */
 	uint32_t nmounts;
 };
 
@@ -95,7 +97,9 @@ void mount_put(struct mount *m); /* may park */
 int mnt_ns_new(struct super *sb, uint32_t mnt_flags, struct mnt_ns **ret);
 /* unshare(CLONE_NEWNS): copy every mount of ns; fs's root and cwd (if not NULL) move to the copies.
  */
-int mnt_ns_copy(struct mnt_ns *ns, struct fs_ctx *fs, struct mnt_ns **ret);
+int mnt_ns_copy(struct mnt_ns *ns, struct fs_ctx *fs, struct user_ns *owner, struct mnt_ns **ret);
+/* CAP_SYS_ADMIN over the caller's mount namespace. */
+bool mnt_may_mount(const struct call *c);
 struct mnt_ns *mnt_ns_get(struct mnt_ns *ns);
 void mnt_ns_put(struct mnt_ns *ns);
 void mnt_ns_root(struct mnt_ns *ns, struct path *ret); /* the topmost root; new references */
@@ -105,6 +109,7 @@ struct fs_ctx *fs_ctx_new(
 struct fs_ctx *fs_ctx_dup(struct fs_ctx *fs); /* a copy (clone without CLONE_FS) */
 struct fs_ctx *fs_ctx_get(struct fs_ctx *fs);
 void fs_ctx_put(struct fs_ctx *fs);
+bool fs_ctx_shared(const struct fs_ctx *fs);	       /* more than one user */
 void fs_ctx_root(struct fs_ctx *fs, struct path *ret); /* new references */
 void fs_ctx_cwd(struct fs_ctx *fs, struct path *ret);
 void fs_ctx_set_root(struct fs_ctx *fs, const struct path *p); /* borrowed */

@@ -114,6 +114,9 @@ int vfs_removexattr(const struct call *c, const struct path *p, const char *name
  * are gone.
  * "(unreachable)" is prepended when p is not below root. */
 char *vfs_d_path(const struct path *p, const struct path *root, char *buf, size_t cap, int *err);
+/* The same without that: links and maps in /proc show where it would be. */
+char *vfs_d_path_plain(
+	const struct path *p, const struct path *root, char *buf, size_t cap, int *err);
 
 /* The text of d below the root of its file system, in buf; NULL: too long. */
 char *vfs_dentry_path(struct dentry *d, char *buf, size_t cap);

@@ -405,7 +405,7 @@ devpts_mount(const struct fs_type *type, const struct call *c, const struct moun
 
 static struct fs_type devpts_type = {
 	.name = "devpts",
-	.flags = FS_TYPE_USERNS_MOUNT | FS_TYPE_NODEV,
+	.flags = FS_TYPE_USERNS_MOUNT | FS_TYPE_NODEV | FS_TYPE_OWN_NS,
 	.mount = devpts_mount,
 };
 

@@ -45,7 +45,7 @@ fd_text(const struct pseudo_ctx *x, char *buf, size_t cap)
 		return err ? err : -ENOENT;
 	if (x->c->fs)
 		fs_ctx_root(x->c->fs, &root);
-	s = vfs_d_path(&f->path, x->c->fs ? &root : NULL, tmp, sizeof tmp, &err);
+	s = vfs_d_path_plain(&f->path, x->c->fs ? &root : NULL, tmp, sizeof tmp, &err);
 	if (x->c->fs)
 		path_put(&root);
 	file_put(f);

@@ -79,7 +79,7 @@ put_line(const struct pseudo_ctx *x, struct sbuf *b, const struct area *a, const
 
 	(void)x;
 	if (a->file) {
-		name = vfs_d_path(&a->file->path, root, path, sizeof path, &err);
+		name = vfs_d_path_plain(&a->file->path, root, path, sizeof path, &err);
 		if (!name)
 			name = "";
 		dev = a->file->inode->sb->dev;

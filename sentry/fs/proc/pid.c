@@ -3,6 +3,8 @@
 #include "abi/dirent.h"
 #include "abi/stat.h"
 #include "internal.h"
+#include "sentry/kernel/info.h"
+#include "sentry/kernel/nsfs.h"
 #include "sentry/kernel/ptrace.h"
 #include "sentry/vfs/mount.h"
 #include <stdio.h>
@@ -248,7 +250,7 @@ path_text(const struct pseudo_ctx *x, int (*get)(const struct pseudo_ctx *, stru
 		return err;
 	if (x->c->fs)
 		fs_ctx_root(x->c->fs, &root);
-	s = vfs_d_path(&p, x->c->fs ? &root : NULL, tmp, sizeof tmp, &err);
+	s = vfs_d_path_plain(&p, x->c->fs ? &root : NULL, tmp, sizeof tmp, &err);
 	if (x->c->fs)
 		path_put(&root);
 	path_put(&p);
@@ -411,7 +413,7 @@ show_children(const struct pseudo_ctx *x, struct sbuf *b)
 	mutex_lock(&tasklist_lock);
 	list_for_each_entry (c, &t->tgroup->children, sibling)
 		if (c->creator_tid == t->tid && c->pid[PID_TGID])
-			sbuf_printf(b, "%d ", c->pid[PID_TGID]->nr);
+			sbuf_printf(b, "%d ", pid_vnr(c->pid[PID_TGID]));
 	mutex_unlock(&tasklist_lock);
 	return 0;
 }
@@ -472,39 +474,129 @@ mem_pwrite(const struct pseudo_ctx *x, struct uio *u, int64_t pos)
 	return done;
 }
 
-/* Namespaces: their identity as a link's text; there is one of each. */
+/* --- ns/: namespaces as files --- */
+
 static ssize_t
 ns_text(const struct pseudo_ctx *x, char *buf, size_t cap)
 {
-	struct fs_ctx *fs;
-	uint64_t id = 4026531835 + x->row->arg;
+	struct ns_ref r;
+	int err = proc_may_look(x, 0);
 
-	if (strcmp(x->row->name, "mnt") == 0 && (fs = proc_fs(proc_task(x)))) {
-		id = fs->ns->id;
-		fs_ctx_put(fs);
-	}
-	return snprintf(buf, cap, "%s:[%llu]",
-		strcmp(x->row->name, "pid_for_children") ? x->row->name : "pid",
-		(unsigned long long)id);
+	if (!err)
+		err = ns_of_task(proc_task(x), (enum ns_kind)x->row->arg, &r);
+	if (err)
+		return err;
+	ns_ref_put(&r);
+	return snprintf(buf, cap, "%s:[%llu]", ns_name(r.kind), (unsigned long long)r.id);
+}
+
+static int
+ns_go(const struct pseudo_ctx *x, struct path *ret)
+{
+	struct ns_ref r;
+	int err = proc_may_look(x, 0);
+
+	if (!err)
+		err = ns_of_task(proc_task(x), (enum ns_kind)x->row->arg, &r);
+	return err ? err : nsfs_path(&r, ret);
 }
 
 #define NS(n, k)                                                                                   \
 	{                                                                                          \
-		.name = (n), .mode = LX_S_IFLNK | 0777, .readlink = ns_text, .arg = (k)            \
+		.name = (n), .mode = LX_S_IFLNK | 0777, .readlink = ns_text, .magic = ns_go,       \
+		.attr = proc_owner, .arg = (k)                                                     \
 	}
 
 static const struct pseudo_row ns_rows[] = {
-	NS("cgroup", 0),
-	NS("ipc", 4),
-	NS("mnt", 5),
-	NS("net", 157),
-	NS("pid", 1),
-	NS("pid_for_children", 1),
-	NS("user", 2),
-	NS("uts", 3),
+	NS("cgroup", NS_CGROUP),
+	NS("ipc", NS_IPC),
+	NS("mnt", NS_MNT),
+	NS("net", NS_NET),
+	NS("pid", NS_PID),
+	NS("pid_for_children", NS_PID_CHILDREN),
+	NS("user", NS_USER),
+	NS("uts", NS_UTS),
 	{.name = NULL},
 };
 
+/* --- uid_map, gid_map, setgroups --- */
+
+static struct user_ns *
+user_ns_of(const struct pseudo_ctx *x)
+{
+	struct ns_ref r;
+
+	(void)ns_of_task(proc_task(x), NS_USER, &r);
+	return r.ns;
+}
+
+static int
+show_id_map(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	struct id_extent *e = malloc(USER_NS_MAX_EXTENTS * sizeof *e);
+	struct user_ns *ns = user_ns_of(x);
+	uint32_t n;
+
+	if (!e) {
+		user_ns_put(ns);
+		return -ENOMEM;
+	}
+	n = user_ns_map(ns, x->c ? x->c->cred->user_ns : NULL, x->row->arg, e, USER_NS_MAX_EXTENTS);
+	for (uint32_t i = 0; i < n; i++)
+		sbuf_printf(b, "%10u %10u %10u\n", e[i].first, e[i].lower, e[i].count);
+	user_ns_put(ns);
+	free(e);
+	return 0;
+}
+
+static ssize_t
+write_id_map(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos)
+{
+	struct user_ns *ns = user_ns_of(x);
+	int err;
+
+	if (pos || len >= LX_PAGE_SIZE)
+		err = -EINVAL;
+	else
+		err = user_ns_write_map(ns, x->c->cred, x->c->cred, x->row->arg, buf);
+	if (!err)
+		kernel_ids_changed();
+	user_ns_put(ns);
+	return err ? err : (ssize_t)len;
+}
+
+static int
+show_setgroups(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	struct user_ns *ns = user_ns_of(x);
+
+	sbuf_puts(b, user_ns_setgroups_allowed(ns) ? "allow\n" : "deny\n");
+	user_ns_put(ns);
+	return 0;
+}
+
+static ssize_t
+write_setgroups(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos)
+{
+	struct user_ns *ns = user_ns_of(x);
+	size_t n = len && buf[len - 1] == '\n' ? len - 1 : len;
+	int err = -EINVAL;
+
+	if (!cred_capable_in(x->c->cred, ns, LX_CAP_SYS_ADMIN))
+		err = -EPERM;
+	else if (!pos && n == 4 && memcmp(buf, "deny", 4) == 0)
+		err = user_ns_deny_setgroups(ns);
+	else if (!pos && n == 5 && memcmp(buf, "allow", 5) == 0)
+		err = user_ns_setgroups_allowed(ns) ? 0 : -EPERM;
+	user_ns_put(ns);
+	return err ? err : (ssize_t)len;
+}
+
+#define RWA(n, f, w, a)                                                                            \
+	{                                                                                          \
+		.name = (n), .mode = LX_S_IFREG | 0644, .show = (f), .write = (w),                 \
+		.attr = proc_owner, .arg = (a)                                                     \
+	}
 #define REG(n, m, f)                                                                               \
 	{                                                                                          \
 		.name = (n), .mode = LX_S_IFREG | (m), .show = (f), .attr = proc_owner             \
@@ -582,9 +674,9 @@ static const struct pseudo_row ns_rows[] = {
 		REGA("wchan", 0444, show_text, "0"), REGA("cgroup", 0444, show_text, "0::/\n"),    \
 		REGA("loginuid", 0644, show_text, "4294967295"),                                   \
 		REGA("sessionid", 0444, show_text, "4294967295"),                                  \
-		REGA("uid_map", 0644, show_text, "         0          0 4294967295\n"),            \
-		REGA("gid_map", 0644, show_text, "         0          0 4294967295\n"),            \
-		REGA("setgroups", 0644, show_text, "allow\n"),                                     \
+		RWA("uid_map", show_id_map, write_id_map, 0),                                      \
+		RWA("gid_map", show_id_map, write_id_map, 1),                                      \
+		RWA("setgroups", show_setgroups, write_setgroups, 0),                              \
 		REG("children", 0444, show_children)
 
 const struct pseudo_row proc_tid_rows[] = {COMMON_ROWS, {.name = NULL}};
@@ -636,10 +728,10 @@ tid_next(const struct pseudo_ctx *x, int64_t *pos, char *name, size_t cap, uint8
 
 	mutex_lock(&tasklist_lock);
 	list_for_each_entry (t, &g->threads, tg_node)
-		if (t->tid >= *pos && t->tid < best)
-			best = t->tid;
-	if (g->leader && g->leader->tid >= *pos && g->leader->tid < best)
-		best = g->leader->tid;
+		if (pid_vnr(t->pid) >= *pos && pid_vnr(t->pid) < best)
+			best = pid_vnr(t->pid);
+	if (g->leader && pid_vnr(g->leader->pid) >= *pos && pid_vnr(g->leader->pid) < best)
+		best = pid_vnr(g->leader->pid);
 	mutex_unlock(&tasklist_lock);
 	if (best == INT32_MAX)
 		return false;

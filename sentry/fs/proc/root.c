@@ -124,8 +124,13 @@ static const struct pseudo_dir pid_dir = {
 static ssize_t
 self_text(const struct pseudo_ctx *x, char *buf, size_t cap)
 {
-	return x->row->arg ? snprintf(buf, cap, "%d/task/%d", x->c->tgid, x->c->tid)
-			   : snprintf(buf, cap, "%d", x->c->tgid);
+	struct task *t = task_current();
+
+	(void)x;
+	if (!t || !task_vtgid(t))
+		return -ENOENT;
+	return x->row->arg ? snprintf(buf, cap, "%d/task/%d", task_vtgid(t), task_vtid(t))
+			   : snprintf(buf, cap, "%d", task_vtgid(t));
 }
 
 /* --- the machine --- */
@@ -421,8 +426,9 @@ proc_mount(const struct fs_type *type, const struct call *c, const struct mount_
 int
 proc_init(void)
 {
-	static struct fs_type type = {
-		.name = "proc", .flags = FS_TYPE_NODEV | FS_TYPE_USERNS_MOUNT, .mount = proc_mount};
+	static struct fs_type type = {.name = "proc",
+		.flags = FS_TYPE_NODEV | FS_TYPE_USERNS_MOUNT | FS_TYPE_OWN_NS,
+		.mount = proc_mount};
 
 	fs_type_register(&type);
 	return 0;

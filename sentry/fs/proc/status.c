@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* /proc/PID/stat, status, statm: what ps and top read. */
 #include "internal.h"
+#include "sentry/kernel/pid_ns.h"
 #include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/timers.h"
 #include "sentry/sched/sched.h"
@@ -75,10 +76,10 @@ ids_of(struct task *t, struct ids *r)
 
 	*r = (struct ids){.tpgid = -1};
 	mutex_lock(&tasklist_lock);
-	r->ppid = g->parent && g->parent->pid[PID_TGID] ? g->parent->pid[PID_TGID]->nr : 0;
-	r->tracer = t->tracee.tracer ? t->tracee.tracer->tid : 0;
-	r->pgid = g->pid[PID_PGID] ? g->pid[PID_PGID]->nr : 0;
-	r->sid = g->pid[PID_SID] ? g->pid[PID_SID]->nr : 0;
+	r->ppid = g->parent && g->parent->pid[PID_TGID] ? pid_vnr(g->parent->pid[PID_TGID]) : 0;
+	r->tracer = t->tracee.tracer ? pid_vnr(t->tracee.tracer->pid) : 0;
+	r->pgid = g->pid[PID_PGID] ? pid_vnr(g->pid[PID_PGID]) : 0;
+	r->sid = g->pid[PID_SID] ? pid_vnr(g->pid[PID_SID]) : 0;
 	r->threads = g->nr_threads ? g->nr_threads : 1;
 	r->cutime = g->child_utime_ns;
 	r->cstime = g->child_stime_ns;
@@ -127,8 +128,8 @@ proc_show_stat(const struct pseudo_ctx *x, struct sbuf *b)
 	sbuf_printf(b,
 		"%d (%.15s) %c %d %d %d %d %d %u 0 0 0 0 %lld %lld %lld %lld %d %d %u 0 %lld %llu "
 		"%llu %llu",
-		t->tid, t->comm, proc_state(t), id.ppid, id.pgid, id.sid, 0, id.tpgid, 0x400000u,
-		(long long)id.utime / 10000000, (long long)id.stime / 10000000,
+		pid_vnr(t->pid), t->comm, proc_state(t), id.ppid, id.pgid, id.sid, 0, id.tpgid,
+		0x400000u, (long long)id.utime / 10000000, (long long)id.stime / 10000000,
 		(long long)id.cutime / 10000000, (long long)id.cstime / 10000000, 20 + g->nice,
 		g->nice, id.threads, (long long)(t->start_ns - kernel_boot_ns()) / 10000000,
 		(unsigned long long)m.size, (unsigned long long)m.rss >> 12,
@@ -175,6 +176,29 @@ cpu_list(const uint8_t *mask, size_t len, struct sbuf *b)
 	sbuf_puts(b, "\n");
 }
 
+/* Its number in each pid namespace, from the reader's down to its own. */
+static void
+ns_numbers(struct sbuf *b, const char *label, struct task *t, enum pid_role role)
+{
+	int32_t nr[PID_NS_MAX_LEVEL + 1];
+	struct task *me = task_current();
+	const struct pid_ns *top = me ? me->pid->ns : NULL, *ns;
+	const struct pid *p;
+	int n = 0;
+
+	mutex_lock(&tasklist_lock);
+	p = role == PID_TID ? t->pid : t->tgroup->pid[role];
+	for (ns = t->pid->ns; p; ns = ns->parent) {
+		nr[n++] = pid_nr_in(p, ns);
+		if (ns == top || !ns)
+			break;
+	}
+	mutex_unlock(&tasklist_lock);
+	sbuf_puts(b, label);
+	while (n)
+		sbuf_printf(b, "\t%d", nr[--n]);
+}
+
 int
 proc_show_status(const struct pseudo_ctx *x, struct sbuf *b)
 {
@@ -211,15 +235,25 @@ proc_show_status(const struct pseudo_ctx *x, struct sbuf *b)
 	fs_ctx_put(fs);
 	sbuf_printf(b,
 		"State:\t%c (%s)\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t%d\n", st,
-		name, t->tgroup->pid[PID_TGID] ? t->tgroup->pid[PID_TGID]->nr : t->tid, t->tid,
-		id.ppid, id.tracer);
-	sbuf_printf(b, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nFDSize:\t%d\nGroups:\t", c->uid,
-		c->euid, c->suid, c->fsuid, c->gid, c->egid, c->sgid, c->fsgid, fds);
-	for (uint32_t i = 0; c->groups && i < c->groups->n; i++)
-		sbuf_printf(b, "%u ", c->groups->gid[i]);
-	sbuf_printf(b, "\nNStgid:\t%d\nNSpid:\t%d\nNSpgid:\t%d\nNSsid:\t%d\nKthread:\t0\n",
-		t->tgroup->pid[PID_TGID] ? t->tgroup->pid[PID_TGID]->nr : t->tid, t->tid, id.pgid,
-		id.sid);
+		name,
+		t->tgroup->pid[PID_TGID] ? pid_vnr(t->tgroup->pid[PID_TGID]) : pid_vnr(t->pid),
+		pid_vnr(t->pid), id.ppid, id.tracer);
+	{
+		const struct user_ns *u = x->c ? x->c->cred->user_ns : NULL;
+
+		sbuf_printf(b, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\n", uid_out(u, c->uid),
+			uid_out(u, c->euid), uid_out(u, c->suid), uid_out(u, c->fsuid),
+			gid_out(u, c->gid), gid_out(u, c->egid), gid_out(u, c->sgid),
+			gid_out(u, c->fsgid));
+		sbuf_printf(b, "FDSize:\t%d\nGroups:\t", fds);
+		for (uint32_t i = 0; c->groups && i < c->groups->n; i++)
+			sbuf_printf(b, "%u ", gid_out(u, c->groups->gid[i]));
+	}
+	ns_numbers(b, "\nNStgid:", t, PID_TGID);
+	ns_numbers(b, "\nNSpid:", t, PID_TID);
+	ns_numbers(b, "\nNSpgid:", t, PID_PGID);
+	ns_numbers(b, "\nNSsid:", t, PID_SID);
+	sbuf_puts(b, "\nKthread:\t0\n");
 	if (m.size) {
 		sbuf_printf(b,
 			"VmPeak:\t%8llu kB\nVmSize:\t%8llu kB\nVmLck:\t%8llu kB\nVmPin:\t%8d kB\n"

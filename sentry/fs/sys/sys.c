@@ -225,7 +225,7 @@ int
 sysfs_init(void)
 {
 	static struct fs_type type = {.name = "sysfs",
-		.flags = FS_TYPE_NODEV | FS_TYPE_USERNS_MOUNT,
+		.flags = FS_TYPE_NODEV | FS_TYPE_USERNS_MOUNT | FS_TYPE_OWN_NS,
 		.mount = sysfs_mount};
 
 	fs_type_register(&type);

@@ -233,7 +233,7 @@ tmpfs_mount(const struct fs_type *type, const struct call *c, const struct mount
 
 static struct fs_type tmpfs_type = {
 	.name = "tmpfs",
-	.flags = FS_TYPE_USERNS_MOUNT | FS_TYPE_NODEV,
+	.flags = FS_TYPE_USERNS_MOUNT | FS_TYPE_NODEV | FS_TYPE_OWN_NS,
 	.mount = tmpfs_mount,
 };
 

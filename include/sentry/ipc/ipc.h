@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * System V semaphores and message queues (semop(2), msgop(2)), and the namespace in which they, and
+ * shared memory, have their numbers and keys. Nothing here sleeps: what would block says -EAGAIN,
+ * and the caller waits in the queue that it was given.
+ */
+#ifndef SENTRY_IPC_IPC_H
+#define SENTRY_IPC_IPC_H
+
+#include "abi/ipc.h"
+#include "sentry/cred/cred.h"
+#include "sentry/sched/waitq.h"
+#include <stdbool.h>
+
+struct ipc_ns;
+struct user_ns;
+struct ipc_set;
+struct sem_undo_list;
+
+/* owner: whose capabilities rule it (NULL: the first user namespace). NULL: out of memory. */
+struct ipc_ns *ipc_ns_new(struct user_ns *owner);
+uint64_t ipc_ns_id(const struct ipc_ns *ns);
+struct user_ns *ipc_ns_owner(const struct ipc_ns *ns); /* borrowed */
+struct ipc_ns *ipc_ns_get(struct ipc_ns *ns);
+void ipc_ns_put(struct ipc_ns *ns); /* the last one takes everything with it */
+
+/* --- semaphores; c->ipc is the namespace --- */
+#define SEM_MSL 32000
+#define SEM_MNI 32000
+#define SEM_OPM 500
+#define SEM_VMX 32767
+
+int sem_get(const struct call *c, int32_t key, int nsems, int flags);
+/* One that is to be operated on: a reference that sem_put drops; -EINVAL. */
+int sem_find(const struct call *c, int id, struct ipc_set **ret);
+void sem_put(struct ipc_set *s);
+struct waitq *sem_queue(struct ipc_set *s);
+/* All the operations or none: 0, -EAGAIN (would block), -EFBIG, -EACCES, -ERANGE, -EIDRM, -ENOMEM.
+ * *undo: the caller's list, made if it is needed. *blocked: the semaphore that it would wait for,
+ * whether for zero, and whether the operation lets it wait; sem_waits counts it while it does. */
+struct sem_blocked {
+	uint16_t num;
+	bool for_zero, may_wait;
+};
+int sem_try(const struct call *c, struct ipc_set *s, const struct lx_sembuf *ops, unsigned n,
+	struct sem_undo_list **undo, struct sem_blocked *blocked);
+void sem_waits(const struct call *c, struct ipc_set *s, const struct sem_blocked *b, int by);
+
+int sem_stat(const struct call *c, int id, int cmd, struct lx_semid_ds *ret, int *ret_id);
+int sem_set(const struct call *c, int id, const struct lx_semid_ds *ds);
+int sem_remove(const struct call *c, int id);
+/* GETVAL GETPID GETNCNT GETZCNT; the value. */
+int sem_value(const struct call *c, int id, int num, int cmd);
+/* undo: the caller's list or NULL; what it owes is forgotten. */
+int sem_set_value(const struct call *c, struct sem_undo_list *undo, int id, int num, int value);
+/* GETALL into, or SETALL from, n values; n is that of sem_count. */
+int sem_count(const struct call *c, int id);
+int sem_all(const struct call *c, struct sem_undo_list *undo, int id, uint16_t *values, int n,
+	bool set);
+int sem_usage(const struct call *c, int *sets, int *sems); /* the highest index in use */
+
+/* A reference for another task; *l is made if there is none. NULL: out of memory. */
+struct sem_undo_list *sem_undo_share(const struct call *c, struct sem_undo_list **l);
+void sem_undo_put(struct sem_undo_list *l, int32_t tgid); /* the last one: undoes */
+
+/* --- message queues --- */
+#define MSG_MNI 32000
+#define MSG_MAX 8192
+#define MSG_MNB 16384
+
+int msg_get(const struct call *c, int32_t key, int flags);
+int msg_find(const struct call *c, int id, struct ipc_set **ret);
+void msg_put(struct ipc_set *q);
+struct waitq *msg_queue(struct ipc_set *q);
+/* Consumes text on success. -EAGAIN: full. -EACCES, -EIDRM. */
+int msg_send(const struct call *c, struct ipc_set *q, int64_t type, void *text, size_t len);
+/* The first that fits; *text is the caller's to free. -ENOMSG: none now; -E2BIG, -EACCES, -EIDRM.
+ */
+int msg_receive(const struct call *c, struct ipc_set *q, int64_t type, size_t max, int flags,
+	int64_t *ret_type, void **text, size_t *len);
+int msg_stat(const struct call *c, int id, int cmd, struct lx_msqid_ds *ret, int *ret_id);
+int msg_set(const struct call *c, int id, const struct lx_msqid_ds *ds);
+int msg_remove(const struct call *c, int id);
+int msg_usage(const struct call *c, int *queues, int *messages, int *bytes);
+
+#endif

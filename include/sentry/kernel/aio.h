@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Contexts of io_setup(2): events that wait to be fetched. A context belongs to an address space,
+ * and is known by an address in it. */
+#ifndef SENTRY_KERNEL_AIO_H
+#define SENTRY_KERNEL_AIO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct mm;
+struct waitq;
+struct aio_ctx;
+
+struct aio_event { /* as the guest has it */
+	uint64_t data, obj;
+	int64_t res, res2;
+};
+
+int aio_ctx_new(struct mm *mm, uint64_t id, uint32_t max); /* -ENOMEM */
+struct aio_ctx *aio_ctx_get(struct mm *mm, uint64_t id);   /* a reference, or NULL */
+void aio_ctx_put(struct aio_ctx *c);
+bool aio_ctx_end(struct mm *mm, uint64_t id); /* io_destroy; false: no such one */
+void aio_mm_gone(struct mm *mm);	      /* nobody runs in it any more */
+bool aio_ended(struct aio_ctx *c);
+struct waitq *aio_queue(struct aio_ctx *c); /* notified when an event comes, and at the end */
+
+/* Room for one more event; false: full. */
+bool aio_reserve(struct aio_ctx *c);
+void aio_unreserve(struct aio_ctx *c);
+void aio_complete(struct aio_ctx *c, const struct aio_event *e); /* into the room */
+bool aio_take(struct aio_ctx *c, struct aio_event *ret);
+
+#endif

@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * System V semaphores (Linux: ipc/sem.c). Who waits tries again at every change of its set.
+ *
+ * Undo: each process has a list, shared by CLONE_SYSVSEM, with what it owes to each set. An entry
+ * holds a reference on the set, not on its namespace: who has the list is in it, or has left it,
+ * and then the adjustments are gone with the sets.
+ */
+#include "sentry/ipc/internal.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct sem {
+	uint16_t value, ncnt, zcnt;
+	int32_t pid;
+};
+
+struct sem_set {
+	struct ipc_set s;
+	int64_t otime, ctime;
+	uint32_t n;
+	struct sem sem[];
+};
+
+struct undo {
+	struct undo *next;
+	struct sem_set *set; /* a reference */
+	int16_t adj[];
+};
+
+struct sem_undo_list {
+	struct ref ref;
+	struct ipc_ns *ns; /* a reference: its lock guards the list */
+	struct undo *first;
+};
+
+static struct sem_set *
+set_of(struct ipc_set *s)
+{
+	return container_of(s, struct sem_set, s);
+}
+
+static void
+sem_free(struct ipc_set *s)
+{
+	free(set_of(s));
+}
+
+static bool
+has_room(const struct ipc_set *s, int nsems)
+{
+	return (uint32_t)nsems <= container_of(s, struct sem_set, s)->n;
+}
+
+int
+sem_get(const struct call *c, int32_t key, int nsems, int flags)
+{
+	struct ipc_ns *ns = c->ipc;
+	struct sem_set *set;
+	int r;
+
+	if (nsems < 0 || nsems > SEM_MSL)
+		return -EINVAL;
+	mutex_lock(&ns->lock);
+	r = ipc_by_key_locked(c, &ns->sem, key, flags, has_room, nsems);
+	if (r) {
+		mutex_unlock(&ns->lock);
+		return r > 0 ? r - 1 : r;
+	}
+	r = -EINVAL;
+	set = NULL;
+	if (nsems) {
+		set = calloc(1, sizeof *set + (size_t)nsems * sizeof *set->sem);
+		r = -ENOMEM;
+	}
+	if (set) {
+		ref_init(&set->s.ref);
+		waitq_init(&set->s.wq);
+		set->s.free = sem_free;
+		set->n = (uint32_t)nsems;
+		set->ctime = ipc_now();
+		ipc_perm_init(c, &set->s.perm, key, flags);
+		r = ipc_enter_locked(&ns->sem, &set->s);
+	}
+	mutex_unlock(&ns->lock);
+	if (r < 0 && set)
+		ipc_set_put(&set->s);
+	return r;
+}
+
+int
+sem_find(const struct call *c, int id, struct ipc_set **ret)
+{
+	return ipc_use(c, &c->ipc->sem, id, ret);
+}
+
+void
+sem_put(struct ipc_set *s)
+{
+	ipc_set_put(s);
+}
+
+struct waitq *
+sem_queue(struct ipc_set *s)
+{
+	return &s->wq;
+}
+
+/* --- undo --- */
+
+static bool
+undo_list_make(const struct call *c, struct sem_undo_list **l)
+{
+	if (*l)
+		return true;
+	*l = calloc(1, sizeof **l);
+	if (!*l)
+		return false;
+	ref_init(&(*l)->ref);
+	(*l)->ns = ipc_ns_get(c->ipc);
+	return true;
+}
+
+struct sem_undo_list *
+sem_undo_share(const struct call *c, struct sem_undo_list **l)
+{
+	if (!undo_list_make(c, l))
+		return NULL;
+	ref_get(&(*l)->ref);
+	return *l;
+}
+
+static void
+undo_one_locked(struct undo *u, int32_t tgid)
+{
+	struct sem_set *set = u->set;
+
+	if (set->s.removed)
+		return;
+	for (uint32_t i = 0; i < set->n; i++) {
+		int v = set->sem[i].value + u->adj[i];
+
+		if (!u->adj[i])
+			continue;
+		set->sem[i].value = (uint16_t)(v < 0 ? 0 : v > SEM_VMX ? SEM_VMX : v);
+		set->sem[i].pid = tgid;
+	}
+	set->otime = ipc_now();
+	waitq_notify(&set->s.wq, ~0u);
+}
+
+void
+sem_undo_put(struct sem_undo_list *l, int32_t tgid)
+{
+	struct undo *u, *next;
+
+	if (!l || !ref_put(&l->ref))
+		return;
+	for (u = l->first; u; u = next) {
+		next = u->next;
+		mutex_lock(&l->ns->lock);
+		undo_one_locked(u, tgid);
+		mutex_unlock(&l->ns->lock);
+		ipc_set_put(&u->set->s);
+		free(u);
+	}
+	ipc_ns_put(l->ns);
+	free(l);
+}
+
+static struct undo *
+undo_for_locked(const struct call *c, struct sem_set *set, struct sem_undo_list **l)
+{
+	struct undo *u;
+
+	if (!undo_list_make(c, l))
+		return NULL;
+	if ((*l)->ns != c->ipc)
+		return NULL; /* it has come from another namespace, which unshare forbids */
+	for (u = (*l)->first; u; u = u->next)
+		if (u->set == set)
+			return u;
+	u = calloc(1, sizeof *u + set->n * sizeof *u->adj);
+	if (u) {
+		ref_get(&set->s.ref);
+		u->set = set;
+		u->next = (*l)->first;
+		(*l)->first = u;
+	}
+	return u;
+}
+
+/* SETVAL and SETALL forget what is owed. */
+static void
+forget_undo_locked(struct sem_undo_list *l, struct sem_set *set, int num)
+{
+	for (struct undo *u = l ? l->first : NULL; u; u = u->next) {
+		if (u->set != set)
+			continue;
+		for (uint32_t i = 0; i < set->n; i++)
+			if (num < 0 || (int)i == num)
+				u->adj[i] = 0;
+	}
+}
+
+/* --- operations --- */
+
+static int
+check_ops(const struct call *c, const struct sem_set *set, const struct lx_sembuf *ops, unsigned n,
+	bool *undo)
+{
+	bool alters = false;
+
+	*undo = false;
+	for (unsigned i = 0; i < n; i++) {
+		if (ops[i].num >= set->n)
+			return -EFBIG;
+		alters |= ops[i].op != 0;
+		*undo |= ops[i].op && (ops[i].flg & LX_SEM_UNDO);
+	}
+	return ipc_may(c, &set->s.perm, alters ? 0222 : 0444) ? 0 : -EACCES;
+}
+
+/* As if done, in `new`. */
+static int
+compute(const struct sem_set *set, const struct lx_sembuf *ops, unsigned n, uint16_t *new,
+	const struct undo *u, struct sem_blocked *blocked)
+{
+	for (unsigned i = 0; i < n; i++) {
+		unsigned before = i;
+		int v = set->sem[ops[i].num].value, adj = 0;
+
+		/* an earlier operation on the same one */
+		while (before-- > 0) {
+			if (ops[before].num == ops[i].num) {
+				v = new[before];
+				break;
+			}
+		}
+		new[i] = (uint16_t)v;
+		if ((ops[i].op == 0 && v) || v + ops[i].op < 0) {
+			*blocked = (struct sem_blocked){
+				ops[i].num, ops[i].op == 0, !(ops[i].flg & LX_IPC_NOWAIT)};
+			return -EAGAIN;
+		}
+		if (v + ops[i].op > SEM_VMX)
+			return -ERANGE;
+		if (u && (ops[i].flg & LX_SEM_UNDO)) {
+			adj = u->adj[ops[i].num] - ops[i].op;
+			if (adj < -SEM_VMX - 1 || adj > SEM_VMX)
+				return -ERANGE;
+		}
+		new[i] = (uint16_t)(v + ops[i].op);
+	}
+	return 0;
+}
+
+int
+sem_try(const struct call *c, struct ipc_set *s, const struct lx_sembuf *ops, unsigned n,
+	struct sem_undo_list **undo, struct sem_blocked *blocked)
+{
+	struct sem_set *set = set_of(s);
+	uint16_t new[SEM_OPM];
+	struct undo *u = NULL;
+	bool wants_undo;
+	int r;
+
+	mutex_lock(&c->ipc->lock);
+	r = s->removed ? -EIDRM : check_ops(c, set, ops, n, &wants_undo);
+	if (!r && wants_undo && !(u = undo_for_locked(c, set, undo)))
+		r = -ENOMEM;
+	if (!r)
+		r = compute(set, ops, n, new, u, blocked);
+	if (!r) {
+		bool changed = false;
+
+		for (unsigned i = 0; i < n; i++) {
+			set->sem[ops[i].num].value = new[i];
+			set->sem[ops[i].num].pid = c->tgid;
+			changed |= ops[i].op != 0;
+			if (u && (ops[i].flg & LX_SEM_UNDO))
+				u->adj[ops[i].num] = (int16_t)(u->adj[ops[i].num] - ops[i].op);
+		}
+		set->otime = ipc_now();
+		if (changed)
+			waitq_notify(&s->wq, ~0u);
+	}
+	mutex_unlock(&c->ipc->lock);
+	return r;
+}
+
+void
+sem_waits(const struct call *c, struct ipc_set *s, const struct sem_blocked *b, int by)
+{
+	struct sem *sem = &set_of(s)->sem[b->num];
+
+	mutex_lock(&c->ipc->lock);
+	if (b->for_zero)
+		sem->zcnt = (uint16_t)(sem->zcnt + by);
+	else
+		sem->ncnt = (uint16_t)(sem->ncnt + by);
+	mutex_unlock(&c->ipc->lock);
+}
+
+/* --- semctl --- */
+
+int
+sem_stat(const struct call *c, int id, int cmd, struct lx_semid_ds *ret, int *ret_id)
+{
+	struct ipc_set *s;
+	int r;
+
+	mutex_lock(&c->ipc->lock);
+	r = ipc_look_locked(c, &c->ipc->sem, id, cmd != LX_IPC_STAT, cmd == LX_SEM_STAT_ANY, &s);
+	if (!r) {
+		const struct sem_set *set = set_of(s);
+
+		*ret = (struct lx_semid_ds){
+			.perm = s->perm, .otime = set->otime, .ctime = set->ctime, .nsems = set->n};
+		*ret_id = s->id;
+	}
+	mutex_unlock(&c->ipc->lock);
+	return r;
+}
+
+int
+sem_set(const struct call *c, int id, const struct lx_semid_ds *ds)
+{
+	struct ipc_set *s;
+	int r = 0;
+
+	mutex_lock(&c->ipc->lock);
+	s = ipc_find_locked(&c->ipc->sem, id);
+	if (!s)
+		r = -EINVAL;
+	else if (!ipc_owns(c, &s->perm))
+		r = -EPERM;
+	else {
+		ipc_perm_set(&s->perm, &ds->perm);
+		set_of(s)->ctime = ipc_now();
+	}
+	mutex_unlock(&c->ipc->lock);
+	return r;
+}
+
+int
+sem_remove(const struct call *c, int id)
+{
+	return ipc_remove(c, &c->ipc->sem, id);
+}
+
+/* The set, with the right to read, or to write. */
+static int
+look_locked(const struct call *c, int id, bool write, struct sem_set **ret)
+{
+	struct ipc_set *s = ipc_find_locked(&c->ipc->sem, id);
+
+	if (!s)
+		return -EINVAL;
+	*ret = set_of(s);
+	return ipc_may(c, &s->perm, write ? 0222 : 0444) ? 0 : -EACCES;
+}
+
+int
+sem_value(const struct call *c, int id, int num, int cmd)
+{
+	struct sem_set *set;
+	int r;
+
+	mutex_lock(&c->ipc->lock);
+	r = look_locked(c, id, false, &set);
+	if (!r && (num < 0 || (uint32_t)num >= set->n))
+		r = -EINVAL;
+	if (!r) {
+		const struct sem *s = &set->sem[num];
+
+		r = cmd == LX_GETVAL	? s->value
+		    : cmd == LX_GETPID	? s->pid
+		    : cmd == LX_GETNCNT ? s->ncnt
+					: s->zcnt;
+	}
+	mutex_unlock(&c->ipc->lock);
+	return r;
+}
+
+int
+sem_set_value(const struct call *c, struct sem_undo_list *undo, int id, int num, int value)
+{
+	struct sem_set *set;
+	int r;
+
+	if (value < 0 || value > SEM_VMX)
+		return -ERANGE;
+	mutex_lock(&c->ipc->lock);
+	r = look_locked(c, id, true, &set);
+	if (r == -EACCES && (num < 0 || (uint32_t)num >= set->n))
+		r = -EINVAL;
+	if (!r && (num < 0 || (uint32_t)num >= set->n))
+		r = -EINVAL;
+	if (!r) {
+		forget_undo_locked(undo, set, num);
+		set->sem[num].value = (uint16_t)value;
+		set->sem[num].pid = c->tgid;
+		set->ctime = ipc_now();
+		waitq_notify(&set->s.wq, ~0u);
+	}
+	mutex_unlock(&c->ipc->lock);
+	return r;
+}
+
+int
+sem_count(const struct call *c, int id)
+{
+	struct ipc_set *s;
+	int r;
+
+	mutex_lock(&c->ipc->lock);
+	s = ipc_find_locked(&c->ipc->sem, id);
+	r = s ? (int)set_of(s)->n : -EINVAL;
+	mutex_unlock(&c->ipc->lock);
+	return r;
+}
+
+int
+sem_all(const struct call *c, struct sem_undo_list *undo, int id, uint16_t *values, int n,
+	bool write)
+{
+	struct sem_set *set;
+	int r;
+
+	mutex_lock(&c->ipc->lock);
+	r = look_locked(c, id, write, &set);
+	if (!r && set->n != (uint32_t)n)
+		r = -EIDRM;
+	for (int i = 0; i < n && !r && write; i++)
+		if (values[i] > SEM_VMX)
+			r = -ERANGE;
+	for (int i = 0; i < n && !r; i++) {
+		if (!write) {
+			values[i] = set->sem[i].value;
+			continue;
+		}
+		set->sem[i].value = values[i];
+		set->sem[i].pid = c->tgid;
+	}
+	if (!r && write) {
+		forget_undo_locked(undo, set, -1);
+		set->ctime = ipc_now();
+		waitq_notify(&set->s.wq, ~0u);
+	}
+	mutex_unlock(&c->ipc->lock);
+	return r;
+}
+
+int
+sem_usage(const struct call *c, int *sets, int *sems)
+{
+	int highest = 0;
+
+	*sets = *sems = 0;
+	mutex_lock(&c->ipc->lock);
+	for (int i = 0; i < IPC_SLOTS; i++) {
+		struct ipc_set *s = c->ipc->sem.slot[i];
+
+		if (!s)
+			continue;
+		highest = i;
+		(*sets)++;
+		*sems += (int)set_of(s)->n;
+	}
+	mutex_unlock(&c->ipc->lock);
+	return highest;
+}

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* System V semaphores and message queues: decode, wait, encode. */
+#include "sentry/ipc/ipc.h"
+#include "sentry/syscall/internal.h"
+#include <stdlib.h>
+
+/* --- semaphores --- */
+
+int64_t
+sys_semget(struct task *t, const uint64_t a[6])
+{
+	return sem_get(&t->call, arg_int(a[0]), arg_int(a[1]), arg_int(a[2]));
+}
+
+static int64_t
+operate(struct task *t, int id, const struct lx_sembuf *ops, unsigned n, int64_t deadline)
+{
+	struct sem_blocked b;
+	struct ipc_set *s;
+	struct waiter w;
+	int64_t r = sem_find(&t->call, id, &s);
+
+	if (r)
+		return r;
+	r = sem_try(&t->call, s, ops, n, &t->sem_undo, &b);
+	if (r == -EAGAIN && b.may_wait) {
+		waiter_init_fiber(&w, t->fiber, ~0u);
+		waitq_add(sem_queue(s), &w);
+		for (;;) {
+			int p;
+
+			r = sem_try(&t->call, s, ops, n, &t->sem_undo, &b);
+			if (r != -EAGAIN || !b.may_wait)
+				break;
+			sem_waits(&t->call, s, &b, 1);
+			p = task_park(t, deadline);
+			sem_waits(&t->call, s, &b, -1);
+			if (p) {
+				r = p == -ETIMEDOUT ? -EAGAIN : -EINTR;
+				break;
+			}
+		}
+		waitq_remove(&w);
+	}
+	sem_put(s);
+	return r;
+}
+
+static int64_t
+semtimedop(struct task *t, int id, uint64_t addr, uint32_t n, int64_t deadline)
+{
+	struct lx_sembuf small[8], *ops = small;
+	int64_t r;
+
+	if (n > SEM_OPM)
+		return -E2BIG;
+	if (n > 8 && !(ops = malloc(n * sizeof *ops)))
+		return -ENOMEM;
+	if (copy_in(&t->mem.um, ops, ua(addr), n * sizeof *ops))
+		r = -EFAULT;
+	else if (n < 1 || id < 0)
+		r = -EINVAL;
+	else
+		r = operate(t, id, ops, n, deadline);
+	if (ops != small)
+		free(ops);
+	return r;
+}
+
+int64_t
+sys_semop(struct task *t, const uint64_t a[6])
+{
+	return semtimedop(t, arg_int(a[0]), a[1], (uint32_t)a[2], INT64_MAX);
+}
+
+int64_t
+sys_semtimedop(struct task *t, const uint64_t a[6])
+{
+	int64_t deadline = INT64_MAX, ns;
+	int r;
+
+	if (a[3]) {
+		r = timespec_in(t, ua(a[3]), &ns);
+		if (r)
+			return r;
+		deadline = deadline_after(ns);
+	}
+	return semtimedop(t, arg_int(a[0]), a[1], (uint32_t)a[2], deadline);
+}
+
+static int64_t
+sem_info(struct task *t, int cmd, uint64_t addr)
+{
+	int sets, sems, highest = sem_usage(&t->call, &sets, &sems);
+	int32_t info[10] = {SEM_MNI * SEM_MSL, SEM_MNI, SEM_MNI * SEM_MSL, SEM_MNI * SEM_MSL,
+		SEM_MSL, SEM_OPM, SEM_OPM, 20, SEM_VMX, SEM_VMX};
+
+	if (cmd == LX_SEM_INFO) {
+		info[7] = sets;
+		info[9] = sems;
+	}
+	return copy_out(&t->mem.um, ua(addr), info, sizeof info) ? -EFAULT : highest;
+}
+
+static int64_t
+sem_getsetall(struct task *t, int id, uint64_t addr, bool write)
+{
+	int n = sem_count(&t->call, id);
+	uint16_t *v;
+	int64_t r;
+
+	if (n < 0)
+		return n;
+	v = malloc((size_t)n * sizeof *v);
+	if (!v)
+		return -ENOMEM;
+	if (write && copy_in(&t->mem.um, v, ua(addr), (size_t)n * sizeof *v))
+		r = -EFAULT;
+	else
+		r = sem_all(&t->call, t->sem_undo, id, v, n, write);
+	if (!r && !write)
+		r = copy_out(&t->mem.um, ua(addr), v, (size_t)n * sizeof *v);
+	free(v);
+	return r;
+}
+
+int64_t
+sys_semctl(struct task *t, const uint64_t a[6])
+{
+	int id = arg_int(a[0]), num = arg_int(a[1]), cmd = arg_int(a[2]), found, r;
+	struct lx_semid_ds ds;
+
+	switch (cmd) {
+	case LX_IPC_INFO:
+	case LX_SEM_INFO:
+		return sem_info(t, cmd, a[3]);
+	case LX_IPC_STAT:
+	case LX_SEM_STAT:
+	case LX_SEM_STAT_ANY:
+		r = sem_stat(&t->call, id, cmd, &ds, &found);
+		if (r)
+			return r;
+		if (copy_out(&t->mem.um, ua(a[3]), &ds, sizeof ds))
+			return -EFAULT;
+		return cmd == LX_IPC_STAT ? 0 : found;
+	case LX_IPC_SET:
+		if (copy_in(&t->mem.um, &ds, ua(a[3]), sizeof ds))
+			return -EFAULT;
+		return sem_set(&t->call, id, &ds);
+	case LX_IPC_RMID:
+		return sem_remove(&t->call, id);
+	case LX_GETVAL:
+	case LX_GETPID:
+	case LX_GETNCNT:
+	case LX_GETZCNT:
+		r = sem_value(&t->call, id, num, cmd);
+		return cmd == LX_GETPID && r > 0 ? pid_nr_out(r) : r;
+	case LX_SETVAL:
+		return sem_set_value(&t->call, t->sem_undo, id, num, arg_int(a[3]));
+	case LX_GETALL:
+	case LX_SETALL:
+		return sem_getsetall(t, id, a[3], cmd == LX_SETALL);
+	default:
+		return -EINVAL;
+	}
+}
+
+/* --- message queues --- */
+
+int64_t
+sys_msgget(struct task *t, const uint64_t a[6])
+{
+	return msg_get(&t->call, arg_int(a[0]), arg_int(a[1]));
+}
+
+int64_t
+sys_msgsnd(struct task *t, const uint64_t a[6])
+{
+	int flags = arg_int(a[3]);
+	uint64_t len = a[2];
+	struct ipc_set *q;
+	struct waiter w;
+	int64_t type, r;
+	void *text;
+
+	if (copy_in(&t->mem.um, &type, ua(a[1]), sizeof type))
+		return -EFAULT;
+	if (len > MSG_MAX || arg_int(a[0]) < 0 || type < 1)
+		return -EINVAL;
+	text = malloc(len + 1);
+	if (!text)
+		return -ENOMEM;
+	r = copy_in(&t->mem.um, text, ua(a[1] + 8), len) ? -EFAULT
+							 : msg_find(&t->call, arg_int(a[0]), &q);
+	if (r) {
+		free(text);
+		return r;
+	}
+	waiter_init_fiber(&w, t->fiber, ~0u);
+	waitq_add(msg_queue(q), &w);
+	while ((r = msg_send(&t->call, q, type, text, len)) == -EAGAIN &&
+		!(flags & LX_IPC_NOWAIT)) {
+		if (task_park(t, INT64_MAX)) {
+			r = -ERESTARTNOHAND;
+			break;
+		}
+	}
+	waitq_remove(&w);
+	msg_put(q);
+	if (r)
+		free(text);
+	return r;
+}
+
+int64_t
+sys_msgrcv(struct task *t, const uint64_t a[6])
+{
+	int flags = arg_int(a[4]);
+	int64_t type = (int64_t)a[3], r, got_type = 0;
+	void *text = NULL;
+	size_t len = 0;
+	struct ipc_set *q;
+	struct waiter w;
+
+	if (arg_int(a[0]) < 0 || (int64_t)a[2] < 0)
+		return -EINVAL;
+	if (flags & LX_MSG_COPY) /* a kernel without checkpoint and restore */
+		return (flags & LX_MSG_EXCEPT) || !(flags & LX_IPC_NOWAIT) ? -EINVAL : -ENOSYS;
+	r = msg_find(&t->call, arg_int(a[0]), &q);
+	if (r)
+		return r;
+	waiter_init_fiber(&w, t->fiber, ~0u);
+	waitq_add(msg_queue(q), &w);
+	while ((r = msg_receive(&t->call, q, type, a[2], flags, &got_type, &text, &len)) ==
+			-ENOMSG &&
+		!(flags & LX_IPC_NOWAIT)) {
+		if (task_park(t, INT64_MAX)) {
+			r = -ERESTARTNOHAND;
+			break;
+		}
+	}
+	waitq_remove(&w);
+	msg_put(q);
+	if (!r) {
+		r = (int64_t)len;
+		if (copy_out(&t->mem.um, ua(a[1]), &got_type, sizeof got_type) ||
+			copy_out(&t->mem.um, ua(a[1] + 8), text, len))
+			r = -EFAULT;
+	}
+	free(text);
+	return r;
+}
+
+static int64_t
+msg_info(struct task *t, int cmd, uint64_t addr)
+{
+	int queues, messages, bytes, highest = msg_usage(&t->call, &queues, &messages, &bytes);
+	int32_t info[8] = {
+		MSG_MNI * MSG_MNB / 1024, MSG_MNB, MSG_MAX, MSG_MNB, MSG_MNI, 16, MSG_MNB, 0xffff};
+
+	if (cmd == LX_MSG_INFO) {
+		info[0] = queues;
+		info[1] = messages;
+		info[6] = bytes;
+	}
+	return copy_out(&t->mem.um, ua(addr), info, sizeof info) ? -EFAULT : highest;
+}
+
+int64_t
+sys_msgctl(struct task *t, const uint64_t a[6])
+{
+	int id = arg_int(a[0]), cmd = arg_int(a[1]), found, r;
+	struct lx_msqid_ds ds;
+
+	switch (cmd) {
+	case LX_IPC_INFO:
+	case LX_MSG_INFO:
+		return msg_info(t, cmd, a[2]);
+	case LX_IPC_STAT:
+	case LX_MSG_STAT:
+	case LX_MSG_STAT_ANY:
+		r = msg_stat(&t->call, id, cmd, &ds, &found);
+		if (r)
+			return r;
+		ds.lspid = pid_nr_out(ds.lspid);
+		ds.lrpid = pid_nr_out(ds.lrpid);
+		if (copy_out(&t->mem.um, ua(a[2]), &ds, sizeof ds))
+			return -EFAULT;
+		return cmd == LX_IPC_STAT ? 0 : found;
+	case LX_IPC_SET:
+		if (copy_in(&t->mem.um, &ds, ua(a[2]), sizeof ds))
+			return -EFAULT;
+		return msg_set(&t->call, id, &ds);
+	case LX_IPC_RMID:
+		return msg_remove(&t->call, id);
+	default:
+		return -EINVAL;
+	}
+}

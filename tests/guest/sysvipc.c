@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* System V semaphores and message queues. */
+#include "guest.h"
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/ipc.h>
+#include <sys/msg.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+union semun {
+	int val;
+	struct semid_ds *buf;
+	unsigned short *array;
+	struct seminfo *info;
+};
+
+static int id;
+
+static int
+op1(int num, int n, int flags)
+{
+	struct sembuf b = {(unsigned short)num, (short)n, (short)flags};
+
+	return semop(id, &b, 1);
+}
+
+static int
+ctl(int num, int cmd, int val)
+{
+	return semctl(id, num, cmd, (union semun){.val = val});
+}
+
+static void
+no_handler(int s)
+{
+	(void)s;
+}
+
+static void
+sem_basics(void)
+{
+	struct semid_ds ds;
+	unsigned short all[4] = {1, 2, 3, 40000};
+	int key = 0x4d4f4154, other;
+
+	SHOW(semget(key, 3, 0600));
+	SHOW(semget(key, 0, IPC_CREAT | 0600));
+	SHOW(semget(key, -1, IPC_CREAT | 0600));
+	SHOW(semget(key, 32001, IPC_CREAT | 0600));
+	TRUE((id = semget(key, 3, IPC_CREAT | 0640)) >= 0);
+	SHOW(semget(key, 3, IPC_CREAT | IPC_EXCL | 0600));
+	TRUE(semget(key, 2, 0) == id);
+	SHOW(semget(key, 4, 0));
+	other = semget(IPC_PRIVATE, 1, 0600);
+	TRUE(other >= 0 && other != id);
+	SHOW(semctl(other, 0, IPC_RMID));
+	SHOW(semctl(other, 0, IPC_RMID));
+	SHOW(semctl(-1, 0, IPC_RMID));
+	SHOW(ctl(0, 99, 0));
+	SHOW(semctl(id, 0, IPC_STAT, (union semun){.buf = &ds}));
+	printf("mode %o nsems %lu otime %ld key %x uid %u\n", ds.sem_perm.mode, (long)ds.sem_nsems,
+		(long)ds.sem_otime, ds.sem_perm.__key, ds.sem_perm.uid);
+	ds.sem_perm.mode = 0666;
+	SHOW(semctl(id, 0, IPC_SET, (union semun){.buf = &ds}));
+	semctl(id, 0, IPC_STAT, (union semun){.buf = &ds});
+	printf("mode %o\n", ds.sem_perm.mode);
+	SHOW(ctl(0, SETVAL, 5));
+	SHOW(ctl(0, GETVAL, 0));
+	SHOW(ctl(0, SETVAL, -1));
+	SHOW(ctl(0, SETVAL, 32768));
+	SHOW(ctl(3, SETVAL, 1));
+	SHOW(ctl(-1, GETVAL, 0));
+	SHOW(semctl(id, 0, SETALL, (union semun){.array = all}));
+	SHOW(ctl(2, GETVAL, 0));
+	all[0] = 50000;
+	SHOW(semctl(id, 0, SETALL, (union semun){.array = all}));
+	SHOW(semctl(id, 0, GETALL, (union semun){.array = all}));
+	printf("%d %d %d\n", all[0], all[1], all[2]);
+	TRUE(ctl(0, GETPID, 0) == getpid());
+	SHOW(op1(0, -1, 0));
+	SHOW(ctl(0, GETVAL, 0));
+	SHOW(op1(0, -1, IPC_NOWAIT));
+	SHOW(op1(0, 0, IPC_NOWAIT));
+	SHOW(op1(1, 0, IPC_NOWAIT));
+	SHOW(op1(1, 32767, 0));
+	SHOW(op1(7, 1, 0));
+	SHOW(semop(id, NULL, 0));
+	SHOW(semop(id, NULL, 1));
+	SHOW(semop(id, (void *)8, 501));
+	SHOW(semop(-1, (void *)8, 1));
+	SHOW(semop(id + 1, &(struct sembuf){0}, 1));
+	struct sembuf many[3] = {{0, 1, 0}, {0, -1, 0}, {1, -5, IPC_NOWAIT}};
+	SHOW(semop(id, many, 3));
+	SHOW(ctl(0, GETVAL, 0));
+	struct sembuf fine[4] = {{0, 3, 0}, {0, -2, 0}, {0, -1, 0}, {0, 0, 0}};
+	SHOW(semop(id, fine, 4));
+	SHOW(ctl(0, GETVAL, 0));
+	struct timespec ts = {0, 50000000}, bad = {0, -1};
+	SHOW(semtimedop(id, &(struct sembuf){0, -1, 0}, 1, &ts));
+	SHOW(semtimedop(id, &(struct sembuf){0, -1, 0}, 1, &bad));
+}
+
+static void
+sem_waits(void)
+{
+	pid_t p;
+	int st;
+
+	fflush(stdout);
+	ctl(0, SETVAL, 0);
+	ctl(1, SETVAL, 2);
+	p = fork();
+	if (!p) {
+		op1(0, -2, 0);
+		_exit(op1(1, 0, 0) ? 1 : 7);
+	}
+	sleep_ms(100);
+	SHOW(ctl(0, GETNCNT, 0));
+	op1(0, 1, 0);
+	sleep_ms(50);
+	SHOW(ctl(0, GETNCNT, 0));
+	op1(0, 1, 0);
+	sleep_ms(100);
+	SHOW(ctl(0, GETNCNT, 0));
+	SHOW(ctl(1, GETZCNT, 0));
+	op1(1, -2, 0);
+	waitpid(p, &st, 0);
+	printf("child %x\n", st);
+	SHOW(ctl(1, GETZCNT, 0));
+	fflush(stdout);
+	p = fork();
+	if (!p) {
+		struct sigaction sa = {.sa_handler = no_handler, .sa_flags = SA_RESTART};
+
+		sigaction(SIGUSR1, &sa, NULL);
+		SHOW(op1(0, -1, 0));
+		SHOW(op1(0, -1, 0));
+		fflush(stdout);
+		_exit(0);
+	}
+	sleep_ms(100);
+	kill(p, SIGUSR1);
+	sleep_ms(100);
+	SHOW(semctl(id, 0, IPC_RMID));
+	waitpid(p, &st, 0);
+}
+
+static void *
+undo_thread(void *arg)
+{
+	(void)arg;
+	op1(0, 5, SEM_UNDO);
+	return NULL;
+}
+
+static void
+undo(void)
+{
+	pid_t p;
+	pthread_t th;
+
+	id = semget(IPC_PRIVATE, 2, 0600);
+	ctl(0, SETVAL, 10);
+	fflush(stdout);
+	p = fork();
+	if (!p) {
+		op1(0, -3, SEM_UNDO);
+		op1(0, -1, SEM_UNDO);
+		op1(0, -1, 0);
+		op1(1, 2, SEM_UNDO);
+		printf("in between %d %d\n", ctl(0, GETVAL, 0), ctl(1, GETVAL, 0));
+		fflush(stdout);
+		_exit(0);
+	}
+	waitpid(p, NULL, 0);
+	printf("after %d %d\n", ctl(0, GETVAL, 0), ctl(1, GETVAL, 0));
+	TRUE(ctl(0, GETPID, 0) == p);
+	p = fork();
+	if (!p) {
+		op1(0, -3, SEM_UNDO);
+		ctl(0, SETVAL, 20);
+		_exit(0);
+	}
+	waitpid(p, NULL, 0);
+	printf("SETVAL forgets: %d\n", ctl(0, GETVAL, 0));
+	fflush(stdout);
+	p = fork();
+	if (!p) {
+		pthread_create(&th, NULL, undo_thread, NULL);
+		pthread_join(th, NULL);
+		sleep_ms(100);
+		printf("the thread's stays: %d\n", ctl(0, GETVAL, 0));
+		SHOW(op1(0, -32767, SEM_UNDO | IPC_NOWAIT));
+		fflush(stdout);
+		_exit(0);
+	}
+	waitpid(p, NULL, 0);
+	printf("until the end of the process: %d\n", ctl(0, GETVAL, 0));
+	semctl(id, 0, IPC_RMID);
+}
+
+/* Many processes with one lock. */
+static void
+mutual(void)
+{
+	int shm = shmget(IPC_PRIVATE, 4096, 0600);
+	volatile int *n = shmat(shm, NULL, 0);
+
+	id = semget(IPC_PRIVATE, 1, 0600);
+	ctl(0, SETVAL, 1);
+	for (int i = 0; i < 4; i++) {
+		if (!fork()) {
+			for (int k = 0; k < 300; k++) {
+				op1(0, -1, SEM_UNDO);
+				int v = *n;
+				if (k % 50 == 0)
+					sched_yield();
+				*n = v + 1;
+				op1(0, 1, SEM_UNDO);
+			}
+			_exit(0);
+		}
+	}
+	while (wait(NULL) > 0)
+		;
+	printf("counted %d\n", *n);
+	semctl(id, 0, IPC_RMID);
+	shmctl(shm, IPC_RMID, NULL);
+}
+
+struct text {
+	long type;
+	char s[10000];
+};
+
+static struct text m;
+
+static long
+snd(int q, long type, const char *s, int flags)
+{
+	m.type = type;
+	strcpy(m.s, s);
+	return msgsnd(q, &m, strlen(s) + 1, flags);
+}
+
+static void
+rcv(int q, size_t max, long type, int flags)
+{
+	memset(&m, 0, sizeof m);
+	ssize_t n = msgrcv(q, &m, max, type, flags);
+
+	if (n < 0)
+		printf("msgrcv(%zu, %ld, %x): %s\n", max, type, flags, strerrorname_np(errno));
+	else
+		printf("msgrcv(%zu, %ld, %x): %zd type %ld %s\n", max, type, flags, n, m.type, m.s);
+}
+
+static void
+messages(void)
+{
+	struct msqid_ds ds;
+	int q, st;
+	pid_t p;
+
+	SHOW(msgget(0x1234abcd, 0600));
+	TRUE((q = msgget(0x1234abcd, IPC_CREAT | 0600)) >= 0);
+	SHOW(msgget(0x1234abcd, IPC_CREAT | IPC_EXCL | 0600));
+	SHOW(snd(q, 0, "x", 0));
+	SHOW(snd(q, -5, "x", 0));
+	SHOW(msgsnd(q, &m, 8193, 0));
+	SHOW(msgsnd(-1, &m, 1, 0));
+	SHOW(msgsnd(q, NULL, 1, 0));
+	rcv(q, 100, 0, IPC_NOWAIT);
+	SHOW(snd(q, 3, "three", 0));
+	SHOW(snd(q, 1, "one", 0));
+	SHOW(snd(q, 2, "two", 0));
+	SHOW(snd(q, 3, "three again", 0));
+	SHOW(snd(q, 5, "five", 0));
+	SHOW(msgctl(q, IPC_STAT, &ds));
+	printf("%lu messages, %lu bytes, limit %lu, sender is me: %d\n", (long)ds.msg_qnum,
+		(long)ds.__msg_cbytes, (long)ds.msg_qbytes, ds.msg_lspid == getpid());
+	rcv(q, 100, 2, 0);
+	rcv(q, 100, -2, 0);
+	rcv(q, 3, 3, 0);
+	rcv(q, 3, 3, MSG_NOERROR);
+	rcv(q, 100, 3, MSG_EXCEPT);
+	rcv(q, 100, 0, 0);
+	rcv(q, 100, 7, IPC_NOWAIT);
+	rcv(q, (size_t)-1, 0, 0);
+	memset(m.s, 'a', sizeof m.s);
+	m.type = 1;
+	SHOW(msgsnd(q, &m, 8192, IPC_NOWAIT));
+	SHOW(msgsnd(q, &m, 8192, IPC_NOWAIT));
+	SHOW(msgsnd(q, &m, 8192, IPC_NOWAIT));
+	fflush(stdout);
+	p = fork();
+	if (!p) {
+		m.type = 9;
+		_exit(msgsnd(q, &m, 10, 0) ? 1 : 0);
+	}
+	sleep_ms(100);
+	SHOW(waitpid(p, &st, WNOHANG));
+	rcv(q, 0, 1, MSG_NOERROR);
+	waitpid(p, &st, 0);
+	printf("sender %x\n", st);
+	rcv(q, 0, 9, MSG_NOERROR);
+	fflush(stdout);
+	p = fork();
+	if (!p) {
+		rcv(q, 100, 44, 0);
+		rcv(q, 100, 45, 0);
+		fflush(stdout);
+		_exit(0);
+	}
+	sleep_ms(100);
+	snd(q, 43, "not this", 0);
+	snd(q, 44, "this", 0);
+	sleep_ms(100);
+	ds.msg_qbytes = 100;
+	SHOW(msgctl(q, IPC_SET, &ds));
+	SHOW(snd(q, 1, "over", IPC_NOWAIT));
+	SHOW(msgctl(q, IPC_RMID, NULL));
+	waitpid(p, &st, 0);
+	rcv(q, 1, 0, 0);
+}
+
+static void
+rights(void)
+{
+	int q = msgget(IPC_PRIVATE, 0600);
+
+	id = semget(IPC_PRIVATE, 1, 0644);
+	fflush(stdout);
+	if (!fork()) {
+		setgid(65534);
+		setuid(65534);
+		SHOW(ctl(0, GETVAL, 0));
+		SHOW(ctl(0, SETVAL, 1));
+		SHOW(op1(0, 1, 0));
+		SHOW(op1(0, 0, IPC_NOWAIT));
+		SHOW(semctl(id, 0, IPC_RMID));
+		SHOW(snd(q, 1, "x", 0));
+		rcv(q, 1, 0, IPC_NOWAIT);
+		SHOW(msgctl(q, IPC_STAT, &(struct msqid_ds){0}));
+		SHOW(msgctl(q, IPC_RMID, NULL));
+		fflush(stdout);
+		_exit(0);
+	}
+	wait(NULL);
+	semctl(id, 0, IPC_RMID);
+	msgctl(q, IPC_RMID, NULL);
+}
+
+static void
+namespaces(void)
+{
+	int q = msgget(0x7777, IPC_CREAT | 0600);
+
+	id = semget(0x7777, 1, IPC_CREAT | 0600);
+	fflush(stdout);
+	if (!fork()) {
+		SHOW(unshare(CLONE_NEWIPC));
+		SHOW(msgget(0x7777, 0));
+		SHOW(semget(0x7777, 1, 0));
+		SHOW(semget(0x7777, 1, IPC_CREAT | 0600));
+		SHOW(shmget(0x7777, 1, IPC_CREAT | 0600));
+		fflush(stdout);
+		_exit(0);
+	}
+	wait(NULL);
+	TRUE(msgget(0x7777, 0) == q);
+	semctl(id, 0, IPC_RMID);
+	msgctl(q, IPC_RMID, NULL);
+}
+
+int
+main(void)
+{
+	setvbuf(stdout, NULL, _IOFBF, 65536);
+	sem_basics();
+	sem_waits();
+	undo();
+	mutual();
+	messages();
+	rights();
+	namespaces();
+	return 0;
+}
