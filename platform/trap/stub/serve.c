@@ -30,7 +30,8 @@ memcpy(void *dst, const void *src, unsigned long n)
 
 enum {
 	CPU_TIME_CYCLES = 2000000, /* the thread's CPU time is told no more often */
-	YIELDS = 4, /* before a stub sleeps; when they take YIELD_CYCLES, the next waits sleep at once */
+	YIELDS = 4, /* before a stub sleeps; when they take YIELD_CYCLES, the next waits sleep at
+		       once */
 	YIELD_CYCLES = 300000,
 	NO_YIELD_WAITS = 32,
 	LUCK_FIRST = 8,
