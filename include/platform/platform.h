@@ -138,6 +138,9 @@ struct plat_ops {
 
 	/* The poller's side (sentry/sched calls these through hooks). */
 	bool (*poll)(void); /* look at the running threads once; true if some fiber was unparked */
+	/* As many threads run guest code as there are CPUs: giving way to them pays, spinning does
+	 * not. NULL: never. */
+	bool (*crowded)(void);
 	/* Publish "ring the doorbell"; true: work came meanwhile, do not sleep. The engine may set
 	 * *until_ns (CLOCK_MONOTONIC) to an earlier time, at which it wants to be woken. */
 	bool (*prepare_sleep)(int64_t *until_ns);

@@ -230,7 +230,6 @@ trap_init(const struct plat_env *env, const struct plat_config *cfg,
 	memcpy(trap.pub->desc, desc, sizeof trap.pub->desc);
 	trap.pub->awake = 1;
 	trap.pub->spin_cycles = SPIN_CYCLES;
-	trap.pub->yield = cfg->spin && env->ncpu == 1;
 	trap.pub->futex_spin = env->may_spin && cfg->spin && env->ncpu > 1;
 	err = check_features();
 	if (err == 0)

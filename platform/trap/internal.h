@@ -131,6 +131,7 @@ void trap_poll_disarm(struct plat_thread *t);
 void trap_poll_promote(struct plat_thread *t);
 void trap_poll_gone(struct plat_thread *t);
 bool trap_poll(void);
+bool trap_crowded(void);
 bool trap_prepare_sleep(int64_t *until_ns);
 void trap_woke(void);
 int trap_doorbell_fd(void);

@@ -99,10 +99,19 @@ id_give_back(struct plat_thread *t)
 static void
 publish_spin(void)
 {
-	uint32_t want = trap.env->may_spin && trap.cfg.spin && trap.nhot < (uint32_t)trap.env->ncpu;
+	uint32_t full = trap.nhot >= (uint32_t)trap.env->ncpu;
+	uint32_t want = trap.env->may_spin && trap.cfg.spin && !full, yield = trap.cfg.spin && full;
 
 	if (__atomic_load_n(&trap.pub->spin, __ATOMIC_RELAXED) != want)
 		__atomic_store_n(&trap.pub->spin, want, __ATOMIC_RELAXED);
+	if (__atomic_load_n(&trap.pub->yield, __ATOMIC_RELAXED) != yield)
+		__atomic_store_n(&trap.pub->yield, yield, __ATOMIC_RELAXED);
+}
+
+bool
+trap_crowded(void)
+{
+	return __atomic_load_n(&trap.pub->yield, __ATOMIC_RELAXED) != 0;
 }
 
 void

@@ -186,7 +186,7 @@ struct stub_public {
 	uint32_t awake;	     /* a poller looks at the slots: do not ring */
 	uint32_t spin;	     /* waiting for the reply on the CPU pays */
 	uint32_t futex_spin; /* waiting for a futex on the CPU may pay */
-	uint32_t yield;	     /* there is one CPU: hand it over by sched_yield */
+	uint32_t yield;	     /* no CPU is free: hand it over by sched_yield */
 	uint32_t fsgsbase;
 	uint32_t spin_cycles;
 	/* As the host's frames have it; 0 until one was seen, then frames can be made without the

@@ -119,6 +119,7 @@ const struct plat_ops trap_ops = {
 	.init = trap_init,
 	.shutdown = trap_shutdown,
 	.poll = trap_poll,
+	.crowded = trap_crowded,
 	.prepare_sleep = trap_prepare_sleep,
 	.woke = trap_woke,
 	.doorbell_fd = trap_doorbell_fd,

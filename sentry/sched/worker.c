@@ -11,10 +11,10 @@
  * wanted this CPU: a gap of STOLEN_NS between two looks means that the host ran something else
  * here, and spinning is off for PENALTY_NS.
  *
- * With one CPU the poller does not spin but gives way (sched_yield), and so does a stub that has
- * asked: that hands the CPU over for half of what sleeping and waking costs. A yield that comes
- * back after YIELD_LONG_NS without a request means that the guest computes, or somebody else: then
- * it sleeps.
+ * Where guests run on all CPUs the poller does not spin but gives way (sched_yield), and so does a
+ * stub that has asked: that hands the CPU over for half of what sleeping and waking costs. A yield
+ * that comes back after YIELD_LONG_NS without a request means that the guest computes, or somebody
+ * else: then it sleeps.
  *
  * No wake-up is lost: a pusher stores, then reads `sleeping`; the poller stores `sleeping`, then
  * looks at the queue; all of it sequentially consistent.
@@ -316,8 +316,9 @@ poll_until_work(void)
 	int64_t start = sched_now_ns(), last = start;
 
 	while (!atomic_load(&runq_len) && !atomic_load(&stopping)) {
-		if (may_spin && hooks.poll && !atomic_load(&sched_host_waits) &&
-			last >= no_spin_before_ns && last - start < SPIN_NS) {
+		if (may_spin && hooks.poll && !(hooks.crowded && hooks.crowded()) &&
+			!atomic_load(&sched_host_waits) && last >= no_spin_before_ns &&
+			last - start < SPIN_NS) {
 			int64_t now;
 
 			for (int i = 0; i < SPIN_BATCH; i++) {
@@ -334,7 +335,8 @@ poll_until_work(void)
 				timer_run_due(now);
 			continue;
 		}
-		if (may_yield && hooks.poll && !atomic_load(&sched_host_waits) && yield_to_guests())
+		if (may_yield && hooks.crowded && hooks.crowded() &&
+			!atomic_load(&sched_host_waits) && yield_to_guests())
 			return;
 		sleep_in_epoll();
 		start = last = sched_now_ns();
@@ -401,7 +403,7 @@ sched_init(const struct sched_config *cfg)
 	if (nr_workers > MAX_WORKERS)
 		nr_workers = MAX_WORKERS;
 	may_spin = cfg->may_spin && ncpu > 1;
-	may_yield = cfg->may_spin && ncpu == 1;
+	may_yield = cfg->may_spin;
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	poke_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (epoll_fd < 0 || poke_fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, poke_fd, &ev))
