@@ -158,6 +158,9 @@ struct plat_ops {
 	/* A fresh, empty space with one thread, which has not run yet. owner is passed to
 	 * thread_gone. Parks. */
 	int (*space_new)(void *owner, struct plat_thread **ret_thread);
+	/* Make an empty space ready for a space_new to come, which then need not wait for the host.
+	 * 1: made one, 0: there are enough, or -errno. Parks. NULL: there is nothing to gain. */
+	int (*space_ahead)(void);
 	/* fork(2): a copy of t's space with a copy of t in it; the child's registers are t's and
 	 * can be changed before its first run. Done at once, not queued. Parks. */
 	int (*space_fork)(struct plat_thread *t, void *owner, struct plat_thread **ret_child);

@@ -259,6 +259,10 @@ trap_shutdown(void)
 			host_kill(sp->pid, SIGKILL);
 	mutex_unlock(&trap.lock);
 	trap_wait_reaper();
+	while (trap.nahead) {
+		LIVE_INC(PLAT_THREAD);
+		trap_thread_exit(trap.ahead[--trap.nahead], 0);
+	}
 	if (trap.zygote)
 		trap_thread_exit(trap.zygote, 0);
 	trap.zygote = NULL;

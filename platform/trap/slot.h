@@ -210,9 +210,10 @@ struct stub_proc {
 
 struct stub_priv {
 	uint32_t kicked;
-	uint32_t futex_luck; /* how well waiting for a futex on the CPU went; see serve.c */
-	uint64_t cpu_tsc;    /* when slot.cpu_ns was written */
-	uint32_t no_yield;   /* waits that do not try it: somebody else took the CPU */
+	uint32_t futex_luck;	/* how well waiting for a futex on the CPU went; see serve.c */
+	uint64_t cpu_tsc;	/* when slot.cpu_ns was written */
+	uint32_t no_yield;	/* waits that do not try it: somebody else took the CPU; and */
+	uint32_t no_yield_next; /* how many it will be next time */
 	uint32_t nfds;
 	int32_t fds[STUB_MAX_FDS];
 };

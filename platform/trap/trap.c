@@ -127,6 +127,7 @@ const struct plat_ops trap_ops = {
 	.vdso_range = vdso_range,
 	.vdso_ehdr = vdso_ehdr,
 	.space_new = trap_space_new,
+	.space_ahead = trap_space_ahead,
 	.space_fork = trap_space_fork,
 	.thread_new = trap_thread_new,
 	.thread_exit = trap_thread_exit,

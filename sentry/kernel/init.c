@@ -133,7 +133,7 @@ kernel_init(const struct kernel_config *cfg)
 		.doorbell_fd = plat->doorbell_fd(),
 	};
 	sched_set_hooks(&hooks);
-	return 0;
+	return exec_init();
 }
 
 void

@@ -316,6 +316,9 @@ poll_until_work(void)
 	int64_t start = sched_now_ns(), last = start;
 
 	while (!atomic_load(&runq_len) && !atomic_load(&stopping)) {
+		/* What `crowded` says is as new as the last look. */
+		if (hooks.crowded && hooks.poll())
+			return;
 		if (may_spin && hooks.poll && !(hooks.crowded && hooks.crowded()) &&
 			!atomic_load(&sched_host_waits) && last >= no_spin_before_ns &&
 			last - start < SPIN_NS) {

@@ -33,7 +33,8 @@ enum {
 	YIELDS = 4, /* before a stub sleeps; when they take YIELD_CYCLES, the next waits sleep at
 		       once */
 	YIELD_CYCLES = 300000,
-	NO_YIELD_WAITS = 32,
+	NO_YIELD_MIN = 32,
+	NO_YIELD_MAX = 8192,
 	LUCK_FIRST = 8,
 	LUCK_MAX = 16,
 	UNLUCKY_WAITS = 32,
@@ -121,8 +122,12 @@ yield_for_reply(struct stub_slot *s)
 			break;
 		sys0(__NR_sched_yield);
 	}
-	if (__builtin_ia32_rdtsc() - start > YIELD_CYCLES)
-		p->no_yield = NO_YIELD_WAITS;
+	if (__builtin_ia32_rdtsc() - start > YIELD_CYCLES) {
+		p->no_yield = p->no_yield_next < NO_YIELD_MIN ? NO_YIELD_MIN : p->no_yield_next;
+		p->no_yield_next = p->no_yield < NO_YIELD_MAX ? p->no_yield * 2 : NO_YIELD_MAX;
+	} else if (p->no_yield_next) {
+		p->no_yield_next--;
+	}
 	return load_state(s) == STUB_REPLY;
 }
 
