@@ -186,10 +186,11 @@ ahead_main(void *arg)
 {
 	(void)arg;
 	for (;;) {
-		if (atomic_exchange(&ahead_wanted, false))
-			(void)plat->space_ahead();
-		else
+		if (!atomic_exchange(&ahead_wanted, false))
 			fiber_park();
+		else
+			while (plat->space_ahead() > 0)
+				;
 	}
 }
 
