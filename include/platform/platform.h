@@ -128,7 +128,7 @@ struct plat_ops {
 	bool one_worker;
 
 	/* Start the engine; once per sentry, before it is sealed, by a thread that lives as long as
-	 * the sentry: the host kills the stubs when it ends. May block SIGCHLD and SIGUSR2 in the
+	 * the sentry: the host kills the stubs when it ends. May block SIGCHLD in the
 	 * calling thread, of which threads that are made later inherit it: all have to. Creates the
 	 * first (zygote) stub. desc: PLAT_NR_SYSCALLS rows, borrowed for ever. Errors: -ENOSYS with
 	 * a line in the log that says what the host lacks. */

@@ -142,9 +142,8 @@ boot(void *arg)
 static int
 catch_signals(void)
 {
-	/* Not SIGUSR2, which platform/ptrace wakes its tracer with. */
 	static const int caught[] = {
-		SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGWINCH, SIGCONT, SIGTSTP};
+		SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT, SIGTSTP};
 	sigset_t set;
 	int fd;
 
