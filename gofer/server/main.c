@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -122,6 +123,7 @@ main(void)
 	char err[256];
 	int r;
 
+	prctl(PR_SET_NAME, "moat-gofer"); /* older hosts name it after a descriptor */
 	log_to_fd(STDERR_FILENO, "moat-gofer");
 	mallopt(M_ARENA_MAX, 1);
 	umask(0);

@@ -128,7 +128,7 @@ struct plat_ops {
 	bool one_worker;
 
 	/* Start the engine; once per sentry, before it is sealed, by a thread that lives as long as
-	 * the sentry: the host kills the stubs when it ends. May block SIGCHLD and SIGUSR2 in the
+	 * the sentry: the host kills the stubs when it ends. May block SIGCHLD in the
 	 * calling thread, of which threads that are made later inherit it: all have to. Creates the
 	 * first (zygote) stub. desc: PLAT_NR_SYSCALLS rows, borrowed for ever. Errors: -ENOSYS with
 	 * a line in the log that says what the host lacks. */
@@ -138,6 +138,9 @@ struct plat_ops {
 
 	/* The poller's side (sentry/sched calls these through hooks). */
 	bool (*poll)(void); /* look at the running threads once; true if some fiber was unparked */
+	/* As many threads run guest code as there are CPUs: giving way to them pays, spinning does
+	 * not. NULL: never. */
+	bool (*crowded)(void);
 	/* Publish "ring the doorbell"; true: work came meanwhile, do not sleep. The engine may set
 	 * *until_ns (CLOCK_MONOTONIC) to an earlier time, at which it wants to be woken. */
 	bool (*prepare_sleep)(int64_t *until_ns);
@@ -155,6 +158,9 @@ struct plat_ops {
 	/* A fresh, empty space with one thread, which has not run yet. owner is passed to
 	 * thread_gone. Parks. */
 	int (*space_new)(void *owner, struct plat_thread **ret_thread);
+	/* Make an empty space ready for a space_new to come, which then need not wait for the host.
+	 * 1: made one, 0: there are enough, or -errno. Parks. NULL: there is nothing to gain. */
+	int (*space_ahead)(void);
 	/* fork(2): a copy of t's space with a copy of t in it; the child's registers are t's and
 	 * can be changed before its first run. Done at once, not queued. Parks. */
 	int (*space_fork)(struct plat_thread *t, void *owner, struct plat_thread **ret_child);

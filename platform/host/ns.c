@@ -68,7 +68,7 @@ raise_ambient(void)
 }
 
 static _Noreturn void
-child(const struct ns_spawn *s, int go, int report)
+child(const struct ns_spawn *s, int program, int go, int report)
 {
 	char *argv[2] = {(char *)(uintptr_t)s->name, NULL}, *envp[1] = {NULL};
 	sigset_t none;
@@ -103,6 +103,7 @@ child(const struct ns_spawn *s, int go, int report)
 	if (null < 0)
 		child_fail(report, STEP_FDS, null);
 	/* report and control may lie on each other's numbers: move them out of the way. */
+	program = fcntl(program, F_DUPFD_CLOEXEC, 18);
 	report = fcntl(report, F_DUPFD_CLOEXEC, 16);
 	r = HOST(fcntl(s->control, F_DUPFD, 17));
 	if (r < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 ||
@@ -118,7 +119,8 @@ child(const struct ns_spawn *s, int go, int report)
 		if (sig != SIGKILL && sig != SIGSTOP)
 			signal(sig, SIG_DFL);
 	signal(SIGPIPE, SIG_IGN);
-	execve(s->path, argv, envp);
+	/* Not by its path, which the user it is now may not be allowed to walk (/root). */
+	syscall(SYS_execveat, program, "", argv, envp, AT_EMPTY_PATH);
 	child_fail(report, STEP_EXEC, -errno);
 }
 
@@ -185,10 +187,14 @@ clone_hint(int r, unsigned ns)
 pid_t
 ns_spawn(const struct ns_spawn *s, char *err, size_t cap)
 {
-	int go[2], report[2], r;
+	int go[2], report[2], r, program = HOST(open(s->path, O_PATH | O_CLOEXEC));
 	struct failure f;
 	pid_t pid;
 
+	if (program < 0) {
+		snprintf(err, cap, "%s %s: %s", step_text[STEP_EXEC], s->path, strerror(-program));
+		return program;
+	}
 	if ((r = HOST(pipe2(go, O_CLOEXEC))) < 0)
 		goto undo_nothing;
 	if ((r = HOST(pipe2(report, O_CLOEXEC))) < 0)
@@ -197,9 +203,10 @@ ns_spawn(const struct ns_spawn *s, char *err, size_t cap)
 	if (pid == 0) {
 		close(go[1]);
 		close(report[0]);
-		child(s, go[0], report[1]);
+		child(s, program, go[0], report[1]);
 	}
 	r = HOST(pid);
+	close(program);
 	close(go[0]);
 	close(report[1]);
 	if (r < 0) {
@@ -236,6 +243,7 @@ undo_go:
 	close(go[0]);
 	close(go[1]);
 undo_nothing:
+	close(program);
 	snprintf(err, cap, "cannot make a pipe: %s", strerror(-r));
 	return r;
 }

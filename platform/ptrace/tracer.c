@@ -6,7 +6,7 @@
  * No stop is missed: each makes SIGCHLD pending, which all threads block and of which pt.bell
  * tells; pt_woke() takes the signal before pt_poll() asks for stops until there are none. What
  * arrives while a job waits for one thread's stop (pt_wait_stop) is kept in `early`, and is looked
- * at before the tracer sleeps. A job makes JOB_SIGNAL pending in the same way.
+ * at before the tracer sleeps. Who leaves a job makes SIGCHLD pending, too.
  */
 #include "platform/ptrace/internal.h"
 #include <signal.h>
@@ -14,8 +14,6 @@
 #include <sys/ptrace.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
-
-#define JOB_SIGNAL SIGUSR2
 
 struct job {
 	struct job *next;
@@ -248,7 +246,7 @@ pt_job(pt_job_fn *fn, struct plat_thread *t, void *arg)
 	jobs_end = &j.next;
 	mutex_unlock(&lock);
 	if (!atomic_exchange(&pending, 1))
-		host_kill(pt.self, JOB_SIGNAL);
+		host_kill(pt.self, SIGCHLD);
 	wait_for(&j.done);
 	return j.result;
 }
@@ -337,7 +335,7 @@ pt_woke(void)
 int
 pt_tracer_start(void)
 {
-	const uint64_t set = 1ull << (SIGCHLD - 1) | 1ull << (JOB_SIGNAL - 1);
+	const uint64_t set = 1ull << (SIGCHLD - 1);
 	long fd;
 
 	pt.self = (pid_t)host_call0(SYS_getpid);

@@ -110,7 +110,8 @@ zygote_main(const struct plat_space *sp, int sock)
 static int
 wait_zygote(struct plat_thread *t)
 {
-	for (int i = 0; i < 1000; i++) {
+	/* Nobody wakes us: a stub that is ready only says so. */
+	for (int i = 0; i < 100000; i++) {
 		uint32_t st = __atomic_load_n(&t->s->state, __ATOMIC_ACQUIRE);
 		int status;
 
@@ -122,7 +123,7 @@ wait_zygote(struct plat_thread *t)
 				status);
 			return -ENOSYS;
 		}
-		host_futex_wait(&t->s->state, st, 10000000);
+		host_futex_wait(&t->s->state, st, 100000);
 	}
 	log_error("the first stub process does not answer");
 	return -ENOSYS;
@@ -258,6 +259,10 @@ trap_shutdown(void)
 			host_kill(sp->pid, SIGKILL);
 	mutex_unlock(&trap.lock);
 	trap_wait_reaper();
+	while (trap.nahead) {
+		LIVE_INC(PLAT_THREAD);
+		trap_thread_exit(trap.ahead[--trap.nahead], 0);
+	}
 	if (trap.zygote)
 		trap_thread_exit(trap.zygote, 0);
 	trap.zygote = NULL;

@@ -93,6 +93,8 @@ struct plat_thread {
 	bool watched;
 };
 
+#define TRAP_AHEAD 2 /* empty processes that wait for a program; some 60 KiB each */
+
 struct trap_engine {
 	const struct plat_env *env;
 	struct plat_config cfg;
@@ -106,11 +108,14 @@ struct trap_engine {
 	struct plat_space *hash[256]; /* (L) by pid */
 	bool fsgsbase, vm_refused, closing;
 	/* Fibers that want the zygote. */
-	bool zygote_busy;		  /* (L) */
-	struct trap_waiter *zygote_queue; /* (L) */
+	bool zygote_busy;		       /* (L) */
+	struct trap_waiter *zygote_queue;      /* (L) */
+	struct plat_thread *ahead[TRAP_AHEAD]; /* (L) */
+	uint32_t nahead;		       /* (L) */
 
 	_Atomic int poll_lock;
-	struct plat_thread **hot, **cold;		  /* (P) */
+	_Atomic uint32_t running;	  /* of the hot threads, at the last look: in guest code */
+	struct plat_thread **hot, **cold; /* (P) */
 	uint32_t nhot, ncold, hot_cap, cold_cap, cold_at; /* (P) */
 	struct plat_thread **ids;			  /* (P) threads by id; NULL: free */
 	uint32_t *free_ids;				  /* (P) room for all ids */
@@ -129,8 +134,10 @@ void trap_poll_add(struct plat_thread *t);
 void trap_poll_remove(struct plat_thread *t);
 void trap_poll_disarm(struct plat_thread *t);
 void trap_poll_promote(struct plat_thread *t);
+void trap_poll_cold(struct plat_thread *t);
 void trap_poll_gone(struct plat_thread *t);
 bool trap_poll(void);
+bool trap_crowded(void);
 bool trap_prepare_sleep(int64_t *until_ns);
 void trap_woke(void);
 int trap_doorbell_fd(void);
@@ -143,6 +150,7 @@ void trap_thread_put(struct plat_thread *t);
 void trap_space_kill(struct plat_space *sp);
 void trap_arm(struct plat_thread *t);
 int trap_space_new(void *owner, struct plat_thread **ret_thread);
+int trap_space_ahead(void);
 int trap_space_fork(struct plat_thread *t, void *owner, struct plat_thread **ret_child);
 int trap_thread_new(struct plat_thread *t, void *owner, struct plat_thread **ret_thread);
 void trap_thread_exit(struct plat_thread *t, uint64_t clear_tid);

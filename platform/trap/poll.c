@@ -99,10 +99,20 @@ id_give_back(struct plat_thread *t)
 static void
 publish_spin(void)
 {
-	uint32_t want = trap.env->may_spin && trap.cfg.spin && trap.nhot < (uint32_t)trap.env->ncpu;
+	uint32_t full = trap.nhot >= (uint32_t)trap.env->ncpu;
+	uint32_t want = trap.env->may_spin && trap.cfg.spin && !full, yield = trap.cfg.spin && full;
 
 	if (__atomic_load_n(&trap.pub->spin, __ATOMIC_RELAXED) != want)
 		__atomic_store_n(&trap.pub->spin, want, __ATOMIC_RELAXED);
+	if (__atomic_load_n(&trap.pub->yield, __ATOMIC_RELAXED) != yield)
+		__atomic_store_n(&trap.pub->yield, yield, __ATOMIC_RELAXED);
+}
+
+bool
+trap_crowded(void)
+{
+	return atomic_load_explicit(&trap.running, memory_order_relaxed) >=
+	       (uint32_t)trap.env->ncpu;
 }
 
 void
@@ -139,6 +149,20 @@ trap_poll_promote(struct plat_thread *t)
 		__atomic_store_n(&t->s->cold, 0, __ATOMIC_RELAXED);
 	}
 	t->idle = 0;
+	unlock();
+}
+
+/* It will not ask for long. */
+void
+trap_poll_cold(struct plat_thread *t)
+{
+	lock();
+	if (t->hot) {
+		take_out(trap.hot, &trap.nhot, t);
+		append(&trap.cold, &trap.ncold, &trap.cold_cap, t);
+		t->hot = false;
+		__atomic_store_n(&t->s->cold, 1, __ATOMIC_RELAXED);
+	}
 	unlock();
 }
 
@@ -204,6 +228,7 @@ demote(struct plat_thread *t)
 static bool
 look_hot(void)
 {
+	uint32_t running = 0;
 	bool any = false;
 
 	for (uint32_t i = 0; i < trap.nhot;) {
@@ -216,9 +241,13 @@ look_hot(void)
 		} else if (++t->idle > (state == STUB_FUTEX ? COLD_AFTER_FUTEX : COLD_AFTER)) {
 			any |= demote(t);
 			continue;
+		} else if (state != STUB_FUTEX &&
+			   atomic_load_explicit(&t->armed, memory_order_relaxed)) {
+			running++;
 		}
 		i++;
 	}
+	atomic_store_explicit(&trap.running, running, memory_order_relaxed);
 	return any;
 }
 

@@ -186,6 +186,7 @@ struct stub_public {
 	uint32_t awake;	     /* a poller looks at the slots: do not ring */
 	uint32_t spin;	     /* waiting for the reply on the CPU pays */
 	uint32_t futex_spin; /* waiting for a futex on the CPU may pay */
+	uint32_t yield;	     /* no CPU is free: hand it over by sched_yield */
 	uint32_t fsgsbase;
 	uint32_t spin_cycles;
 	/* As the host's frames have it; 0 until one was seen, then frames can be made without the
@@ -209,8 +210,10 @@ struct stub_proc {
 
 struct stub_priv {
 	uint32_t kicked;
-	uint32_t futex_luck; /* how well waiting for a futex on the CPU went; see serve.c */
-	uint64_t cpu_tsc;    /* when slot.cpu_ns was written */
+	uint32_t futex_luck;	/* how well waiting for a futex on the CPU went; see serve.c */
+	uint64_t cpu_tsc;	/* when slot.cpu_ns was written */
+	uint32_t no_yield;	/* waits that do not try it: somebody else took the CPU; and */
+	uint32_t no_yield_next; /* how many it will be next time */
 	uint32_t nfds;
 	int32_t fds[STUB_MAX_FDS];
 };

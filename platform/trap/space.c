@@ -408,8 +408,8 @@ undo:
 static const struct guest_regs fresh_regs = {
 	.cs = 0x33, .ss = 0x2b, .eflags = 0x202, .orig_rax = (uint64_t)-1};
 
-int
-trap_space_new(void *owner, struct plat_thread **ret_thread)
+static int
+empty_space(void *owner, struct plat_thread **ret_thread)
 {
 	struct plat_thread *c;
 	int r;
@@ -425,6 +425,58 @@ trap_space_new(void *owner, struct plat_thread **ret_thread)
 	c->regs_known = c->dirty = true;
 	*ret_thread = c;
 	return 0;
+}
+
+int
+trap_space_new(void *owner, struct plat_thread **ret_thread)
+{
+	for (;;) {
+		struct plat_thread *c = NULL;
+
+		mutex_lock(&trap.lock);
+		if (trap.nahead) {
+			c = trap.ahead[--trap.nahead];
+			c->owner = owner;
+		}
+		mutex_unlock(&trap.lock);
+		if (!c)
+			return empty_space(owner, ret_thread);
+		LIVE_INC(PLAT_THREAD);
+		if (!atomic_load(&c->gone)) {
+			*ret_thread = c;
+			return 0;
+		}
+		trap_thread_exit(c, 0);
+	}
+}
+
+/* Nobody's object: it is counted when somebody takes it. */
+int
+trap_space_ahead(void)
+{
+	struct plat_thread *c;
+	bool full;
+	int r;
+
+	mutex_lock(&trap.lock);
+	full = trap.nahead == TRAP_AHEAD || trap.closing;
+	mutex_unlock(&trap.lock);
+	if (full)
+		return 0;
+	r = empty_space(NULL, &c);
+	if (r < 0)
+		return r;
+	trap_poll_cold(c);
+	mutex_lock(&trap.lock);
+	full = trap.nahead == TRAP_AHEAD;
+	if (!full) {
+		LIVE_DEC(PLAT_THREAD);
+		trap.ahead[trap.nahead++] = c;
+	}
+	mutex_unlock(&trap.lock);
+	if (full)
+		trap_thread_exit(c, 0);
+	return 1;
 }
 
 int

@@ -25,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -142,9 +143,8 @@ boot(void *arg)
 static int
 catch_signals(void)
 {
-	/* Not SIGUSR2, which platform/ptrace wakes its tracer with. */
 	static const int caught[] = {
-		SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGWINCH, SIGCONT, SIGTSTP};
+		SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT, SIGTSTP};
 	sigset_t set;
 	int fd;
 
@@ -173,6 +173,7 @@ main(void)
 	char platform[8] = "", host[65], domain[65];
 	int r, signals;
 
+	prctl(PR_SET_NAME, "moat-sentry"); /* older hosts name it after a descriptor */
 	log_to_fd(STDERR_FILENO, "moat-sentry");
 	/* One arena: others shrink by asking /proc, which the sealed process cannot. */
 	mallopt(M_ARENA_MAX, 1);

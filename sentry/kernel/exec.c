@@ -177,6 +177,41 @@ reset_signals(struct task *t)
 	posix_timers_drop_all(g);
 }
 
+/* --- processes ahead of their time --- */
+
+static struct fiber *ahead;
+static _Atomic bool ahead_wanted;
+
+/* Where one program is started another is likely to be: a process for it is made while this one
+ * runs. */
+static void
+ahead_main(void *arg)
+{
+	(void)arg;
+	for (;;) {
+		if (!atomic_exchange(&ahead_wanted, false))
+			fiber_park();
+		else
+			while (plat->space_ahead() > 0)
+				;
+	}
+}
+
+int
+exec_init(void)
+{
+	return plat->space_ahead ? fiber_spawn(ahead_main, NULL, &ahead) : 0;
+}
+
+static void
+want_ahead(void)
+{
+	if (!ahead)
+		return;
+	atomic_store(&ahead_wanted, true);
+	fiber_wake(ahead);
+}
+
 static void
 set_registers(struct task *t, const struct loaded *l)
 {
@@ -266,6 +301,7 @@ task_exec(struct task *t, struct program *p, const struct path *base, const char
 		kernel_dead_cpu_ns += cpu;
 		mutex_unlock(&tasklist_lock);
 		plat->thread_exit(old_pt, clear_tid);
+		want_ahead();
 	}
 	mm_drop_user(old_mm);
 	if (!atomic_load(&old_mm->users))

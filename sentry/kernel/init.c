@@ -134,12 +134,13 @@ kernel_init(const struct kernel_config *cfg)
 		return err;
 	hooks = (struct sched_hooks){
 		.poll = plat->poll,
+		.crowded = plat->crowded,
 		.prepare_sleep = plat->prepare_sleep,
 		.woke = plat->woke,
 		.doorbell_fd = plat->doorbell_fd(),
 	};
 	sched_set_hooks(&hooks);
-	return 0;
+	return exec_init();
 }
 
 void

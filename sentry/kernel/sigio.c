@@ -85,7 +85,8 @@ send(struct file *f, uint32_t events)
 
 	if (!who)
 		return;
-	/* Urgent data is told without O_ASYNC too (socket(7)); a notification may say "anything". */
+	/* Urgent data is told without O_ASYNC too (socket(7)); a notification may say "anything".
+	 */
 	if (events & LX_POLLPRI && LX_S_ISSOCK(f->inode->mode) &&
 		f->ops->poll(f, NULL) & LX_POLLPRI)
 		send_to(who, LX_SIGURG, NULL);

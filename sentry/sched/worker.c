@@ -11,6 +11,11 @@
  * wanted this CPU: a gap of STOLEN_NS between two looks means that the host ran something else
  * here, and spinning is off for PENALTY_NS.
  *
+ * Where guests run on all CPUs the poller does not spin but gives way (sched_yield), and so does a
+ * stub that has asked: that hands the CPU over for half of what sleeping and waking costs. A yield
+ * that comes back after YIELD_LONG_NS without a request means that the guest computes, or somebody
+ * else: then it sleeps.
+ *
  * No wake-up is lost: a pusher stores, then reads `sleeping`; the poller stores `sleeping`, then
  * looks at the queue; all of it sequentially consistent.
  */
@@ -31,6 +36,8 @@
 #define SPIN_NS	       50000
 #define STOLEN_NS      30000
 #define PENALTY_NS     1000000
+#define YIELDS	       3
+#define YIELD_LONG_NS  100000
 #define SPIN_BATCH     64 /* looks between two readings of the clock */
 #define FAIR_RUNS      61 /* fibers run between two looks at the outside */
 #define EVENTS_AT_ONCE 64
@@ -45,7 +52,7 @@
 
 static struct sched_hooks hooks = {.doorbell_fd = -1};
 static int nr_workers, ncpu;
-static bool may_spin;
+static bool may_spin, may_yield;
 _Atomic uint32_t sched_host_waits;
 static uint8_t online[sizeof(cpu_set_t)];
 static pthread_t threads[MAX_WORKERS];
@@ -282,6 +289,26 @@ sleep_in_epoll(void)
 		hooks.poll();
 }
 
+/* Give way to the guest a few times, which does the same once it has asked. True: there is work. */
+static bool
+yield_to_guests(void)
+{
+	int64_t before, now = sched_now_ns();
+
+	for (int i = 0; i < YIELDS && now >= no_spin_before_ns; i++) {
+		before = now;
+		sched_yield();
+		now = sched_now_ns();
+		if (timer_next_ns() <= now)
+			timer_run_due(now);
+		if (hooks.poll() || atomic_load_explicit(&runq_len, memory_order_relaxed))
+			return true;
+		if (now - before > YIELD_LONG_NS)
+			no_spin_before_ns = now + PENALTY_NS;
+	}
+	return false;
+}
+
 /* Be the poller until there is a fiber to run. */
 static void
 poll_until_work(void)
@@ -289,8 +316,12 @@ poll_until_work(void)
 	int64_t start = sched_now_ns(), last = start;
 
 	while (!atomic_load(&runq_len) && !atomic_load(&stopping)) {
-		if (may_spin && hooks.poll && !atomic_load(&sched_host_waits) &&
-			last >= no_spin_before_ns && last - start < SPIN_NS) {
+		/* What `crowded` says is as new as the last look. */
+		if (hooks.crowded && hooks.poll())
+			return;
+		if (may_spin && hooks.poll && !(hooks.crowded && hooks.crowded()) &&
+			!atomic_load(&sched_host_waits) && last >= no_spin_before_ns &&
+			last - start < SPIN_NS) {
 			int64_t now;
 
 			for (int i = 0; i < SPIN_BATCH; i++) {
@@ -307,6 +338,9 @@ poll_until_work(void)
 				timer_run_due(now);
 			continue;
 		}
+		if (may_yield && hooks.crowded && hooks.crowded() &&
+			!atomic_load(&sched_host_waits) && yield_to_guests())
+			return;
 		sleep_in_epoll();
 		start = last = sched_now_ns();
 	}
@@ -372,6 +406,7 @@ sched_init(const struct sched_config *cfg)
 	if (nr_workers > MAX_WORKERS)
 		nr_workers = MAX_WORKERS;
 	may_spin = cfg->may_spin && ncpu > 1;
+	may_yield = cfg->may_spin;
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	poke_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (epoll_fd < 0 || poke_fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, poke_fd, &ev))

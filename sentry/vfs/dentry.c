@@ -13,7 +13,7 @@
 
 #define TRIM_BATCH 64
 
-uint32_t dcache_limit = 20000;
+uint32_t dcache_limit = 50000;
 
 static struct mutex lru_lock = MUTEX_INIT(LEAF);
 static struct list lru = LIST_INIT(lru);

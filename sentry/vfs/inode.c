@@ -3,6 +3,7 @@
  * fs/namei.c). */
 #include "internal.h"
 #include "sentry/cred/user_ns.h"
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -14,6 +15,34 @@ vfs_now(void)
 
 	clock_gettime(CLOCK_REALTIME_COARSE, &ts);
 	return (struct lx_timespec){ts.tv_sec, ts.tv_nsec};
+}
+
+/* What a great many files took goes back to the host when most of them are gone: the allocator
+ * keeps it all otherwise. */
+#define MANY 16384
+
+static _Atomic int64_t most; /* inodes at once, since memory was last given back */
+
+static void
+count_new(void)
+{
+	int64_t n, m = atomic_load_explicit(&most, memory_order_relaxed);
+
+	LIVE_INC(INODE);
+	n = atomic_load_explicit(&live_count[LIVE_INODE], memory_order_relaxed);
+	while (n > m && !atomic_compare_exchange_weak(&most, &m, n))
+		;
+}
+
+static void
+count_gone(void)
+{
+	int64_t n, m = atomic_load_explicit(&most, memory_order_relaxed);
+
+	LIVE_DEC(INODE);
+	n = atomic_load_explicit(&live_count[LIVE_INODE], memory_order_relaxed);
+	if (m > MANY && n < m / 4 && atomic_compare_exchange_strong(&most, &m, n > MANY ? n : 0))
+		malloc_trim(0);
 }
 
 void
@@ -34,7 +63,7 @@ inode_init(struct inode *i, struct super *sb, const struct inode_ops *ops,
 	i->nlink = LX_S_ISDIR(mode) ? 2 : 1;
 	i->atime = i->mtime = i->ctime = i->btime = vfs_now();
 	list_init(&i->hash_node);
-	LIVE_INC(INODE);
+	count_new();
 }
 
 void
@@ -45,7 +74,7 @@ inode_fini(struct inode *i)
 		vfs_fifo_free(i);
 	free(i->link);
 	mutex_destroy(&i->lock);
-	LIVE_DEC(INODE);
+	count_gone();
 }
 
 struct inode *

@@ -237,7 +237,6 @@ kern_start(const char *engine, const struct plat_config *cfg, bool spin)
 	}
 	sigemptyset(&blocked);
 	sigaddset(&blocked, SIGCHLD);
-	sigaddset(&blocked, SIGUSR2);
 	pthread_sigmask(SIG_BLOCK, &blocked, NULL);
 	kc = (struct kern_config){engine, cfg, desc};
 	if (plat_select(engine) != 0)

@@ -15,4 +15,6 @@ int64_t task_exec(struct task *t, struct program *p, const struct path *base, co
 /* Limit for arguments and environment together, bytes (execve(2), "Limits on size"). */
 size_t exec_arg_limit(const struct rlimits *r);
 
+int exec_init(void); /* once, when the platform has started */
+
 #endif

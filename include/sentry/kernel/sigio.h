@@ -8,7 +8,8 @@
 struct file;
 
 int sigio_init(void); /* starts the fiber that sends; before the first task */
-/* Switch it on or off for f; also called when a socket gets an owner, whom SIGURG is for. -ENOMEM, -EINVAL (nothing of f's can be waited for). */
+/* Switch it on or off for f; also called when a socket gets an owner, whom SIGURG is for. -ENOMEM,
+ * -EINVAL (nothing of f's can be waited for). */
 int sigio_set(struct file *f, bool on);
 
 #endif

@@ -227,10 +227,10 @@ struct task {
 	bool watched;				  /* (O) the stub was told to answer nothing */
 	_Atomic bool nnp_synced; /* no_new_privs that came with another thread's TSYNC */
 
-	uint32_t flags;	   /* (O) TF_* */
-	int exit_code;	   /* (O) */
-	bool dead;	   /* (T) has left the thread group */
-	bool stopped_here; /* (S) is parked in a group stop */
+	_Atomic uint32_t flags; /* (O) TF_*; others look at TF_EXITING */
+	int exit_code;		/* (O) */
+	bool dead;		/* (T) has left the thread group */
+	bool stopped_here;	/* (S) is parked in a group stop */
 
 	struct task *vfork_parent; /* (T) who waits for exec or exit; a reference */
 	bool vfork_done;	   /* (T) */

@@ -30,6 +30,11 @@ memcpy(void *dst, const void *src, unsigned long n)
 
 enum {
 	CPU_TIME_CYCLES = 2000000, /* the thread's CPU time is told no more often */
+	YIELDS = 4, /* before a stub sleeps; when they take YIELD_CYCLES, the next waits sleep at
+		       once */
+	YIELD_CYCLES = 300000,
+	NO_YIELD_MIN = 32,
+	NO_YIELD_MAX = 8192,
 	LUCK_FIRST = 8,
 	LUCK_MAX = 16,
 	UNLUCKY_WAITS = 32,
@@ -99,6 +104,33 @@ sleep_for_reply(struct stub_slot *s)
 	}
 }
 
+/* With one CPU, giving way to the sentry, which does the same, costs half of sleeping and being
+ * woken; unless others are there to take the CPU. */
+static __attribute__((noinline)) bool
+yield_for_reply(struct stub_slot *s)
+{
+	struct stub_priv *p = priv_of(s);
+	uint64_t start;
+
+	if (p->no_yield) {
+		p->no_yield--;
+		return false;
+	}
+	start = __builtin_ia32_rdtsc();
+	for (int i = 0; i < YIELDS; i++) {
+		if (load_state(s) == STUB_REPLY)
+			break;
+		sys0(__NR_sched_yield);
+	}
+	if (__builtin_ia32_rdtsc() - start > YIELD_CYCLES) {
+		p->no_yield = p->no_yield_next < NO_YIELD_MIN ? NO_YIELD_MIN : p->no_yield_next;
+		p->no_yield_next = p->no_yield < NO_YIELD_MAX ? p->no_yield * 2 : NO_YIELD_MAX;
+	} else if (p->no_yield_next) {
+		p->no_yield_next--;
+	}
+	return load_state(s) == STUB_REPLY;
+}
+
 static inline void
 wait_reply(struct stub_slot *s)
 {
@@ -116,6 +148,8 @@ wait_reply(struct stub_slot *s)
 		} while (__atomic_load_n(&pub->spin, __ATOMIC_RELAXED) &&
 			 __builtin_ia32_rdtsc() - start < pub->spin_cycles);
 	}
+	if (__atomic_load_n(&pub->yield, __ATOMIC_RELAXED) && yield_for_reply(s))
+		return;
 	if (load_state(s) != STUB_REPLY)
 		sleep_for_reply(s);
 }

@@ -30,9 +30,9 @@ struct gsuper {
 	uint64_t root_node; /* number at the gofer */
 	struct mutex lock;  /* idle, nidle */
 	struct list idle;   /* gnodes with open descriptors that nobody uses, oldest first */
-	uint32_t nidle;
+	uint32_t nidle, idle_max;
 	struct list dirs;	  /* listings that are kept, oldest first */
-	uint32_t nentries, limit; /* of all of them */
+	uint32_t nentries;	  /* of all of them */
 	_Atomic uint64_t changes; /* counts what we change in files and names */
 };
 
@@ -134,6 +134,7 @@ int gofer_removexattr(struct inode *i, const struct call *c, const char *name);
 int gofer_open_file(struct inode *i, const struct call *c, struct file *f);
 
 /* listing.c */
+extern int gdir_nodes_max; /* nodes that may be held for nobody */
 /* own is freed with it, at once on failure. */
 struct gdir *gdir_new(Gofer__ReaddirRep *rep, void *own, int64_t start, uint64_t changes);
 void gdir_free(struct gdir *d); /* a reference */

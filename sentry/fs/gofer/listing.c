@@ -8,8 +8,9 @@
  * What was fetched ahead is used once, and only if nothing of the super was changed by us since it
  * was asked for (gsuper.changes): it then is what a walk would bring.
  *
- * Bounds: all listings that are kept have at most gsuper.limit entries (each holds one node at
- * most), the oldest go first; descriptors that nobody asked for yet are at most AHEAD_FDS_MAX.
+ * Bounds: all listings that are kept have at most LISTED_MAX entries, the oldest go first; nodes
+ * that nobody asked for yet are not fetched once there are gdir_nodes_max, descriptors once there
+ * are AHEAD_FDS_MAX.
  *
  * Locks: gdir.ents is under gdir.lock (rank FSNODE), gnode.dir under gsuper.lock and gnode.lock.
  */
@@ -20,16 +21,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LISTED_MAX    131072
 #define AHEAD_FDS_MAX 512
 #define STREAK_MAX    3 /* of lookups: 1, 4, 16, 64 names at once */
 
-static _Atomic int ahead_fds;
+static _Atomic int ahead_fds, ahead_nodes;
+int gdir_nodes_max = 65536;
+
+static bool
+room_for_nodes(void)
+{
+	return atomic_load_explicit(&ahead_nodes, memory_order_relaxed) < gdir_nodes_max;
+}
 
 static void
 ent_clear(struct gent *e)
 {
-	if (e->node)
+	if (e->node) {
 		gofer_forget(e->node->id);
+		atomic_fetch_sub(&ahead_nodes, 1);
+	}
 	if (e->fd >= 0) {
 		host_fd_close(e->fd);
 		atomic_fetch_sub(&ahead_fds, 1);
@@ -92,6 +103,8 @@ gdir_new(Gofer__ReaddirRep *rep, void *own, int64_t start, uint64_t changes)
 
 		e->fd = -1;
 		e->node = en->node;
+		if (e->node)
+			atomic_fetch_add(&ahead_nodes, 1);
 		e->changes = changes;
 		e->hash = dentry_hash((const char *)en->name.data, en->name.len);
 		b = &d->buckets[e->hash & d->mask];
@@ -165,7 +178,7 @@ gdir_keep(struct gnode *n, struct gdir *d, uint64_t changes)
 		gs->nentries += (uint32_t)d->rep->n_entries;
 	}
 	mutex_unlock(&n->lock);
-	while (gs->nentries > gs->limit) {
+	while (gs->nentries > LISTED_MAX) {
 		struct gdir *v = list_first(&gs->dirs, struct gdir, node);
 
 		mutex_lock(&v->owner->lock);
@@ -191,6 +204,7 @@ take(struct inode *dir, struct gent *e, struct inode **ret)
 	int r = gnode_get(dir->sb, e->node, &g);
 
 	e->node = NULL;
+	atomic_fetch_sub(&ahead_nodes, 1);
 	if (r == 0) {
 		__atomic_store_n(&g->parent, dir->ino, __ATOMIC_RELAXED);
 		if (e->fd >= 0) {
@@ -218,6 +232,7 @@ store(struct gdir *d, size_t i, Gofer__Node *node, int fd, uint64_t changes)
 		e->node = node;
 		e->fd = fd;
 		e->changes = changes;
+		atomic_fetch_add(&ahead_nodes, 1);
 		took = true;
 	}
 	mutex_unlock(&d->lock);
@@ -257,7 +272,7 @@ fetch(struct inode *dir, struct gdir *d, size_t first, struct inode **ret)
 	Gofer__LookupsRep *a;
 
 	mutex_lock(&d->lock);
-	want = 1u << (2 * d->streak);
+	want = room_for_nodes() ? 1u << (2 * d->streak) : 1;
 	if (d->streak < STREAK_MAX)
 		d->streak++;
 	q.open = d->opens && atomic_load(&ahead_fds) + (int)want <= AHEAD_FDS_MAX;
@@ -293,6 +308,7 @@ fetch(struct inode *dir, struct gdir *d, size_t first, struct inode **ret)
 			if (k == 0 && f->node) {
 				struct gent e = {.node = f->node, .fd = with};
 
+				atomic_fetch_add(&ahead_nodes, 1);
 				r = take(dir, &e, ret);
 			} else if (f->node) {
 				store(d, at[k], f->node, with, changes);
@@ -421,7 +437,7 @@ gdir_fetch(struct gnode *n, int64_t cookie, struct gdir **ret)
 	changes = atomic_load(&gs->changes);
 	q.node = n->id;
 	q.cookie = cookie;
-	q.nodes = !gs->shared && cookie == 0;
+	q.nodes = !gs->shared && cookie == 0 && room_for_nodes();
 	q.also = ids;
 	if (q.nodes)
 		parent = choose(n, ids, at, &q.n_also);

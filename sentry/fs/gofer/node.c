@@ -14,8 +14,6 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#define IDLE_MAX 1024 /* inodes that keep descriptors which nobody uses */
-
 /* The number of a file for the guest. salt: tried when another file of the super has it. */
 static uint64_t
 guest_ino(const struct gsuper *gs, uint64_t dev, uint64_t ino, uint32_t salt)
@@ -178,7 +176,7 @@ set_idle(struct gnode *n, bool idle)
 	}
 	if (idle) {
 		list_push_back(&gs->idle, &n->idle);
-		if (++gs->nidle > IDLE_MAX) {
+		if (++gs->nidle > gs->idle_max) {
 			victim = list_first(&gs->idle, struct gnode, idle);
 			list_del(&victim->idle);
 			gs->nidle--;

@@ -4,8 +4,8 @@
 #include "sentry/vfs/dentry.h"
 #include <stdlib.h>
 
-#define LISTED_MAX 65536  /* entries of listings that are kept */
-#define EXT_MAGIC  0xef53 /* what programs expect of a disk */
+#define EXT_MAGIC 0xef53 /* what programs expect of a disk */
+#define IDLE_MAX  8192	 /* inodes that keep descriptors which nobody uses */
 
 static void
 gofer_release_super(struct super *sb)
@@ -81,7 +81,10 @@ gofer_mount(const struct fs_type *type, const struct call *c, const struct mount
 	mutex_init(&gs->lock, LR_FS);
 	list_init(&gs->idle);
 	list_init(&gs->dirs);
-	gs->limit = a->max_nodes / 4 < LISTED_MAX ? a->max_nodes / 4 : LISTED_MAX;
+	/* Our own limit of descriptors is most likely the gofer's. */
+	gs->idle_max = a->max_nodes / 4 < IDLE_MAX ? a->max_nodes / 4 : IDLE_MAX;
+	if (a->max_nodes / 4 < (uint32_t)gdir_nodes_max)
+		gdir_nodes_max = (int)(a->max_nodes / 4);
 	sb->priv = gs;
 	gs = NULL;
 	sb->magic = EXT_MAGIC;
