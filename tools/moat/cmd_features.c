@@ -35,6 +35,15 @@ linux_part(void)
 {
 	static const char *const namespaces[] = {
 		"cgroup", "ipc", "mount", "network", "pid", "user", "uts", NULL};
+	/* As oci_seccomp.c takes them. */
+	static const char *const actions[] = {"SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_ERRNO",
+		"SCMP_ACT_TRACE", "SCMP_ACT_TRAP", "SCMP_ACT_KILL", "SCMP_ACT_KILL_THREAD",
+		"SCMP_ACT_KILL_PROCESS", NULL};
+	static const char *const operators[] = {"SCMP_CMP_NE", "SCMP_CMP_LT", "SCMP_CMP_LE",
+		"SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_MASKED_EQ", NULL};
+	static const char *const archs[] = {"SCMP_ARCH_X86_64", NULL};
+	static const char *const flags[] = {"SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_TSYNC",
+		"SECCOMP_FILTER_FLAG_SPEC_ALLOW", NULL};
 	json_t *l = json_object(), *off = json_pack("{sb}", "enabled", 0);
 
 	json_object_set_new(l, "namespaces", oci_list(namespaces));
@@ -42,7 +51,10 @@ linux_part(void)
 	json_object_set_new(l, "cgroup",
 		json_pack("{sb sb sb sb sb}", "v1", 1, "v2", 1, "systemd", 0, "systemdUser", 0,
 			"rdma", 1));
-	json_object_set(l, "seccomp", off);
+	json_object_set_new(l, "seccomp",
+		json_pack("{sb so so so so}", "enabled", 1, "actions", oci_list(actions),
+			"operators", oci_list(operators), "archs", oci_list(archs),
+			"supportedFlags", oci_list(flags)));
 	json_object_set(l, "apparmor", off);
 	json_object_set(l, "selinux", off);
 	json_object_set(l, "intelRdt", off);
