@@ -45,7 +45,11 @@ guest_jobs = for p in $(PLATFORMS); do for t in $(GUEST_BINS); do \
 script_jobs = for t in $(wildcard tests/$(1)/*.sh); do \
 	printf '%s\t%s\t%s\n' "$${t\#tests/}" 120 "BUILD=$(BUILD) bash $$t"; done
 
-.PHONY: test-unit test-guest test-escape test-oci tests-clear
+.PHONY: test-unit test-guest test-escape test-oci test-engines tests-clear
+# docker, containerd, podman (as root, as a user): each operation as with runc. ENGINES="docker podman", PATTERN=exec: a part.
+test-engines: all
+	BUILD=$(BUILD) tests/engines/all.sh $(ENGINES)
+
 tests-clear:
 	@mkdir -p $(BUILD)/tests && rm -rf $(RESULTS) $(RESULTS).logs
 

@@ -8,6 +8,6 @@ engine_clean() { docker rm -f "$n" >/dev/null 2>&1; }
 onpty() { python3 "$here/onpty.py" "$@"; }
 runtime_default() {
 	printf '{"default-runtime":"%s","runtimes":{"moat":{"path":"%s"}}}' "$1" "$moat" >"${DOCKER_CONFIG_FILE:-/etc/docker/daemon.json}"
-	kill -HUP "$(cat /var/run/docker.pid)"
+	kill -HUP "${DOCKER_PID:-$(cat /var/run/docker.pid)}"
 	sleep 1
 }
