@@ -36,6 +36,9 @@ stop() {
 	for i in $(ls /sys/class/net); do
 		grep -qx "$i" "$work/links" || ip link del "$i"
 	done
+	# Tables that were not there are emptied, chains and all; then what was there comes back.
+	for i in filter nat mangle raw; do iptables -t $i -F && iptables -t $i -X; done 2>/dev/null
+	iptables -P FORWARD ACCEPT
 	[ ! -s "$work/iptables" ] || iptables-restore <"$work/iptables"
 	echo "$forward" >/proc/sys/net/ipv4/ip_forward
 	[ -z "$tun" ] || chmod "$tun" /dev/net/tun
