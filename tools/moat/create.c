@@ -128,12 +128,13 @@ set_network(struct making *m)
 {
 	struct moat_config *c = &m->config;
 	struct oci *o = &m->oci;
+	bool host = false;
 
 	if (o->network_path) {
-		c->net_fd = network_open(o->network_path);
+		c->net_fd = network_open(o->network_path, &host);
 		if (c->net_fd < 0)
 			return exit_failure;
-		c->network = "namespace";
+		c->network = host ? "host" : "namespace";
 	} else if (o->host_network) {
 		if (!c->network || strcmp(c->network, "namespace") == 0)
 			c->network = "host";

@@ -4,11 +4,12 @@
 #define TOOLS_MOAT_NETWORK_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
-/* Open the namespace at path for a sandbox. The descriptor; < 0: complained, also when it is the
- * host's own. */
-int network_open(const char *path);
+/* Open the namespace at path for a sandbox. The descriptor; < 0: complained. *ret_own: it is this
+ * process's own, the host's, where nothing may be changed (docker asks so for --network host). */
+int network_open(const char *path, bool *ret_own);
 /* The namespace of pid is no host's: loopback up; every user may use low ports and ping, because
  * the sandbox decides itself who may, and its kernel has no rights on the host; and those of sysctl
  * (NULL: none) that belong to the network. 0, or complained. */
