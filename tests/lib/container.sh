@@ -2,6 +2,15 @@
 # shellcheck shell=bash
 # Sourced by the tests of containers: a bundle of busybox, and commands on containers.
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+# A test that fails in the middle leaves no container behind either.
+remove_all() {
+	local c
+	for c in "$work"/state/*; do
+		[ ! -d "$c" ] || "$moat" --root "$work/state" delete --force "$(basename "$c")" >/dev/null 2>&1
+	done
+	rm -rf "$work"
+}
+trap remove_all EXIT
 command -v busybox >/dev/null || skip "no busybox to make a bundle of"
 mkdir -p "$work/b/rootfs"/{bin,etc,tmp,proc,dev,sys,root}
 cp "$(command -v busybox)" "$work/b/rootfs/bin/busybox"
