@@ -218,6 +218,7 @@ trap_init(const struct plat_env *env, const struct plat_config *cfg,
 	trap.cfg = *cfg;
 	trap.desc = desc;
 	trap.closing = false;
+	trap.lost_ns = INT64_MAX;
 	trap.pub_fd = host_memfd_sealed("moat-public", sizeof(struct stub_public));
 	if (trap.pub_fd < 0)
 		return trap.pub_fd;

@@ -28,6 +28,9 @@
 
 #define TRAP_KICK_SIGNAL 23 /* SIGURG */
 
+/* A thread that does not come back for that long after a kick has lost its stub. */
+#define TRAP_KICK_LIMIT_NS 10000000000ll
+
 struct trap_sites;
 
 /* The sentry's view of one slot of a process. */
@@ -113,6 +116,8 @@ struct trap_engine {
 	struct plat_thread *ahead[TRAP_AHEAD]; /* (L) */
 	uint32_t nahead;		       /* (L) */
 
+	_Atomic int64_t
+		lost_ns; /* when to look for threads that do not come back; INT64_MAX: never */
 	_Atomic int poll_lock;
 	_Atomic uint32_t running;	  /* of the hot threads, at the last look: in guest code */
 	struct plat_thread **hot, **cold; /* (P) */
@@ -135,6 +140,7 @@ void trap_poll_remove(struct plat_thread *t);
 void trap_poll_disarm(struct plat_thread *t);
 void trap_poll_promote(struct plat_thread *t);
 void trap_poll_cold(struct plat_thread *t);
+void trap_poll_kicked(int64_t at_ns);
 void trap_poll_gone(struct plat_thread *t);
 bool trap_poll(void);
 bool trap_crowded(void);

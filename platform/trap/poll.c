@@ -15,11 +15,8 @@ enum {
 	COLD_AFTER = 8192,     /* looks in vain */
 	COLD_AFTER_FUTEX = 64, /* the same, when it sleeps in a futex */
 	COLD_CHUNK = 8,	       /* cold threads in one look */
-	LOST_CHECK = 1 << 16,  /* looks between two checks for lost threads */
+	LOST_CHECK = 1 << 16, /* looks between two checks for lost threads, while there are looks */
 };
-
-/* A thread that does not come back for that long after a kick has lost its stub. */
-#define KICK_LIMIT_NS 10000000000ll
 
 static bool
 try_lock(void)
@@ -267,19 +264,44 @@ look_cold(uint32_t n)
 	return any;
 }
 
-/* Threads that do not come back after a kick, and those that a guest has ended behind our back. */
+/* Threads that do not come back after a kick, and those that a guest has ended behind our back.
+ * *next: when the next one will have had its time. */
 static void
-check_lost(struct plat_thread **list, uint32_t n, int64_t now)
+check_list(struct plat_thread **list, uint32_t n, int64_t now, int64_t *next)
 {
 	for (uint32_t i = 0; i < n; i++) {
 		struct plat_thread *t = list[i];
 		int64_t at = atomic_load_explicit(&t->kick_ns, memory_order_relaxed);
 
 		if (atomic_load(&t->armed) &&
-			((at && now - at > KICK_LIMIT_NS) ||
-				__atomic_load_n(&t->s->tid, __ATOMIC_RELAXED) == 0))
+			((at && now - at >= TRAP_KICK_LIMIT_NS) ||
+				(__atomic_load_n(&t->s->tid, __ATOMIC_RELAXED) == 0)))
 			trap_space_kill(t->sp);
+		else if (at && at + TRAP_KICK_LIMIT_NS < *next)
+			*next = at + TRAP_KICK_LIMIT_NS;
 	}
+}
+
+static void
+check_lost(int64_t now)
+{
+	int64_t next = INT64_MAX;
+
+	/* First: a kick that comes meanwhile sets it again. */
+	atomic_store(&trap.lost_ns, INT64_MAX);
+	check_list(trap.hot, trap.nhot, now, &next);
+	check_list(trap.cold, trap.ncold, now, &next);
+	trap_poll_kicked(next);
+}
+
+/* Look for lost threads at that time, however few looks there are until then; any thread. */
+void
+trap_poll_kicked(int64_t at_ns)
+{
+	int64_t v = atomic_load(&trap.lost_ns);
+
+	while (at_ns < v && !atomic_compare_exchange_weak(&trap.lost_ns, &v, at_ns))
+		;
 }
 
 bool
@@ -293,12 +315,8 @@ trap_poll(void)
 	any = look_hot();
 	any |= look_cold(COLD_CHUNK);
 	publish_spin();
-	if (++looks % LOST_CHECK == 0) {
-		int64_t now = host_now_ns();
-
-		check_lost(trap.hot, trap.nhot, now);
-		check_lost(trap.cold, trap.ncold, now);
-	}
+	if (++looks % LOST_CHECK == 0)
+		check_lost(host_now_ns());
 	unlock();
 	return any;
 }
@@ -308,7 +326,8 @@ trap_prepare_sleep(int64_t *until_ns)
 {
 	bool any;
 
-	(void)until_ns;
+	if (atomic_load(&trap.lost_ns) < *until_ns)
+		*until_ns = atomic_load(&trap.lost_ns);
 	__atomic_store_n(&trap.pub->spin, 0, __ATOMIC_RELAXED);
 	__atomic_exchange_n(&trap.pub->awake, 0, __ATOMIC_SEQ_CST); /* as with cold in demote */
 	lock();
@@ -326,6 +345,14 @@ trap_woke(void)
 	ssize_t n;
 
 	__atomic_store_n(&trap.pub->awake, 1, __ATOMIC_RELAXED);
+	if (atomic_load(&trap.lost_ns) != INT64_MAX) {
+		int64_t now = host_now_ns();
+
+		lock();
+		if (now >= atomic_load(&trap.lost_ns))
+			check_lost(now);
+		unlock();
+	}
 	n = host_drain(trap.bell[0], hint, sizeof hint);
 	if (n <= 0)
 		return;

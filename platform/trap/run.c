@@ -314,8 +314,12 @@ trap_kick(struct plat_thread *t)
 	atomic_store(&t->kick, 1);
 	if (!atomic_load(&t->armed))
 		return;
-	if (!atomic_load_explicit(&t->kick_ns, memory_order_relaxed))
-		atomic_store_explicit(&t->kick_ns, host_now_ns(), memory_order_relaxed);
+	if (!atomic_load_explicit(&t->kick_ns, memory_order_relaxed)) {
+		int64_t now = host_now_ns();
+
+		atomic_store(&t->kick_ns, now);
+		trap_poll_kicked(now + TRAP_KICK_LIMIT_NS);
+	}
 	if (host_tgkill(t->sp->pid, t->tid, TRAP_KICK_SIGNAL) == -ESRCH)
 		trap_space_kill(t->sp);
 }
