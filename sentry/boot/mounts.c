@@ -33,7 +33,9 @@ static const char *const type_names[] = {
 static int
 make_super(const Control__Mount *m, const struct call *c, struct super **ret)
 {
-	struct gofer_mount gm = {.export = m->export, .shared = m->shared && !m->overlay};
+	struct gofer_mount gm = {.export = m->export,
+		.shared = m->shared && !m->overlay,
+		.relaxed = m->target.len == 1}; /* the root, which others change rarely */
 	char *source = control_text(&m->source), *options = control_text(&m->data);
 	struct mount_request rq = {.source = source, .options = options, .ms_flags = m->flags};
 	struct super *lower;

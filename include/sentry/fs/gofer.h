@@ -9,8 +9,11 @@
 /* mount_request.priv of type "gofer". */
 struct gofer_mount {
 	uint32_t export; /* which of the gofer's directories */
-	bool shared;	 /* others change it too: nothing is believed without asking again */
+	bool shared;	 /* others change it too: nothing is believed without asking again, */
+	bool relaxed;	 /* but what was asked for within the last GOFER_RELAX_NS is */
 };
+
+#define GOFER_RELAX_NS 100000000
 
 /* Once, at start: take over the connection (owned from then on) and register the type. died is
  * called, from any worker, when the gofer is gone or breaks the protocol: nothing works any longer.

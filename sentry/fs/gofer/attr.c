@@ -2,6 +2,7 @@
 /* Attributes and extended attributes of files of the gofer. */
 #include "internal.h"
 #include "platform/host/file.h"
+#include "sentry/sched/fiber.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,10 +12,18 @@ gofer_refresh(struct inode *i, const struct call *c, bool force)
 	struct gnode *n = gnode_of(i);
 	Gofer__NodeReq q = GOFER__NODE_REQ__INIT;
 	Gofer__AttrRep *a;
+	bool recent = false;
+	int64_t asked = 0;
 	int r;
 
 	(void)c;
-	if (!gsuper_of(i)->shared && !force) {
+	if (gsuper_of(i)->relaxed) {
+		asked = sched_now_ns();
+		mutex_lock(&n->lock);
+		recent = n->attr_ns > asked - GOFER_RELAX_NS;
+		mutex_unlock(&n->lock);
+	}
+	if ((!gsuper_of(i)->shared || recent) && !force) {
 		gnode_sync_attr(n);
 		return 0;
 	}
@@ -23,6 +32,9 @@ gofer_refresh(struct inode *i, const struct call *c, bool force)
 	if (r < 0)
 		return r;
 	gnode_apply_attr(n, a->attr);
+	mutex_lock(&n->lock);
+	n->attr_ns = asked;
+	mutex_unlock(&n->lock);
 	gofer_rep_free(a);
 	return 0;
 }

@@ -8,6 +8,7 @@
  */
 #include "internal.h"
 #include "platform/host/file.h"
+#include "sentry/sched/fiber.h"
 #include "sentry/vfs/path.h"
 #include "sentry/vfs/rw.h"
 #include <stdlib.h>
@@ -110,18 +111,71 @@ gofer_lookup(struct inode *dir, const struct call *c, const struct name *n, stru
 	return r == 0 ? -ENOENT : 0;
 }
 
+static uint64_t
+name_key(const struct inode *dir, const struct name *n)
+{
+	return (dir->ino << 32 ^ dir->ino >> 32) + ((uint64_t)n->len << 56 | n->hash);
+}
+
+/* Was the answer for that name the same just now? */
+static bool
+just_asked(struct gnode *dir, uint64_t key, struct gnode *g, int64_t since)
+{
+	bool yes = false;
+
+	if (g) {
+		mutex_lock(&g->lock);
+		yes = g->seen_key == key && g->seen_ns > since;
+		mutex_unlock(&g->lock);
+		return yes;
+	}
+	mutex_lock(&dir->lock);
+	for (int i = 0; i < GNODE_MISSING; i++)
+		yes |= dir->missing_key[i] == key && dir->missing_ns[i] > since;
+	mutex_unlock(&dir->lock);
+	return yes;
+}
+
+static void
+answered(struct gnode *dir, uint64_t key, struct gnode *g, int64_t now)
+{
+	if (g) {
+		mutex_lock(&g->lock);
+		g->seen_key = key;
+		g->seen_ns = g->attr_ns = now;
+		mutex_unlock(&g->lock);
+		return;
+	}
+	mutex_lock(&dir->lock);
+	dir->missing_key[dir->missing_at] = key;
+	dir->missing_ns[dir->missing_at] = now;
+	dir->missing_at = (dir->missing_at + 1) % GNODE_MISSING;
+	mutex_unlock(&dir->lock);
+}
+
 static int
 gofer_revalidate(struct inode *dir, const struct call *c, const struct name *n, struct inode *inode)
 {
+	bool relaxed = gsuper_of(dir)->relaxed, same;
+	int64_t asked = relaxed ? sched_now_ns() : 0;
+	uint64_t key = relaxed ? name_key(dir, n) : 0;
+	struct gnode *d = gnode_of(dir), *g = inode ? gnode_of(inode) : NULL;
 	struct inode *now;
-	int r = gofer_lookup(dir, c, n, &now);
-	bool same;
+	int r;
 
-	if (r == -ENOENT)
+	if (relaxed && just_asked(d, key, g, asked - GOFER_RELAX_NS))
+		return 1;
+	r = gofer_lookup(dir, c, n, &now);
+	if (r == -ENOENT) {
+		if (relaxed && !inode)
+			answered(d, key, NULL, asked);
 		return inode == NULL;
+	}
 	if (r < 0)
 		return r;
 	same = now == inode; /* its attributes were refreshed by the walk */
+	if (relaxed && same)
+		answered(d, key, g, asked);
 	inode_put(now);
 	return same;
 }

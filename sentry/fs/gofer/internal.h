@@ -6,7 +6,7 @@
  *
  * Caching. exclusive: nobody else changes the files, so the attributes in the inode are the truth;
  * what writes do to size, blocks and times is fetched from the host descriptor when somebody asks.
- * shared: names and attributes are asked for again at each use.
+ * shared: names and attributes are asked for again at each use; relaxed: not if they were just now.
  *
  * Locks. gnode.lock (rank FSNODE): descriptors and their users. gsuper.lock (FS): the list of idle
  * descriptors. conn.lock (GOFER): requests in flight. None is held over a park.
@@ -25,7 +25,7 @@
 
 struct gsuper {
 	struct super *sb;
-	bool shared, readonly;
+	bool shared, relaxed, readonly;
 	uint64_t dev;	    /* host device of the root */
 	uint64_t root_node; /* number at the gofer */
 	struct mutex lock;  /* idle, nidle */
@@ -65,6 +65,8 @@ struct gdir {
 	struct gnode *owner;
 };
 
+#define GNODE_MISSING 4
+
 struct gnode {
 	struct inode i;	   /* first */
 	uint64_t id;	   /* at the gofer */
@@ -79,6 +81,11 @@ struct gnode {
 	struct gdir *dir; /* cached entries of a directory, or NULL */
 	uint64_t changes; /* counts changes of a directory's names */
 	uint64_t parent;  /* guest's number of the directory it was last looked up in, or 0 */
+	/* Of a relaxed mount (under lock): when its attributes came, when it was last seen under
+	 * the name and in the directory of seen_key, and names that were missing in it. */
+	int64_t attr_ns, seen_ns, missing_ns[GNODE_MISSING];
+	uint64_t seen_key, missing_key[GNODE_MISSING];
+	uint32_t missing_at;
 };
 
 static inline struct gnode *

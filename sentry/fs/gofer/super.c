@@ -75,6 +75,7 @@ gofer_mount(const struct fs_type *type, const struct call *c, const struct mount
 		goto undo;
 	gs->sb = sb;
 	gs->shared = gm->shared;
+	gs->relaxed = gm->relaxed;
 	gs->readonly = a->readonly;
 	gs->dev = a->node->attr->dev;
 	gs->root_node = a->node->id;
