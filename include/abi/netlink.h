@@ -109,6 +109,7 @@ struct lx_ifinfomsg {
 #define LX_IFLA_LINKMODE      17
 #define LX_IFLA_STATS64	      23
 #define LX_IFLA_GROUP	      27
+#define LX_IFLA_EXT_MASK      29
 #define LX_IFLA_PROMISCUITY   30
 #define LX_IFLA_NUM_TX_QUEUES 31
 #define LX_IFLA_NUM_RX_QUEUES 32

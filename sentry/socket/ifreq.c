@@ -21,6 +21,10 @@
 #define SIOCGIFINDEX   0x8933
 #define SIOCGIFTXQLEN  0x8942
 
+/* Flags beside IFF_UP that could be set elsewhere: DEBUG NOTRAILERS NOARP PROMISC ALLMULTI
+ * MULTICAST AUTOMEDIA DYNAMIC. */
+#define OTHER_FLAGS 0xd3a4u
+
 struct lx_ifreq {
 	char name[16];
 	union {
@@ -191,11 +195,13 @@ get(struct lx_ifreq *r, const struct net_link *l, uint32_t cmd)
 
 /* Only lo of the sandbox's own can be changed. */
 static int
-set(const struct call *c, const struct lx_ifreq *r, uint32_t cmd)
+set(const struct call *c, const struct lx_ifreq *r, const struct net_link *l, uint32_t cmd)
 {
 	if (!cred_capable(c->cred, LX_CAP_NET_ADMIN) || net_shown != &net_own)
 		return -EPERM;
 	if (cmd == SIOCSIFFLAGS) {
+		if (((uint16_t)r->flags ^ l->flags) & OTHER_FLAGS)
+			return -EOPNOTSUPP;
 		net_lo_set_up(r->flags & LX_IFF_UP);
 		return 0;
 	}
@@ -236,7 +242,7 @@ ifreq_ioctl(struct sock *s, const struct call *c, uint32_t cmd, uint64_t arg)
 	else
 		err = net_link_find(0, r.name, &l);
 	if (err == 0)
-		err = is_setter(cmd) ? set(c, &r, cmd) : get(&r, &l, cmd);
+		err = is_setter(cmd) ? set(c, &r, &l, cmd) : get(&r, &l, cmd);
 	if (err < 0 || is_setter(cmd))
 		return err;
 	return copy_out(c->um, ua(arg), &r, sizeof r);

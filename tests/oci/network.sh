@@ -39,3 +39,8 @@ same "alone" "lo" "$("$moat" do -- sh -c 'ls /sys/class/net')"
 same "alone, addresses" "127.0.0.1/8 ::1/128" "$("$moat" do -- ip -o addr | awk '{printf "%s%s", s, $4; s = " "}')"
 same "a second address" "10.1.2.3 bound" "$("$moat" do -- sh -c 'ip addr add 10.1.2.3/32 dev lo &&
 	perl -MSocket -e "socket(S, PF_INET, SOCK_STREAM, 0); bind(S, sockaddr_in(80, inet_aton(q(10.1.2.3)))) and print q(10.1.2.3 bound)"')"
+# What cannot be changed of lo is refused, not passed over.
+for change in "name other" "promisc on" "address 00:00:00:00:00:01" "txqueuelen 5"; do
+	"$moat" do -- sh -c "ip link set lo $change" 2>/dev/null && die "ip link set lo $change: was answered with success"
+done
+same "a changed MTU" 1500 "$("$moat" do -- sh -c 'ip link set lo mtu 1500 && cat /sys/class/net/lo/mtu')"

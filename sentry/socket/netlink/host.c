@@ -15,8 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REQUEST_MAX (64u << 10)
-#define REPLY_MAX   (64u << 10)
+#define REPLY_MAX (64u << 10)
 
 int
 nl_host_open(struct nl_sock *s, int protocol)
@@ -102,28 +101,14 @@ static ssize_t
 host_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 {
 	struct lx_sockaddr_nl kernel = {.family = LX_AF_NETLINK};
-	size_t n = m->uio->left;
 	uint8_t *buf;
-	ssize_t r;
+	size_t n;
+	ssize_t r = nl_take(nls(s), c, m, &buf, &n);
 
-	if (m->flags & LX_MSG_OOB)
-		return -EOPNOTSUPP;
-	r = nl_check_destination(nls(s), m);
-	if (r == 0)
-		r = nl_autobind(nls(s), c);
 	if (r < 0)
 		return r;
-	if (n > REQUEST_MAX)
-		return -EMSGSIZE;
-	buf = malloc(n + 1);
-	if (!buf)
-		return -ENOBUFS;
-	if (uio_copy_from(m->uio, buf, n) != (ssize_t)n)
-		r = -EFAULT;
-	else if (!only_questions(buf, n))
-		r = -EPERM;
-	else
-		r = host_socket_send(nls(s)->fd, buf, n, 0, &kernel, sizeof kernel);
+	r = only_questions(buf, n) ? host_socket_send(nls(s)->fd, buf, n, 0, &kernel, sizeof kernel)
+				   : -EPERM;
 	free(buf);
 	return r;
 }

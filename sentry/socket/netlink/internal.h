@@ -23,7 +23,7 @@ struct nl_sock {
 	uint32_t portid; /* 0: none yet */
 	uint64_t groups; /* bit n - 1: group n */
 	uint32_t dst_pid;
-	bool cap_ack, ext_ack, pktinfo, strict, no_enobufs, broadcast_error; /* options */
+	bool cap_ack, ext_ack, strict, no_enobufs, broadcast_error; /* options */
 	/* a socket of the host's behind it: NETLINK_ROUTE with --network=host */
 	int fd; /* -1: none */
 	uint32_t host_portid;
@@ -69,6 +69,9 @@ nl_put_u32(struct nl_reply *r, uint16_t type, uint32_t v)
 /* The attribute of that type after the first `head` bytes of a request; NULL: not there. */
 const uint8_t *nl_attr(const struct nl_request *rq, size_t head, uint16_t type, size_t *len);
 
+/* Are all attributes after the first `head` bytes of the types listed (0 ends them)? */
+bool nl_attrs_only(const struct nl_request *rq, size_t head, const uint16_t *types);
+
 /* Send what build makes to all sockets of a protocol that listen to the group. pid, seq: of who
  * caused it; 0: nobody in particular. */
 void nl_broadcast(int protocol, uint32_t group, uint32_t pid, uint32_t seq,
@@ -93,8 +96,9 @@ int nl_getsockopt(
 int nl_no_listen(struct sock *s, const struct call *c, int backlog);
 bool nl_describe(struct sock *s, struct sock_info *x);
 int nl_no_shutdown(struct sock *s, int how);
-/* Where a message goes: 0 if that is the kernel. */
-int nl_check_destination(struct nl_sock *s, const struct sock_msg *m);
+/* Take what is sent to the kernel: *ret_buf (free()), *ret_len bytes. -errno. */
+int nl_take(struct nl_sock *s, const struct call *c, struct sock_msg *m, uint8_t **ret_buf,
+	size_t *ret_len);
 void nl_forget(struct nl_sock *s); /* leave the table */
 
 #endif

@@ -286,6 +286,27 @@ nl_attr(const struct nl_request *rq, size_t head, uint16_t type, size_t *len)
 	return NULL;
 }
 
+bool
+nl_attrs_only(const struct nl_request *rq, size_t head, const uint16_t *types)
+{
+	size_t at = LX_NLA_ALIGN(head);
+	struct lx_nlattr a;
+
+	while (at <= rq->len && rq->len - at >= sizeof a) {
+		const uint16_t *t = types;
+
+		memcpy(&a, rq->body + at, sizeof a);
+		if (a.len < sizeof a || a.len > rq->len - at)
+			return false;
+		while (*t && *t != (a.type & LX_NLA_TYPE_MASK))
+			t++;
+		if (!*t)
+			return false;
+		at += LX_NLA_ALIGN(a.len);
+	}
+	return true;
+}
+
 void
 nl_broadcast(int protocol, uint32_t group, uint32_t pid, uint32_t seq,
 	void (*build)(struct nl_reply *r, void *arg), void *arg)
@@ -344,8 +365,9 @@ answer(struct nl_sock *s, const struct call *c, const struct nl_request *rq)
 		acknowledge(s, rq, err);
 }
 
-int
-nl_check_destination(struct nl_sock *s, const struct sock_msg *m)
+/* Where a message goes: 0 if that is the kernel. */
+static int
+check_destination(struct nl_sock *s, const struct sock_msg *m)
 {
 	struct lx_sockaddr_nl a = {.pid = s->dst_pid};
 
@@ -362,31 +384,46 @@ nl_check_destination(struct nl_sock *s, const struct sock_msg *m)
 	return 0;
 }
 
-static ssize_t
-nl_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
+int
+nl_take(struct nl_sock *s, const struct call *c, struct sock_msg *m, uint8_t **ret_buf,
+	size_t *ret_len)
 {
-	size_t n = m->uio->left, at = 0;
+	size_t n = m->uio->left;
 	uint8_t *buf;
 	int r;
 
 	if (m->flags & LX_MSG_OOB)
 		return -EOPNOTSUPP;
-	r = nl_check_destination(nls(s), m);
+	r = check_destination(s, m);
 	if (r == 0)
-		r = nl_autobind(nls(s), c);
+		r = nl_autobind(s, c);
 	if (r < 0)
 		return r;
 	if (n == 0)
 		return -ENODATA; /* since Linux 6.9 */
-	if (n + 32 > s->sndbuf)
+	if (n + 32 > s->s.sndbuf)
 		return -EMSGSIZE;
-	buf = malloc(n + 1);
+	buf = malloc(n);
 	if (!buf)
 		return -ENOBUFS;
 	if (uio_copy_from(m->uio, buf, n) != (ssize_t)n) {
 		free(buf);
 		return -EFAULT;
 	}
+	*ret_buf = buf;
+	*ret_len = n;
+	return 0;
+}
+
+static ssize_t
+nl_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
+{
+	size_t n, at = 0;
+	uint8_t *buf;
+	int r = nl_take(nls(s), c, m, &buf, &n);
+
+	if (r < 0)
+		return r;
 	while (n - at >= sizeof(struct lx_nlmsghdr)) {
 		struct nl_request rq;
 

@@ -247,6 +247,7 @@ tell_link(struct nl_reply *r, void *arg)
 static int
 set_link(const struct nl_request *rq)
 {
+	static const uint16_t changeable[] = {LX_IFLA_IFNAME, LX_IFLA_MTU, LX_IFLA_EXT_MASK, 0};
 	struct lx_ifinfomsg m;
 	struct net_link l;
 	const uint8_t *a;
@@ -259,6 +260,15 @@ set_link(const struct nl_request *rq)
 		return r;
 	if (rq->h.flags & LX_NLM_F_EXCL)
 		return -EEXIST;
+	/* Only its MTU, and whether it is up; no other name, address, namespace, nor other flags.
+	 */
+	if (!nl_attrs_only(rq, sizeof m, changeable) ||
+		(m.change && m.change != ~0u && m.change & ~(uint32_t)LX_IFF_UP))
+		return -EOPNOTSUPP;
+	a = nl_attr(rq, sizeof m, LX_IFLA_IFNAME, &len);
+	if (a && (len == 0 || strnlen((const char *)a, len) != strlen(l.name) ||
+			 memcmp(a, l.name, strlen(l.name)) != 0))
+		return -EOPNOTSUPP;
 	a = nl_attr(rq, sizeof m, LX_IFLA_MTU, &len);
 	if (a && len == 4) {
 		uint32_t mtu;
@@ -293,6 +303,9 @@ tell_addr(struct nl_reply *r, void *arg)
 static int
 change_addr(const struct nl_sock *s, const struct nl_request *rq)
 {
+	/* No lifetimes, labels, peers' metrics: addresses of lo stay until they are removed. */
+	static const uint16_t known[] = {
+		LX_IFA_ADDRESS, LX_IFA_LOCAL, LX_IFA_BROADCAST, LX_IFA_FLAGS, 0};
 	struct net_addr a = {.flags = LX_IFA_F_PERMANENT};
 	struct lx_ifaddrmsg m;
 	const uint8_t *x;
@@ -312,6 +325,8 @@ change_addr(const struct nl_sock *s, const struct nl_request *rq)
 		return -EINVAL;
 	if (m.index != NET_LO_INDEX)
 		return -ENODEV;
+	if (rq->h.type == LX_RTM_NEWADDR && !nl_attrs_only(rq, sizeof m, known))
+		return -EOPNOTSUPP;
 	a.family = m.family;
 	a.prefixlen = m.prefixlen;
 	a.scope = m.scope;
