@@ -209,11 +209,16 @@ stream_readable_locked(struct sock *s)
 	return n;
 }
 
-/* A read has come to the urgent byte: it goes, unless it is in line. rlock is held. */
+/* A read has come to what was the urgent byte a moment ago: it goes, if it still is. rlock is held.
+ */
 static void
 pass_urgent(struct sock *s, struct skb *b, uint32_t *freed)
 {
 	mutex_lock(&s->lock);
+	if (!b->urgent) { /* a newer one came: this is a byte as others are */
+		mutex_unlock(&s->lock);
+		return;
+	}
 	list_del(&b->node);
 	s->rcv_bytes -= b->len;
 	s->urgent = URGENT_NONE;
