@@ -218,10 +218,11 @@ hugepages(struct setter *s, const struct moat_resources *r, const char *suffix)
 static void
 rdma(struct setter *s, const struct moat_resources *r)
 {
-	char text[256], handles[24] = "max", objects[24] = "max";
+	char text[256];
 
 	for (size_t i = 0; i < r->nrdma; i++) {
 		const struct moat_rdma_limit *l = &r->rdma[i];
+		char handles[24] = "max", objects[24] = "max";
 
 		if (l->handles != MOAT_UNSET)
 			snprintf(handles, sizeof handles, "%lld", (long long)l->handles);
