@@ -59,15 +59,14 @@ place(void *arg, int pid, struct moat_error *err)
 	 * everybody to give. */
 	snprintf(path, sizeof path, "/proc/%d/oom_score_adj", pid);
 	snprintf(adj, sizeof adj, "%d", m->config.oom_score_adj);
-	fd = json_object_get(json_object_get(m->oci.json, "process"), "oomScoreAdj")
-		     ? open(path, O_WRONLY | O_CLOEXEC)
-		     : -1;
-	if (fd >= 0) {
-		if (write(fd, adj, strlen(adj)) < 0)
-			warn("process.oomScoreAdj: %s cannot be given on the host: %s", adj,
-				strerror(errno));
+	if (!json_object_get(json_object_get(m->oci.json, "process"), "oomScoreAdj"))
+		return 0;
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, adj, strlen(adj)) < 0)
+		warn("process.oomScoreAdj: %s cannot be given on the host: %s", adj,
+			strerror(errno));
+	if (fd >= 0)
 		close(fd);
-	}
 	return 0;
 }
 

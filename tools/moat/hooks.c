@@ -7,12 +7,14 @@
 #include "hooks.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -178,12 +180,12 @@ listen_to(struct run *r)
 static int
 attend(struct run *r, int64_t until_ms)
 {
-	int status;
+	int status, ended = pidfd_open(r->pid, 0); /* -1: we look again and again */
 
 	for (;;) {
-		struct pollfd p[2] = {{r->in, POLLOUT, 0}, {r->out, POLLIN, 0}};
+		struct pollfd p[3] = {{r->in, POLLOUT, 0}, {r->out, POLLIN, 0}, {ended, POLLIN, 0}};
 		pid_t w = waitpid(r->pid, &status, WNOHANG);
-		int wait_ms = 20;
+		int64_t wait_ms = ended < 0 ? 20 : -1;
 
 		if (w == r->pid) {
 			for (int i = 0; i < 64 && r->out >= 0; i++) {
@@ -191,20 +193,26 @@ attend(struct run *r, int64_t until_ms)
 					break;
 				listen_to(r);
 			}
-			return status;
+			break;
 		}
 		if (until_ms >= 0 && now_ms() >= until_ms) {
 			kill(-r->pid, SIGKILL);
 			kill(r->pid, SIGKILL);
 			waitpid(r->pid, &status, 0);
-			return -1;
+			status = -1;
+			break;
 		}
-		(void)poll(p, 2, wait_ms);
+		if (until_ms >= 0 && (wait_ms < 0 || until_ms - now_ms() < wait_ms))
+			wait_ms = until_ms > now_ms() ? until_ms - now_ms() : 0;
+		(void)poll(p, 3, wait_ms > INT_MAX ? INT_MAX : (int)wait_ms);
 		if (p[0].revents)
 			feed(r);
 		if (p[1].revents)
 			listen_to(r);
 	}
+	if (ended >= 0)
+		close(ended);
+	return status;
 }
 
 /* The last line that the hook said, without what could disturb a terminal. */
