@@ -10,38 +10,22 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MAX_LIST 1000000 /* entries of any list */
-
-static bool
-text_ok(const ProtobufCBinaryData *b)
-{
-	return !b->len || !memchr(b->data, 0, b->len);
-}
-
-static bool
-texts_ok(const ProtobufCBinaryData *b, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (!text_ok(&b[i]))
-			return false;
-	return n <= MAX_LIST;
-}
-
 static bool
 message_ok(const Control__Start *m)
 {
-	if (!process_ok(m->process) || !texts_ok(m->masked_paths, m->n_masked_paths) ||
-		!texts_ok(m->readonly_paths, m->n_readonly_paths) || m->n_mounts == 0 ||
-		m->n_mounts > MAX_LIST)
+	if (!process_ok(m->process) || !control_texts_ok(m->masked_paths, m->n_masked_paths) ||
+		!control_texts_ok(m->readonly_paths, m->n_readonly_paths) || m->n_mounts == 0 ||
+		m->n_mounts > CONTROL_LIST_MAX)
 		return false;
-	if (!text_ok(&m->hostname) || !text_ok(&m->domainname) || m->hostname.len > 64 ||
-		m->domainname.len > 64)
+	if (!control_text_ok(&m->hostname) || !control_text_ok(&m->domainname) ||
+		m->hostname.len > 64 || m->domainname.len > 64)
 		return false;
 	for (size_t i = 0; i < m->n_mounts; i++) {
 		const Control__Mount *mnt = m->mounts[i];
 
-		if (!text_ok(&mnt->target) || !text_ok(&mnt->data) || !text_ok(&mnt->source) ||
-			mnt->target.len == 0 || mnt->target.data[0] != '/')
+		if (!control_text_ok(&mnt->target) || !control_text_ok(&mnt->data) ||
+			!control_text_ok(&mnt->source) || mnt->target.len == 0 ||
+			mnt->target.data[0] != '/')
 			return false;
 	}
 	return true;

@@ -19,30 +19,30 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_LIST 1000000 /* entries of any list */
 #define MAX_MORE 64
 
-static bool
-text_ok(const ProtobufCBinaryData *b)
+bool
+control_text_ok(const ProtobufCBinaryData *b)
 {
 	return !b->len || !memchr(b->data, 0, b->len);
 }
 
-static bool
-texts_ok(const ProtobufCBinaryData *b, size_t n)
+bool
+control_texts_ok(const ProtobufCBinaryData *b, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (!text_ok(&b[i]))
+		if (!control_text_ok(&b[i]))
 			return false;
-	return n <= MAX_LIST;
+	return n <= CONTROL_LIST_MAX;
 }
 
 bool
 process_ok(const Control__Process *p)
 {
-	return p && p->n_args > 0 && texts_ok(p->args, p->n_args) && texts_ok(p->env, p->n_env) &&
-	       p->n_groups <= LX_NGROUPS_MAX && p->n_rlimits <= 64 && text_ok(&p->cwd) &&
-	       p->cwd.len > 0 && p->cwd.data[0] == '/' && p->seccomp_bpf.len % 8 == 0;
+	return p && p->n_args > 0 && control_texts_ok(p->args, p->n_args) &&
+	       control_texts_ok(p->env, p->n_env) && p->n_groups <= LX_NGROUPS_MAX &&
+	       p->n_rlimits <= 64 && control_text_ok(&p->cwd) && p->cwd.len > 0 &&
+	       p->cwd.data[0] == '/' && p->seccomp_bpf.len % 8 == 0;
 }
 
 char *

@@ -10,6 +10,11 @@
 /* Is the message well-formed? Sizes, no NUL inside texts, an absolute cwd. */
 bool process_ok(const Control__Process *p);
 
+/* No NUL inside; of a list, each, and not too many. */
+bool control_text_ok(const ProtobufCBinaryData *b);
+bool control_texts_ok(const ProtobufCBinaryData *b, size_t n);
+#define CONTROL_LIST_MAX 1000000 /* entries of any list of a message */
+
 /* A text of a message as a string; NULL when it is empty, or out of memory. Freed by the caller. */
 char *control_text(const ProtobufCBinaryData *b);
 
