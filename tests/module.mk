@@ -77,7 +77,7 @@ test-san: tests-clear all $(UNIT_BINS) $(GUEST_BINS)
 
 # A Debian tree for the programs that moat has to run: base alone, and with all of them.
 APPS := python3 perl gcc libc6-dev make git redis-server redis-tools nginx-light wrk postgresql-15 nodejs golang-go \
-	openjdk-17-jre-headless sqlite3 procps file less gawk bzip2 xz-utils ca-certificates strace gdb
+	openjdk-17-jdk-headless sqlite3 procps file less gawk bzip2 xz-utils ca-certificates strace gdb
 MIRROR ?= $(shell awk '/^deb /{print $$2; exit} /^URIs:/{print $$2; exit}' /etc/apt/sources.list \
 	/etc/apt/sources.list.d/* 2>/dev/null)
 rootfs: $(BUILD)/rootfs/.done
