@@ -62,6 +62,13 @@ void sched_poke(void);	     /* a sleeping worker must look again */
 int timer_module_init(void);
 int sched_start_pool(void);
 
+/* watch.c: descriptors in epoll_fd. Events of a watch that has ended are dropped. */
+#define WATCH_POKE     UINT64_MAX
+#define WATCH_DOORBELL (UINT64_MAX - 1)
+int watch_add(int epoll_fd, struct hostfd_watch *w, uint32_t events);
+void watch_remove(int epoll_fd, struct hostfd_watch *w);
+void watch_tell(uint64_t id, uint32_t events); /* id: not one of the two */
+
 void fiber_switch_asm(void **save_sp, void *load_sp);
 
 #endif

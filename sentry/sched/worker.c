@@ -72,11 +72,7 @@ static _Atomic bool sleeping;	 /* the poller is in, or about to go into, epoll *
 static _Atomic int64_t sleep_until_ns;
 static int64_t no_spin_before_ns; /* of the poller */
 
-/* Events that the poller fetched and has not handed out; watches_lock guards them against unwatch.
- */
-static struct mutex watches_lock = MUTEX_INIT(EVENT);
-static struct epoll_event batch[EVENTS_AT_ONCE];
-static int batch_len;
+static struct epoll_event batch[EVENTS_AT_ONCE]; /* of the poller */
 
 static __thread struct worker *this_worker;
 
@@ -237,27 +233,14 @@ fetch_events(int64_t deadline_ns)
 static void
 hand_out_events(uint32_t n)
 {
-	mutex_lock(&watches_lock);
-	batch_len = (int)n;
 	for (uint32_t i = 0; i < n; i++) {
-		struct hostfd_watch *w = batch[i].data.ptr;
+		uint64_t v;
 
-		if (!w)
-			continue;
-		if (w == (void *)&poke_fd) {
-			uint64_t v;
-
+		if (batch[i].data.u64 == WATCH_POKE)
 			(void)host_fd_read(poke_fd, &v, sizeof v);
-		} else if (w == (void *)&hooks) {
-			continue; /* the doorbell; woke() drains it */
-		} else if (w->fn) {
-			w->fn(w, batch[i].events);
-		} else {
-			waitq_notify(w->q, batch[i].events);
-		}
+		else if (batch[i].data.u64 != WATCH_DOORBELL) /* woke() drains that */
+			watch_tell(batch[i].data.u64, batch[i].events);
 	}
-	batch_len = 0;
-	mutex_unlock(&watches_lock);
 }
 
 static void
@@ -395,7 +378,7 @@ int
 sched_init(const struct sched_config *cfg)
 {
 	cpu_set_t set;
-	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = &poke_fd};
+	struct epoll_event ev = {.events = EPOLLIN, .data.u64 = WATCH_POKE};
 
 	CPU_ZERO(&set);
 	ncpu = sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
@@ -419,7 +402,7 @@ sched_set_hooks(const struct sched_hooks *h)
 {
 	hooks = *h;
 	if (h->doorbell_fd >= 0) {
-		struct epoll_event ev = {.events = EPOLLIN, .data.ptr = &hooks};
+		struct epoll_event ev = {.events = EPOLLIN, .data.u64 = WATCH_DOORBELL};
 
 		if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, h->doorbell_fd, &ev))
 			panic("cannot watch the doorbell: errno %d", errno);
@@ -478,18 +461,11 @@ sched_stop(void)
 int
 sched_watch(struct hostfd_watch *w, uint32_t events)
 {
-	struct epoll_event ev = {.events = events | EPOLLET, .data.ptr = w};
-
-	return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, w->fd, &ev) ? -errno : 0;
+	return watch_add(epoll_fd, w, events);
 }
 
 void
 sched_unwatch(struct hostfd_watch *w)
 {
-	epoll_ctl(epoll_fd, EPOLL_CTL_DEL, w->fd, NULL);
-	mutex_lock(&watches_lock);
-	for (int i = 0; i < batch_len; i++)
-		if (batch[i].data.ptr == w)
-			batch[i].data.ptr = NULL;
-	mutex_unlock(&watches_lock);
+	watch_remove(epoll_fd, w);
 }
