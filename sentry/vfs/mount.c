@@ -288,6 +288,17 @@ mnt_ns_put(struct mnt_ns *ns)
 }
 
 bool
+mount_in_ns(const struct mount *m, const struct mnt_ns *ns)
+{
+	bool r;
+
+	mutex_lock(&mnt_mutex);
+	r = m->ns == ns;
+	mutex_unlock(&mnt_mutex);
+	return r;
+}
+
+bool
 mnt_may_mount(const struct call *c)
 {
 	return cred_capable_in(c->cred, c->fs ? c->fs->ns->user_ns : NULL, LX_CAP_SYS_ADMIN);

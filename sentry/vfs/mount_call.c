@@ -85,7 +85,7 @@ bind_mount(
 	r = vfs_lookup(c, NULL, source, LOOKUP_FOLLOW, &from);
 	if (r)
 		return r;
-	if (from.mnt->ns != c->fs->ns)
+	if (!mount_in_ns(from.mnt, c->fs->ns))
 		r = -EINVAL;
 	else
 		r = move ? mnt_move(&from, on) : mnt_bind(&from, on, recursive);
@@ -103,7 +103,7 @@ mount_on(const struct call *c, const struct path *on, const char *source, const 
 		      (LX_MS_RDONLY | LX_MS_SYNCHRONOUS | LX_MS_MANDLOCK | LX_MS_DIRSYNC |
 			      LX_MS_SILENT | LX_MS_LAZYTIME | LX_MS_I_VERSION | LX_MS_POSIXACL);
 
-	if (on->mnt->ns != c->fs->ns)
+	if (!mount_in_ns(on->mnt, c->fs->ns))
 		return -EINVAL;
 	/* a remount that names no kind of atime keeps the one in force */
 	if ((ms & LX_MS_REMOUNT) &&

@@ -27,6 +27,8 @@ void mount_set_ns(struct mount *m, struct mnt_ns *ns); /* whole tree; takes the 
 struct mount *mount_next(struct mount *m, struct mount *top);
 
 bool mount_shared(const struct mount *m);
+/* Is m mounted in ns? A first check only: without mnt_tree_lock it may be unmounted after it. */
+bool mount_in_ns(const struct mount *m, const struct mnt_ns *ns);
 void mount_make_shared(struct mount *m); /* a group of its own, unless it is in one */
 void mount_join_group(struct mount *m, struct mount *peer);
 void mount_make_slave_of(struct mount *m, struct mount *master);
