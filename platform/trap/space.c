@@ -380,13 +380,14 @@ clone_space(struct plat_thread *t, void *owner, struct plat_thread **ret_child)
 		sp->pid = (pid_t)pid;
 		sp->hash_next = *bucket(sp->pid);
 		*bucket(sp->pid) = sp;
+		c->owner = owner;
+		c->tid = sp->pid;
 	}
 	mutex_unlock(&trap.lock);
 	if (!sp->pid) {
 		err = -EAGAIN;
 		goto undo;
 	}
-	c->tid = sp->pid;
 	c->s->tid = (uint32_t)sp->pid; /* never cleared: the slot of a process's first thread is not
 					  used again */
 	c->frame = t->frame;
@@ -394,7 +395,6 @@ clone_space(struct plat_thread *t, void *owner, struct plat_thread **ret_child)
 	c->gs_base = t->gs_base;
 	c->ident = t->ident;
 	c->kind = STUB_K_READY;
-	c->owner = owner;
 	*ret_child = c;
 	return 0;
 undo:

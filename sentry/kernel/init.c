@@ -63,8 +63,7 @@ env_thread_gone(struct plat_thread *pt, void *owner)
 	(void)pt;
 	/* In run() it sees PLAT_EV_GONE; parked in a syscall it has to be told. */
 	atomic_fetch_or(&t->work, TW_GONE | TW_EXIT);
-	if (t->fiber)
-		fiber_wake(t->fiber);
+	task_wake_fiber(t);
 }
 
 static uint64_t

@@ -59,6 +59,8 @@ int signal_dequeue_locked(struct task *t, lx_sigset set, struct lx_siginfo *info
 void signal_recalc_locked(struct task *t);
 /* Make t look at its work, wherever it is. */
 void task_wake_for_work(struct task *t);
+/* Wakes its fiber, wherever it is parked. */
+void task_wake_fiber(struct task *t);
 /* Send with the sighand lock held; *cont: a stop was ended, and the caller tells the parent after
  * unlocking. */
 int signal_send_locked(struct tgroup *g, struct task *t, int signo, const struct lx_siginfo *info,

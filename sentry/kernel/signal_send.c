@@ -93,6 +93,16 @@ signal_discard_locked(struct tgroup *g, int signo)
 }
 
 void
+task_wake_fiber(struct task *t)
+{
+	/* A new task can be found before it has one, and looks at its work before all else. */
+	struct fiber *f = __atomic_load_n(&t->fiber, __ATOMIC_SEQ_CST);
+
+	if (f)
+		fiber_wake(f);
+}
+
+void
 task_wake_for_work(struct task *t)
 {
 	/* The fiber of a dead one, a leader for instance that others survive, is no more. `dead` is
@@ -104,8 +114,8 @@ task_wake_for_work(struct task *t)
 		if (t->pt)
 			plat->kick(t->pt);
 		mutex_unlock(&t->pt_lock);
-	} else if (t->fiber) {
-		fiber_wake(t->fiber);
+	} else {
+		task_wake_fiber(t);
 	}
 }
 

@@ -167,7 +167,7 @@ fiber_spawn(void (*fn)(void *arg), void *arg, struct fiber **ret)
 	f->tsan = __tsan_create_fiber(0);
 #endif
 	if (ret)
-		*ret = f;
+		__atomic_store_n(ret, f, __ATOMIC_SEQ_CST);
 	runq_push(f);
 	return 0;
 }

@@ -107,23 +107,24 @@ struct tgroup {
 	bool is_subreaper;     /* (T) */
 	bool unkillable; /* (C) pid 1: signals without a handler do nothing, but for the sandbox's
 			    own */
-	enum tgroup_wait_state state; /* (T) */
-	int exit_signal;	      /* (T) */
-	int exit_code;		      /* (T) wait status, once a zombie */
-	struct waitq wait_children;   /* notified when a child changes state */
+	_Atomic enum tgroup_wait_state state; /* (T); signals look at it under (S) */
+	int exit_signal;		      /* (T) */
+	int exit_code;			      /* (T) wait status, once a zombie */
+	struct waitq wait_children;	      /* notified when a child changes state */
 
 	struct sighand *sighand;	  /* (C) until execve: a reference */
 	struct sigpending shared_pending; /* (S) */
 	uint32_t kills;			  /* (S) SIGKILLs that it was sent */
-	bool group_exit;		  /* (S) all threads are to die, with group_exit_code */
-	int group_exit_code;		  /* (S) */
-	struct task *group_exec_task;	  /* (S) execve waits for the others to die */
-	uint32_t stop_pending;		  /* (S) threads that have still to stop */
-	bool stopping, stopped;		  /* (S) */
-	int stop_signo;			  /* (S) */
-	bool stop_reported;		  /* (T) wait has seen this stop */
-	bool continued_pending;		  /* (T) WCONTINUED not yet seen */
-	struct waitq stop_wait;		  /* stopped threads wait here for SIGCONT or SIGKILL */
+	_Atomic bool group_exit;      /* (S); looked at under (T) too: all threads are to die, with
+					 group_exit_code */
+	int group_exit_code;	      /* (S) */
+	struct task *group_exec_task; /* (S) execve waits for the others to die */
+	uint32_t stop_pending;	      /* (S) threads that have still to stop */
+	bool stopping, stopped;	      /* (S) */
+	int stop_signo;		      /* (S) */
+	bool stop_reported;	      /* (T) wait has seen this stop */
+	bool continued_pending;	      /* (T) WCONTINUED not yet seen */
+	struct waitq stop_wait;	      /* stopped threads wait here for SIGCONT or SIGKILL */
 
 	struct rlimits rlim; /* atomically read; written under (S) */
 	struct tty *tty;     /* (S) controlling terminal; a reference */
@@ -193,7 +194,7 @@ struct task {
 	int32_t tid;		     /* = pid->nr */
 	uint64_t cgroup_ns_id;	     /* (O) 0: the first; every one looks the same from inside */
 	struct pid_ns *child_pid_ns; /* (O) for its children, a reference; NULL: the first */
-	struct fiber *fiber;	     /* (C) */
+	struct fiber *fiber;	     /* (C) set before it runs */
 	struct plat_thread *pt;	     /* (O) replaced by execve */
 	struct mutex
 		pt_lock; /* rank TASK: held by others who use pt (kick, peek) and to replace it */

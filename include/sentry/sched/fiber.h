@@ -12,7 +12,8 @@
 
 struct fiber;
 
-/* Make a fiber and let it run. Its stack is freed when fn returns. -ENOMEM. Any thread. */
+/* Make a fiber and let it run. Its stack is freed when fn returns. -ENOMEM. Any thread.
+ * *ret is set, by an atomic store, before it can run. */
 int fiber_spawn(void (*fn)(void *arg), void *arg, struct fiber **ret);
 
 /* End the calling fiber, as if its fn returned. */
