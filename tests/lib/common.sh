@@ -7,6 +7,20 @@ BUILD=${BUILD:-build}
 moat=$(realpath "$BUILD/moat")
 work=$(mktemp -d /tmp/moat-test.XXXXXX)
 trap 'rm -rf "$work"' EXIT
+# With MOAT_FLAGS each sandbox is made with these flags, which come after the command's name.
+if [ "${MOAT_FLAGS:-}" ]; then
+	cat >"$work/moat" <<-X
+		#!/bin/bash
+		args=()
+		for a; do
+			args+=("\$a")
+			case \$a in do | run | create) [ "\${made:-}" ] || { made=1; args+=($MOAT_FLAGS); } ;; esac
+		done
+		exec -a $moat $moat "\${args[@]}"
+	X
+	chmod +x "$work/moat"
+	moat=$work/moat
+fi
 
 die() {
 	echo "$*"
