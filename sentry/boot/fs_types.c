@@ -11,6 +11,7 @@
 #include "sentry/fs/tmpfs.h"
 #include "sentry/fs/tty.h"
 #include "sentry/kernel/tty.h"
+#include "sentry/net/link.h"
 #include "sentry/socket/socket.h"
 
 int
@@ -27,11 +28,12 @@ boot_register_fs(const struct start *s)
 	}
 	event_init();
 	unix_init();
-	if (boot_network_is_host(s))
+	inet_init();
+	if (boot_network_is_host(s)) {
+		net_ns_first_is_host();
 		hostsock_init(s->m->low_ports);
-	else
-		inet_init();
-	netlink_init(boot_network_is_host(s));
+	}
+	netlink_init();
 	tty_kernel_init();
 	return 0;
 }

@@ -9,6 +9,7 @@
 #include "sentry/kernel/pidfd.h"
 #include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/seccomp.h"
+#include "sentry/net/link.h"
 #include "sentry/vfs/mount.h"
 #include <stdlib.h>
 #include <string.h>
@@ -76,7 +77,8 @@ copy_parts(struct task *t, struct task *n, uint64_t f)
 		n->ipc = ipc_ns_new(n->cred->user_ns);
 	else
 		n->ipc = ipc_ns_get(t->ipc);
-	if (!n->ipc)
+	n->net = f & LX_CLONE_NEWNET ? net_ns_new(n->cred->user_ns) : net_ns_get(t->net);
+	if (!n->ipc || !n->net)
 		return -ENOMEM;
 	if (f & LX_CLONE_SYSVSEM) {
 		n->sem_undo = sem_undo_share(&t->call, &t->sem_undo);

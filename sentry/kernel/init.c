@@ -9,6 +9,7 @@
 #include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/sigio.h"
 #include "sentry/kernel/tty.h"
+#include "sentry/net/link.h"
 #include "sentry/sched/sched.h"
 #include "sentry/syscall/syscall.h"
 #include "sentry/syscall/trace.h"
@@ -319,6 +320,7 @@ kernel_start_process(const struct kernel_process *p, int32_t *ret_pid)
 	ref_get(&init_uts->ref);
 	t->uts = init_uts;
 	t->ipc = ipc_ns_get(init_ipc);
+	t->net = net_ns_get(net_ns_first());
 	t->fs = p->fs;
 	memcpy(&g->rlim, &p->rlim, sizeof g->rlim);
 	g->oom_score_adj = p->oom_score_adj;

@@ -4,13 +4,14 @@
 #include "sentry/ipc/ipc.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/pid_ns.h"
+#include "sentry/net/link.h"
 #include "sentry/vfs/mount.h"
 
 int
 ns_check(const struct task *t, uint64_t flags)
 {
-	/* The network is one for all; so is the clock. What a kernel built without them answers. */
-	if (flags & (LX_CLONE_NEWNET | LX_CLONE_NEWTIME))
+	/* The clock is one for all. What a kernel built without such namespaces answers. */
+	if (flags & LX_CLONE_NEWTIME)
 		return -EINVAL;
 	if (!(flags & LX_CLONE_NEWUSER) && (flags & NS_FLAGS) &&
 		!cred_capable_own(t->cred, LX_CAP_SYS_ADMIN))
@@ -124,6 +125,7 @@ ns_enter(struct task *t, const struct ns_ref *r)
 {
 	struct uts_ns *uts, *old_uts;
 	struct ipc_ns *ipc, *old_ipc;
+	struct net_ns *net, *old_net;
 
 	if (r->kind == NS_USER)
 		return enter_user(t, r->ns);
@@ -154,6 +156,14 @@ ns_enter(struct task *t, const struct ns_ref *r)
 		t->ipc = t->call.ipc = ipc;
 		mutex_unlock(&t->pt_lock);
 		ipc_ns_put(old_ipc);
+		return 0;
+	case NS_NET:
+		net = net_ns_get(r->ns);
+		mutex_lock(&t->pt_lock);
+		old_net = t->net;
+		t->net = t->call.net = net;
+		mutex_unlock(&t->pt_lock);
+		net_ns_put(old_net);
 		return 0;
 	case NS_CGROUP:
 		t->cgroup_ns_id = r->id;

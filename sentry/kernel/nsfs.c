@@ -5,6 +5,7 @@
 #include "sentry/ipc/ipc.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/pid_ns.h"
+#include "sentry/net/link.h"
 #include "sentry/vfs/fs.h"
 #include "sentry/vfs/mount.h"
 #include "sentry/vfs/path.h"
@@ -31,7 +32,7 @@ static const struct {
 	[NS_CGROUP] = {"cgroup", LX_CLONE_NEWCGROUP, 4026531835},
 	[NS_IPC] = {"ipc", LX_CLONE_NEWIPC, 0},
 	[NS_MNT] = {"mnt", LX_CLONE_NEWNS, 0},
-	[NS_NET] = {"net", LX_CLONE_NEWNET, 4026531992},
+	[NS_NET] = {"net", LX_CLONE_NEWNET, 0},
 	[NS_PID] = {"pid", LX_CLONE_NEWPID, 0},
 	[NS_PID_CHILDREN] = {"pid", LX_CLONE_NEWPID, 0},
 	[NS_TIME] = {"time", LX_CLONE_NEWTIME, 4026531834},
@@ -62,6 +63,10 @@ ns_of_task(struct task *t, enum ns_kind kind, struct ns_ref *ret)
 	case NS_IPC:
 		ret->ns = ipc_ns_get(t->ipc);
 		ret->id = ipc_ns_id(t->ipc);
+		break;
+	case NS_NET:
+		ret->ns = net_ns_get(t->net);
+		ret->id = net_ns_id(t->net);
 		break;
 	case NS_UTS:
 		ref_get(&t->uts->ref);
@@ -106,6 +111,9 @@ ns_ref_put(struct ns_ref *r)
 	case NS_IPC:
 		ipc_ns_put(r->ns);
 		break;
+	case NS_NET:
+		net_ns_put(r->ns);
+		break;
 	case NS_UTS:
 		uts_put(r->ns);
 		break;
@@ -133,6 +141,8 @@ ns_owner(const struct ns_ref *r)
 	switch (r->kind) {
 	case NS_IPC:
 		return ipc_ns_owner(r->ns);
+	case NS_NET:
+		return net_ns_owner(r->ns);
 	case NS_UTS:
 		return ((struct uts_ns *)r->ns)->user_ns;
 	case NS_MNT:
@@ -159,7 +169,9 @@ nsfs_free(struct inode *i)
 	free(n);
 }
 
-static const struct inode_ops nsfs_iops = {.free = nsfs_free};
+/* A mount namespace that is bound in itself, or in one that was copied from it, would never end. */
+static const struct inode_ops mnt_iops = {.free = nsfs_free},
+			      nsfs_iops = {.free = nsfs_free, .bindable = true};
 
 static int64_t
 open_ns(struct task *t, struct ns_ref *r)
@@ -239,7 +251,8 @@ nsfs_path(struct ns_ref *r, struct path *ret)
 		ns_ref_put(r);
 		return -ENOMEM;
 	}
-	inode_init(&n->i, nsfs_sb, &nsfs_iops, &nsfs_fops, r->id, LX_S_IFREG | 0444, 0, 0);
+	inode_init(&n->i, nsfs_sb, r->kind == NS_MNT ? &mnt_iops : &nsfs_iops, &nsfs_fops, r->id,
+		LX_S_IFREG | 0444, 0, 0);
 	n->r = *r;
 	snprintf(name, sizeof name, "%s:[%llu]", ns_name(r->kind), (unsigned long long)r->id);
 	err = file_new_inode(&n->i, &nsfs_fops, NULL, name, LX_O_RDONLY, &f);
@@ -257,7 +270,7 @@ nsfs_init(void)
 {
 	static struct fs_type type = {.name = "nsfs", .flags = FS_TYPE_INTERNAL | FS_TYPE_NODEV};
 
-	nsfs_sb = super_new(&type, NULL, NULL);
+	nsfs_sb = super_new(&type, NULL, "nsfs");
 	if (!nsfs_sb)
 		return -ENOMEM;
 	nsfs_sb->magic = NSFS_MAGIC;

@@ -7,6 +7,7 @@
 #include "sentry/kernel/pid_ns.h"
 #include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/seccomp.h"
+#include "sentry/net/link.h"
 #include "sentry/vfs/mount.h"
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,7 @@ task_put(struct task *t)
 	cred_put(t->cred);
 	uts_put(t->uts);
 	ipc_ns_put(t->ipc);
+	net_ns_put(t->net);
 	user_put(t->user);
 	pid_unref(t->pid);
 	pid_ns_put(t->child_pid_ns);
@@ -289,6 +291,7 @@ task_init_call(struct task *t)
 		.um = &t->mem.um,
 		.fs = t->fs,
 		.ipc = t->ipc,
+		.net = t->net,
 		.interrupted = call_interrupted,
 		.tgid = task_tgid(t),
 		.tid = t->tid,

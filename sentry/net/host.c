@@ -5,9 +5,9 @@
  * all the same. A dump is there as soon as it was asked for: nothing here waits.
  */
 #include "abi/socket.h"
+#include "internal.h"
 #include "platform/host/file.h"
 #include "platform/host/socket.h"
-#include "sentry/net/link.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -252,28 +252,26 @@ got_route(uint16_t type, const uint8_t *body, size_t len, void *arg)
 	s->route(&r, s->arg);
 }
 
-static int
-host_links(void (*fn)(const struct net_link *l, void *arg), void *arg)
+int
+net_host_links(void (*fn)(const struct net_link *l, void *arg), void *arg)
 {
 	struct sink s = {.link = fn, .arg = arg};
 
 	return dump(LX_RTM_GETLINK, sizeof(struct lx_ifinfomsg), got_link, &s);
 }
 
-static int
-host_addrs(void (*fn)(const struct net_addr *a, void *arg), void *arg)
+int
+net_host_addrs(void (*fn)(const struct net_addr *a, void *arg), void *arg)
 {
 	struct sink s = {.addr = fn, .arg = arg};
 
 	return dump(LX_RTM_GETADDR, sizeof(struct lx_ifaddrmsg), got_addr, &s);
 }
 
-static int
-host_routes(void (*fn)(const struct net_route *r, void *arg), void *arg)
+int
+net_host_routes(void (*fn)(const struct net_route *r, void *arg), void *arg)
 {
 	struct sink s = {.route = fn, .arg = arg};
 
 	return dump(LX_RTM_GETROUTE, sizeof(struct lx_rtmsg), got_route, &s);
 }
-
-const struct net_view net_host = {host_links, host_addrs, host_routes};

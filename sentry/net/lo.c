@@ -1,50 +1,135 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The sandbox's own interface: lo, with the addresses and routes that Linux gives it, and what the
- * guest adds. Locks: `lock` guards all of it but the counters.
+ * A network namespace and its own interface: lo, with the addresses and routes that Linux gives it,
+ * and what the guest adds. Locks: `lock` guards all of it but the counters.
  */
 #include "abi/socket.h"
 #include "base/lock.h"
-#include "sentry/net/link.h"
+#include "base/ref.h"
+#include "internal.h"
+#include "sentry/cred/user_ns.h"
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
-static struct {
+struct net_ns {
+	struct ref ref;
+	uint64_t id;
+	struct user_ns *user_ns; /* a reference, or NULL */
+	bool on_host;		 /* what follows is unused then */
 	struct mutex lock;
-	bool up;
+	bool up, was_up;
 	uint32_t mtu;
-	size_t naddrs;
-	struct net_addr addrs[NET_ADDRS_MAX];
+	size_t naddrs, cap;
+	struct net_addr *addrs;
 	_Atomic uint64_t packets, bytes;
-} lo = {
-	.lock = MUTEX_INIT(LEAF),
-	.up = true,
-	.mtu = 65536,
-	.naddrs = 2,
-	.addrs = {{.family = LX_AF_INET,
-			  .prefixlen = 8,
-			  .scope = LX_RT_SCOPE_HOST,
-			  .flags = LX_IFA_F_PERMANENT,
-			  .index = NET_LO_INDEX,
-			  .addr = {127, 0, 0, 1}},
-		{.family = LX_AF_INET6,
-			.prefixlen = 128,
-			.scope = LX_RT_SCOPE_HOST,
-			.flags = LX_IFA_F_PERMANENT,
-			.index = NET_LO_INDEX,
-			.addr = {[15] = 1}}},
 };
 
-void
-net_lo_count(size_t bytes)
+#define LOOPBACK(f, bits, ...)                                                                     \
+	{                                                                                          \
+		.family = (f), .prefixlen = (bits), .scope = LX_RT_SCOPE_HOST,                     \
+		.flags = LX_IFA_F_PERMANENT, .index = NET_LO_INDEX, .addr = {                      \
+			__VA_ARGS__                                                                \
+		}                                                                                  \
+	}
+#define LOOPBACKS                                                                                  \
+	{                                                                                          \
+		LOOPBACK(LX_AF_INET, 8, 127, 0, 0, 1), LOOPBACK(LX_AF_INET6, 128, [15] = 1)        \
+	}
+
+static const struct net_addr loopback[] = LOOPBACKS;
+static struct net_addr first_addrs[NET_ADDRS_MAX] = LOOPBACKS;
+static struct net_ns first = {
+	.ref = {1},
+	.id = 4026531992,
+	.lock = MUTEX_INIT(LEAF),
+	.up = true,
+	.was_up = true,
+	.mtu = 65536,
+	.naddrs = 2,
+	.cap = NET_ADDRS_MAX,
+	.addrs = first_addrs,
+};
+
+/* --- life --- */
+
+struct net_ns *
+net_ns_first(void)
 {
-	atomic_fetch_add_explicit(&lo.packets, 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&lo.bytes, bytes, memory_order_relaxed);
+	return &first;
 }
 
-static int
-own_links(void (*fn)(const struct net_link *l, void *arg), void *arg)
+void
+net_ns_first_is_host(void)
+{
+	first.on_host = true;
+}
+
+struct net_ns *
+net_ns_new(struct user_ns *owner)
+{
+	struct net_ns *ns = calloc(1, sizeof *ns);
+
+	if (!ns)
+		return NULL;
+	ref_init(&ns->ref);
+	mutex_init(&ns->lock, LR_LEAF);
+	ns->user_ns = user_ns_get(owner);
+	ns->id = ns_id_new();
+	ns->mtu = 65536;
+	LIVE_INC(NETNS);
+	return ns;
+}
+
+struct net_ns *
+net_ns_get(struct net_ns *ns)
+{
+	ref_get(&ns->ref);
+	return ns;
+}
+
+void
+net_ns_put(struct net_ns *ns)
+{
+	if (!ns || !ref_put(&ns->ref))
+		return;
+	user_ns_put(ns->user_ns);
+	mutex_destroy(&ns->lock);
+	free(ns->addrs);
+	free(ns);
+	LIVE_DEC(NETNS);
+}
+
+uint64_t
+net_ns_id(const struct net_ns *ns)
+{
+	return ns->id;
+}
+
+struct user_ns *
+net_ns_owner(const struct net_ns *ns)
+{
+	return ns->user_ns;
+}
+
+bool
+net_ns_on_host(const struct net_ns *ns)
+{
+	return ns->on_host;
+}
+
+/* --- what is there --- */
+
+void
+net_lo_count(struct net_ns *ns, size_t bytes)
+{
+	atomic_fetch_add_explicit(&ns->packets, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&ns->bytes, bytes, memory_order_relaxed);
+}
+
+int
+net_links(struct net_ns *ns, void (*fn)(const struct net_link *l, void *arg), void *arg)
 {
 	struct net_link l = {.index = NET_LO_INDEX,
 		.flags = LX_IFF_LOOPBACK,
@@ -54,29 +139,34 @@ own_links(void (*fn)(const struct net_link *l, void *arg), void *arg)
 		.name = "lo",
 		.hwaddr_len = 6};
 
-	mutex_lock(&lo.lock);
-	l.mtu = lo.mtu;
-	if (lo.up)
+	if (ns->on_host)
+		return net_host_links(fn, arg);
+	mutex_lock(&ns->lock);
+	l.mtu = ns->mtu;
+	l.no_qdisc = !ns->was_up;
+	if (ns->up)
 		l.flags |= LX_IFF_UP | LX_IFF_RUNNING | LX_IFF_LOWER_UP;
 	else
 		l.operstate = 2; /* down */
 	l.carrier = 1;
-	mutex_unlock(&lo.lock);
-	l.stats.rx_packets = l.stats.tx_packets = atomic_load(&lo.packets);
-	l.stats.rx_bytes = l.stats.tx_bytes = atomic_load(&lo.bytes);
+	mutex_unlock(&ns->lock);
+	l.stats.rx_packets = l.stats.tx_packets = atomic_load(&ns->packets);
+	l.stats.rx_bytes = l.stats.tx_bytes = atomic_load(&ns->bytes);
 	fn(&l, arg);
 	return 0;
 }
 
-static int
-own_addrs(void (*fn)(const struct net_addr *a, void *arg), void *arg)
+int
+net_addrs(struct net_ns *ns, void (*fn)(const struct net_addr *a, void *arg), void *arg)
 {
-	mutex_lock(&lo.lock);
+	if (ns->on_host)
+		return net_host_addrs(fn, arg);
+	mutex_lock(&ns->lock);
 	for (int family = LX_AF_INET; family; family = family == LX_AF_INET ? LX_AF_INET6 : 0)
-		for (size_t i = 0; i < lo.naddrs; i++)
-			if (lo.addrs[i].family == family)
-				fn(&lo.addrs[i], arg);
-	mutex_unlock(&lo.lock);
+		for (size_t i = 0; i < ns->naddrs; i++)
+			if (ns->addrs[i].family == family)
+				fn(&ns->addrs[i], arg);
+	mutex_unlock(&ns->lock);
 	return 0;
 }
 
@@ -106,6 +196,10 @@ addr_routes(const struct net_addr *a, void (*fn)(const struct net_route *r, void
 	memcpy(r.dst, a->addr, 16);
 	r.dst_len = (uint8_t)(8 * bytes);
 	if (a->family == LX_AF_INET6) {
+		if (memcmp(a->addr, loopback[1].addr, 16) == 0) {
+			fn(&r, arg);
+			return;
+		}
 		whole = r;
 		whole.table = LX_RT_TABLE_MAIN;
 		whole.type = LX_RTN_UNICAST;
@@ -134,93 +228,139 @@ addr_routes(const struct net_addr *a, void (*fn)(const struct net_route *r, void
 	}
 }
 
-static int
-own_routes(void (*fn)(const struct net_route *r, void *arg), void *arg)
-{
-	mutex_lock(&lo.lock);
-	for (size_t i = 0; lo.up && i < lo.naddrs; i++)
-		addr_routes(&lo.addrs[i], fn, arg);
-	mutex_unlock(&lo.lock);
-	return 0;
-}
-
-const struct net_view net_own = {own_links, own_addrs, own_routes};
-const struct net_view *net_shown = &net_own;
-
-void
-net_lo_set_up(bool up)
-{
-	mutex_lock(&lo.lock);
-	lo.up = up;
-	mutex_unlock(&lo.lock);
-}
-
 int
-net_lo_set_mtu(uint32_t mtu)
+net_routes(struct net_ns *ns, void (*fn)(const struct net_route *r, void *arg), void *arg)
 {
-	if (mtu > INT32_MAX)
-		return -EINVAL;
-	mutex_lock(&lo.lock);
-	lo.mtu = mtu;
-	mutex_unlock(&lo.lock);
+	if (ns->on_host)
+		return net_host_routes(fn, arg);
+	mutex_lock(&ns->lock);
+	for (size_t i = 0; ns->up && i < ns->naddrs; i++)
+		addr_routes(&ns->addrs[i], fn, arg);
+	mutex_unlock(&ns->lock);
 	return 0;
 }
+
+/* --- changes --- */
 
 /* The place of an address in the list, or naddrs. */
 static size_t
-place(const struct net_addr *a)
+place(const struct net_ns *ns, const struct net_addr *a)
 {
 	size_t i;
 
-	for (i = 0; i < lo.naddrs; i++)
-		if (lo.addrs[i].family == a->family && memcmp(lo.addrs[i].addr, a->addr, 16) == 0 &&
-			lo.addrs[i].prefixlen == a->prefixlen)
+	for (i = 0; i < ns->naddrs; i++)
+		if (ns->addrs[i].family == a->family &&
+			memcmp(ns->addrs[i].addr, a->addr, 16) == 0 &&
+			ns->addrs[i].prefixlen == a->prefixlen)
 			break;
 	return i;
 }
 
-int
-net_lo_add(const struct net_addr *a)
+static int
+add_locked(struct net_ns *ns, const struct net_addr *a)
 {
-	int r = 0;
+	if (place(ns, a) < ns->naddrs)
+		return -EEXIST;
+	if (ns->naddrs == NET_ADDRS_MAX)
+		return -ENOSPC;
+	if (ns->naddrs == ns->cap) {
+		size_t cap = ns->cap ? 2 * ns->cap : 2;
+		struct net_addr *v = realloc(ns->addrs, cap * sizeof *v);
 
-	mutex_lock(&lo.lock);
-	if (place(a) < lo.naddrs)
-		r = -EEXIST;
-	else if (lo.naddrs == NET_ADDRS_MAX)
-		r = -ENOSPC;
-	else
-		lo.addrs[lo.naddrs++] = *a;
-	mutex_unlock(&lo.lock);
+		if (!v)
+			return -ENOMEM;
+		ns->addrs = v;
+		ns->cap = cap;
+	}
+	ns->addrs[ns->naddrs++] = *a;
+	return 0;
+}
+
+static bool
+has_family(const struct net_ns *ns, int family)
+{
+	for (size_t i = 0; i < ns->naddrs; i++)
+		if (ns->addrs[i].family == family)
+			return true;
+	return false;
+}
+
+void
+net_lo_set_up(struct net_ns *ns, bool up)
+{
+	mutex_lock(&ns->lock);
+	if (up && !ns->up) {
+		if (!has_family(ns, LX_AF_INET))
+			(void)add_locked(ns, &loopback[0]);
+		(void)add_locked(ns, &loopback[1]);
+		ns->was_up = true;
+	} else if (!up && ns->up) {
+		size_t n = 0;
+
+		/* IPv6 forgets its addresses. */
+		for (size_t i = 0; i < ns->naddrs; i++)
+			if (ns->addrs[i].family == LX_AF_INET)
+				ns->addrs[n++] = ns->addrs[i];
+		ns->naddrs = n;
+	}
+	ns->up = up;
+	mutex_unlock(&ns->lock);
+}
+
+int
+net_lo_set_mtu(struct net_ns *ns, uint32_t mtu)
+{
+	if (mtu > INT32_MAX)
+		return -EINVAL;
+	mutex_lock(&ns->lock);
+	ns->mtu = mtu;
+	mutex_unlock(&ns->lock);
+	return 0;
+}
+
+int
+net_lo_add(struct net_ns *ns, const struct net_addr *a)
+{
+	int r;
+
+	mutex_lock(&ns->lock);
+	r = add_locked(ns, a);
+	mutex_unlock(&ns->lock);
 	return r;
 }
 
 int
-net_lo_remove(const struct net_addr *a)
+net_lo_remove(struct net_ns *ns, const struct net_addr *a)
 {
 	size_t i;
+	int r = -EADDRNOTAVAIL;
 
-	mutex_lock(&lo.lock);
-	i = place(a);
-	if (i < lo.naddrs) {
-		lo.naddrs--;
-		memmove(&lo.addrs[i], &lo.addrs[i + 1], (lo.naddrs - i) * sizeof lo.addrs[0]);
-		mutex_unlock(&lo.lock);
-		return 0;
+	mutex_lock(&ns->lock);
+	i = place(ns, a);
+	if (i < ns->naddrs) {
+		ns->naddrs--;
+		memmove(&ns->addrs[i], &ns->addrs[i + 1], (ns->naddrs - i) * sizeof ns->addrs[0]);
+		r = 0;
 	}
-	mutex_unlock(&lo.lock);
-	return -EADDRNOTAVAIL;
+	mutex_unlock(&ns->lock);
+	return r;
 }
 
-bool
-net_is_local(const uint8_t ip[16])
+static bool
+is_v4(const uint8_t ip[16])
 {
 	static const uint8_t mapped[12] = {[10] = 0xff, 0xff};
-	bool v4 = memcmp(ip, mapped, 12) == 0, found = false;
 
-	mutex_lock(&lo.lock);
-	for (size_t i = 0; lo.up && !found && i < lo.naddrs; i++) {
-		const struct net_addr *a = &lo.addrs[i];
+	return memcmp(ip, mapped, 12) == 0;
+}
+
+static bool
+has_address(struct net_ns *ns, const uint8_t ip[16])
+{
+	bool v4 = is_v4(ip), found = false;
+
+	for (size_t i = 0; !found && i < ns->naddrs; i++) {
+		const struct net_addr *a = &ns->addrs[i];
 		uint8_t x[16];
 
 		if ((a->family == LX_AF_INET) != v4)
@@ -238,8 +378,29 @@ net_is_local(const uint8_t ip[16])
 			found = memcmp(a->addr, x, 16) == 0;
 		}
 	}
-	mutex_unlock(&lo.lock);
 	return found;
+}
+
+bool
+net_is_local(struct net_ns *ns, const uint8_t ip[16])
+{
+	bool yes;
+
+	mutex_lock(&ns->lock);
+	yes = ns->up && has_address(ns, ip);
+	mutex_unlock(&ns->lock);
+	return yes;
+}
+
+bool
+net_may_bind(struct net_ns *ns, const uint8_t ip[16])
+{
+	bool yes;
+
+	mutex_lock(&ns->lock);
+	yes = has_address(ns, ip) || (is_v4(ip) && !ns->was_up && !ns->naddrs);
+	mutex_unlock(&ns->lock);
+	return yes;
 }
 
 struct find {
@@ -261,10 +422,10 @@ match(const struct net_link *l, void *arg)
 }
 
 int
-net_link_find(int32_t index, const char *name, struct net_link *ret)
+net_link_find(struct net_ns *ns, int32_t index, const char *name, struct net_link *ret)
 {
 	struct find f = {index, name ? name : "", ret, false};
-	int r = net_shown->links(match, &f);
+	int r = net_links(ns, match, &f);
 
 	return r < 0 ? r : f.found ? 0 : -ENODEV;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The ioctls of netdevice(7), over the interfaces that the sandbox shows. */
+#include "sentry/cred/user_ns.h"
 #include "sentry/net/link.h"
 #include "sentry/socket/socket.h"
 #include <errno.h>
@@ -94,7 +95,7 @@ add_conf(const struct net_addr *a, void *arg)
 }
 
 static int64_t
-get_conf(const struct call *c, uint64_t arg)
+get_conf(struct net_ns *net, const struct call *c, uint64_t arg)
 {
 	struct {
 		int32_t len, pad;
@@ -106,14 +107,14 @@ get_conf(const struct call *c, uint64_t arg)
 
 	if (copy_in(c->um, &head, ua(arg), sizeof head))
 		return -EFAULT;
-	r = net_shown->addrs(add_conf, &all);
+	r = net_addrs(net, add_conf, &all);
 	for (size_t i = 0; r == 0 && i < all.n; i++) {
 		struct lx_ifreq *q = &all.v[i];
 		struct net_link l;
 		uint8_t ip[4];
 
 		memcpy(ip, q->pad + 8, 4);
-		if (net_link_find(q->value, NULL, &l) < 0)
+		if (net_link_find(net, q->value, NULL, &l) < 0)
 			continue;
 		memset(q, 0, sizeof *q);
 		memcpy(q->name, l.name, sizeof q->name);
@@ -135,11 +136,11 @@ get_conf(const struct call *c, uint64_t arg)
 /* --- one interface --- */
 
 static int
-get_address(struct lx_ifreq *r, const struct net_link *l, uint32_t cmd)
+get_address(struct net_ns *net, struct lx_ifreq *r, const struct net_link *l, uint32_t cmd)
 {
 	struct find f = {.index = l->index};
 	uint32_t mask;
-	int err = net_shown->addrs(match, &f);
+	int err = net_addrs(net, match, &f);
 
 	if (err < 0)
 		return err;
@@ -156,7 +157,7 @@ get_address(struct lx_ifreq *r, const struct net_link *l, uint32_t cmd)
 }
 
 static int
-get(struct lx_ifreq *r, const struct net_link *l, uint32_t cmd)
+get(struct net_ns *net, struct lx_ifreq *r, const struct net_link *l, uint32_t cmd)
 {
 	memset(r->pad, 0, sizeof r->pad);
 	switch (cmd) {
@@ -171,7 +172,7 @@ get(struct lx_ifreq *r, const struct net_link *l, uint32_t cmd)
 	case SIOCGIFDSTADDR:
 	case SIOCGIFBRDADDR:
 	case SIOCGIFNETMASK:
-		return get_address(r, l, cmd);
+		return get_address(net, r, l, cmd);
 	case SIOCGIFMETRIC:
 		r->value = 0;
 		return 0;
@@ -193,20 +194,21 @@ get(struct lx_ifreq *r, const struct net_link *l, uint32_t cmd)
 	}
 }
 
-/* Only lo of the sandbox's own can be changed. */
+/* Only lo of a stack of the sandbox's own can be changed. */
 static int
-set(const struct call *c, const struct lx_ifreq *r, const struct net_link *l, uint32_t cmd)
+set(struct net_ns *net, const struct call *c, const struct lx_ifreq *r, const struct net_link *l,
+	uint32_t cmd)
 {
-	if (!cred_capable(c->cred, LX_CAP_NET_ADMIN) || net_shown != &net_own)
+	if (!cred_capable_in(c->cred, net_ns_owner(net), LX_CAP_NET_ADMIN) || net_ns_on_host(net))
 		return -EPERM;
 	if (cmd == SIOCSIFFLAGS) {
 		if (((uint16_t)r->flags ^ l->flags) & OTHER_FLAGS)
 			return -EOPNOTSUPP;
-		net_lo_set_up(r->flags & LX_IFF_UP);
+		net_lo_set_up(net, r->flags & LX_IFF_UP);
 		return 0;
 	}
 	if (cmd == SIOCSIFMTU)
-		return r->value < 0 ? -EINVAL : net_lo_set_mtu((uint32_t)r->value);
+		return r->value < 0 ? -EINVAL : net_lo_set_mtu(net, (uint32_t)r->value);
 	return -EOPNOTSUPP;
 }
 
@@ -229,20 +231,19 @@ ifreq_ioctl(struct sock *s, const struct call *c, uint32_t cmd, uint64_t arg)
 	struct net_link l;
 	int err;
 
-	(void)s;
 	if (cmd < SIOCGIFNAME || cmd > 0x8950)
 		return -ENOTTY;
 	if (cmd == SIOCGIFCONF)
-		return get_conf(c, arg);
+		return get_conf(s->net, c, arg);
 	if (copy_in(c->um, &r, ua(arg), sizeof r))
 		return -EFAULT;
 	r.name[15] = 0;
 	if (cmd == SIOCGIFNAME)
-		err = r.value > 0 ? net_link_find(r.value, NULL, &l) : -ENODEV;
+		err = r.value > 0 ? net_link_find(s->net, r.value, NULL, &l) : -ENODEV;
 	else
-		err = net_link_find(0, r.name, &l);
+		err = net_link_find(s->net, 0, r.name, &l);
 	if (err == 0)
-		err = is_setter(cmd) ? set(c, &r, &l, cmd) : get(&r, &l, cmd);
+		err = is_setter(cmd) ? set(s->net, c, &r, &l, cmd) : get(s->net, &r, &l, cmd);
 	if (err < 0 || is_setter(cmd))
 		return err;
 	return copy_out(c->um, ua(arg), &r, sizeof r);

@@ -3,6 +3,8 @@
 #include "abi/fs.h"
 #include "abi/poll.h"
 #include "abi/stat.h"
+#include "sentry/cred/user_ns.h"
+#include "sentry/net/link.h"
 #include "sentry/socket/info.h"
 #include "sentry/vfs/file.h"
 #include "sentry/vfs/inode.h"
@@ -29,10 +31,12 @@ sock_family_register(const struct sock_family *f)
 }
 
 static const struct sock_family *
-find_family(int family)
+find_family(int family, const struct net_ns *net)
 {
+	unsigned other = net_ns_on_host(net) ? SOCK_OWN_STACK : SOCK_HOST_STACK;
+
 	for (unsigned i = 0; i < nfamilies; i++)
-		if (families[i]->family == family)
+		if (families[i]->family == family && families[i]->where != other)
 			return families[i];
 	return NULL;
 }
@@ -40,7 +44,7 @@ find_family(int family)
 int
 sock_create(const struct call *c, int family, int type, int protocol, struct sock **ret)
 {
-	const struct sock_family *f = find_family(family);
+	const struct sock_family *f = find_family(family, c->net);
 
 	return f ? f->create(c, type, protocol, ret) : -EAFNOSUPPORT;
 }
@@ -48,7 +52,7 @@ sock_create(const struct call *c, int family, int type, int protocol, struct soc
 int
 sock_create_pair(const struct call *c, int family, int type, int protocol, struct sock *ret[2])
 {
-	const struct sock_family *f = find_family(family);
+	const struct sock_family *f = find_family(family, c->net);
 
 	if (!f)
 		return -EAFNOSUPPORT;
@@ -73,6 +77,7 @@ sock_init(struct sock *s, const struct sock_ops *ops, const struct call *c, int 
 	s->rcvlowat = 1;
 	s->owner = (struct lx_ucred){c->tgid, c->cred->euid, c->cred->egid};
 	s->owner_cred = cred_get(c->cred);
+	s->net = net_ns_get(c->net);
 	s->cookie = atomic_fetch_add(&next_cookie, 1);
 	mutex_lock(&all_lock);
 	list_push_back(&all, &s->all_node);
@@ -92,9 +97,19 @@ sock_fini(struct sock *s)
 	while ((n = list_pop_front(&s->rcvq)))
 		skb_free(list_entry(n, struct skb, node));
 	cred_put(s->owner_cred);
+	net_ns_put(s->net);
 	waitq_destroy(&s->wq);
 	mutex_destroy(&s->lock);
 	LIVE_DEC(SOCK);
+}
+
+void
+sock_set_net(struct sock *s, struct net_ns *net)
+{
+	struct net_ns *old = s->net;
+
+	s->net = net_ns_get(net);
+	net_ns_put(old);
 }
 
 struct sock *
@@ -131,7 +146,8 @@ describe(struct sock *s, struct sock_info *i)
 }
 
 int
-sock_each(int family, int protocol, void (*fn)(const struct sock_info *i, void *arg), void *arg)
+sock_each(const struct net_ns *net, int family, int protocol,
+	void (*fn)(const struct sock_info *i, void *arg), void *arg)
 {
 	struct sock **v = NULL, *s;
 	struct sock_info info;
@@ -153,7 +169,7 @@ sock_each(int family, int protocol, void (*fn)(const struct sock_info *i, void *
 		mutex_lock(&all_lock);
 		if (nall <= cap)
 			list_for_each_entry (s, &all, all_node)
-				if ((!family || s->family == family) &&
+				if (s->net == net && (!family || s->family == family) &&
 					(protocol < 0 || s->protocol == protocol) &&
 					ref_get_unless_zero(&s->ref))
 					v[n++] = s;
@@ -392,7 +408,8 @@ set_socket_option(struct sock *s, const struct call *c, int opt, const uint8_t *
 		s->rcvlowat = v < 0 ? INT32_MAX : v ? v : 1;
 		return 0;
 	case LX_SO_PRIORITY:
-		if ((v < 0 || v > 6) && !cred_capable(c->cred, LX_CAP_NET_ADMIN))
+		if ((v < 0 || v > 6) &&
+			!cred_capable_in(c->cred, net_ns_owner(s->net), LX_CAP_NET_ADMIN))
 			return -EPERM;
 		s->priority = v;
 		return 0;

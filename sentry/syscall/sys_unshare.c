@@ -7,6 +7,7 @@
 #include "sentry/kernel/namespaces.h"
 #include "sentry/kernel/pid_ns.h"
 #include "sentry/kernel/pidfd.h"
+#include "sentry/net/link.h"
 #include "sentry/vfs/file.h"
 #include "sentry/vfs/mount.h"
 
@@ -21,6 +22,7 @@ struct fresh {
 	struct fdtable *files;
 	struct uts_ns *uts;
 	struct ipc_ns *ipc;
+	struct net_ns *net;
 	struct pid_ns *pid;
 };
 
@@ -32,6 +34,7 @@ fresh_put(struct fresh *n, const struct call *c)
 	fdtable_put(n->files, c);
 	uts_put(n->uts);
 	ipc_ns_put(n->ipc);
+	net_ns_put(n->net);
 	pid_ns_put(n->pid);
 }
 
@@ -75,6 +78,8 @@ make(struct task *t, uint64_t flags, struct fresh *n)
 		r = -ENOMEM;
 	if (!r && (flags & LX_CLONE_NEWIPC) && !(n->ipc = ipc_ns_new(owner)))
 		r = -ENOMEM;
+	if (!r && (flags & LX_CLONE_NEWNET) && !(n->net = net_ns_new(owner)))
+		r = -ENOMEM;
 	if (!r && (flags & LX_CLONE_NEWPID))
 		r = pid_ns_new(t->child_pid_ns, owner, &n->pid);
 	return r;
@@ -105,11 +110,14 @@ change(struct task *t, uint64_t flags, struct fresh *n)
 		SWAP(struct uts_ns *, t->uts, n->uts);
 	if (n->ipc)
 		SWAP(struct ipc_ns *, t->ipc, n->ipc);
+	if (n->net)
+		SWAP(struct net_ns *, t->net, n->net);
 	if (n->pid)
 		SWAP(struct pid_ns *, t->child_pid_ns, n->pid);
 	mutex_unlock(&t->pt_lock);
 	t->call.fs = t->fs;
 	t->call.ipc = t->ipc;
+	t->call.net = t->net;
 	t->call.files_id = fdtable_id(t->files);
 	if (flags & LX_CLONE_NEWCGROUP)
 		t->cgroup_ns_id = ns_id_new();

@@ -85,7 +85,7 @@ bind_mount(
 	r = vfs_lookup(c, NULL, source, LOOKUP_FOLLOW, &from);
 	if (r)
 		return r;
-	if (!mount_in_ns(from.mnt, c->fs->ns))
+	if (!mount_in_ns(from.mnt, c->fs->ns) && (move || !mnt_nameless_bindable(&from)))
 		r = -EINVAL;
 	else
 		r = move ? mnt_move(&from, on) : mnt_bind(&from, on, recursive);
@@ -276,7 +276,8 @@ mnt_ns_show(struct mnt_ns *ns, const struct path *root, enum mnt_show how, size_
 		w = vfs_d_path(&at, root, where, LX_PATH_MAX, &err);
 		if (!w || *w != '/')
 			continue; /* not to be seen from this root */
-		r = vfs_dentry_path(m->root, in_fs, LX_PATH_MAX);
+		r = m->root->inode->ops->bindable ? m->root->name
+						  : vfs_dentry_path(m->root, in_fs, LX_PATH_MAX);
 		show_one(f, m, w, r ? r : "/", parent_id, master, how);
 	}
 	sleeplock_unlock(&mnt_tree_lock);

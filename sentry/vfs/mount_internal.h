@@ -26,6 +26,9 @@ void mount_set_ns(struct mount *m, struct mnt_ns *ns); /* whole tree; takes the 
 /* The next mount of the tree below top in preorder, or NULL. */
 struct mount *mount_next(struct mount *m, struct mount *top);
 
+/* Is p a file without a place that may be bound to one? */
+bool mnt_nameless_bindable(const struct path *p);
+
 bool mount_shared(const struct mount *m);
 /* Is m mounted in ns? A first check only: without mnt_tree_lock it may be unmounted after it. */
 bool mount_in_ns(const struct mount *m, const struct mnt_ns *ns);

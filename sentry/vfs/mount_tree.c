@@ -237,6 +237,12 @@ hides_something(const struct path *p)
 	return false;
 }
 
+bool
+mnt_nameless_bindable(const struct path *p)
+{
+	return (atomic_load(&p->mnt->flags) & MNT_INTERNAL) && p->dentry->inode->ops->bindable;
+}
+
 int
 mnt_bind(const struct path *from, const struct path *on, bool recursive)
 {
@@ -244,11 +250,15 @@ mnt_bind(const struct path *from, const struct path *on, bool recursive)
 	int r;
 
 	sleeplock_lock(&mnt_tree_lock);
-	if (!from->mnt->ns || (atomic_load(&from->mnt->flags) & MNT_UNBINDABLE) ||
-		(!recursive && hides_something(from)))
+	if (mnt_nameless_bindable(from)) {
+		m = mount_new(from->dentry->inode->sb, from->dentry, 0);
+		r = m ? 0 : -ENOMEM;
+	} else if (!from->mnt->ns || (atomic_load(&from->mnt->flags) & MNT_UNBINDABLE) ||
+		   (!recursive && hides_something(from))) {
 		r = -EINVAL;
-	else
+	} else {
 		r = mount_copy_tree(from->mnt, from->dentry, recursive, false, false, &m);
+	}
 	if (!r) {
 		atomic_fetch_and(&m->flags, ~MNT_LOCKED);
 		r = attach_checked(m, on);

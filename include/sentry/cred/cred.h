@@ -129,6 +129,7 @@ rlimit_cur(const struct rlimits *r, enum lx_rlimit which)
 struct usermem;
 struct fs_ctx;
 struct ipc_ns;
+struct net_ns;
 
 /*
  * The call context: what a handler below the kernel may know of who calls. Lives on the stack or in
@@ -140,7 +141,8 @@ struct call {
 	const struct rlimits *rlim;
 	struct usermem *um; /* the caller's memory */
 	struct ipc_ns *ipc; /* System V IPC */
-	struct fs_ctx *fs;  /* root, cwd, umask (vfs) */
+	struct net_ns *net;
+	struct fs_ctx *fs; /* root, cwd, umask (vfs) */
 	/* Is a signal due? Loops that wait below the kernel (gofer requests, file locks) ask it. */
 	bool (*interrupted)(const struct call *c);
 	int32_t tgid,

@@ -34,6 +34,7 @@ struct user;
 struct mm_call;
 struct seccomp_filter;
 struct ipc_ns;
+struct net_ns;
 struct pid_ns;
 struct pid_nr;
 struct sem_undo_list;
@@ -205,6 +206,7 @@ struct task {
 	const struct cred *cred;	/* (O) a reference; others under pt_lock */
 	struct uts_ns *uts;		/* (O) a reference */
 	struct ipc_ns *ipc;		/* (O) a reference */
+	struct net_ns *net;		/* (O) a reference */
 	struct sem_undo_list *sem_undo; /* (O) a reference, or NULL: owes nothing */
 	struct user *user;		/* (O) whose RLIMIT_NPROC it counts against */
 	struct call call;		/* (O) what handlers below the kernel get */

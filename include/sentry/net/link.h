@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Interfaces, addresses and routes, as rtnetlink, /proc/net, /sys/class/net and the ioctls of
- * netdevice(7) show them: those of the sandbox's own stack, which has lo alone, or with
- * --network=host those of the host's namespace that the sentry stands in.
+ * Network namespaces (network_namespaces(7)), and their interfaces, addresses and routes, as
+ * rtnetlink, /proc/net, /sys/class/net and the ioctls of netdevice(7) show them. Each has a stack
+ * of its own with lo alone; but with --network=host the first one is the host's namespace that the
+ * sentry stands in.
  */
 #ifndef SENTRY_NET_LINK_H
 #define SENTRY_NET_LINK_H
@@ -18,6 +19,7 @@ struct net_link {
 	uint32_t flags, mtu, txqlen, iflink;
 	uint16_t type; /* LX_ARPHRD_* */
 	uint8_t operstate, carrier;
+	bool no_qdisc; /* was never up */
 	char name[16];
 	uint8_t hwaddr_len, hwaddr[32], broadcast[32];
 	struct lx_link_stats64 stats;
@@ -38,29 +40,40 @@ struct net_route {
 	bool has_gateway, has_prefsrc;
 };
 
-/* Where the answers come from. 0 or -errno; fn must not park. */
-struct net_view {
-	int (*links)(void (*fn)(const struct net_link *l, void *arg), void *arg);
-	int (*addrs)(void (*fn)(const struct net_addr *a, void *arg), void *arg);
-	int (*routes)(void (*fn)(const struct net_route *r, void *arg), void *arg);
-};
+struct net_ns;
+struct user_ns;
 
-extern const struct net_view net_own, net_host;
-/* The one that this sandbox shows: net_own, unless boot chose the other before the first task. */
-extern const struct net_view *net_shown;
+/* The one that the sandbox begins with: lo is up and has its addresses. Never goes away. */
+struct net_ns *net_ns_first(void); /* borrowed */
+/* The first one is the host's. Before the first task. */
+void net_ns_first_is_host(void);
+/* As unshare(2) makes it: lo is down and has no addresses. owner: borrowed; NULL: out of memory. */
+struct net_ns *net_ns_new(struct user_ns *owner);
+struct net_ns *net_ns_get(struct net_ns *ns);
+void net_ns_put(struct net_ns *ns); /* NULL is fine */
+uint64_t net_ns_id(const struct net_ns *ns);
+struct user_ns *net_ns_owner(const struct net_ns *ns); /* borrowed */
+bool net_ns_on_host(const struct net_ns *ns);
+
+/* Every interface, address or route of ns. 0 or -errno; fn must not park. */
+int net_links(struct net_ns *ns, void (*fn)(const struct net_link *l, void *arg), void *arg);
+int net_addrs(struct net_ns *ns, void (*fn)(const struct net_addr *a, void *arg), void *arg);
+int net_routes(struct net_ns *ns, void (*fn)(const struct net_route *r, void *arg), void *arg);
 
 /* One link by index (if > 0) or name. -ENODEV. */
-int net_link_find(int32_t index, const char *name, struct net_link *ret);
+int net_link_find(struct net_ns *ns, int32_t index, const char *name, struct net_link *ret);
 
-/* --- the sandbox's own lo --- */
-void net_lo_count(size_t bytes); /* a packet went round */
-/* IFF_UP on or off. */
-void net_lo_set_up(bool up);
-int net_lo_set_mtu(uint32_t mtu); /* -EINVAL */
+/* --- lo of a stack of the sandbox's own --- */
+void net_lo_count(struct net_ns *ns, size_t bytes); /* a packet went round */
+/* IFF_UP on or off; addresses come and go with it as they do in Linux. */
+void net_lo_set_up(struct net_ns *ns, bool up);
+int net_lo_set_mtu(struct net_ns *ns, uint32_t mtu); /* -EINVAL */
 /* -EEXIST, -EADDRNOTAVAIL, -ENOSPC */
-int net_lo_add(const struct net_addr *a);
-int net_lo_remove(const struct net_addr *a);
-/* Is it an address of this sandbox? ip: IPv6, or IPv4 mapped. */
-bool net_is_local(const uint8_t ip[16]);
+int net_lo_add(struct net_ns *ns, const struct net_addr *a);
+int net_lo_remove(struct net_ns *ns, const struct net_addr *a);
+/* May a socket have this address? Any IPv4 one in a namespace that never had any, as in Linux. */
+bool net_may_bind(struct net_ns *ns, const uint8_t ip[16]);
+/* Is it an address of this namespace that can be reached? ip: IPv6, or IPv4 mapped. */
+bool net_is_local(struct net_ns *ns, const uint8_t ip[16]);
 
 #endif

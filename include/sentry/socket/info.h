@@ -24,9 +24,9 @@ struct sock_info {
 	uint64_t groups;
 };
 
-/* Every open socket of a family (0: all) and protocol (-1: all), as it was when this began. fn may
- * park. -ENOMEM. */
-int sock_each(
-	int family, int protocol, void (*fn)(const struct sock_info *i, void *arg), void *arg);
+/* Every open socket of a namespace, a family (0: all) and protocol (-1: all), as it was when this
+ * began. fn may park. -ENOMEM. */
+int sock_each(const struct net_ns *net, int family, int protocol,
+	void (*fn)(const struct sock_info *i, void *arg), void *arg);
 
 #endif

@@ -21,6 +21,7 @@
 struct file;
 struct sock;
 struct sock_info;
+struct net_ns;
 
 #define SOCK_ADDR_MAX 128
 
@@ -116,10 +117,13 @@ struct sock {
 	struct cred *owner_cred;	  /* a reference, for SO_PEERGROUPS */
 	uint64_t cookie, ino;		  /* ino: of its file */
 	struct list all_node;		  /* of all sockets */
+	struct net_ns *net;		  /* a reference: that of the maker */
 };
 
 void sock_init(struct sock *s, const struct sock_ops *ops, const struct call *c, int family,
 	int type, int protocol);
+/* The other end of a connection is in the namespace of who listened. */
+void sock_set_net(struct sock *s, struct net_ns *net);
 void sock_fini(struct sock *s); /* what sock_init made; for ops->free */
 struct sock *sock_get(struct sock *s);
 void sock_put(struct sock *s);
@@ -134,6 +138,8 @@ int sock_create_pair(const struct call *c, int family, int type, int protocol, s
 
 struct sock_family {
 	int family;
+	/* Families of the same number: whose namespaces it is for. */
+	enum { SOCK_ANYWHERE, SOCK_OWN_STACK, SOCK_HOST_STACK } where;
 	int (*create)(const struct call *c, int type, int protocol, struct sock **ret);
 	int (*pair)(const struct call *c, int type, int protocol,
 		struct sock *ret[2]); /* NULL: -EOPNOTSUPP */
@@ -170,9 +176,10 @@ ssize_t sock_packet_take(struct sock *s, struct sock_msg *m, uint32_t *freed);
 int64_t ifreq_ioctl(struct sock *s, const struct call *c, uint32_t cmd, uint64_t arg);
 
 void unix_init(void);
-void netlink_init(bool on_host); /* on_host: NETLINK_ROUTE is that of the host's namespace */
-void inet_init(void);		 /* AF_INET, AF_INET6: loopback inside the sandbox */
-/* or by host sockets (--network=host); ports below low_ports take CAP_NET_BIND_SERVICE */
+void netlink_init(void);
+void inet_init(void); /* AF_INET, AF_INET6: loopback inside the sandbox */
+/* and by host sockets in namespaces that are the host's; ports below low_ports take
+ * CAP_NET_BIND_SERVICE */
 void hostsock_init(uint32_t low_ports);
 
 #endif

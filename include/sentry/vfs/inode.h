@@ -85,6 +85,9 @@ struct iattr {
 };
 
 struct inode_ops {
+	/* A file of no tree that can be bound all the same: a namespace. */
+	bool bindable;
+
 	/* --- of directories; dir->dir_lock is held; all may park --- */
 
 	/* Find an entry: a new reference in *ret, or -ENOENT (the vfs then caches a negative entry

@@ -13,6 +13,30 @@ struct rows {
 	int n;
 };
 
+/* The namespace of the process below whose directory the file is: a reference. */
+static struct net_ns *
+net_of(const struct pseudo_ctx *x)
+{
+	struct task *t = proc_task(x);
+	struct net_ns *net;
+
+	mutex_lock(&t->pt_lock);
+	net = net_ns_get(t->net);
+	mutex_unlock(&t->pt_lock);
+	return net;
+}
+
+static int
+each_sock(const struct pseudo_ctx *x, int family, int protocol,
+	void (*fn)(const struct sock_info *i, void *arg), void *arg)
+{
+	struct net_ns *net = net_of(x);
+	int r = sock_each(net, family, protocol, fn, arg);
+
+	net_ns_put(net);
+	return r;
+}
+
 static int
 show_text(const struct pseudo_ctx *x, struct sbuf *b)
 {
@@ -60,7 +84,7 @@ show_inet(const struct pseudo_ctx *x, struct sbuf *b)
 	sbuf_printf(b,
 		"  sl  %-*s %-*s st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n",
 		v6 ? 37 : 13, "local_address", v6 ? 37 : 13, "rem_address");
-	return sock_each(v6 ? LX_AF_INET6 : LX_AF_INET, (int)(x->row->arg & 0xff), inet_row, &r);
+	return each_sock(x, v6 ? LX_AF_INET6 : LX_AF_INET, (int)(x->row->arg & 0xff), inet_row, &r);
 }
 
 static void
@@ -85,9 +109,8 @@ show_unix(const struct pseudo_ctx *x, struct sbuf *b)
 {
 	struct rows r = {b, 0};
 
-	(void)x;
 	sbuf_puts(b, "Num       RefCount Protocol Flags    Type St Inode Path\n");
-	return sock_each(LX_AF_UNIX, -1, unix_row, &r);
+	return each_sock(x, LX_AF_UNIX, -1, unix_row, &r);
 }
 
 static void
@@ -105,10 +128,9 @@ show_netlink(const struct pseudo_ctx *x, struct sbuf *b)
 {
 	struct rows r = {b, 0};
 
-	(void)x;
 	sbuf_puts(b, "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    "
 		     "Drops    Inode\n");
-	return sock_each(LX_AF_NETLINK, -1, netlink_row, &r);
+	return each_sock(x, LX_AF_NETLINK, -1, netlink_row, &r);
 }
 
 struct counts {
@@ -134,7 +156,7 @@ static int
 show_sockstat(const struct pseudo_ctx *x, struct sbuf *b)
 {
 	struct counts n = {0};
-	int r = sock_each(0, -1, count_sock, &n);
+	int r = each_sock(x, 0, -1, count_sock, &n);
 
 	if (x->row->arg == 6)
 		sbuf_printf(b,
@@ -176,12 +198,16 @@ dev_row(const struct net_link *l, void *arg)
 static int
 show_dev(const struct pseudo_ctx *x, struct sbuf *b)
 {
-	(void)x;
+	struct net_ns *net = net_of(x);
+	int r;
+
 	sbuf_puts(b,
 		"Inter-|   Receive                                                |  Transmit\n"
 		" face |bytes    packets errs drop fifo frame compressed multicast|bytes    "
 		"packets errs drop fifo colls carrier compressed\n");
-	return net_shown->links(dev_row, b);
+	r = net_links(net, dev_row, b);
+	net_ns_put(net);
+	return r;
 }
 
 /* Names of interfaces by number, for lists that have only those. */
@@ -249,13 +275,16 @@ show_route(const struct pseudo_ctx *x, struct sbuf *b)
 {
 	struct names names = {0};
 	struct named_rows rows = {b, &names};
-	int r = net_shown->links(note_name, &names);
+	struct net_ns *net = net_of(x);
+	int r = net_links(net, note_name, &names);
 
-	(void)x;
 	sbuf_printf(b, "%-*s\n", ROUTE_WIDTH,
 		"Iface\tDestination\tGateway "
 		"\tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT");
-	return r < 0 ? r : net_shown->routes(route_row, &rows);
+	if (r == 0)
+		r = net_routes(net, route_row, &rows);
+	net_ns_put(net);
+	return r;
 }
 
 static void
@@ -289,10 +318,13 @@ show_route6(const struct pseudo_ctx *x, struct sbuf *b)
 {
 	struct names names = {0};
 	struct named_rows rows = {b, &names};
-	int r = net_shown->links(note_name, &names);
+	struct net_ns *net = net_of(x);
+	int r = net_links(net, note_name, &names);
 
-	(void)x;
-	return r < 0 ? r : net_shown->routes(route6_row, &rows);
+	if (r == 0)
+		r = net_routes(net, route6_row, &rows);
+	net_ns_put(net);
+	return r;
 }
 
 static void
@@ -316,10 +348,13 @@ show_addr6(const struct pseudo_ctx *x, struct sbuf *b)
 {
 	struct names names = {0};
 	struct named_rows rows = {b, &names};
-	int r = net_shown->links(note_name, &names);
+	struct net_ns *net = net_of(x);
+	int r = net_links(net, note_name, &names);
 
-	(void)x;
-	return r < 0 ? r : net_shown->addrs(addr6_row, &rows);
+	if (r == 0)
+		r = net_addrs(net, addr6_row, &rows);
+	net_ns_put(net);
+	return r;
 }
 
 #define TEXT(n, t)                                                                                 \

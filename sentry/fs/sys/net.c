@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /sys/class/net and what it leads to: a directory for each interface that the sandbox shows. */
+/* /sys/class/net and what it leads to: a directory for each interface of the network namespace that
+ * the file system was mounted in. */
 #include "abi/dirent.h"
 #include "abi/stat.h"
 #include "internal.h"
@@ -28,7 +29,7 @@ enum what {
 static int
 link_of(const struct pseudo_ctx *x, struct net_link *l)
 {
-	return net_link_find((int32_t)x->key, NULL, l);
+	return net_link_find(x->inode->sb->priv, (int32_t)x->key, NULL, l);
 }
 
 static void
@@ -139,7 +140,7 @@ lookup(const struct pseudo_ctx *x, const char *name, struct pseudo_child *ret)
 {
 	struct net_link l;
 
-	if (net_link_find(0, name, &l) < 0)
+	if (net_link_find(x->inode->sb->priv, 0, name, &l) < 0)
 		return -ENOENT;
 	*ret = (struct pseudo_child){
 		.row = x->row->arg ? &class_row : &link_row, .key = (uint64_t)l.index};
@@ -169,7 +170,7 @@ next(const struct pseudo_ctx *x, int64_t *pos, char *name, size_t cap, uint8_t *
 {
 	struct next n = {.from = *pos};
 
-	if (net_shown->links(smaller, &n) < 0 || !n.found)
+	if (net_links(x->inode->sb->priv, smaller, &n) < 0 || !n.found)
 		return false;
 	*pos = n.best.index;
 	snprintf(name, cap, "%s", n.best.name);

@@ -3,8 +3,10 @@
 #include "abi/dirent.h"
 #include "abi/stat.h"
 #include "internal.h"
+#include "sentry/cred/user_ns.h"
 #include "sentry/fs/proc.h"
 #include "sentry/kernel/info.h"
+#include "sentry/net/link.h"
 #include "sentry/sched/sched.h"
 #include <errno.h>
 #include <stdio.h>
@@ -212,13 +214,27 @@ static const struct pseudo_row root_rows[] = {
 };
 static const struct pseudo_row root_row = {.mode = LX_S_IFDIR | 0555, .rows = root_rows};
 
+static void
+sysfs_release(struct super *sb)
+{
+	net_ns_put(sb->priv);
+}
+
 static int
 sysfs_mount(const struct fs_type *type, const struct call *c, const struct mount_request *rq,
 	struct super **ret)
 {
-	(void)c;
+	static const struct super_ops ops = {.release = sysfs_release};
+	struct net_ns *net = c->net ? c->net : net_ns_first();
+	int r;
+
 	(void)rq;
-	return pseudo_super_new(type, NULL, &root_row, SUPER_NODEV | SUPER_NOEXEC, 0x62656572, ret);
+	if (!cred_capable_in(c->cred, net_ns_owner(net), LX_CAP_SYS_ADMIN))
+		return -EPERM;
+	r = pseudo_super_new(type, &ops, &root_row, SUPER_NODEV | SUPER_NOEXEC, 0x62656572, ret);
+	if (r == 0)
+		(*ret)->priv = net_ns_get(net);
+	return r;
 }
 
 int

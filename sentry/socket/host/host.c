@@ -453,8 +453,8 @@ static const struct sock_ops host_ops = {
 void
 hostsock_init(uint32_t low)
 {
-	static const struct sock_family v4 = {LX_AF_INET, create4, NULL},
-					v6 = {LX_AF_INET6, create6, NULL};
+	static const struct sock_family v4 = {LX_AF_INET, SOCK_HOST_STACK, create4, NULL},
+					v6 = {LX_AF_INET6, SOCK_HOST_STACK, create6, NULL};
 
 	low_ports = low;
 	sock_family_register(&v4);

@@ -2,6 +2,7 @@
 /* Addresses and ports: decoding, the table of bound sockets and its conflict rules (ip(7),
  * socket(7)). */
 #include "internal.h"
+#include "sentry/cred/user_ns.h"
 #include "sentry/net/link.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -118,7 +119,8 @@ overlap(const struct inet_sock *a, const struct inet_addr *aa, const struct inet
 static bool
 conflict(const struct inet_sock *i, const struct inet_addr *a, const struct inet_sock *o)
 {
-	if (o->local.port != a->port || o->s.protocol != i->s.protocol || !overlap(i, a, o))
+	if (o->s.net != i->s.net || o->local.port != a->port || o->s.protocol != i->s.protocol ||
+		!overlap(i, a, o))
 		return false;
 	if (i->s.reuseport && o->s.reuseport && i->s.owner.uid == o->s.owner.uid)
 		return false;
@@ -198,9 +200,10 @@ inet_bind(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t le
 		return err;
 	if (s->family == LX_AF_INET6 && i->v6only && inet_is_v4(&a))
 		return -EINVAL;
-	if (!inet_is_any(&a) && !net_is_local(a.ip))
+	if (!inet_is_any(&a) && !net_may_bind(s->net, a.ip))
 		return -EADDRNOTAVAIL;
-	if (a.port && a.port < 1024 && !cred_capable(c->cred, LX_CAP_NET_BIND_SERVICE))
+	if (a.port && a.port < 1024 &&
+		!cred_capable_in(c->cred, net_ns_owner(s->net), LX_CAP_NET_BIND_SERVICE))
 		return -EACCES;
 	mutex_lock(&s->lock);
 	err = i->bound || i->connected || s->listening ? -EINVAL : 0;
@@ -211,7 +214,8 @@ inet_bind(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t le
 }
 
 struct sock *
-inet_find(int protocol, bool listening, const struct inet_addr *to, const struct inet_addr *from)
+inet_find(const struct net_ns *net, int protocol, bool listening, const struct inet_addr *to,
+	const struct inet_addr *from)
 {
 	struct inet_sock *o, *best = NULL;
 	int best_score = -1;
@@ -221,7 +225,8 @@ inet_find(int protocol, bool listening, const struct inet_addr *to, const struct
 	list_for_each_entry (o, &table[to->port % BUCKETS], port_node) {
 		int score = 0;
 
-		if (o->local.port != to->port || o->s.protocol != protocol || o->s.closed)
+		if (o->s.net != net || o->local.port != to->port || o->s.protocol != protocol ||
+			o->s.closed)
 			continue;
 		if (listening && !o->s.listening)
 			continue;
@@ -273,7 +278,7 @@ inet_route(struct sock *s, struct inet_addr *to)
 			memcpy(to->ip, loop6, 16);
 		}
 	}
-	return net_is_local(to->ip) ? 0 : -ENETUNREACH;
+	return net_is_local(s->net, to->ip) ? 0 : -ENETUNREACH;
 }
 
 int

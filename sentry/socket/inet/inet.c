@@ -3,6 +3,8 @@
  * levels. */
 #include "abi/poll.h"
 #include "internal.h"
+#include "sentry/cred/user_ns.h"
+#include "sentry/net/link.h"
 #include "sentry/socket/info.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -39,7 +41,9 @@ create(const struct call *c, int family, int type, int protocol, struct sock **r
 		protocol = LX_IPPROTO_UDP;
 		break;
 	case LX_SOCK_RAW:
-		return cred_capable(c->cred, LX_CAP_NET_RAW) ? -EPROTONOSUPPORT : -EPERM;
+		return cred_capable_in(c->cred, net_ns_owner(c->net), LX_CAP_NET_RAW)
+			       ? -EPROTONOSUPPORT
+			       : -EPERM;
 	default:
 		return -ESOCKTNOSUPPORT;
 	}
@@ -65,8 +69,8 @@ create6(const struct call *c, int type, int protocol, struct sock **ret)
 void
 inet_init(void)
 {
-	static const struct sock_family v4 = {LX_AF_INET, create4, NULL},
-					v6 = {LX_AF_INET6, create6, NULL};
+	static const struct sock_family v4 = {LX_AF_INET, SOCK_OWN_STACK, create4, NULL},
+					v6 = {LX_AF_INET6, SOCK_OWN_STACK, create6, NULL};
 
 	inet_table_init();
 	sock_family_register(&v4);

@@ -64,8 +64,8 @@ int inet_autobind(struct sock *s, const struct inet_addr *ip);
 void inet_unbind(struct inet_sock *i);
 /* The socket that gets what is sent to `to`: a reference or NULL. from: for the choice among
  * SO_REUSEPORT sockets and connected UDP ones. */
-struct sock *inet_find(
-	int protocol, bool listening, const struct inet_addr *to, const struct inet_addr *from);
+struct sock *inet_find(const struct net_ns *net, int protocol, bool listening,
+	const struct inet_addr *to, const struct inet_addr *from);
 int inet_getname(struct sock *s, bool peer, uint8_t *addr, uint32_t *len);
 /* Where a connection to `to` goes: loopback instead of the unspecified address. -ENETUNREACH. */
 int inet_route(struct sock *s, struct inet_addr *to);

@@ -84,7 +84,7 @@ connect_to(struct sock *s, const struct call *c, const struct inet_addr *to)
 		mutex_unlock(&s->lock);
 	}
 	from = i->local;
-	ls = inet_find(LX_IPPROTO_TCP, true, to, &from);
+	ls = inet_find(s->net, LX_IPPROTO_TCP, true, to, &from);
 	if (!ls)
 		return -ECONNREFUSED;
 	n = inet_new(c, ls->family, LX_SOCK_STREAM, LX_IPPROTO_TCP);
@@ -93,6 +93,7 @@ connect_to(struct sock *s, const struct call *c, const struct inet_addr *to)
 		return -ENOMEM;
 	}
 	l = is(ls);
+	sock_set_net(&n->s, s->net);
 	mutex_lock(&ls->lock);
 	if (!ls->listening || ls->closed || l->nr_accept >= MAX_WAITING) {
 		err = -ECONNREFUSED;
@@ -279,7 +280,7 @@ tcp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	    : m->uio->left	  ? stream_append(peer, m, s->sndbuf + peer->rcvbuf)
 				  : 0;
 	if (n > 0)
-		net_lo_count((size_t)n);
+		net_lo_count(s->net, (size_t)n);
 	sock_put(peer);
 	return n;
 }

@@ -99,7 +99,7 @@ udp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 		return -EFAULT;
 	}
 	b->len = (uint32_t)n;
-	dst = inet_find(LX_IPPROTO_UDP, false, &to, &from);
+	dst = inet_find(s->net, LX_IPPROTO_UDP, false, &to, &from);
 	if (!dst) {
 		/* ICMP port unreachable comes back: told to a connected socket only. */
 		skb_free(b);
@@ -110,7 +110,7 @@ udp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 		waitq_notify(&s->wq, LX_POLLERR);
 		return (ssize_t)n;
 	}
-	net_lo_count(n);
+	net_lo_count(s->net, n);
 	inet_addr_out(dst, &from, b->addr, &b->addr_len);
 	mutex_lock(&dst->lock);
 	if (dst->rcv_bytes + n + 256 > dst->rcvbuf || dst->shut_rd || dst->closed) {

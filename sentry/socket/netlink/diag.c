@@ -52,7 +52,7 @@ inet_one(const struct sock_info *i, void *arg)
 }
 
 static int
-inet(const struct nl_request *rq, struct nl_reply *r)
+inet(const struct net_ns *net, const struct nl_request *rq, struct nl_reply *r)
 {
 	struct inet_query q = {.r = r};
 	int err;
@@ -64,7 +64,7 @@ inet(const struct nl_request *rq, struct nl_reply *r)
 		return -ENOENT;
 	q.one = !(rq->h.flags & LX_NLM_F_DUMP);
 	q.flags = q.one ? 0 : LX_NLM_F_MULTI;
-	err = sock_each(q.rq.family, q.rq.protocol, inet_one, &q);
+	err = sock_each(net, q.rq.family, q.rq.protocol, inet_one, &q);
 	if (err == 0 && q.one && !q.found)
 		err = -ENOENT;
 	if (err == 0 && !q.one)
@@ -105,7 +105,7 @@ unix_one(const struct sock_info *i, void *arg)
 }
 
 static int
-local(const struct nl_request *rq, struct nl_reply *r)
+local(const struct net_ns *net, const struct nl_request *rq, struct nl_reply *r)
 {
 	struct unix_query q = {.r = r};
 	int err;
@@ -115,7 +115,7 @@ local(const struct nl_request *rq, struct nl_reply *r)
 	memcpy(&q.rq, rq->body, sizeof q.rq);
 	q.one = !(rq->h.flags & LX_NLM_F_DUMP);
 	q.flags = q.one ? 0 : LX_NLM_F_MULTI;
-	err = sock_each(LX_AF_UNIX, -1, unix_one, &q);
+	err = sock_each(net, LX_AF_UNIX, -1, unix_one, &q);
 	if (err == 0 && q.one && !q.found)
 		err = -ENOENT;
 	if (err == 0 && !q.one)
@@ -126,16 +126,15 @@ local(const struct nl_request *rq, struct nl_reply *r)
 int
 nl_diag(struct nl_sock *s, const struct call *c, const struct nl_request *rq, struct nl_reply *r)
 {
-	(void)s;
 	(void)c;
 	if (rq->h.type != LX_SOCK_DIAG_BY_FAMILY || rq->len < 1)
 		return -EINVAL;
 	switch (rq->body[0]) {
 	case LX_AF_INET:
 	case LX_AF_INET6:
-		return inet(rq, r);
+		return inet(s->s.net, rq, r);
 	case LX_AF_UNIX:
-		return local(rq, r);
+		return local(s->s.net, rq, r);
 	default:
 		return -ENOENT;
 	}

@@ -6,6 +6,7 @@
  */
 #include "abi/poll.h"
 #include "internal.h"
+#include "sentry/cred/user_ns.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,19 +14,18 @@
 static struct mutex table_lock = MUTEX_INIT(SOCKTABLE);
 static struct list table = {&table, &table};
 static uint32_t next_portid = 0xfffff000;
-static bool route_on_host;
 
 static const struct sock_ops nl_ops;
 
 /* --- numbers --- */
 
 static bool
-taken(int protocol, uint32_t portid)
+taken(const struct net_ns *net, int protocol, uint32_t portid)
 {
 	struct nl_sock *o;
 
 	list_for_each_entry (o, &table, node)
-		if (o->s.protocol == protocol && o->portid == portid)
+		if (o->s.net == net && o->s.protocol == protocol && o->portid == portid)
 			return true;
 	return false;
 }
@@ -38,7 +38,7 @@ nl_autobind(struct nl_sock *s, const struct call *c)
 
 	mutex_lock(&table_lock);
 	if (!s->portid) {
-		while (taken(s->s.protocol, want))
+		while (taken(s->s.net, s->s.protocol, want))
 			want = next_portid-- | 0x80000000;
 		s->portid = want;
 		list_push_back(&table, &s->node);
@@ -60,14 +60,14 @@ nl_bind(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len)
 		return -EINVAL;
 	if (a.groups && s->protocol != LX_NETLINK_ROUTE &&
 		s->protocol != LX_NETLINK_KOBJECT_UEVENT &&
-		!cred_capable(c->cred, LX_CAP_NET_ADMIN))
+		!cred_capable_in(c->cred, net_ns_owner(s->net), LX_CAP_NET_ADMIN))
 		return -EPERM;
 	mutex_lock(&table_lock);
 	if (nls(s)->portid) {
 		if (nls(s)->portid != a.pid)
 			r = -EINVAL;
 	} else if (a.pid) {
-		if (taken(s->protocol, a.pid))
+		if (taken(s->net, s->protocol, a.pid))
 			r = -EADDRINUSE;
 		else {
 			nls(s)->portid = a.pid;
@@ -110,7 +110,8 @@ nl_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t l
 	}
 	if (a.family != LX_AF_NETLINK || len < sizeof a)
 		return -EINVAL;
-	if ((a.groups || a.pid) && !cred_capable(c->cred, LX_CAP_NET_ADMIN))
+	if ((a.groups || a.pid) &&
+		!cred_capable_in(c->cred, net_ns_owner(s->net), LX_CAP_NET_ADMIN))
 		return -EPERM;
 	nls(s)->dst_pid = a.pid;
 	return nl_autobind(nls(s), c);
@@ -308,7 +309,7 @@ nl_attrs_only(const struct nl_request *rq, size_t head, const uint16_t *types)
 }
 
 void
-nl_broadcast(int protocol, uint32_t group, uint32_t pid, uint32_t seq,
+nl_broadcast(const struct net_ns *net, int protocol, uint32_t group, uint32_t pid, uint32_t seq,
 	void (*build)(struct nl_reply *r, void *arg), void *arg)
 {
 	struct nl_sock *s;
@@ -317,7 +318,8 @@ nl_broadcast(int protocol, uint32_t group, uint32_t pid, uint32_t seq,
 	list_for_each_entry (s, &table, node) {
 		struct nl_reply r = {.to = s, .group = group, .pid = pid, .seq = seq};
 
-		if (s->s.protocol != protocol || s->fd >= 0 || !(s->groups >> (group - 1) & 1))
+		if (s->s.net != net || s->s.protocol != protocol || s->fd >= 0 ||
+			!(s->groups >> (group - 1) & 1))
 			continue;
 		build(&r, arg);
 		nl_flush(&r);
@@ -491,7 +493,7 @@ nl_setsockopt(
 	case LX_NETLINK_ADD_MEMBERSHIP:
 	case LX_NETLINK_DROP_MEMBERSHIP:
 		if (s->protocol != LX_NETLINK_ROUTE && s->protocol != LX_NETLINK_KOBJECT_UEVENT &&
-			!cred_capable(c->cred, LX_CAP_NET_ADMIN))
+			!cred_capable_in(c->cred, net_ns_owner(s->net), LX_CAP_NET_ADMIN))
 			return -EPERM;
 		if (v < 1 || v > LX_RTNLGRP_MAX)
 			return -EINVAL;
@@ -605,7 +607,7 @@ static const struct sock_ops nl_ops = {
 static int
 create(const struct call *c, int type, int protocol, struct sock **ret)
 {
-	bool host = route_on_host && protocol == LX_NETLINK_ROUTE;
+	bool host = net_ns_on_host(c->net) && protocol == LX_NETLINK_ROUTE;
 	struct nl_sock *n;
 	int r;
 
@@ -629,12 +631,9 @@ create(const struct call *c, int type, int protocol, struct sock **ret)
 }
 
 void
-netlink_init(bool on_host)
+netlink_init(void)
 {
-	static const struct sock_family family = {LX_AF_NETLINK, create, NULL};
+	static const struct sock_family family = {LX_AF_NETLINK, SOCK_ANYWHERE, create, NULL};
 
-	route_on_host = on_host;
-	if (on_host)
-		net_shown = &net_host;
 	sock_family_register(&family);
 }

@@ -5,6 +5,7 @@
  */
 #include "abi/socket.h"
 #include "internal.h"
+#include "sentry/cred/user_ns.h"
 #include <errno.h>
 #include <string.h>
 
@@ -36,7 +37,7 @@ put_link(struct nl_reply *r, uint16_t flags, const struct net_link *l)
 	nl_put_u32(r, LX_IFLA_NUM_TX_QUEUES, 1);
 	nl_put_u32(r, LX_IFLA_NUM_RX_QUEUES, 1);
 	nl_put(r, LX_IFLA_CARRIER, &l->carrier, 1);
-	nl_put(r, LX_IFLA_QDISC, "noqueue", 8);
+	nl_put(r, LX_IFLA_QDISC, l->no_qdisc ? "noop" : "noqueue", l->no_qdisc ? 5 : 8);
 	nl_put(r, LX_IFLA_ADDRESS, l->hwaddr, l->hwaddr_len);
 	nl_put(r, LX_IFLA_BROADCAST, l->broadcast, l->hwaddr_len);
 	nl_put(r, LX_IFLA_STATS64, &l->stats, sizeof l->stats);
@@ -143,7 +144,7 @@ better_route(const struct net_route *x, void *arg)
 
 /* ip route get */
 static int
-find_route(const struct nl_request *rq, struct query *q)
+find_route(struct net_ns *net, const struct nl_request *rq, struct query *q)
 {
 	struct best b = {.q = q};
 	size_t len = 0, want;
@@ -154,7 +155,7 @@ find_route(const struct nl_request *rq, struct query *q)
 	want = q->family == LX_AF_INET ? 4 : 16;
 	if (!q->dst || len != want)
 		return -EINVAL;
-	net_own.routes(better_route, &b);
+	net_routes(net, better_route, &b);
 	if (!q->found)
 		return -ENETUNREACH;
 	b.route.dst_len = (uint8_t)(8 * want);
@@ -191,7 +192,7 @@ dump(const struct nl_sock *s, const struct nl_request *rq, struct query *q)
 	q->flags = LX_NLM_F_MULTI;
 	switch (rq->h.type) {
 	case LX_RTM_GETLINK:
-		net_own.links(one_link, q);
+		net_links(s->s.net, one_link, q);
 		break;
 	case LX_RTM_GETADDR:
 		/* Only who asked for strictness may ask for less than all. */
@@ -201,10 +202,10 @@ dump(const struct nl_sock *s, const struct nl_request *rq, struct query *q)
 			memcpy(&m, rq->body, sizeof m);
 			q->index = (int32_t)m.index;
 		}
-		net_own.addrs(one_addr, q);
+		net_addrs(s->s.net, one_addr, q);
 		break;
 	case LX_RTM_GETROUTE:
-		net_own.routes(one_route, q);
+		net_routes(s->s.net, one_route, q);
 		break;
 	case LX_RTM_GETNEIGH:
 		break;
@@ -221,7 +222,8 @@ dump(const struct nl_sock *s, const struct nl_request *rq, struct query *q)
 
 /* The link that a request names by number or by name. */
 static int
-named_link(const struct nl_request *rq, struct lx_ifinfomsg *m, struct net_link *l)
+named_link(
+	struct net_ns *net, const struct nl_request *rq, struct lx_ifinfomsg *m, struct net_link *l)
 {
 	char name[16] = "";
 	const uint8_t *a;
@@ -235,7 +237,7 @@ named_link(const struct nl_request *rq, struct lx_ifinfomsg *m, struct net_link 
 		memcpy(name, a, len < sizeof name ? len : sizeof name - 1);
 	if (m->index <= 0 && !name[0])
 		return -EINVAL;
-	return net_link_find(m->index, name, l);
+	return net_link_find(net, m->index, name, l);
 }
 
 static void
@@ -245,14 +247,14 @@ tell_link(struct nl_reply *r, void *arg)
 }
 
 static int
-set_link(const struct nl_request *rq)
+set_link(struct net_ns *net, const struct nl_request *rq)
 {
 	static const uint16_t changeable[] = {LX_IFLA_IFNAME, LX_IFLA_MTU, LX_IFLA_EXT_MASK, 0};
 	struct lx_ifinfomsg m;
 	struct net_link l;
 	const uint8_t *a;
 	size_t len = 0;
-	int r = named_link(rq, &m, &l);
+	int r = named_link(net, rq, &m, &l);
 
 	if (r == -ENODEV && rq->h.flags & LX_NLM_F_CREATE)
 		return -EOPNOTSUPP; /* no kind of link can be made */
@@ -274,16 +276,16 @@ set_link(const struct nl_request *rq)
 		uint32_t mtu;
 
 		memcpy(&mtu, a, 4);
-		r = net_lo_set_mtu(mtu);
+		r = net_lo_set_mtu(net, mtu);
 		if (r < 0)
 			return r;
 	}
 	/* Without a mask, all of the flags are meant. */
 	if (!m.change || m.change & LX_IFF_UP)
 		if (m.change || m.flags)
-			net_lo_set_up(m.flags & LX_IFF_UP);
-	if (net_link_find(NET_LO_INDEX, NULL, &l) == 0)
-		nl_broadcast(LX_NETLINK_ROUTE, LX_RTNLGRP_LINK, 0, 0, tell_link, &l);
+			net_lo_set_up(net, m.flags & LX_IFF_UP);
+	if (net_link_find(net, NET_LO_INDEX, NULL, &l) == 0)
+		nl_broadcast(net, LX_NETLINK_ROUTE, LX_RTNLGRP_LINK, 0, 0, tell_link, &l);
 	return 0;
 }
 
@@ -340,13 +342,13 @@ change_addr(const struct nl_sock *s, const struct nl_request *rq)
 		memcpy(a.broadcast, x, want);
 		a.has_broadcast = true;
 	}
-	r = rq->h.type == LX_RTM_NEWADDR ? net_lo_add(&a) : net_lo_remove(&a);
+	r = rq->h.type == LX_RTM_NEWADDR ? net_lo_add(s->s.net, &a) : net_lo_remove(s->s.net, &a);
 	if (r == -EEXIST && rq->h.flags & LX_NLM_F_REPLACE && !(rq->h.flags & LX_NLM_F_EXCL))
 		r = 0;
 	if (r == 0) {
 		struct addr_news n = {rq->h.type, &a};
 
-		nl_broadcast(LX_NETLINK_ROUTE,
+		nl_broadcast(s->s.net, LX_NETLINK_ROUTE,
 			a.family == LX_AF_INET ? LX_RTNLGRP_IPV4_IFADDR : LX_RTNLGRP_IPV6_IFADDR,
 			s->portid, rq->h.seq, tell_addr, &n);
 	}
@@ -365,21 +367,22 @@ nl_route(struct nl_sock *s, const struct call *c, const struct nl_request *rq, s
 	if (rq->len < 1)
 		return 0;
 	q.family = rq->body[0];
-	if ((rq->h.type & 3) != 2 && !cred_capable(c->cred, LX_CAP_NET_ADMIN))
+	if ((rq->h.type & 3) != 2 &&
+		!cred_capable_in(c->cred, net_ns_owner(s->s.net), LX_CAP_NET_ADMIN))
 		return -EPERM;
 	if ((rq->h.type & 3) == 2 && rq->h.flags & LX_NLM_F_DUMP)
 		return dump(s, rq, &q);
 	switch (rq->h.type) {
 	case LX_RTM_GETLINK:
-		err = named_link(rq, &m, &l);
+		err = named_link(s->s.net, rq, &m, &l);
 		if (err == 0)
 			put_link(r, 0, &l);
 		return err;
 	case LX_RTM_GETROUTE:
-		return rq->len < sizeof(struct lx_rtmsg) ? -EINVAL : find_route(rq, &q);
+		return rq->len < sizeof(struct lx_rtmsg) ? -EINVAL : find_route(s->s.net, rq, &q);
 	case LX_RTM_NEWLINK:
 	case LX_RTM_SETLINK:
-		return set_link(rq);
+		return set_link(s->s.net, rq);
 	case LX_RTM_NEWADDR:
 	case LX_RTM_DELADDR:
 		return change_addr(s, rq);

@@ -20,7 +20,7 @@ dgram_connect(
 		return -EINVAL;
 	memcpy(&family, addr, sizeof family);
 	if (family != LX_AF_UNSPEC) {
-		err = unix_find(c, addr, len, LX_SOCK_DGRAM, &peer);
+		err = unix_find(s, c, addr, len, LX_SOCK_DGRAM, &peer);
 		if (err)
 			return err;
 		/* A socket that is connected elsewhere hears only its own peer. */
@@ -61,7 +61,7 @@ dgram_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	if (err)
 		return err;
 	if (m->addr_len) {
-		err = unix_find(c, m->addr, m->addr_len, LX_SOCK_DGRAM, &dst);
+		err = unix_find(s, c, m->addr, m->addr_len, LX_SOCK_DGRAM, &dst);
 		if (err)
 			return err;
 	} else {

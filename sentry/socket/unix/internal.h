@@ -22,6 +22,10 @@ struct unix_sock {
 	uint32_t addr_len; /* 0: unnamed */
 	struct path path;  /* of a bound name in a file system; references */
 	bool hashed;	   /* in the table of abstract names */
+	struct unix_key {
+		const struct net_ns *net;
+		char name[sizeof((struct lx_sockaddr_un *)0)->path];
+	} key; /* there */
 	UT_hash_handle hh;
 	struct list acceptq; /* listening: struct unix_sock by accept_node, a reference each */
 	struct list accept_node;
@@ -43,8 +47,10 @@ struct unix_sock *unix_new(const struct call *c, int type);
 int unix_bind(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len);
 int unix_autobind(struct sock *s, const struct call *c);
 void unix_unname(struct unix_sock *u);
-/* The socket behind an address, a reference. -ECONNREFUSED, -ENOENT, -EPROTOTYPE (not of type). */
-int unix_find(const struct call *c, const uint8_t *addr, uint32_t len, int type, struct sock **ret);
+/* The socket behind an address that `from` speaks to, a reference. -ECONNREFUSED, -ENOENT,
+ * -EPROTOTYPE (not of type). */
+int unix_find(struct sock *from, const struct call *c, const uint8_t *addr, uint32_t len, int type,
+	struct sock **ret);
 int unix_getname(struct sock *s, bool peer, uint8_t *addr, uint32_t *len);
 struct sock *unix_peer_get(struct sock *s); /* a reference or NULL */
 int unix_getsockopt(

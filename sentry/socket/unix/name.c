@@ -3,6 +3,7 @@
 #include "abi/stat.h"
 #include "internal.h"
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,21 +33,33 @@ check_addr(const uint8_t *addr, uint32_t len, uint32_t *path_len, bool *abstract
 	return 0;
 }
 
+static unsigned
+make_key(struct unix_key *k, const struct net_ns *net, const void *name, uint32_t len)
+{
+	k->net = net;
+	memcpy(k->name, name, len);
+	return (unsigned)offsetof(struct unix_key, name) + len;
+}
+
 /* False: taken. */
 static bool
 enter_abstract(struct unix_sock *u, const struct lx_sockaddr_un *a, uint32_t len)
 {
 	struct unix_sock *other;
+	struct unix_key key;
+	unsigned key_len;
 
 	mutex_lock(&table_lock);
-	HASH_FIND(hh, table, a->path, len - PATH_OFF, other);
+	key_len = make_key(&key, u->s.net, a->path, len - PATH_OFF);
+	HASH_FIND(hh, table, &key, key_len, other);
 	if (!other) {
 		mutex_lock(&u->s.lock);
 		u->addr = *a;
 		u->addr_len = len;
 		u->hashed = true;
 		mutex_unlock(&u->s.lock);
-		HASH_ADD_KEYPTR(hh, table, u->addr.path, len - PATH_OFF, u);
+		u->key = key;
+		HASH_ADD_KEYPTR(hh, table, &u->key, key_len, u);
 	}
 	mutex_unlock(&table_lock);
 	return !other;
@@ -140,7 +153,8 @@ unix_unname(struct unix_sock *u)
 }
 
 int
-unix_find(const struct call *c, const uint8_t *addr, uint32_t len, int type, struct sock **ret)
+unix_find(struct sock *from, const struct call *c, const uint8_t *addr, uint32_t len, int type,
+	struct sock **ret)
 {
 	uint32_t path_len;
 	bool abstract;
@@ -153,9 +167,11 @@ unix_find(const struct call *c, const uint8_t *addr, uint32_t len, int type, str
 		return -EINVAL;
 	if (abstract) {
 		struct unix_sock *u;
+		struct unix_key key;
+		unsigned key_len = make_key(&key, from->net, addr + PATH_OFF, path_len);
 
 		mutex_lock(&table_lock);
-		HASH_FIND(hh, table, addr + PATH_OFF, path_len, u);
+		HASH_FIND(hh, table, &key, key_len, u);
 		if (u && ref_get_unless_zero(&u->s.ref))
 			s = &u->s;
 		mutex_unlock(&table_lock);

@@ -144,7 +144,7 @@ stream_connect(
 	mutex_unlock(&s->lock);
 	if (err)
 		return err;
-	err = unix_find(c, addr, len, s->type, &ls);
+	err = unix_find(s, c, addr, len, s->type, &ls);
 	if (err)
 		return err;
 	if (ls == s) {
@@ -157,6 +157,7 @@ stream_connect(
 		sock_put(ls);
 		return -ENOMEM;
 	}
+	sock_set_net(&n->s, ls->net);
 	mutex_lock(&ls->lock);
 	if (!ls->listening || ls->closed || ls->shut_rd) {
 		err = -ECONNREFUSED;
@@ -543,7 +544,8 @@ unix_pair(const struct call *c, int type, int protocol, struct sock *ret[2])
 void
 unix_init(void)
 {
-	static const struct sock_family family = {LX_AF_UNIX, unix_create, unix_pair};
+	static const struct sock_family family = {
+		LX_AF_UNIX, SOCK_ANYWHERE, unix_create, unix_pair};
 
 	sock_family_register(&family);
 }
