@@ -18,12 +18,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static struct uts_ns *init_uts;
 static struct ipc_ns *init_ipc;
 static _Atomic uint64_t memory_limit, pids_limit;
 static int64_t boot_ns;
+static int first_nice; /* of who started the sandbox: of its first processes, as in a container of
+			  runc */
 
 /* A process that was started from outside: who wants to know of its end. */
 struct outside {
@@ -95,6 +98,7 @@ kernel_init(const struct kernel_config *cfg)
 	int err;
 
 	boot_ns = sched_now_ns();
+	first_nice = getpriority(PRIO_PROCESS, 0);
 	memory_limit = cfg->memory_limit_bytes;
 	init_uts = uts_new(NULL, cfg->hostname ? cfg->hostname : "moat",
 		cfg->domainname ? cfg->domainname : "(none)");
@@ -372,6 +376,7 @@ kernel_start_process(const struct kernel_process *p, int32_t *ret_pid)
 	pid_attach_tgroup_locked(g, PID_PGID, t->pid);
 	pid_attach_tgroup_locked(g, PID_SID, t->pid);
 	g->session_leader = true;
+	g->nice = first_nice;
 	if (first)
 		init_tgroup = g;
 	had_init = true;
