@@ -77,6 +77,19 @@ test-san: export ASAN_OPTIONS = detect_leaks=0
 test-san: tests-clear all $(UNIT_BINS) $(GUEST_BINS) $(ESCAPE_BINS)
 	@{ $(unit_jobs); $(guest_jobs); $(call script_jobs,escape,$(NOT_SAN)); $(call script_jobs,oci,$(NOT_SAN)); } | tests/lib/runtests $(RESULTS); tests/lib/summary $(RESULTS)
 
+# As much of each kind of work as README promises to leave nothing behind. REPEAT: then the whole suite so many times.
+REPEAT ?= 20
+long_jobs = for p in $(PLATFORMS); do \
+	for c in "threads 50 1000" "processes 20 500" "execs 20 10000" "files 100 100000" "bytes 1 1024"; do \
+		printf '%s\t%s\t%s\n' "long/$${c%% *}/$$p" 1200 \
+			"BUILD=$(BUILD) LEAKS_SECONDS=500 MOAT_FLAGS=--platform=$$p bash tests/escape/leaks.sh $$c"; \
+	done; done
+.PHONY: test-long test-leaks
+test-leaks: tests-clear all $(GUEST_BINS)
+	@$(long_jobs) | JOBS_AT_ONCE=1 tests/lib/runtests $(RESULTS); tests/lib/summary $(RESULTS)
+test-long: test-leaks
+	@for i in $$(seq $(REPEAT)); do echo "run $$i of $(REPEAT)"; $(MAKE) --no-print-directory test || exit 1; done
+
 # A Debian tree for the programs that moat has to run: base alone, and with all of them.
 APPS := python3 perl gcc libc6-dev make git redis-server redis-tools nginx-light wrk postgresql-15 nodejs golang-go \
 	openjdk-17-jdk-headless sqlite3 procps file less gawk bzip2 xz-utils ca-certificates strace gdb

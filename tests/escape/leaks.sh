@@ -19,7 +19,7 @@ measure() {
 	"$moat" do ${MOAT_FLAGS:-} --debug-log="$dir/log" -- "$program" "$1" "$2" <"$dir/in" >"$dir/out" 2>&1 &
 	pid=$!
 	exec 9>"$dir/in"
-	for ((i = 0; i < 600; i++)); do
+	for ((i = 0; i < 10 * ${LEAKS_SECONDS:-60}; i++)); do
 		grep -q "^$1 $2$" "$dir/out" 2>/dev/null && break
 		kill -0 $pid 2>/dev/null || break
 		sleep 0.1
