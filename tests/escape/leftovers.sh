@@ -1,6 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Whichever process dies, the rest of the sandbox goes with it, somebody says so, and nothing stays behind.
+# In a mount namespace of its own, where nobody else mounts meanwhile.
+if [ "$(id -u)" = 0 ] && [ -z "${ALONE:-}" ]; then
+	ALONE=1 exec unshare -m --propagation private bash "$0" "$@"
+fi
 . "$(dirname "$0")/../lib/common.sh"
 
 program='echo ready; while :; do sleep 1; done'
