@@ -119,6 +119,10 @@ struct plat_identity {
 	uint32_t uid, euid, gid, egid;
 };
 
+/* Put up to len bytes into buf, the at-th and following of a stream. Bytes, 0 at its end, or
+ * -errno. buf is shared with the guest: it is written to, and not read. May park. */
+typedef ssize_t plat_fill_fn(void *arg, void *buf, uint64_t at, size_t len);
+
 struct plat_ops {
 	const char *name;
 
@@ -219,11 +223,19 @@ struct plat_ops {
 	 * request carried; copy_out may be queued on the reply (then an EFAULT replaces the
 	 * result), so that the caller has checked the range against its own map of areas. window: a
 	 * buffer of at least len bytes whose contents will be copied to dst with the reply, for
-	 * reading a host fd straight into it; NULL if there is no room. carried: the other way
-	 * round, what the request carried from src on, *ret_len bytes of it; or NULL. */
+	 * reading a host fd straight into it; NULL if there is no room. window_cut: of the window
+	 * that was just given only so many bytes are to be copied. carried: the other way round,
+	 * what the request carried from src on, *ret_len bytes of it; or NULL. */
 	int (*copy_in)(struct plat_thread *t, void *dst, uint64_t src, size_t len);
 	int (*copy_out)(struct plat_thread *t, uint64_t dst, const void *src, size_t len);
 	void *(*window)(struct plat_thread *t, uint64_t dst, size_t len);
+	void (*window_cut)(struct plat_thread *t, size_t len);
+	/* Copy out what fill gives, piece by piece, with the copying of one piece under way while
+	 * the next is filled; the end may be queued on the reply like a copy_out. For transfers
+	 * that are larger than a window. Bytes taken from fill; -errno of fill when it gave
+	 * nothing; -EOPNOTSUPP: not now, and fill was not called. NULL: never. Parks. */
+	ssize_t (*stream_out)(
+		struct plat_thread *t, uint64_t dst, size_t len, plat_fill_fn *fill, void *arg);
 	const void *(*carried)(struct plat_thread *t, uint64_t src, size_t *ret_len);
 	/* The memory that the request carried may have changed: read it anew. */
 	void (*forget_carried)(struct plat_thread *t);

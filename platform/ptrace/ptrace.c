@@ -73,6 +73,12 @@ window(struct plat_thread *t, uint64_t dst, size_t len)
 	return NULL;
 }
 
+static void
+window_cut(struct plat_thread *t, size_t len)
+{
+	(void)t, (void)len;
+}
+
 static const void *
 carried(struct plat_thread *t, uint64_t src, size_t *ret_len)
 {
@@ -178,6 +184,7 @@ const struct plat_ops ptrace_ops = {
 	.copy_in = pt_copy_in,
 	.copy_out = pt_copy_out,
 	.window = window,
+	.window_cut = window_cut,
 	.carried = carried,
 	.forget_carried = forget_carried,
 	.unpatch = unpatch,

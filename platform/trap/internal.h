@@ -53,6 +53,8 @@ struct plat_space {
 	uint32_t nslots;		    /* (L) */
 	struct plat_space *hash_next;	    /* (L) */
 	_Atomic(struct trap_sites *) sites; /* rewritten sites, or NULL (site.c) */
+	_Atomic bool large_busy;	    /* one of the threads has the large buffer; it alone */
+	uint8_t *large;			    /* touches this: NULL when not mapped yet */
 };
 
 struct plat_thread {
@@ -91,6 +93,7 @@ struct plat_thread {
 	uint64_t fs_base, gs_base; /* as the stub has them */
 	uint32_t nops, nfds;
 	uint32_t bounce; /* bytes of the bounce buffer in use */
+	bool large;	 /* has the large buffer of its space */
 	uint8_t codes[STUB_NOPS];
 	struct plat_identity ident;
 	bool watched;
@@ -166,6 +169,9 @@ void trap_space_free(struct plat_space *sp);
 
 /* run.c: hand the reply to the stub and wait for what it asks next. The new kind, or -ESRCH. */
 int trap_exchange(struct plat_thread *t, unsigned rflags);
+/* The first half of it: the stub makes the queued operations while the caller goes on to
+ * trap_wait_event. -ESRCH: neither. */
+int trap_begin(struct plat_thread *t, unsigned rflags);
 int trap_wait_event(struct plat_thread *t);
 /* Give the reply and do not wait: the thread ends. */
 void trap_post_last(struct plat_thread *t);
@@ -199,6 +205,10 @@ void trap_forget_carried(struct plat_thread *t);
 int trap_copy_in(struct plat_thread *t, void *dst, uint64_t src, size_t len);
 int trap_copy_out(struct plat_thread *t, uint64_t dst, const void *src, size_t len);
 void *trap_window(struct plat_thread *t, uint64_t dst, size_t len);
+void trap_window_cut(struct plat_thread *t, size_t len);
+ssize_t trap_stream_out(
+	struct plat_thread *t, uint64_t dst, size_t len, plat_fill_fn *fill, void *arg);
+void trap_large_release(struct plat_thread *t);
 const void *trap_carried(struct plat_thread *t, uint64_t src, size_t *ret_len);
 int trap_peek(struct plat_thread *t, void *dst, uint64_t src, size_t len);
 int trap_poke(struct plat_thread *t, uint64_t dst, const void *src, size_t len);

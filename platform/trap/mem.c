@@ -4,6 +4,7 @@
  * the rest, or the stub in pieces where the host refuses those.
  */
 #include "platform/trap/internal.h"
+#include <sys/mman.h>
 
 /* The list of what was carried, copied once and checked; then the free part of the bounce buffer is
  * known. */
@@ -135,6 +136,152 @@ trap_window(struct plat_thread *t, uint64_t dst, size_t len)
 	if (t->bounce > SLOT_BOUNCE_SZ)
 		t->bounce = SLOT_BOUNCE_SZ;
 	return t->s->bounce + at;
+}
+
+/* The window is the last operation, and its room is what was taken last. */
+void
+trap_window_cut(struct plat_thread *t, size_t len)
+{
+	t->s->ops[t->nops - 1].a[2] = len;
+}
+
+/* --- the large buffer of a space --- */
+
+void
+trap_large_release(struct plat_thread *t)
+{
+	if (t->large) {
+		t->large = false;
+		atomic_store_explicit(&t->sp->large_busy, false, memory_order_release);
+	}
+}
+
+/* Until the thread's next request: the last copy rides on the reply. -EBUSY: another thread has it.
+ */
+static int
+large_take(struct plat_thread *t)
+{
+	struct plat_space *sp = t->sp;
+	const uint64_t at = trap.base + STUB_LARGE;
+	uint8_t *p;
+	int r;
+
+	if (t->large)
+		return trap_flush(t); /* what is in it is copied */
+	if (atomic_exchange_explicit(&sp->large_busy, true, memory_order_acquire))
+		return -EBUSY;
+	t->large = true;
+	if (sp->large)
+		return 0;
+	p = host_map_shared(sp->memfd, SLOTS_LARGE, STUB_LARGE_SZ, &r);
+	if (!p)
+		goto undo_take;
+	r = trap_map(t, at, STUB_LARGE_SZ, PROT_READ | PROT_WRITE, MAP_SHARED, sp->memfd,
+		(int64_t)SLOTS_LARGE);
+	if (r == 0)
+		r = trap_advise(t, at, STUB_LARGE_SZ, MADV_DONTFORK);
+	if (r == 0)
+		r = trap_flush(t);
+	if (r < 0)
+		goto undo_map;
+	sp->large = p;
+	return 0;
+undo_map:
+	host_unmap(p, STUB_LARGE_SZ);
+undo_take:
+	trap_large_release(t);
+	return r;
+}
+
+/* Wait for the copies that are under way. */
+static int
+copied(struct plat_thread *t)
+{
+	int kind = trap_wait_event(t);
+
+	t->nops = t->nfds = 0;
+	if (kind == STUB_K_DONE)
+		return 0;
+	if (kind != STUB_K_FAILED)
+		trap_space_kill(t->sp);
+	return -EFAULT;
+}
+
+static ssize_t
+some_or(size_t done, ssize_t err)
+{
+	return done ? (ssize_t)done : err;
+}
+
+/* The first piece goes into the bounce buffer, which is all that a short stream needs; the others
+ * into two parts of the large one in turn, or, where guests and sentry take turns on a CPU and each
+ * turn costs some 10 us, into all of it. */
+ssize_t
+trap_stream_out(struct plat_thread *t, uint64_t dst, size_t len, plat_fill_fn *fill, void *arg)
+{
+	bool alone = trap.env->ncpu == 1 || trap_crowded();
+	size_t half = alone ? STUB_LARGE_SZ : STUB_LARGE_SZ / 4;
+	size_t done = 0, queued = 0, flying = 0, at = 0;
+	struct stub_op *op;
+	uint8_t *buf;
+	ssize_t r;
+
+	trap_load_carried(t);
+	while (done < len) {
+		size_t n = len - done;
+		bool first = done == 0;
+
+		if (first) {
+			if (n > SLOT_BOUNCE_SZ - t->bounce)
+				n = SLOT_BOUNCE_SZ - t->bounce;
+			buf = trap_window(t, dst, n);
+			if (!buf)
+				return -EOPNOTSUPP;
+			op = &t->s->ops[t->nops - 1];
+			op->a[2] = 0;
+		} else {
+			if (n > half)
+				n = half;
+			buf = t->sp->large + at;
+		}
+		if (alone && flying) {
+			if (copied(t) < 0)
+				return some_or(done - flying, -EFAULT);
+			flying = 0;
+		}
+		r = fill(arg, buf, done, n);
+		if (flying && copied(t) < 0)
+			return some_or(done - flying, -EFAULT);
+		flying = 0;
+		if (r <= 0)
+			return some_or(done, r);
+		if (!first) {
+			op = trap_op_new(t, STUB_OP_COPY_OUT);
+			if (!op)
+				return some_or(done - queued, -EFAULT);
+			op->a[0] = dst + done;
+			op->a[1] = at;
+			op->a[3] = 1;
+			at = alone ? 0 : at ^ half;
+		}
+		op->a[2] = (uint64_t)r;
+		done += (size_t)r;
+		queued += (size_t)r;
+		if ((size_t)r < n || done == len)
+			break;
+		if (first) {
+			int e = large_take(t);
+
+			if (e < 0)
+				return e == -EBUSY ? (ssize_t)done : -EFAULT;
+			continue;
+		}
+		if (trap_begin(t, STUB_R_AGAIN) < 0)
+			return -EFAULT;
+		flying = queued;
+		queued = 0;
+	}
+	return (ssize_t)done;
 }
 
 int

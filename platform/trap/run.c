@@ -103,12 +103,20 @@ hand_over(struct plat_thread *t)
 }
 
 int
-trap_exchange(struct plat_thread *t, unsigned rflags)
+trap_begin(struct plat_thread *t, unsigned rflags)
 {
 	if (atomic_load_explicit(&t->gone, memory_order_relaxed))
 		return -ESRCH;
 	write_reply(t, rflags);
 	hand_over(t);
+	return 0;
+}
+
+int
+trap_exchange(struct plat_thread *t, unsigned rflags)
+{
+	if (trap_begin(t, rflags) < 0)
+		return -ESRCH;
 	if (!(rflags & STUB_R_AGAIN) && atomic_load(&t->kick))
 		host_tgkill(t->sp->pid, t->tid, TRAP_KICK_SIGNAL);
 	return trap_wait_event(t);
@@ -151,6 +159,7 @@ trap_need_frame(struct plat_thread *t)
 static void
 new_request(struct plat_thread *t)
 {
+	trap_large_release(t);
 	t->nops = t->nfds = 0;
 	t->regs_known = t->dirty = t->has_result = t->carried_known = false;
 	t->bounce = SLOT_BOUNCE_SZ; /* not known until the list of what was carried is read */

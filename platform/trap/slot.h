@@ -8,10 +8,14 @@
  *
  *   text     the stub's code, read and execute
  *   public   one memfd for all stubs, written by the sentry only: is the poller awake, may stubs
- * spin, the argument table proc     private memory of the process: its descriptors, the lock of the
- * socket vdso     the host's vvar and vdso, moved here scratch  where a page is prepared before it
- * replaces a page of guest text slots    STUB_STRIDE for each thread: the shared slot, then private
- * memory (struct stub_priv, the stack of the stub, the signal stack)
+ *            spin, the argument table
+ *   proc     private memory of the process: its descriptors, the lock of the socket
+ *   vdso     the host's vvar and vdso, moved here
+ *   scratch  where a page is prepared before it replaces a page of guest text
+ *   large    a bounce buffer for long transfers, shared with the sentry like the slots; mapped when
+ *            a thread of the process first needs it, and used by one of them at a time
+ *   slots    STUB_STRIDE for each thread: the shared slot, then private memory (struct stub_priv,
+ *            the stack of the stub, the signal stack)
  *
  * A slot is a mailbox of two: `state` says whose turn it is. RUN: the guest runs. REQ: the stub has
  * posted a request and waits; the sentry owns the slot. REPLY: the sentry has answered; the stub
@@ -29,6 +33,8 @@
 #define STUB_VDSO      0x30000
 #define STUB_VDSO_MAX  0x40000
 #define STUB_SCRATCH   0x80000
+#define STUB_LARGE     0x100000
+#define STUB_LARGE_SZ  0x100000
 #define STUB_SLOTS     0x200000
 #define STUB_STRIDE    0x40000
 #define STUB_NSLOTS    8192
@@ -36,6 +42,7 @@
 #define SLOT_BOUNCE    0x2000
 #define SLOT_BOUNCE_SZ 0x10000
 #define SLOT_SHARED    (SLOT_BOUNCE + SLOT_BOUNCE_SZ)
+#define SLOTS_LARGE    ((uint64_t)SLOT_SHARED * STUB_NSLOTS) /* in the memfd of the slots */
 #define SLOT_PRIV      0x20000 /* private memory, from the start of the slot */
 #define SLOT_PRIV_SZ   0x20000
 #define SLOT_STACK_TOP (SLOT_PRIV + 0x8000)
@@ -105,7 +112,7 @@ enum stub_op_code {
 	STUB_OP_MPROTECT,
 	STUB_OP_MREMAP, /* old old_len new_addr new_len */
 	STUB_OP_MADVISE,
-	STUB_OP_COPY_OUT,  /* dst bounce_off len */
+	STUB_OP_COPY_OUT,  /* dst off len, of the bounce buffer(0) or the large one(1) */
 	STUB_OP_COPY_IN,   /* bounce_off src len */
 	STUB_OP_FORK,	   /* takes two descriptors: memfd, socket; result is the pid */
 	STUB_OP_THREAD,	   /* index, is its slot mapped already; result is the tid */

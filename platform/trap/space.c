@@ -42,7 +42,7 @@ trap_space_alloc(void)
 		return NULL;
 	sp->sock = -1;
 	list_init(&sp->threads);
-	sp->memfd = host_memfd_sealed("moat-slots", (uint64_t)SLOT_SHARED * STUB_NSLOTS);
+	sp->memfd = host_memfd_sealed("moat-slots", SLOTS_LARGE + STUB_LARGE_SZ);
 	if (sp->memfd < 0) {
 		free(sp);
 		return NULL;
@@ -59,6 +59,8 @@ trap_space_free(struct plat_space *sp)
 		if (sp->slots[i].map)
 			host_unmap(sp->slots[i].map, SLOT_SHARED);
 	free(sp->slots);
+	if (sp->large)
+		host_unmap(sp->large, STUB_LARGE_SZ);
 	host_close(sp->sock);
 	host_close(sp->memfd);
 	trap_sites_free(sp->sites);
@@ -195,6 +197,7 @@ detach(struct plat_thread *t, bool never_started, bool *ret_free)
 	bool last;
 
 	trap_poll_remove(t);
+	trap_large_release(t);
 	mutex_lock(&trap.lock);
 	list_del(&t->link);
 	last = --sp->nthreads == 0;

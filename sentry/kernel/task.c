@@ -200,6 +200,12 @@ mem_window(struct usermem *um, struct uaddr dst, size_t len)
 	return may_write(t, dst, len) ? plat->window(t->pt, dst.v, len) : NULL;
 }
 
+static void
+mem_window_cut(struct usermem *um, size_t len)
+{
+	plat->window_cut(((struct task_mem *)um)->task->pt, len);
+}
+
 static const void *
 mem_carried(struct usermem *um, struct uaddr src, size_t *ret_len)
 {
@@ -208,14 +214,14 @@ mem_carried(struct usermem *um, struct uaddr src, size_t *ret_len)
 	return plat->carried(t->pt, src.v, ret_len);
 }
 
-static int
-mem_direct(struct usermem *um, struct uaddr dst, const void *src, size_t len)
+static ssize_t
+mem_stream(struct usermem *um, struct uaddr dst, size_t len, plat_fill_fn *fill, void *arg)
 {
 	struct task *t = ((struct task_mem *)um)->task;
 
-	if (!may_write(t, dst, len) || plat->flush(t->pt))
-		return -EFAULT;
-	return plat->poke(t->pt, dst.v, src, len) ? -EFAULT : 0;
+	if (!plat->stream_out || !may_write(t, dst, len))
+		return -EOPNOTSUPP;
+	return plat->stream_out(t->pt, dst.v, len, fill, arg);
 }
 
 static const struct usermem_ops task_mem_ops = {
@@ -223,8 +229,9 @@ static const struct usermem_ops task_mem_ops = {
 	.out = mem_out,
 	.zero = mem_zero,
 	.window = mem_window,
+	.window_cut = mem_window_cut,
 	.carried = mem_carried,
-	.direct = mem_direct,
+	.stream = mem_stream,
 };
 
 static bool

@@ -180,6 +180,27 @@ large_give(char **p)
 		free(atomic_exchange(&spare, *p));
 }
 
+struct fd_source {
+	int fd;
+	int64_t off;
+};
+
+static ssize_t
+fill_from_fd(void *arg, void *buf, uint64_t at, size_t len)
+{
+	const struct fd_source *s = arg;
+
+	return host_fd_pread(s->fd, buf, len, s->off + (int64_t)at);
+}
+
+static ssize_t
+stream_from_fd(struct uio *u, int fd, int64_t off)
+{
+	struct fd_source s = {fd, off};
+
+	return uio_stream(u, fill_from_fd, &s);
+}
+
 ssize_t
 uio_fd_read(struct uio *u, int fd, int64_t off)
 {
@@ -191,6 +212,10 @@ uio_fd_read(struct uio *u, int fd, int64_t off)
 		void *win = NULL;
 		ssize_t r;
 
+		if (off >= 0 && (r = stream_from_fd(u, fd, off + (int64_t)done)) > 0) {
+			done += (size_t)r;
+			continue;
+		}
 		if (!u->um) {
 			win = (void *)addr;
 		} else if (u->um->ops->window) {
@@ -204,6 +229,8 @@ uio_fd_read(struct uio *u, int fd, int64_t off)
 		}
 		if (win) {
 			r = host_read(fd, win, n, off < 0 ? off : off + (int64_t)done);
+			if (u->um && r < (ssize_t)n)
+				u->um->ops->window_cut(u->um, r > 0 ? (size_t)r : 0);
 		} else {
 			if (!heap && !(heap = large_take()))
 				return done ? (ssize_t)done : -ENOMEM;
@@ -222,20 +249,18 @@ uio_fd_read(struct uio *u, int fd, int64_t off)
 }
 
 ssize_t
-uio_map_read(struct uio *u, const void *map, size_t len)
+uio_stream(struct uio *u, plat_fill_fn *fill, void *arg)
 {
-	size_t done = 0, n;
 	uint64_t addr;
+	size_t n = piece(u, u->left, &addr);
+	ssize_t r;
 
-	if (!u->um || !u->um->ops->direct)
+	if (n < STREAM_BYTES || !u->um || !u->um->ops->stream)
 		return -EOPNOTSUPP;
-	while (done < len && (n = piece(u, len - done, &addr))) {
-		if (u->um->ops->direct(u->um, ua(addr), (const char *)map + done, n))
-			return done ? (ssize_t)done : -EFAULT;
-		advance(u, n);
-		done += n;
-	}
-	return (ssize_t)done;
+	r = u->um->ops->stream(u->um, ua(addr), n, fill, arg);
+	if (r > 0)
+		advance(u, (size_t)r);
+	return r;
 }
 
 ssize_t

@@ -7,6 +7,7 @@
 #define SENTRY_USERMEM_USERMEM_H
 
 #include "abi/types.h"
+#include "platform/platform.h"
 #include <string.h>
 #include <sys/types.h>
 
@@ -18,9 +19,11 @@ struct usermem_ops {
 	int (*zero)(struct usermem *um, struct uaddr dst, size_t len);
 	/* May be NULL; see uio_fd_read and uio_fd_write. */
 	void *(*window)(struct usermem *um, struct uaddr dst, size_t len);
+	void (*window_cut)(struct usermem *um, size_t len);
 	const void *(*carried)(struct usermem *um, struct uaddr src, size_t *ret_len);
-	/* May be NULL; see uio_map_read. */
-	int (*direct)(struct usermem *um, struct uaddr dst, const void *src, size_t len);
+	/* May be NULL; see uio_stream. */
+	ssize_t (*stream)(
+		struct usermem *um, struct uaddr dst, size_t len, plat_fill_fn *fill, void *arg);
 };
 
 struct usermem {
@@ -86,10 +89,11 @@ void uio_skip(struct uio *u, size_t len);
 ssize_t uio_fd_read(struct uio *u, int fd, int64_t off);
 ssize_t uio_fd_write(struct uio *u, int fd, int64_t off);
 
-/* Copy from a mapping of a host file, which may end earlier than it seems: the host makes the copy,
- * so that a fault is an error and not a signal. Bytes moved, short at a fault after some; -EFAULT,
- * or -EOPNOTSUPP: then uio_fd_read is the way. */
-ssize_t uio_map_read(struct uio *u, const void *map, size_t len);
+/* Move what fill gives to the next buffer of the list, at least STREAM_BYTES of it, in pieces that
+ * are filled and copied at the same time. Bytes moved, which may be less than what is left; what
+ * fill failed with; -EOPNOTSUPP: not possible here, nothing was moved and fill not called. */
+#define STREAM_BYTES (128UL << 10)
+ssize_t uio_stream(struct uio *u, plat_fill_fn *fill, void *arg);
 
 /* A flat buffer as guest memory: address a is buf[a - base]. For unit tests. */
 struct usermem_flat {

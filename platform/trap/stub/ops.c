@@ -394,6 +394,17 @@ do_xstate(struct stub_slot *s, struct host_ucontext *uc, bool set, uint64_t len)
 }
 
 static long
+copy_out(struct stub_slot *s, const uint64_t a[6])
+{
+	const void *base = a[3] ? (const void *)(stub_base + STUB_LARGE) : s->bounce;
+	uint64_t size = a[3] ? STUB_LARGE_SZ : SLOT_BOUNCE_SZ;
+
+	if (a[1] > size || a[2] > size - a[1])
+		return -E_INVAL;
+	return stub_copy((void *)a[0], (const uint8_t *)base + a[1], a[2]) ? -E_FAULT : 0;
+}
+
+static long
 do_op(struct stub_slot *s, struct host_ucontext *uc, const struct stub_op *op,
 	const struct stub_op *next, bool *ready)
 {
@@ -415,9 +426,7 @@ do_op(struct stub_slot *s, struct host_ucontext *uc, const struct stub_op *op,
 	case STUB_OP_MADVISE:
 		return sys3(__NR_madvise, a[0], a[1], a[2]);
 	case STUB_OP_COPY_OUT:
-		if (a[1] > SLOT_BOUNCE_SZ || a[2] > SLOT_BOUNCE_SZ - a[1])
-			return -E_INVAL;
-		return stub_copy((void *)a[0], s->bounce + a[1], a[2]) ? -E_FAULT : 0;
+		return copy_out(s, a);
 	case STUB_OP_COPY_IN:
 		if (a[0] > SLOT_BOUNCE_SZ || a[2] > SLOT_BOUNCE_SZ - a[0])
 			return -E_INVAL;

@@ -5,8 +5,8 @@
  * is by page: exact for buffers, and for memfds by what the host says is allocated, looked at after
  * each write into a hole.
  *
- * What is mapped can be written by guests at any time, so contents are only ever copied with pread
- * and pwrite.
+ * What is mapped can be written by guests at any time, so contents are only ever copied: with pread
+ * and pwrite, or once from a mapping, under the lock that keeps the size.
  */
 #include "internal.h"
 #include "platform/host/fdstat.h"
@@ -15,8 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define MAP_READ (128UL << 10) /* reads from this size on are made from a mapping */
 
 static uint64_t
 pages_of(uint64_t bytes)
@@ -140,24 +138,58 @@ mem_read(struct tnode *n, struct uio *u, int64_t pos, uint64_t len)
 	return got;
 }
 
-/* A large read of a file in a memfd copies once, from a mapping. Not from a file with holes: a look
- * through a mapping would fill them. 0: the other way. */
-static ssize_t
-map_read(struct tnode *n, struct uio *u, int64_t pos, uint64_t len)
-{
-	ssize_t r;
+struct source {
+	struct tnode *n;
+	int64_t pos;
+};
 
-	if (len < MAP_READ || n->pages < pages_of((uint64_t)n->i.size))
-		return 0;
-	if (!n->map_len) {
-		/* room to grow; a file that outgrows even that is read the other way */
-		n->map_len = (size_t)n->i.size * 2;
-		n->map = host_fd_map(n->fd, n->map_len);
+/*
+ * A piece of a large read. From a mapping, which costs half of what the host's pread does; but not
+ * from a file with holes: a look through a mapping would fill them. Nobody can make the file
+ * shorter while we hold dir_lock: only the sentry changes the size of a memfd.
+ */
+static ssize_t
+fill_from_memfd(void *arg, void *buf, uint64_t at, size_t len)
+{
+	const struct source *s = arg;
+	struct tnode *n = s->n;
+	uint64_t pos = (uint64_t)s->pos + at, size;
+	ssize_t r = (ssize_t)len;
+
+	sleeplock_lock(&n->i.dir_lock);
+	size = (uint64_t)n->i.size;
+	if (pos >= size) {
+		r = 0;
+	} else {
+		if (len > size - pos)
+			r = (ssize_t)(size - pos);
+		if (!n->map_len) {
+			/* room to grow; a file that outgrows even that is read the other way */
+			n->map_len = size * 2;
+			n->map = host_fd_map(n->fd, n->map_len);
+		}
+		if (n->map && pos + (uint64_t)r <= n->map_len && n->pages >= pages_of(size))
+			memcpy(buf, (const char *)n->map + pos, (size_t)r);
+		else
+			r = host_fd_pread(n->fd, buf, (size_t)r, (int64_t)pos);
 	}
-	if (!n->map || (uint64_t)pos + len > n->map_len)
-		return 0;
-	r = uio_map_read(u, (const char *)n->map + pos, len);
-	return r > 0 ? r : 0;
+	sleeplock_unlock(&n->i.dir_lock);
+	return r;
+}
+
+static ssize_t
+memfd_read(struct tnode *n, struct uio *u, int64_t pos)
+{
+	struct source s = {n, pos};
+	ssize_t done = 0, r;
+
+	while ((r = uio_stream(u, fill_from_memfd, &s)) > 0) {
+		done += r;
+		s.pos += r;
+	}
+	/* the host stops at the end of the file, which is ours */
+	r = uio_fd_read(u, n->fd, s.pos);
+	return r < 0 && done ? done : r + done;
 }
 
 static ssize_t
@@ -178,11 +210,8 @@ reg_read(struct file *f, const struct call *c, struct uio *u, int64_t *pos, uint
 		if (len > (uint64_t)(i->size - *pos))
 			len = (uint64_t)(i->size - *pos);
 		if (n->fd >= 0) {
-			r = map_read(n, u, *pos, len);
-			/* the host stops at the end of the file, which is ours */
 			sleeplock_unlock(&i->dir_lock);
-			if (!r)
-				r = uio_fd_read(u, n->fd, *pos);
+			r = memfd_read(n, u, *pos);
 			goto done;
 		}
 		r = mem_read(n, u, *pos, len);
@@ -540,52 +569,6 @@ reg_fsync(struct file *f, const struct call *c, bool data_only)
 {
 	(void)f, (void)c, (void)data_only;
 	return 0;
-}
-
-/* --- seals --- */
-
-int
-tmpfs_seals_get(struct file *f)
-{
-	if (f->ops != &tmpfs_reg_fops)
-		return -EINVAL;
-	return (int)tnode_of(f->inode)->seals;
-}
-
-void
-tmpfs_seals_init(struct file *f, uint32_t seals)
-{
-	tnode_of(f->inode)->seals = seals;
-}
-
-int
-tmpfs_seals_add(struct file *f, uint32_t seals)
-{
-	struct tnode *n;
-	int r = 0;
-
-	if (!(f->mode & LX_FMODE_WRITE))
-		return -EPERM;
-	if (seals & ~(uint32_t)LX_F_ALL_SEALS)
-		return -EINVAL;
-	if (f->ops != &tmpfs_reg_fops)
-		return -EINVAL;
-	n = tnode_of(f->inode);
-	sleeplock_lock(&f->inode->dir_lock);
-	if (n->seals & LX_F_SEAL_SEAL)
-		r = -EPERM;
-	else if ((seals & LX_F_SEAL_WRITE) && !(n->seals & LX_F_SEAL_WRITE) &&
-		 atomic_load(&n->writable_maps))
-		r = -EBUSY;
-	if (!r) {
-		/* an executable file whose mode is sealed must not change either */
-		if ((seals & LX_F_SEAL_EXEC) && (inode_mode(&n->i) & 0111u))
-			seals |= LX_F_SEAL_SHRINK | LX_F_SEAL_GROW | LX_F_SEAL_WRITE |
-				 LX_F_SEAL_FUTURE_WRITE;
-		n->seals |= seals;
-	}
-	sleeplock_unlock(&f->inode->dir_lock);
-	return r;
 }
 
 const struct inode_ops tmpfs_reg_iops = {
