@@ -249,8 +249,8 @@ struct plat_ops {
 	/* Atomic 32-bit compare and exchange in guest memory; *val is expected in, found out. */
 	int (*cmpxchg32)(struct plat_thread *t, uint64_t addr, uint32_t *val, uint32_t want);
 	/* The guest's current syscall is a futex(2) that the host can carry out on the guest's
-	 * memory (wait, wake, requeue, their bitset forms): the next run makes it there and comes
-	 * back with PLAT_EV_FUTEX. */
+	 * memory (wait, wake, requeue, their bitset forms), or futex_waitv(2) and its kind: the
+	 * next run makes it there and comes back with PLAT_EV_FUTEX. */
 	void (*futex_native)(struct plat_thread *t);
 	/* futex(2) wake on guest memory, in t's space: number woken or -errno. Parks. */
 	int (*futex_wake)(

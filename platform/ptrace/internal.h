@@ -93,7 +93,8 @@ struct plat_thread {
 	struct pt_op ops[PT_NOPS];
 	uint32_t nops;
 	bool futex;
-	pid_t child; /* (T) what the last event said */
+	uint32_t futex_nr; /* which call */
+	pid_t child;	   /* (T) what the last event said */
 };
 
 /* Made by the tracer for a parked fiber. */

@@ -104,6 +104,7 @@ static void
 futex_native(struct plat_thread *t)
 {
 	t->futex = true;
+	t->futex_nr = t->ev.nr;
 }
 
 static void

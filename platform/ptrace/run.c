@@ -87,7 +87,7 @@ futex_over(struct plat_thread *t, bool interrupted)
 	t->regs.orig_rax = (uint64_t)-1;
 	t->regs_dirty = true;
 	memset(&t->ev, 0, sizeof t->ev);
-	t->ev.nr = SYS_futex;
+	t->ev.nr = t->futex_nr;
 	t->ev.result = r;
 	t->ev.args[0] = t->saved.rdi;
 	t->ev.args[1] = t->saved.rsi;
@@ -183,7 +183,7 @@ load(struct plat_thread *t)
 		pt_fetch_regs(t);
 		r = t->saved = t->regs;
 		r.rip = pt.lay.base + PT_TEXT_SYSCALL;
-		r.rax = SYS_futex;
+		r.rax = t->futex_nr;
 		r.orig_rax = (uint64_t)-1;
 		t->futex = false;
 		t->state = PT_FUTEX;
@@ -230,7 +230,7 @@ pt_run(struct plat_thread *t, struct plat_event *ev)
 			/* Not begun: its registers are to make it again, after what comes first. */
 			t->futex = false;
 			ev->kind = PLAT_EV_FUTEX;
-			ev->nr = SYS_futex;
+			ev->nr = t->futex_nr;
 			ev->result = -ERESTARTNOINTR;
 		}
 		return;

@@ -246,7 +246,7 @@ trap_run(struct plat_thread *t, struct plat_event *ev)
 				 * first. */
 				t->futex = false;
 				ev->kind = PLAT_EV_FUTEX;
-				ev->nr = SYS_futex;
+				ev->nr = t->nr;
 				memcpy(ev->args, t->args, sizeof ev->args);
 				ev->result = -ERESTARTNOINTR;
 			}
@@ -301,7 +301,7 @@ trap_run(struct plat_thread *t, struct plat_event *ev)
 			return;
 		case STUB_K_FUTEX:
 			ev->kind = PLAT_EV_FUTEX;
-			ev->nr = SYS_futex;
+			ev->nr = t->nr;
 			memcpy(ev->args, t->args, sizeof ev->args);
 			ev->result = t->s->result;
 			if (ev->result < -4095 || ev->result > INT32_MAX)

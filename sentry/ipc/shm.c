@@ -200,6 +200,7 @@ shm_attach(const struct call *c, int id, bool write, struct mappable **ret, uint
 	ref_init(&a->m.ref);
 	a->m.ops = &attachment_ops;
 	a->m.file = file_get(s->file);
+	a->m.memory = a->inner->memory;
 	a->seg = s;
 	(void)ipc_ns_get(s->ns);
 	*ret = &a->m;

@@ -8,6 +8,7 @@
 #include "abi/fs.h"
 #include "sentry/cred/user_ns.h"
 #include "sentry/kernel/aio.h"
+#include "sentry/kernel/futex.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/ptrace.h"
 #include "sentry/vfs/mount.h"
@@ -282,6 +283,7 @@ task_exec(struct task *t, struct program *p, const struct path *base, const char
 	}
 
 	/* --- the point of no return --- */
+	futex_exit(t, false);
 	if (!ua_null(t->clear_child_tid) && atomic_load(&t->mm->users) > 1)
 		clear_tid = t->clear_child_tid.v;
 	mutex_lock(&t->pt_lock);
@@ -311,7 +313,6 @@ task_exec(struct task *t, struct program *p, const struct path *base, const char
 	if (files)
 		fdtable_put(old_files, &t->call);
 	t->clear_child_tid = ua(0);
-	t->robust_list = ua(0);
 	t->restart_fn = NULL;
 	t->flags &= ~(uint32_t)(TF_FORKNOEXEC | TF_VFORK_CHILD);
 	reset_signals(t);

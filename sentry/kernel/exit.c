@@ -6,6 +6,7 @@
 #include "abi/mman.h"
 #include "sentry/ipc/ipc.h"
 #include "sentry/kernel/aio.h"
+#include "sentry/kernel/futex.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/pid_ns.h"
 #include "sentry/kernel/ptrace.h"
@@ -13,11 +14,6 @@
 #include "sentry/kernel/tty.h"
 #include "sentry/vfs/mount.h"
 #include <string.h>
-
-#define FUTEX_WAITERS	  0x80000000u
-#define FUTEX_OWNER_DIED  0x40000000u
-#define FUTEX_TID_MASK	  0x3fffffffu
-#define ROBUST_LIST_LIMIT 2048
 
 void
 task_exit_group(struct task *t, int status)
@@ -33,58 +29,6 @@ task_exit_thread(struct task *t, int status)
 {
 	t->exit_code = status;
 	atomic_fetch_or(&t->work, TW_EXIT);
-}
-
-/* --- robust futexes (Documentation/locking/robust-futexes.rst) --- */
-
-static void
-robust_one(struct task *t, uint64_t addr)
-{
-	uint32_t v;
-
-	if ((addr & 3) || plat->peek(t->pt, &v, addr, sizeof v))
-		return;
-	for (int tries = 0; tries < 64; tries++) {
-		uint32_t seen = v;
-
-		if ((v & FUTEX_TID_MASK) != (uint32_t)task_vtid(t))
-			return;
-		if (plat->cmpxchg32(t->pt, addr, &seen, (v & FUTEX_WAITERS) | FUTEX_OWNER_DIED))
-			return;
-		if (seen == v) {
-			if (v & FUTEX_WAITERS)
-				(void)plat->futex_wake(t->pt, addr, 1, ~0u, false);
-			return;
-		}
-		v = seen;
-	}
-}
-
-static void
-robust_list_exit(struct task *t)
-{
-	struct {
-		uint64_t next;
-		int64_t futex_offset;
-		uint64_t pending;
-	} head;
-	uint64_t entry;
-	int left = ROBUST_LIST_LIMIT;
-
-	if (ua_null(t->robust_list) || plat->peek(t->pt, &head, t->robust_list.v, sizeof head))
-		return;
-	entry = head.next & ~1UL;
-	while (entry != t->robust_list.v && left-- > 0) {
-		uint64_t next;
-
-		if (plat->peek(t->pt, &next, entry, sizeof next))
-			break;
-		if (entry != (head.pending & ~1UL))
-			robust_one(t, entry + (uint64_t)head.futex_offset);
-		entry = next & ~1UL;
-	}
-	if (head.pending & ~1UL)
-		robust_one(t, (head.pending & ~1UL) + (uint64_t)head.futex_offset);
 }
 
 /* --- telling the parent --- */
@@ -428,8 +372,7 @@ drop_resources(struct task *t)
 	uint64_t clear_tid = 0;
 	int64_t cpu;
 
-	if (t->pt && !(atomic_load(&t->work) & TW_GONE))
-		robust_list_exit(t);
+	futex_exit(t, true);
 	if (!ua_null(t->clear_child_tid) && atomic_load(&t->mm->users) > 1)
 		clear_tid = t->clear_child_tid.v;
 	cpu = t->pt ? plat->thread_cpu_ns(t->pt) : 0;

@@ -39,15 +39,23 @@ handle_gone(struct task *t)
 	mutex_unlock(&t->tgroup->sighand->lock);
 }
 
-/* futex(2): a wait without a timeout is restarted after a handler with SA_RESTART, one with a
+#define NR_FUTEX       202
+#define NR_FUTEX_WAITV 449
+#define NR_FUTEX_WAIT  455
+
+/* Futexes: a wait without a timeout is restarted after a handler with SA_RESTART, one with a
  * timeout never. The other operations do not wait: cut short means not done. */
 static int64_t
-futex_restart(int64_t r, const uint64_t args[6])
+futex_restart(int64_t r, uint32_t nr, const uint64_t args[6])
 {
 	uint64_t op = args[1] & 127;
 
 	if (r != -EINTR && r != -ERESTARTSYS)
 		return r;
+	if (nr == NR_FUTEX_WAITV || nr == NR_FUTEX_WAIT)
+		return -ERESTARTSYS; /* their times are absolute */
+	if (nr != NR_FUTEX)
+		return -ERESTARTNOINTR;
 	if (op != 0 && op != 9) /* FUTEX_WAIT, FUTEX_WAIT_BITSET */
 		return -ERESTARTNOINTR;
 	return args[3] ? -ERESTARTNOHAND : -ERESTARTSYS;
@@ -125,7 +133,7 @@ task_main(void *arg)
 			if (ptrace_traced(t))
 				plat->regs(t->pt)->orig_rax = ev.nr;
 			result = syscall_done_elsewhere(
-				t, ev.nr, ev.args, futex_restart(ev.result, ev.args));
+				t, ev.nr, ev.args, futex_restart(ev.result, ev.nr, ev.args));
 			has_result = true;
 			break;
 		case PLAT_EV_FAULT:

@@ -255,6 +255,7 @@ task_alloc(void)
 	waitq_init(&t->sigwait);
 	list_init(&t->tracee.node);
 	list_init(&t->tracees);
+	list_init(&t->pi_owned);
 	t->altstack.flags = LX_SS_DISABLE;
 	t->mem.um.ops = &task_mem_ops;
 	t->mem.task = t;

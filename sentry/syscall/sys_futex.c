@@ -2,24 +2,88 @@
 /*
  * futex(2). What the host can do on the guest's memory it does, in the guest (platform); this
  * handler sees such a call only when the stub does not answer by itself. Priority inheritance is
- * done here.
+ * the kernel's (kernel/futex_pi.c).
  */
+#include "sentry/kernel/futex.h"
+#include "sentry/kernel/timers.h"
 #include "sentry/syscall/internal.h"
 
-#define OP_WAIT	       0
-#define OP_WAKE	       1
-#define OP_REQUEUE     3
-#define OP_CMP_REQUEUE 4
-#define OP_WAKE_OP     5
-#define OP_WAIT_BITSET 9
-#define OP_WAKE_BITSET 10
-#define FUTEX_PRIVATE  128
-#define FUTEX_CLOCK_RT 256
+#define OP_WAIT		   0
+#define OP_WAKE		   1
+#define OP_REQUEUE	   3
+#define OP_CMP_REQUEUE	   4
+#define OP_WAKE_OP	   5
+#define OP_LOCK_PI	   6
+#define OP_UNLOCK_PI	   7
+#define OP_TRYLOCK_PI	   8
+#define OP_WAIT_BITSET	   9
+#define OP_WAKE_BITSET	   10
+#define OP_WAIT_REQUEUE_PI 11
+#define OP_CMP_REQUEUE_PI  12
+#define OP_LOCK_PI2	   13
+#define FUTEX_PRIVATE	   128
+#define FUTEX_CLOCK_RT	   256
+
+/* All of these have an absolute time, or none. */
+static int
+deadline_in(struct task *t, uint64_t addr, bool realtime, int64_t *ret)
+{
+	int64_t ns;
+	int r;
+
+	*ret = INT64_MAX;
+	if (!addr)
+		return 0;
+	r = timespec_in(t, ua(addr), &ns);
+	if (r == 0)
+		*ret = clock_deadline(realtime ? LX_CLOCK_REALTIME : LX_CLOCK_MONOTONIC, ns);
+	return r;
+}
+
+/* All of these are the host's, if it has them. */
+static int64_t
+on_host(struct task *t)
+{
+	t->flags |= TF_NO_RESULT | TF_FUTEX;
+	return 0;
+}
+
+int64_t
+sys_futex_waitv(struct task *t, const uint64_t a[6])
+{
+	(void)a;
+	return on_host(t);
+}
+
+int64_t
+sys_futex_wake(struct task *t, const uint64_t a[6])
+{
+	(void)a;
+	return on_host(t);
+}
+
+int64_t
+sys_futex_wait(struct task *t, const uint64_t a[6])
+{
+	(void)a;
+	return on_host(t);
+}
+
+int64_t
+sys_futex_requeue(struct task *t, const uint64_t a[6])
+{
+	(void)a;
+	return on_host(t);
+}
 
 int64_t
 sys_futex(struct task *t, const uint64_t a[6])
 {
 	int op = arg_int(a[1]), cmd = op & ~(FUTEX_PRIVATE | FUTEX_CLOCK_RT);
+	bool realtime = op & FUTEX_CLOCK_RT;
+	struct futex_at at = {ua(a[0]), op & FUTEX_PRIVATE}, to = {ua(a[4]), op & FUTEX_PRIVATE};
+	int64_t deadline;
+	int r;
 
 	switch (cmd) {
 	case OP_WAIT:
@@ -29,8 +93,24 @@ sys_futex(struct task *t, const uint64_t a[6])
 	case OP_WAKE_OP:
 	case OP_WAIT_BITSET:
 	case OP_WAKE_BITSET:
-		t->flags |= TF_NO_RESULT | TF_FUTEX;
-		return 0;
+		return on_host(t);
+	case OP_LOCK_PI:
+	case OP_LOCK_PI2:
+		if (cmd == OP_LOCK_PI && realtime)
+			return -ENOSYS;
+		r = deadline_in(t, a[3], cmd == OP_LOCK_PI || realtime, &deadline);
+		return r ? r : futex_pi_lock(t, at, deadline, false);
+	case OP_WAIT_REQUEUE_PI:
+		r = deadline_in(t, a[3], realtime, &deadline);
+		return r ? r : futex_pi_wait_requeue(t, at, (uint32_t)a[2], deadline, to);
+	case OP_TRYLOCK_PI:
+		return realtime ? -ENOSYS : futex_pi_lock(t, at, INT64_MAX, true);
+	case OP_UNLOCK_PI:
+		return realtime ? -ENOSYS : futex_pi_unlock(t, at);
+	case OP_CMP_REQUEUE_PI:
+		return realtime ? -ENOSYS
+				: futex_pi_requeue(
+					  t, at, (uint32_t)a[5], arg_int(a[2]), arg_int(a[3]), to);
 	default:
 		return -ENOSYS;
 	}

@@ -22,4 +22,14 @@
  * its instructions, linked for the address `at` where it will stand. Bytes or -errno. */
 ssize_t x86_filter_make(void *buf, size_t cap, uint64_t at, uint64_t text, uint32_t len);
 
+/* Newer than the C library may be. */
+#ifndef __NR_futex_waitv
+#define __NR_futex_waitv 449
+#endif
+#ifndef __NR_futex_wake
+#define __NR_futex_wake	   454
+#define __NR_futex_wait	   455
+#define __NR_futex_requeue 456
+#endif
+
 #endif

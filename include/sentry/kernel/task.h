@@ -241,6 +241,9 @@ struct task {
 	struct uaddr clear_child_tid; /* (O) */
 	struct uaddr robust_list;     /* (O) */
 	uint64_t robust_len;
+	struct list pi_owned;	     /* futex_pi.c's owner_lock: what it has that others wait for */
+	struct pi_state *pi_blocked; /* the same: what it waits for */
+	bool pi_over;		     /* the same: it will own nothing more */
 
 	/* restart_syscall(2) */
 	int64_t (*restart_fn)(struct task *t);

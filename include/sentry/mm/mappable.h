@@ -24,6 +24,7 @@ struct mappable {
 	const struct mappable_ops *ops;
 	struct file *
 		file; /* for /proc/PID/maps and MAP_SHARED write accounting; a reference, or NULL */
+	const void *memory; /* what others with the same pages have here too; NULL: nobody has */
 };
 
 #endif

@@ -180,20 +180,20 @@ tx_kicked:
 	call	stub_trap_interrupted
 	ud2
 
-/* long stub_futex(const uint64_t args[6], const uint32_t *kicked) */
+/* long stub_futex(const uint64_t args[6], const uint32_t *kicked, uint32_t nr) */
 	.globl stub_futex
 	.hidden stub_futex
 stub_futex:
 	pushq	%rbx
 	movq	%rsi, %rbx
-	movq	%rdi, %rax
-	movq	0(%rax), %rdi
-	movq	8(%rax), %rsi
-	movq	16(%rax), %rdx
-	movq	24(%rax), %r10
-	movq	32(%rax), %r8
-	movq	40(%rax), %r9
-	movl	$202, %eax
+	movl	%edx, %eax
+	movq	%rdi, %r11
+	movq	0(%r11), %rdi
+	movq	8(%r11), %rsi
+	movq	16(%r11), %rdx
+	movq	24(%r11), %r10
+	movq	32(%r11), %r8
+	movq	40(%r11), %r9
 	.globl fu_begin
 	.hidden fu_begin
 fu_begin:

@@ -267,13 +267,16 @@ make_futex(struct stub_slot *s, struct host_ucontext *uc)
 	const struct guest_regs *r = &s->regs;
 	uint64_t a[6] = {r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9};
 	int op = (int)a[1] & 127;
-	bool waits = op == FUTEX_OP_WAIT || op == FUTEX_OP_WAIT_BITSET;
+	uint32_t nr = s->nr;
+	bool on_one = nr == __NR_futex && (op == FUTEX_OP_WAIT || op == FUTEX_OP_WAIT_BITSET);
+	bool waits = on_one || nr == __NR_futex_waitv || nr == __NR_futex_wait;
 
 	if (waits) {
 		__atomic_store_n(&s->state, STUB_FUTEX, __ATOMIC_RELEASE);
-		futex_spin(s, a);
+		if (on_one)
+			futex_spin(s, a);
 	}
-	s->result = stub_futex(a, &priv_of(s)->kicked);
+	s->result = stub_futex(a, &priv_of(s)->kicked, nr);
 	if (waits)
 		__atomic_store_n(&s->state, STUB_RUN, __ATOMIC_RELEASE);
 	s->regs.rax = (uint64_t)s->result;

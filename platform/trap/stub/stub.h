@@ -30,7 +30,7 @@ extern HID const struct stub_fixup stub_fixups[];
 HID _Noreturn void stub_fast_exit(void);
 HID _Noreturn void stub_retake(void);
 HID _Noreturn void stub_trap_exit(struct host_ucontext *uc, uint32_t *kicked);
-HID long stub_futex(const uint64_t args[6], const uint32_t *kicked);
+HID long stub_futex(const uint64_t args[6], const uint32_t *kicked, uint32_t nr);
 HID long stub_clone_thread(
 	long flags, uint64_t stack, uint32_t *ptid, uint32_t *ctid, struct stub_slot *s);
 HID uint64_t stub_copy(void *dst, const void *src, uint64_t n);

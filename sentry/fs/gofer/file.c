@@ -202,6 +202,7 @@ gofer_mappable(struct file *f, const struct call *c, int prot, bool shared, stru
 	ref_init(&g->m.ref);
 	g->m.ops = &map_ops;
 	g->m.file = file_get(f);
+	g->m.memory = f->inode;
 	g->inode = inode_get(f->inode);
 	inode_accessed(f->inode, f->path.mnt);
 	*ret = &g->m;

@@ -310,6 +310,7 @@ reg_mappable(struct file *f, const struct call *c, int prot, bool shared, struct
 	ref_init(&o->m.ref);
 	o->m.ops = &map_ops;
 	o->m.file = file_get(f);
+	o->m.memory = o->real->memory;
 	inode_accessed(f->inode, f->path.mnt);
 	*ret = &o->m;
 	return 0;

@@ -560,6 +560,7 @@ reg_mappable(struct file *f, const struct call *c, int prot, bool shared, struct
 	ref_init(&t->m.ref);
 	t->m.ops = &map_ops;
 	t->m.file = file_get(f);
+	t->m.memory = f->inode;
 	*ret = &t->m;
 	return 0;
 }
