@@ -10,6 +10,7 @@
 #include "sentry/fs/proc.h"
 #include "sentry/fs/tmpfs.h"
 #include "sentry/fs/tty.h"
+#include "sentry/ipc/mqueue.h"
 #include "sentry/kernel/tty.h"
 #include "sentry/net/link.h"
 #include "sentry/socket/socket.h"
@@ -18,7 +19,7 @@ int
 boot_register_fs(const struct start *s)
 {
 	static int (*const inits[])(void) = {vfs_init, tmpfs_init, pipe_init, hostfile_init,
-		dev_init, devpts_init, proc_init, sysfs_init};
+		dev_init, devpts_init, proc_init, sysfs_init, mqueue_init};
 
 	for (size_t i = 0; i < sizeof inits / sizeof inits[0]; i++) {
 		int r = inits[i]();

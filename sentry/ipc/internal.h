@@ -11,6 +11,8 @@
 #define IPC_SLOTS   4096  /* of each kind */
 
 struct segment;
+struct super;
+struct mount;
 struct ipc_set;
 
 /* What semaphore sets and message queues have in common: a number, a key, an owner. */
@@ -36,6 +38,8 @@ struct ipc_ns {
 	struct segment *shm[SHM_MAX_SEGMENTS];
 	uint16_t shm_seq;
 	struct ipc_kind sem, msg;
+	struct super *mq_sb; /* POSIX queues: a reference, or NULL: none so far */
+	struct mount *mq_mnt;
 };
 
 int64_t ipc_now(void);

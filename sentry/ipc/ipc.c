@@ -3,6 +3,7 @@
  * ipc/util.c). */
 #include "sentry/cred/user_ns.h"
 #include "sentry/ipc/internal.h"
+#include "sentry/ipc/mqueue.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
@@ -19,6 +20,19 @@ ipc_ns_new(struct user_ns *owner)
 	ns->user_ns = user_ns_get(owner);
 	ns->id = ns_id_new();
 	return ns;
+}
+
+struct ipc_ns *
+ipc_ns_first(void)
+{
+	static struct ipc_ns *first;
+	static struct mutex lock = MUTEX_INIT(FS);
+
+	mutex_lock(&lock);
+	if (!first)
+		first = ipc_ns_new(NULL);
+	mutex_unlock(&lock);
+	return first;
 }
 
 uint64_t
@@ -63,6 +77,7 @@ ipc_ns_put(struct ipc_ns *ns)
 	drop_all(ns, &ns->sem);
 	drop_all(ns, &ns->msg);
 	shm_ns_gone(ns);
+	mq_ns_gone(ns->mq_sb, ns->mq_mnt);
 	mutex_destroy(&ns->lock);
 	user_ns_put(ns->user_ns);
 	free(ns);

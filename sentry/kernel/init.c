@@ -102,7 +102,7 @@ kernel_init(const struct kernel_config *cfg)
 	memory_limit = cfg->memory_limit_bytes;
 	init_uts = uts_new(NULL, cfg->hostname ? cfg->hostname : "moat",
 		cfg->domainname ? cfg->domainname : "(none)");
-	init_ipc = ipc_ns_new(NULL);
+	init_ipc = ipc_ns_first();
 	if (!init_uts || !init_ipc)
 		return -ENOMEM;
 	err = nsfs_init();

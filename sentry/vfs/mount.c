@@ -65,6 +65,12 @@ mount_new(struct super *sb, struct dentry *root, uint32_t flags)
 }
 
 struct mount *
+mnt_private(struct super *sb)
+{
+	return mount_new(sb, sb->root, MNT_NODEV | MNT_NOEXEC | MNT_NOSUID);
+}
+
+struct mount *
 mount_get(struct mount *m)
 {
 	ref_get(&m->ref);

@@ -67,7 +67,8 @@ new_mount(const struct call *c, const struct path *on, const char *source, const
 	r = fs_mount(type, c, &rq, &sb);
 	if (r)
 		return r;
-	sb->user_ns = user_ns_get(c->cred->user_ns);
+	if (!(t->flags & FS_TYPE_ONE_SUPER))
+		sb->user_ns = user_ns_get(c->cred->user_ns);
 	r = mnt_attach_super(on, sb, mnt_flags);
 	super_put(sb);
 	return r;

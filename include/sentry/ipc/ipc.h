@@ -19,6 +19,8 @@ struct sem_undo_list;
 
 /* owner: whose capabilities rule it (NULL: the first user namespace). NULL: out of memory. */
 struct ipc_ns *ipc_ns_new(struct user_ns *owner);
+/* The one that the sandbox begins with; borrowed. NULL: out of memory. */
+struct ipc_ns *ipc_ns_first(void);
 uint64_t ipc_ns_id(const struct ipc_ns *ns);
 struct user_ns *ipc_ns_owner(const struct ipc_ns *ns); /* borrowed */
 struct ipc_ns *ipc_ns_get(struct ipc_ns *ns);

@@ -176,6 +176,8 @@ ssize_t sock_packet_take(struct sock *s, struct sock_msg *m, uint32_t *freed);
 int64_t ifreq_ioctl(struct sock *s, const struct call *c, uint32_t cmd, uint64_t arg);
 
 void unix_init(void);
+/* A message without a head from the kernel, for mq_notify(3). s: of AF_NETLINK. -ENOMEM. */
+int netlink_deliver(struct sock *s, const void *data, uint32_t len);
 void netlink_init(void);
 void inet_init(void); /* AF_INET, AF_INET6: loopback inside the sandbox */
 /* and by host sockets in namespaces that are the host's; ports below low_ports take

@@ -26,10 +26,11 @@ struct mount_request {
 };
 
 #define FS_TYPE_USERNS_MOUNT                                                                       \
-	1u		    /* may be mounted by CAP_SYS_ADMIN of the sandbox's guests (mount(2)) */
-#define FS_TYPE_NODEV	 2u /* shown as "nodev" in /proc/filesystems */
-#define FS_TYPE_OWN_NS	 8u /* also for who is root only in a user namespace */
-#define FS_TYPE_INTERNAL 4u /* mount(2) does not find it */
+	1u /* may be mounted by CAP_SYS_ADMIN of the sandbox's guests (mount(2)) */
+#define FS_TYPE_NODEV	  2u  /* shown as "nodev" in /proc/filesystems */
+#define FS_TYPE_OWN_NS	  8u  /* also for who is root only in a user namespace */
+#define FS_TYPE_ONE_SUPER 16u /* mount may give one that is in use, and sets its user_ns */
+#define FS_TYPE_INTERNAL  4u  /* mount(2) does not find it */
 
 struct fs_type {
 	const char *name;

@@ -90,6 +90,8 @@ path_equal(const struct path *a, const struct path *b)
 	return a->mnt == b->mnt && a->dentry == b->dentry;
 }
 
+/* A mount of sb (borrowed) in no tree, for the kernel's own way to its files. */
+struct mount *mnt_private(struct super *sb);
 struct mount *mount_get(struct mount *m);
 void mount_put(struct mount *m); /* may park */
 

@@ -3,7 +3,9 @@
 #include "abi/stat.h"
 #include "internal.h"
 #include "platform/host/info.h"
+#include "sentry/ipc/mqueue.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int
@@ -159,6 +161,49 @@ static const struct pseudo_row inotify_rows[] = {
 static const struct pseudo_row epoll_rows[] = {
 	CONST("max_user_watches", "1000000"), {.name = NULL}};
 
+/* Those of POSIX message queues belong to an IPC namespace: the reader's. */
+static int
+show_mqueue(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	int64_t v =
+		x->c && x->c->ipc ? mq_limit_get(x->c->ipc, (enum mq_limit)x->row->arg) : -ESRCH;
+
+	if (v < 0)
+		return (int)v;
+	sbuf_printf(b, "%lld\n", (long long)v);
+	return 0;
+}
+
+static ssize_t
+write_mqueue(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos)
+{
+	char *end;
+	long long v;
+	int r;
+
+	if (pos) /* kernel.sysctl_writes_strict */
+		return (ssize_t)len;
+	v = strtoll(buf, &end, 10);
+	if (end == buf || (*end && !strchr(" \t\n", *end)))
+		return -EINVAL;
+	r = x->c->ipc ? mq_limit_set(x->c->ipc, (enum mq_limit)x->row->arg, v) : -ESRCH;
+	return r < 0 ? r : (ssize_t)len;
+}
+
+#define MQ(n, w)                                                                                   \
+	{                                                                                          \
+		.name = (n), .mode = LX_S_IFREG | 0644, .show = show_mqueue,                       \
+		.write = write_mqueue, .arg = (w)                                                  \
+	}
+static const struct pseudo_row mqueue_rows[] = {
+	MQ("msg_default", MQ_MSG_DEFAULT),
+	MQ("msg_max", MQ_MSG_MAX),
+	MQ("msgsize_default", MQ_MSGSIZE_DEFAULT),
+	MQ("msgsize_max", MQ_MSGSIZE_MAX),
+	MQ("queues_max", MQ_QUEUES_MAX),
+	{.name = NULL},
+};
+
 static const struct pseudo_row fs_rows[] = {
 	CONST("file-max", "9223372036854775807"),
 	CONST("file-nr", "0\t0\t9223372036854775807"),
@@ -181,6 +226,7 @@ static const struct pseudo_row fs_rows[] = {
 	CONST("dir-notify-enable", "0"),
 	DIR("inotify", inotify_rows),
 	DIR("epoll", epoll_rows),
+	DIR("mqueue", mqueue_rows),
 	{.name = NULL},
 };
 

@@ -119,12 +119,17 @@ host_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	struct lx_sockaddr_nl from = {.family = LX_AF_NETLINK};
 	uint32_t from_len = sizeof from;
 	int flags = (m->flags & LX_MSG_PEEK ? LX_MSG_PEEK : 0) | LX_MSG_TRUNC;
+	uint32_t freed;
 	uint8_t *buf;
 	ssize_t n, k, r;
 
 	(void)c;
 	if (m->flags & LX_MSG_OOB)
 		return -EOPNOTSUPP;
+	/* what the sandbox's own kernel says (mq_notify) comes first */
+	r = sock_packet_take(s, m, &freed);
+	if (r != -EAGAIN)
+		return r;
 	buf = malloc(REPLY_MAX);
 	if (!buf)
 		return -ENOMEM;
@@ -177,8 +182,12 @@ static uint32_t
 host_poll(struct sock *s)
 {
 	int ev = host_fd_poll(nls(s)->fd, POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM, 0);
+	bool own;
 
-	return ev < 0 ? LX_POLLERR : (uint32_t)ev;
+	mutex_lock(&s->lock);
+	own = !list_empty(&s->rcvq);
+	mutex_unlock(&s->lock);
+	return (ev < 0 ? LX_POLLERR : (uint32_t)ev) | (own ? LX_POLLIN | LX_POLLRDNORM : 0);
 }
 
 static void

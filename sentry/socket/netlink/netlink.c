@@ -185,6 +185,19 @@ enqueue(struct nl_sock *s, struct skb *b, uint32_t group)
 	waitq_notify(&s->s.wq, LX_POLLIN | LX_POLLRDNORM | (full ? LX_POLLERR : 0));
 }
 
+int
+netlink_deliver(struct sock *s, const void *data, uint32_t len)
+{
+	struct skb *b = skb_new(len);
+
+	if (!b)
+		return -ENOMEM;
+	memcpy(b->data, data, len);
+	b->len = len;
+	enqueue(nls(s), b, 0);
+	return 0;
+}
+
 void
 nl_flush(struct nl_reply *r)
 {
