@@ -52,7 +52,7 @@ format:
 
 install: all
 	install -D -m 755 $(BUILD)/moat $(DESTDIR)$(PREFIX)/bin/moat
-	install -D -m 755 -t $(DESTDIR)$(MOAT_LIBEXEC) $(BUILD)/moat-sentry $(BUILD)/moat-gofer
+	install -D -m 755 -t $(DESTDIR)$(MOAT_LIBEXEC) $(BUILD)/moat-sentry $(BUILD)/moat-gofer $(BUILD)/moat-anchor
 	install -D -m 644 $(BUILD)/libmoat.a $(DESTDIR)$(PREFIX)/lib/libmoat.a
 	install -D -m 755 $(BUILD)/libmoat.so.0 $(DESTDIR)$(PREFIX)/lib/libmoat.so.0
 	ln -sf libmoat.so.0 $(DESTDIR)$(PREFIX)/lib/libmoat.so

@@ -135,6 +135,10 @@ struct moat_config {
 	/* a sandbox that is made in steps, and outlives its maker */
 	bool hold;     /* load the program; it runs when moat_go says so */
 	bool detached; /* nothing of the caller's stays open in the sandbox's processes */
+	/* A small process more, moat_pid, for who knows a sandbox by the number of its first
+	 * process: it ends as that does, and with it the sandbox; in its namespaces there are the
+	 * files of the mounts of kind HOST. */
+	bool anchor;
 	int listen_fd; /* borrowed: a listening SOCK_SEQPACKET unix socket, for moat_attach; -1 */
 	/* Called for each of the sandbox's processes when it exists, before it runs; and once when
 	 * the namespaces of the sandbox are there (pid has them), before its program is loaded.
@@ -213,8 +217,10 @@ MOAT_API int moat_process_signal(struct moat_process *p, int signo);
 MOAT_API int moat_process_signal_terminal(struct moat_process *p, int signo);
 MOAT_API void moat_process_free(struct moat_process *p);
 
-/* The host's process numbers of the sandbox (its kernel), and of its file server. */
+/* The host's process numbers: what stands for the sandbox (the anchor if there is one, else its
+ * kernel), its kernel, its file server. */
 MOAT_API int moat_pid(const struct moat_sandbox *s);
+MOAT_API int moat_sentry_pid(const struct moat_sandbox *s);
 MOAT_API int moat_gofer_pid(const struct moat_sandbox *s);
 
 /* End what still runs and free everything. NULL is fine. */

@@ -199,7 +199,9 @@ ns_spawn(const struct ns_spawn *s, char *err, size_t cap)
 		goto undo_nothing;
 	if ((r = HOST(pipe2(report, O_CLOEXEC))) < 0)
 		goto undo_go;
-	pid = (pid_t)syscall(SYS_clone, (unsigned long)s->namespaces | SIGCHLD, 0, 0, 0, 0);
+	pid = (pid_t)syscall(SYS_clone,
+		(unsigned long)s->namespaces | (s->as_sibling ? CLONE_PARENT : 0) | SIGCHLD, 0, 0,
+		0, 0);
 	if (pid == 0) {
 		close(go[1]);
 		close(report[0]);

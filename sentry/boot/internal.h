@@ -16,7 +16,7 @@ enum start_fd {
 
 struct start {
 	Control__Start *m;
-	int gofer, log, trace, listen; /* -1: none */
+	int gofer, log, trace, listen, anchor; /* -1: none */
 	int fds[WIRE_FDS_MAX]; /* of the first process: three streams (-1: closed), others */
 	uint32_t nmore;	       /* how many others */
 	uint32_t weaker;

@@ -210,7 +210,8 @@ main(void)
 	if (r < 0)
 		boot_fail(r, "cannot start the kernel on platform %s: %s", platform, strerror(-r));
 	if ((r = boot_register_fs(&start)) < 0 || (r = gofer_init(start.gofer, gofer_died)) < 0 ||
-		(r = control_start(NS_CONTROL_FD, start.listen, signals, start.m->hold)) < 0 ||
+		(r = control_start(
+			 NS_CONTROL_FD, start.listen, signals, start.anchor, start.m->hold)) < 0 ||
 		(r = fiber_spawn(boot, NULL, &f)) < 0 || (r = sched_start()) < 0)
 		boot_fail(r, "cannot start: %s", strerror(-r));
 	seal();

@@ -44,7 +44,7 @@ start_receive(int sock, struct start *s)
 				       : NULL;
 	if (s->m)
 		want += (uint32_t)s->m->has_log + (uint32_t)s->m->has_trace +
-			(uint32_t)s->m->has_listen;
+			(uint32_t)s->m->has_listen + (uint32_t)s->m->has_anchor;
 	if (!s->m || s->m->n_extra_fds > WIRE_FDS_MAX || c.nfds != want + s->m->n_extra_fds ||
 		!message_ok(s->m))
 		boot_fail(-EPROTO, "malformed start message");
@@ -64,6 +64,7 @@ start_receive(int sock, struct start *s)
 	s->nmore = s->m->n_extra_fds;
 	for (uint32_t i = 0; i < s->nmore; i++)
 		s->fds[3 + i] = c.fds[next++];
+	s->anchor = s->m->has_anchor ? c.fds[next++] : -1;
 	c.nfds = 0; /* all taken */
 	wire_control_free(&c);
 }

@@ -17,20 +17,22 @@
 #include "sentry/kernel/task.h"
 #include "sentry/sched/fiber.h"
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#define RETRY_NS 100000000ll /* before accept is tried again after a failure */
+#define RETRY_NS      100000000ll /* before accept is tried again after a failure */
+#define ANCHOR_END_MS 2000
 
 int32_t control_first_pid;
 
 static struct {
-	int listen, signals;
-	struct waitq listen_q, signal_q;
-	struct hostfd_watch listen_watch, signal_watch;
+	int listen, signals, anchor;
+	struct waitq listen_q, signal_q, anchor_q;
+	struct hostfd_watch listen_watch, signal_watch, anchor_watch;
 	bool hold;
 	_Atomic(struct fiber *) held; /* waits for GO */
 	_Atomic bool loaded, started;
@@ -119,6 +121,50 @@ serve_signals(void *arg)
 			(void)signal_terminal(control.console, control_first_pid, signo);
 		else if (signo != LX_SIGTSTP)
 			(void)signal_process(control_first_pid, signo);
+	}
+}
+
+/* --- the anchor --- */
+
+/* What it is sent is meant for the first process. When it is killed, so is the sandbox: engines
+ * know no other number. */
+static void
+serve_anchor(void *arg)
+{
+	struct waiter w;
+	uint8_t signo;
+
+	(void)arg;
+	waiter_init_fiber(&w, fiber_self(), ~0u);
+	waitq_add(&control.anchor_q, &w);
+	for (;;) {
+		ssize_t n = host_fd_read(control.anchor, &signo, sizeof signo);
+
+		if (n == -EAGAIN)
+			fiber_park();
+		else if (n == sizeof signo && signo >= 1 && signo <= 64)
+			(void)signal_process(control_first_pid, signo);
+		else if (n <= 0)
+			_exit(128 + LX_SIGKILL);
+	}
+}
+
+/* It ends as the first process did, before this one ends: it is in this one's pid namespace, and
+ * would be killed. One that has been stopped is not waited for for ever. */
+static void
+end_anchor(int32_t status)
+{
+	uint8_t signo;
+
+	if (control.anchor < 0 ||
+		host_fd_write(control.anchor, &status, sizeof status) != sizeof status)
+		return;
+	for (int i = 0; i < ANCHOR_END_MS / 100; i++) {
+		int events = host_fd_poll(control.anchor, POLLIN, 100);
+
+		if (events < 0 || (events & POLLHUP) ||
+			(events && host_fd_read(control.anchor, &signo, sizeof signo) <= 0))
+			return;
 	}
 }
 
@@ -451,18 +497,21 @@ serve_fd(int fd, struct waitq *q, struct hostfd_watch *w, void (*fn)(void *))
 }
 
 int
-control_start(int launcher, int listen, int signals, bool hold)
+control_start(int launcher, int listen, int signals, int anchor, bool hold)
 {
 	int r;
 
 	control.listen = listen;
 	control.signals = signals;
+	control.anchor = anchor;
 	control.hold = hold;
 	r = conn_new(launcher, true, true, &control.launcher);
 	if (r == 0)
 		r = serve_fd(listen, &control.listen_q, &control.listen_watch, serve_listen);
 	if (r == 0)
 		r = serve_fd(signals, &control.signal_q, &control.signal_watch, serve_signals);
+	if (r == 0)
+		r = serve_fd(anchor, &control.anchor_q, &control.anchor_watch, serve_anchor);
 	return r;
 }
 
@@ -514,6 +563,7 @@ control_first_ended(void *arg, int status)
 		if (c->waits)
 			conn_exit(c, control_first_pid, status);
 	mutex_unlock(&conns_lock);
+	end_anchor(status);
 	/* The init of the pid namespace: every stub goes with it. */
 	_exit(status & 127 ? 128 + (status & 127) : status >> 8 & 255);
 }

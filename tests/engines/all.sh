@@ -93,7 +93,8 @@ for e in "${@:-docker ctr podman rootless}"; do for engine in $e; do
 		useradd -m moatengines && made_user=1
 		home=$(getent passwd moatengines | cut -d: -f6) uid=$(id -u moatengines)
 		mkdir -p "$home/build" "/run/user/$uid" "$home/tests"
-		cp "$moat" "$(dirname "$moat")/moat-sentry" "$(dirname "$moat")/moat-gofer" "$home/build"
+		cp "$moat" "$(dirname "$moat")/moat-sentry" "$(dirname "$moat")/moat-gofer" \
+			"$(dirname "$moat")/moat-anchor" "$home/build"
 		cp -r "$here" "$home/tests/engines"
 		cp "$work/bb.tar" "$home"
 		chown -R moatengines: "$home" "/run/user/$uid"

@@ -52,9 +52,11 @@ nothing_left() {
 	gone $pids
 }
 pids=
+# A number in the state file.
+field() { sed -n "s/.*\"$2\":\([0-9]*\).*/\1/p" "$work/state/$1/state.json"; } # ID KEY
 # Note the processes of a container, for nothing_left.
 note() {
 	local p
-	p=$(m state "$1" | sed -n 's/.*"pid": \([0-9]*\),/\1/p')
-	pids="$pids $p $(below "$p") $(sed -n 's/.*"goferPid":\([0-9]*\).*/\1/p' "$work/state/$1/state.json")"
+	p=$(field "$1" sentryPid)
+	pids="$pids $p $(below "$p") $(field "$1" pid) $(field "$1" goferPid)"
 }

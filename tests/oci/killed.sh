@@ -5,10 +5,9 @@
 config '["sh","-c","sleep 1000 & sleep 1000"]'
 m create -b "$work/b" probe >/dev/null && m delete probe
 
-field() { sed -n "s/.*\"$2\":\([0-9]*\).*/\1/p" "$work/state/$1/state.json"; }
 # The sandbox's kernel, or its file server, is killed.
 for stage in created running; do
-	for who in pid goferPid; do
+	for who in pid sentryPid goferPid; do
 		id=k-$stage-$who
 		m create -b "$work/b" $id >/dev/null
 		[ $stage = created ] || m start $id
@@ -39,9 +38,10 @@ for i in 1 2 3 4 5; do
 done
 nothing_left
 
-# A kernel that hangs is ended all the same.
+# A kernel that hangs is ended all the same, and what stands for the container with it.
 m run -d -b "$work/b" k >/dev/null
 note k
+kill -STOP "$(field k sentryPid)"
 kill -STOP "$(field k pid)"
 m kill k KILL || die "kill of one that hangs: $(cat "$work/err")"
 until_true is k stopped

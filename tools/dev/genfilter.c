@@ -25,6 +25,7 @@ enum who {
 	SENTRY = 2,
 	PTRACE = 4,
 	HOSTNET = 8,
+	ANCHOR = 16,
 };
 
 struct row {
@@ -101,10 +102,15 @@ emit(const char *name, unsigned who)
 	seccomp_release(f);
 }
 
+/* usage: genfilter [anchor]	the anchor's has a header of its own: it has no room for others */
 int
-main(void)
+main(int argc, char **argv)
 {
 	printf("/* Made from platform/host/hostcalls.def. */\n");
+	if (argc > 1 && strcmp(argv[1], "anchor") == 0) {
+		emit("filter_anchor", ANCHOR);
+		return 0;
+	}
 	emit("filter_gofer", GOFER);
 	emit("filter_sentry_trap", SENTRY);
 	emit("filter_sentry_ptrace", SENTRY | PTRACE);

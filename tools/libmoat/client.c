@@ -295,7 +295,7 @@ moat_wait(struct moat_sandbox *s, int *ret_status, struct moat_error *err)
 		}
 		r = wire_control_recv(s->sentry_sock, &m);
 		if (r == 0 && s->sentry_pid > 0)
-			return peer_died(&s->sentry_pid, sentry_name, err);
+			return peer_died(s, &s->sentry_pid, sentry_name, err);
 		if (r <= 0)
 			return answer_bad(&m, r, sentry_name, err);
 		if (m.type == CONTROL_FAILED) {
@@ -319,6 +319,12 @@ moat_fd(const struct moat_sandbox *s)
 
 int
 moat_pid(const struct moat_sandbox *s)
+{
+	return s->anchor_pid ? s->anchor_pid : s->sentry_pid;
+}
+
+int
+moat_sentry_pid(const struct moat_sandbox *s)
 {
 	return s->sentry_pid;
 }

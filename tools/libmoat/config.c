@@ -227,7 +227,8 @@ process_message_release(struct process_message *m)
 }
 
 int
-config_send_sentry(int sock, const struct moat_config *c, int conn, struct moat_error *err)
+config_send_sentry(
+	int sock, const struct moat_config *c, int conn, int anchor, struct moat_error *err)
 {
 	Control__Start m = CONTROL__START__INIT;
 	struct process_message pm;
@@ -280,6 +281,9 @@ config_send_sentry(int sock, const struct moat_config *c, int conn, struct moat_
 		fds[nfds++] = c->listen_fd;
 	for (size_t i = 0; i < c->nextra_fds; i++)
 		fds[nfds++] = c->extra_fds[i];
+	m.has_anchor = anchor >= 0;
+	if (m.has_anchor)
+		fds[nfds++] = anchor;
 	r = wire_control_send(sock, CONTROL_START, &m.base, fds, nfds);
 out:
 	process_message_release(&pm);

@@ -6,12 +6,15 @@
 #include "gofer.pb-c.h"
 #include "gofer/wire.h"
 #include "moat/moat.h"
+#include <stdbool.h>
 #include <sys/resource.h>
 #include <sys/types.h>
 
 struct moat_sandbox {
 	pid_t sentry_pid, gofer_pid; /* 0: not started, or waited for */
+	pid_t anchor_pid;	     /* 0: none, too */
 	int sentry_sock, gofer_sock; /* control; -1: none */
+	unsigned namespaces;	     /* CLONE_NEW*: those of the sentry that are not the caller's */
 	uint32_t weaker;
 	bool attached; /* a client of somebody else's sandbox */
 	bool released;
@@ -26,7 +29,22 @@ int error_set(struct moat_error *e, int r, const char *fmt, ...)
 /* config.c: what the two programs are told */
 int config_check(const struct moat_config *c, struct moat_error *err);
 int config_send_gofer(int sock, const struct moat_config *c, int conn, struct moat_error *err);
-int config_send_sentry(int sock, const struct moat_config *c, int conn, struct moat_error *err);
+/* anchor: the sentry's end of the socket to it, or -1. */
+int config_send_sentry(
+	int sock, const struct moat_config *c, int conn, int anchor, struct moat_error *err);
+
+/* sandbox.c: a name in the folder of moat's own programs */
+const char *program_path(const struct moat_config *c, const char *name, char *buf, size_t cap);
+/* Who the sentry and the anchor run as, when root starts them and their user namespace has that
+ * user. */
+#define SENTRY_ID 65534
+bool sentry_id_is_mapped(void);
+
+/* anchor.c: begin, when sentry and gofer are there; a is to be released in any case. control: the
+ * anchor's end. */
+struct anchor;
+int anchor_start(struct moat_sandbox *s, const struct moat_config *c, int control, struct anchor *a,
+	struct moat_error *err);
 
 /* The process part of a message; release frees what fill made. fds: three streams (closed ones are
  * stood in for by *ret_closed, to be closed by the caller, or -1) and the extra ones. */
@@ -42,7 +60,7 @@ int process_message_fill(struct process_message *m, const struct moat_config *c)
 void process_message_release(struct process_message *m);
 
 /* The other end is gone: how it ended, when it is a child of ours. */
-int peer_died(pid_t *pid, const char *name, struct moat_error *err);
+int peer_died(struct moat_sandbox *s, pid_t *pid, const char *name, struct moat_error *err);
 /* Say why an answer is not what was asked for; m is freed. r is what wire_control_recv gave. */
 int answer_bad(struct wire_control *m, int r, const char *name, struct moat_error *err);
 

@@ -4,6 +4,7 @@
  * (start_gofer, start_sentry), the messages that tell them what to do (config.c), waiting, ending.
  */
 #include "internal.h"
+#include "platform/host/anchor.h"
 #include "platform/host/confine.h"
 #include "platform/host/err.h"
 #include "platform/host/ns.h"
@@ -14,10 +15,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#define SENTRY_ID 65534 /* nobody: whom the sentry runs as when root starts it */
 
 #define MAPS_MAX 100
 
@@ -86,7 +86,14 @@ namespaces_less(unsigned ns, uint32_t weaker)
 	return ns;
 }
 
-static const char *
+bool
+sentry_id_is_mapped(void)
+{
+	return id_is_mapped("/proc/self/uid_map", SENTRY_ID) &&
+	       id_is_mapped("/proc/self/gid_map", SENTRY_ID);
+}
+
+const char *
 program_path(const struct moat_config *c, const char *name, char *buf, size_t cap)
 {
 	snprintf(buf, cap, "%s/%s", c->libexec ? c->libexec : MOAT_LIBEXEC, name);
@@ -110,35 +117,48 @@ place(void *arg, pid_t pid, char *err, size_t cap)
 	return r;
 }
 
+/* control: the program's end of the socket; stays the caller's. */
 static int
-spawn(struct moat_sandbox *s, struct ns_spawn *n, const char *name, const struct moat_config *c,
-	int *ret_sock, pid_t *ret_pid, struct moat_error *err)
+spawn_on(struct moat_sandbox *s, struct ns_spawn *n, const char *name, const struct moat_config *c,
+	int control, pid_t *ret_pid, struct moat_error *err)
 {
 	struct placing placing = {c, err};
 	char path[4096];
-	int sv[2], r = wire_pair(sv);
+	int r;
 
-	if (r < 0)
-		return error_set(err, r, "cannot make a control socket: %s", strerror(-r));
 	n->path = program_path(c, name, path, sizeof path);
 	n->name = name;
-	n->control = sv[1];
+	n->control = control;
 	n->namespaces = namespaces_less(n->namespaces, s->weaker);
 	n->die_with_parent = c->die_with_parent;
 	n->no_stderr = c->detached;
 	n->place = c->place ? place : NULL;
 	n->place_arg = &placing;
 	r = ns_spawn(n, err->text, sizeof err->text);
-	close(sv[1]);
 	if (r < 0) {
-		close(sv[0]);
 		err->code = -r;
 		err->exec = false;
 		return r;
 	}
 	*ret_pid = r;
-	*ret_sock = sv[0];
 	return 0;
+}
+
+static int
+spawn(struct moat_sandbox *s, struct ns_spawn *n, const char *name, const struct moat_config *c,
+	int *ret_sock, pid_t *ret_pid, struct moat_error *err)
+{
+	int sv[2], r = wire_pair(sv);
+
+	if (r < 0)
+		return error_set(err, r, "cannot make a control socket: %s", strerror(-r));
+	r = spawn_on(s, n, name, c, sv[1], ret_pid, err);
+	close(sv[1]);
+	if (r < 0)
+		close(sv[0]);
+	else
+		*ret_sock = sv[0];
+	return r;
 }
 
 /* Without maps, root keeps the host's user namespace for the gofer, because changing owners and
@@ -170,47 +190,101 @@ start_gofer(struct moat_sandbox *s, const struct moat_config *c, struct moat_err
 	return spawn(s, &n, "moat-gofer", c, &s->gofer_sock, &s->gofer_pid, err);
 }
 
+struct handed_back {
+	int r;
+	pid_t pid;
+	struct moat_error err;
+};
+
+/* In the network namespace c->net_fd: a child enters it and clones the sentry, as a child of ours.
+ * The sentry itself has no right to enter it, and this thread might have none to go back. */
+static int
+start_sentry_in(struct moat_sandbox *s, struct ns_spawn *n, const struct moat_config *c,
+	struct moat_error *err)
+{
+	struct handed_back h = {.r = -ECHILD};
+	int p[2], sv[2], r = wire_pair(sv);
+	pid_t helper;
+
+	if (r < 0)
+		return error_set(err, r, "cannot make a control socket: %s", strerror(-r));
+	if ((r = HOST(pipe2(p, O_CLOEXEC))) < 0) {
+		close(sv[0]);
+		close(sv[1]);
+		return error_set(err, r, "cannot make a pipe: %s", strerror(-r));
+	}
+	helper = fork();
+	if (helper == 0) {
+		n->as_sibling = true;
+		h.r = HOST(setns(c->net_fd, CLONE_NEWNET));
+		if (h.r < 0)
+			error_set(&h.err, h.r, "cannot join the network namespace: %s",
+				strerror(-h.r));
+		else
+			h.r = spawn_on(s, n, "moat-sentry", c, sv[1], &h.pid, &h.err);
+		_exit(write(p[1], &h, sizeof h) != sizeof h);
+	}
+	r = HOST(helper);
+	close(p[1]);
+	close(sv[1]);
+	if (r < 0)
+		error_set(&h.err, h.r = r, "cannot start a helper: %s", strerror(-r));
+	else if (HOST_RETRY(read(p[0], &h, sizeof h)) != sizeof h)
+		error_set(&h.err, h.r = -ECHILD, "a helper ended unexpectedly");
+	close(p[0]);
+	if (r > 0)
+		(void)HOST_RETRY(waitpid(helper, NULL, 0));
+	if (h.r < 0) {
+		*err = h.err;
+		close(sv[0]);
+		return h.r;
+	}
+	s->sentry_pid = h.pid;
+	s->sentry_sock = sv[0];
+	return 0;
+}
+
 static int
 start_sentry(struct moat_sandbox *s, const struct moat_config *c, struct moat_error *err)
 {
 	struct ns_idmap uid = {geteuid(), geteuid(), 1}, gid = {getegid(), getegid(), 1};
 	struct ns_spawn n = {
 		.namespaces = NS_ALL, .uid_map = &uid, .nuid = 1, .gid_map = &gid, .ngid = 1};
-	int own, r, r2;
 
 	if ((c->network && strcmp(c->network, "host") == 0) || c->net_fd >= 0)
 		n.namespaces &= ~(unsigned)CLONE_NEWNET;
-	if (geteuid() == 0 && id_is_mapped("/proc/self/uid_map", SENTRY_ID) &&
-		id_is_mapped("/proc/self/gid_map", SENTRY_ID)) {
+	s->namespaces = namespaces_less(n.namespaces, s->weaker) |
+			(c->net_fd >= 0 ? (unsigned)CLONE_NEWNET : 0);
+	if (geteuid() == 0 && sentry_id_is_mapped()) {
 		uid = gid = (struct ns_idmap){SENTRY_ID, SENTRY_ID, 1};
 		n.set_ids = true;
 		n.uid = n.gid = SENTRY_ID;
 	}
 	n.ambient_caps = true; /* in its user namespace, for the rest of the confinement */
-	if (c->net_fd < 0)
-		return spawn(s, &n, "moat-sentry", c, &s->sentry_sock, &s->sentry_pid, err);
-	/* This thread is in the namespace while it clones: the child has no right to enter it. */
-	own = HOST(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
-	r = own < 0 ? own : HOST(setns(c->net_fd, CLONE_NEWNET));
-	if (r < 0) {
-		if (own >= 0)
-			close(own);
-		return error_set(err, r, "cannot join the network namespace: %s", strerror(-r));
+	if (c->net_fd >= 0)
+		return start_sentry_in(s, &n, c, err);
+	return spawn(s, &n, "moat-sentry", c, &s->sentry_sock, &s->sentry_pid, err);
+}
+
+/* The sentry, the init of their pid namespace, is not quite gone before the anchor, a child of
+ * ours, has been waited for. */
+static void
+reap_anchor(struct moat_sandbox *s)
+{
+	if (s->anchor_pid > 0) {
+		kill(s->anchor_pid, SIGKILL);
+		(void)HOST_RETRY(waitpid(s->anchor_pid, NULL, 0));
 	}
-	r = spawn(s, &n, "moat-sentry", c, &s->sentry_sock, &s->sentry_pid, err);
-	r2 = HOST(setns(own, CLONE_NEWNET));
-	close(own);
-	if (r2 < 0)
-		return error_set(
-			err, r2, "cannot go back to the own network namespace: %s", strerror(-r2));
-	return r;
+	s->anchor_pid = 0;
 }
 
 int
-peer_died(pid_t *pid, const char *name, struct moat_error *err)
+peer_died(struct moat_sandbox *s, pid_t *pid, const char *name, struct moat_error *err)
 {
 	int status = 0;
 
+	if (pid == &s->sentry_pid)
+		reap_anchor(s);
 	if (*pid > 0 && HOST_RETRY(waitpid(*pid, &status, 0)) == *pid) {
 		*pid = 0;
 		if (WIFSIGNALED(status))
@@ -255,65 +329,114 @@ answer_bad(struct wire_control *m, int r, const char *name, struct moat_error *e
 
 /* Receive a message that says that all is well (type want), or what is wrong. */
 static int
-await(int sock, uint16_t want, pid_t *pid, const char *name, struct moat_error *err)
+await(struct moat_sandbox *s, int sock, uint16_t want, pid_t *pid, const char *name,
+	struct moat_error *err)
 {
 	struct wire_control m;
 	int r = wire_control_recv(sock, &m);
 
 	if (r == 0)
-		return peer_died(pid, name, err);
+		return peer_died(s, pid, name, err);
 	if (r < 0 || m.type != want)
 		return answer_bad(&m, r, name, err);
 	wire_control_free(&m);
 	return 0;
 }
 
+/* Up to the messages that tell the two what to do. */
+static int
+start_processes(struct moat_sandbox *s, const struct moat_config *c, int control, struct anchor *a,
+	struct moat_error *err)
+{
+	int r = start_sentry(s, c, err);
+
+	if (r == 0)
+		r = start_gofer(s, c, err);
+	if (r == 0 && control >= 0)
+		r = anchor_start(s, c, control, a, err);
+	if (r == 0 && c->prepare)
+		r = c->prepare(c->arg, moat_pid(s), err);
+	return r;
+}
+
+static int
+await_all(struct moat_sandbox *s, struct anchor *a, struct moat_error *err)
+{
+	int r = await(s, s->gofer_sock, CONTROL_READY, &s->gofer_pid, "moat-gofer", err);
+
+	/* It ends when the sentry does, which then says why. */
+	if (r == -ECONNRESET)
+		r = await(s, s->sentry_sock, CONTROL_STARTED, &s->sentry_pid, "moat-sentry", err) <
+				    0
+			    ? -err->code
+			    : r;
+	if (r == 0)
+		r = await(s, s->sentry_sock, CONTROL_STARTED, &s->sentry_pid, "moat-sentry", err);
+	if (r < 0 || !a->pid)
+		return r;
+	r = anchor_finish(a, err->text, sizeof err->text);
+	if (r < 0) {
+		err->code = -r;
+		err->exec = false;
+	}
+	return r;
+}
+
 int
 moat_start(const struct moat_config *c, struct moat_sandbox **ret, struct moat_error *err)
 {
 	struct moat_sandbox *s = calloc(1, sizeof *s);
+	struct anchor a = {0, -1, -1};
 	const char *bad = NULL;
-	int conn[2] = {-1, -1}, r;
+	int conn[2] = {-1, -1}, to_anchor[2] = {-1, -1}, r;
 
 	if (!s)
 		return error_set(err, -ENOMEM, "out of memory");
 	s->gofer_sock = s->sentry_sock = -1;
 	r = config_check(c, err);
 	if (r < 0)
-		goto undo;
+		goto out;
 	r = weaker_parse(c->weaker ? c->weaker : "", &s->weaker, &bad);
 	if (r < 0) {
 		error_set(err, r, "weaker isolation: \"%s\" is not one of its parts", bad);
-		goto undo;
+		goto out;
 	}
 	r = wire_pair(conn);
-	if (r < 0) {
-		error_set(err, r, "cannot make the gofer's connection: %s", strerror(-r));
-		goto undo;
+	/* Without a mount namespace of its own it would show the host's files. */
+	if (r == 0 && c->anchor && !(s->weaker & WEAKER_MNTNS)) {
+		r = HOST(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, to_anchor));
+		if (r == 0)
+			r = HOST(fcntl(to_anchor[0], F_SETFL, O_NONBLOCK));
 	}
-	if ((r = start_sentry(s, c, err)) < 0 || (r = start_gofer(s, c, err)) < 0)
-		goto undo;
-	if (c->prepare && (r = c->prepare(c->arg, s->sentry_pid, err)) < 0)
-		goto undo;
+	if (r < 0) {
+		error_set(err, r, "cannot make the connections of the sandbox: %s", strerror(-r));
+		goto out;
+	}
 	/* The sentry first: it has more to do, and waits for the gofer only when it attaches the
 	 * root. */
-	if ((r = config_send_sentry(s->sentry_sock, c, conn[0], err)) < 0 ||
+	if ((r = start_processes(s, c, to_anchor[1], &a, err)) < 0 ||
+		(r = config_send_sentry(s->sentry_sock, c, conn[0], to_anchor[0], err)) < 0 ||
 		(r = config_send_gofer(s->gofer_sock, c, conn[1], err)) < 0)
-		goto undo;
-	close(conn[0]);
-	close(conn[1]);
-	conn[0] = conn[1] = -1;
-	if ((r = await(s->gofer_sock, CONTROL_READY, &s->gofer_pid, "moat-gofer", err)) < 0)
-		goto undo;
-	if ((r = await(s->sentry_sock, CONTROL_STARTED, &s->sentry_pid, "moat-sentry", err)) < 0)
-		goto undo;
-	*ret = s;
-	return 0;
-undo:
-	for (int i = 0; i < 2; i++)
+		goto out;
+	for (int i = 0; i < 2; i++) {
+		close(conn[i]);
+		if (to_anchor[i] >= 0)
+			close(to_anchor[i]);
+		conn[i] = to_anchor[i] = -1;
+	}
+	r = await_all(s, &a, err);
+	if (r == 0)
+		*ret = s;
+out:
+	for (int i = 0; i < 2; i++) {
 		if (conn[i] >= 0)
 			close(conn[i]);
-	moat_destroy(s);
+		if (to_anchor[i] >= 0)
+			close(to_anchor[i]);
+	}
+	anchor_release(&a);
+	if (r < 0)
+		moat_destroy(s);
 	return r;
 }
 
@@ -322,15 +445,18 @@ moat_destroy(struct moat_sandbox *s)
 {
 	if (!s)
 		return;
-	/* The sentry is the init of its pid namespace: all stubs die with it. The gofer ends when
-	 * it is gone. */
-	if (s->sentry_pid > 0 && !s->released) {
-		kill(s->sentry_pid, SIGKILL);
-		(void)HOST_RETRY(waitpid(s->sentry_pid, NULL, 0));
-	}
-	if (s->gofer_pid > 0 && !s->released) {
-		kill(s->gofer_pid, SIGKILL);
-		(void)HOST_RETRY(waitpid(s->gofer_pid, NULL, 0));
+	/* The sentry is the init of its pid namespace: all stubs die with it. All at once, because
+	 * each takes a while to take its namespaces down. */
+	if (!s->released) {
+		if (s->sentry_pid > 0)
+			kill(s->sentry_pid, SIGKILL);
+		if (s->gofer_pid > 0)
+			kill(s->gofer_pid, SIGKILL);
+		reap_anchor(s);
+		if (s->sentry_pid > 0)
+			(void)HOST_RETRY(waitpid(s->sentry_pid, NULL, 0));
+		if (s->gofer_pid > 0)
+			(void)HOST_RETRY(waitpid(s->gofer_pid, NULL, 0));
 	}
 	if (s->sentry_sock >= 0)
 		close(s->sentry_sock);

@@ -290,7 +290,7 @@ cmd_ps(int argc, char **argv)
 	if (moat_processes(s, &p, &n, &err) < 0) {
 		r = complain("%s", err.text);
 	} else {
-		kids = children(container_pid(&c), &nkids);
+		kids = children(container_process(&c, CONTAINER_SENTRY), &nkids);
 		for (size_t a = 0; a < n; a++)
 			for (size_t b = 0; b < nkids; b++)
 				if (p[a].host_pid && kids[b].inside == p[a].host_pid)

@@ -15,8 +15,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define STATE_MAX (8 << 20)
-#define END_MS	  10000 /* for a killed sandbox to be gone */
+#define STATE_MAX	(8 << 20)
+#define END_MS		10000 /* for a killed sandbox to be gone */
+#define PROCESS_EXITING 4     /* PF_EXITING, of the flags in /proc/PID/stat */
 
 static int
 id_ok(const char *id)
@@ -239,6 +240,7 @@ uint64_t
 process_start_time(pid_t pid)
 {
 	char path[64], text[1024], *p;
+	unsigned long flags = 0;
 	unsigned long long start;
 	size_t n;
 	FILE *f;
@@ -255,16 +257,37 @@ process_start_time(pid_t pid)
 	if (!p || p[1] != ' ' || p[2] == 'Z' || p[2] == 'X')
 		return 0;
 	p += 2;
-	for (int field = 3; field < 22 && p; field++)
+	for (int field = 3; field < 22 && p; field++) {
 		p = strchr(p + 1, ' ');
+		if (p && field + 1 == 9)
+			flags = strtoul(p, NULL, 10);
+	}
+	/* One that waits, as the init of a pid namespace, for others to be waited for has ended. */
+	if (flags & PROCESS_EXITING)
+		return 0;
 	return p && sscanf(p, "%llu", &start) == 1 ? start : 0;
 }
 
-static pid_t
-process_of(const struct container *c, const char *pid_key, const char *start_key)
+static const struct {
+	const char *pid, *start;
+} process_keys[] = {[CONTAINER_INIT] = {"pid", "start"},
+	[CONTAINER_SENTRY] = {"sentryPid", "sentryStart"},
+	[CONTAINER_GOFER] = {"goferPid", "goferStart"}};
+
+void
+container_note(struct container *c, enum container_process which, pid_t pid)
 {
-	pid_t pid = (pid_t)json_integer_value(json_object_get(c->state, pid_key));
-	uint64_t start = (uint64_t)json_integer_value(json_object_get(c->state, start_key));
+	json_object_set_new(c->state, process_keys[which].pid, json_integer(pid));
+	json_object_set_new(c->state, process_keys[which].start,
+		json_integer((json_int_t)process_start_time(pid)));
+}
+
+pid_t
+container_process(const struct container *c, enum container_process which)
+{
+	pid_t pid = (pid_t)json_integer_value(json_object_get(c->state, process_keys[which].pid));
+	uint64_t start =
+		(uint64_t)json_integer_value(json_object_get(c->state, process_keys[which].start));
 
 	return pid > 0 && start && process_start_time(pid) == start ? pid : 0;
 }
@@ -272,13 +295,7 @@ process_of(const struct container *c, const char *pid_key, const char *start_key
 pid_t
 container_pid(const struct container *c)
 {
-	return process_of(c, "pid", "start");
-}
-
-pid_t
-container_gofer(const struct container *c)
-{
-	return process_of(c, "goferPid", "goferStart");
+	return container_process(c, CONTAINER_INIT);
 }
 
 /* The path through the folder's descriptor is short; that of the folder may be too long. */
@@ -380,16 +397,16 @@ container_status_name(enum container_status s)
 
 /* By a descriptor of the process, whose number cannot come to mean another one meanwhile. */
 static void
-kill_process(const struct container *c, pid_t (*which)(const struct container *))
+kill_process(const struct container *c, enum container_process which)
 {
-	pid_t pid = which(c);
+	pid_t pid = container_process(c, which);
 	int fd = pid ? pidfd_open(pid, 0) : -1;
 
 	if (fd >= 0) {
-		if (which(c) == pid)
+		if (container_process(c, which) == pid)
 			(void)pidfd_send_signal(fd, SIGKILL, NULL, 0);
 		close(fd);
-	} else if (pid && which(c) == pid) {
+	} else if (pid && container_process(c, which) == pid) {
 		(void)kill(pid, SIGKILL);
 	}
 }
@@ -397,7 +414,9 @@ kill_process(const struct container *c, pid_t (*which)(const struct container *)
 void
 container_kill_quick(struct container *c)
 {
-	kill_process(c, container_pid);
+	/* All that is in its pid namespace goes with it, also what stands for the container. */
+	kill_process(c, CONTAINER_SENTRY);
+	kill_process(c, CONTAINER_INIT);
 }
 
 void
@@ -411,13 +430,15 @@ container_unlock(struct container *c)
 int
 container_kill(struct container *c)
 {
-	kill_process(c, container_pid);
-	for (int ms = 0; container_pid(c) || container_gofer(c); ms++) {
+	container_kill_quick(c);
+	for (int ms = 0; container_pid(c) || container_process(c, CONTAINER_SENTRY) ||
+			 container_process(c, CONTAINER_GOFER);
+		ms++) {
 		struct timespec ts = {0, 1000000};
 
 		/* The gofer ends by itself when it has nobody to serve; unless it is stopped. */
 		if (ms == 500)
-			kill_process(c, container_gofer);
+			kill_process(c, CONTAINER_GOFER);
 		if (ms >= END_MS)
 			return -ETIMEDOUT;
 		nanosleep(&ts, NULL);

@@ -5,8 +5,8 @@
  *	config.json   the configuration as it was when the container was created
  *	control.sock  where its sentry listens
  *	lock          held by whoever changes its state
- * Whether it runs is never written down: the sentry's process number with its start time, and what
- * the sentry itself says, tell.
+ * Whether it runs is never written down: the number of the process that stands for it with its
+ *start time, and what the sentry itself says, tell.
  */
 #ifndef TOOLS_MOAT_CONTAINER_H
 #define TOOLS_MOAT_CONTAINER_H
@@ -48,12 +48,19 @@ void container_remove(struct container *c);
 
 enum container_status container_status(struct container *c);
 const char *container_status_name(enum container_status s);
-/* The sentry's process number, 0 when it has ended. */
+/* Its processes: the one that stands for it (moat_pid), its kernel, its file server. */
+enum container_process {
+	CONTAINER_INIT,
+	CONTAINER_SENTRY,
+	CONTAINER_GOFER,
+};
+void container_note(struct container *c, enum container_process which, pid_t pid);
+/* The number of one, 0 when it has ended. The container has when its first one has. */
+pid_t container_process(const struct container *c, enum container_process which);
 pid_t container_pid(const struct container *c);
-pid_t container_gofer(const struct container *c);
 /* Ask its sentry. 0, or complained. */
 int container_attach(struct container *c, struct moat_sandbox **ret);
-/* SIGKILL to the sentry, and wait until it and the gofer are gone. -ETIMEDOUT. */
+/* SIGKILL to the sentry, and wait until nothing of the sandbox is left. -ETIMEDOUT. */
 int container_kill(struct container *c);
 void container_kill_quick(struct container *c); /* without waiting */
 

@@ -282,13 +282,9 @@ set_cgroup(struct making *m)
 static int
 notes(struct making *m, struct moat_sandbox *s)
 {
-	pid_t pid = moat_pid(s), gofer = moat_gofer_pid(s);
-	json_t *j = m->c->state;
-
-	json_object_set_new(j, "pid", json_integer(pid));
-	json_object_set_new(j, "start", json_integer((json_int_t)process_start_time(pid)));
-	json_object_set_new(j, "goferPid", json_integer(gofer));
-	json_object_set_new(j, "goferStart", json_integer((json_int_t)process_start_time(gofer)));
+	container_note(m->c, CONTAINER_INIT, moat_pid(s));
+	container_note(m->c, CONTAINER_SENTRY, moat_sentry_pid(s));
+	container_note(m->c, CONTAINER_GOFER, moat_gofer_pid(s));
 	return container_save(m->c);
 }
 
@@ -312,6 +308,7 @@ start_sandbox(struct making *m, struct moat_sandbox **ret)
 	int r;
 
 	c->hold = true;
+	c->anchor = true;
 	c->detached = !m->o->foreground;
 	c->die_with_parent = m->o->foreground;
 	c->place = place;

@@ -24,9 +24,10 @@ struct ns_spawn {
 	unsigned nuid, ngid;
 	bool set_ids; /* become uid and gid (inside) before the program starts */
 	uint32_t uid, gid;
-	int control;	/* becomes NS_CONTROL_FD; the program has 0-2 beside it: /dev/null and our
-			   stderr */
-	bool no_stderr; /* /dev/null instead of that */
+	int control;	 /* becomes NS_CONTROL_FD; the program has 0-2 beside it: /dev/null and our
+			    stderr */
+	bool as_sibling; /* not the caller's child, but its parent's */
+	bool no_stderr;	 /* /dev/null instead of that */
 	/* Called by the parent when the namespaces are there, before the program starts; may be
 	 * NULL. -errno (with err filled in) ends it. */
 	int (*place)(void *arg, pid_t pid, char *err, size_t cap);

@@ -15,9 +15,10 @@ struct kernel_process;
 struct tty;
 
 /* Begin to serve the launcher, and who connects to the socket `listen` (-1: nobody). signals: a
- * signalfd for what this process is sent, or -1; it goes to the first process. hold: the first
- * process waits for GO. -errno. */
-int control_start(int launcher, int listen, int signals, bool hold);
+ * signalfd for what this process is sent, or -1; it goes to the first process. anchor: a socket to
+ * the process that ends as the first one does, or -1. hold: the first process waits for GO. -errno.
+ */
+int control_start(int launcher, int listen, int signals, int anchor, bool hold);
 /* The tree that further processes start in, and the first one's terminal (or NULL): references are
  * taken. */
 void control_world(struct fs_ctx *fs);

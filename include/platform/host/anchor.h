@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Starting the process that stands for a container towards its engine (anchor/anchor.c): in the
+ * sentry's namespaces, but with a mount namespace of its own, in which the container's root is the
+ * root.
+ */
+#ifndef PLATFORM_HOST_ANCHOR_H
+#define PLATFORM_HOST_ANCHOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum anchor_show {
+	ANCHOR_FILES, /* what is at `source` on the host */
+	ANCHOR_PROC,  /* the host's view of the sandbox's processes */
+	ANCHOR_COVER, /* an empty directory that cannot be written: what is there only the sentry
+			 knows */
+};
+
+struct anchor_mount {
+	enum anchor_show show;
+	const char *source, *target; /* the first one's target is the root */
+	bool readonly;
+};
+
+struct anchor_spawn {
+	const char *path;    /* the program */
+	pid_t sentry, gofer; /* children of the caller */
+	unsigned namespaces; /* CLONE_NEW*: those of the sentry that are not the caller's */
+	/* Whose user namespace it lives in: by default the caller's. */
+	bool sentry_user, gofer_user;
+	bool set_ids; /* become uid and gid before the program starts */
+	uint32_t uid, gid;
+	int control; /* its end of the socket to the sentry; stays the caller's */
+	const struct anchor_mount *mounts;
+	size_t nmounts; /* at most ANCHOR_MOUNTS_MAX are shown */
+};
+
+#define ANCHOR_MOUNTS_MAX 128
+
+struct anchor {
+	pid_t pid;	/* a child of the caller */
+	int go, report; /* -1: closed */
+};
+
+/* Begin: the process is there, in all namespaces but still with the host's mounts, and does
+ * nothing. -errno, with the failing step in err. */
+int anchor_begin(const struct anchor_spawn *s, struct anchor *ret, char *err, size_t cap);
+/* Show it the container's files (directories that mounts stand on have to exist by now) and start
+ * the program. */
+int anchor_finish(struct anchor *a, char *err, size_t cap);
+/* Close what is open. The process ends when anchor_finish was not called. */
+void anchor_release(struct anchor *a);
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the anchor shows, and where it lives; see platform/host/anchor.h. */
+#include "platform/host/anchor.h"
+#include "internal.h"
+#include "platform/host/confine.h"
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#define NS_OF_SENTRY (CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
+
+static void
+what_is_shown(const struct moat_config *c, struct anchor_mount *list, size_t *ret_n)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->nmounts && n < ANCHOR_MOUNTS_MAX; i++) {
+		const struct moat_mount *m = &c->mounts[i];
+
+		list[n++] = (struct anchor_mount){
+			/* What is written to an overlay only the sentry knows: one that is not the
+			   root is covered. */
+			.show = m->kind == MOAT_MOUNT_HOST && (i == 0 || !m->overlay) ? ANCHOR_FILES
+				: m->kind == MOAT_MOUNT_PROC			      ? ANCHOR_PROC
+							     : ANCHOR_COVER,
+			.source = m->source,
+			.target = m->target,
+			.readonly = m->overlay || (m->flags & MS_RDONLY) ||
+				    (i == 0 && c->root_readonly),
+		};
+	}
+	*ret_n = n;
+}
+
+int
+anchor_start(struct moat_sandbox *s, const struct moat_config *c, int control, struct anchor *a,
+	struct moat_error *err)
+{
+	struct anchor_mount shown[ANCHOR_MOUNTS_MAX];
+	char path[4096];
+	struct anchor_spawn n = {
+		.path = program_path(c, "moat-anchor", path, sizeof path),
+		.sentry = s->sentry_pid,
+		.gofer = s->gofer_pid,
+		.namespaces = s->namespaces & NS_OF_SENTRY,
+		.control = control,
+		.mounts = shown,
+	};
+	bool maps = c->nuid_map || c->ngid_map, userns = s->namespaces & CLONE_NEWUSER;
+	int r;
+
+	what_is_shown(c, shown, &n.nmounts);
+	/* Maps: who the container's users are on the host. Else root stays in its own user
+	 * namespace, and everybody else is in that of the sentry, which is of the same user. */
+	n.gofer_user = maps && userns;
+	n.sentry_user = !maps && userns && geteuid() != 0;
+	if (geteuid() == 0) {
+		n.set_ids = true;
+		n.uid = n.gid = !n.gofer_user && sentry_id_is_mapped() ? SENTRY_ID : 0;
+	}
+	r = anchor_begin(&n, a, err->text, sizeof err->text);
+	if (r < 0) {
+		err->code = -r;
+		err->exec = false;
+		return r;
+	}
+	s->anchor_pid = a->pid;
+	if (c->place && (r = c->place(c->arg, a->pid, err)) < 0)
+		return r;
+	return 0;
+}
