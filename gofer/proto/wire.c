@@ -92,7 +92,7 @@ wire_close_fds(struct wire_packet *p, uint32_t from)
 static bool
 take_fds(struct wire_packet *p, struct msghdr *m)
 {
-	bool ok = !(m->msg_flags & MSG_CTRUNC);
+	bool ok = true;
 
 	p->nfds = 0;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
@@ -139,6 +139,11 @@ wire_recv(int sock, struct wire_packet *p, int flags)
 	if (n <= 0)
 		return (int)n;
 	ok = take_fds(p, &m);
+	/* The control buffer has room for all that a packet may have; RLIMIT_NOFILE may have not.
+	 */
+	p->fds_lost = m.msg_flags & MSG_CTRUNC;
+	if (p->fds_lost)
+		wire_close_fds(p, 0);
 	if (!ok || (m.msg_flags & MSG_TRUNC) || (size_t)n < sizeof p->head ||
 		p->head.len != (size_t)n - sizeof p->head || p->head.more > 1) {
 		wire_close_fds(p, 0);
@@ -188,6 +193,10 @@ wire_control_recv(int sock, struct wire_control *c)
 		r = wire_recv(sock, p, 0);
 		if (r <= 0)
 			break;
+		if (p->fds_lost) {
+			r = -EMFILE;
+			break;
+		}
 		if ((c->type && (p->head.type != c->type || p->nfds)) ||
 			p->head.len > WIRE_CONTROL_MAX - c->len) {
 			wire_close_fds(p, 0);

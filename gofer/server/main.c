@@ -107,9 +107,15 @@ raise_fd_limit(void)
 					  : (uint32_t)l.rlim_max / 2;
 }
 
+/* Held until the process is sealed and the launcher knows that it is there: a sandbox may be over
+ * before all threads have run once. */
+static pthread_mutex_t beginning = PTHREAD_MUTEX_INITIALIZER;
+
 static void *
 thread_main(void *arg)
 {
+	pthread_mutex_lock(&beginning);
+	pthread_mutex_unlock(&beginning);
 	serve(*(int *)arg);
 	return NULL;
 }
@@ -130,6 +136,7 @@ main(void)
 	conn = take_setup(&weaker);
 	shut_in(weaker);
 	nodes_init(raise_fd_limit());
+	pthread_mutex_lock(&beginning);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
 	for (int i = 1; i < THREADS; i++) {
@@ -144,5 +151,6 @@ main(void)
 	if (wire_control_send(NS_CONTROL_FD, CONTROL_READY, NULL, NULL, 0) < 0)
 		_exit(1);
 	close(NS_CONTROL_FD);
+	pthread_mutex_unlock(&beginning);
 	serve(conn);
 }

@@ -80,7 +80,7 @@ serve(int sock)
 		r = wire_recv(sock, p, 0);
 		if (r == 0)
 			_exit(0); /* the sandbox is gone */
-		if (r > 0 && p->nfds) {
+		if (r > 0 && (p->nfds || p->fds_lost)) {
 			wire_close_fds(p, 0);
 			r = -EPROTO;
 		}

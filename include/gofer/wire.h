@@ -46,6 +46,7 @@ struct wire_packet {
 	struct wire_head head;
 	uint32_t nfds;
 	int fds[WIRE_FDS_MAX]; /* close-on-exec; the receiver's */
+	bool fds_lost; /* there were more, for which the receiver had no room: none are here */
 	uint8_t body[WIRE_BODY_MAX];
 };
 
@@ -78,7 +79,7 @@ struct wire_control {
 	int fds[WIRE_FDS_MAX];
 };
 
-int wire_control_recv(int sock, struct wire_control *c); /* as wire_recv; -E2BIG */
+int wire_control_recv(int sock, struct wire_control *c); /* as wire_recv; -E2BIG, -EMFILE */
 void wire_control_free(struct wire_control *c);		 /* fds that are not -1 are closed */
 
 /* Unpack a body. NULL: malformed. Free with protobuf_c_message_free_unpacked. */

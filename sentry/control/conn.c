@@ -87,7 +87,8 @@ conn_exit(struct conn *c, int32_t pid, int status)
 	conn_send(c, CONTROL_EXIT, &m.base);
 }
 
-/* Add the packet to the message. 1: it is whole; 0: more has to come; -EPROTO, -E2BIG, -ENOMEM. */
+/* Add the packet to the message. 1: it is whole; 0: more has to come; -EPROTO, -E2BIG, -ENOMEM,
+ * -EMFILE. */
 static int
 gather(struct conn *c)
 {
@@ -95,6 +96,8 @@ gather(struct conn *c)
 	struct wire_control *m = &c->msg;
 	uint8_t *grown;
 
+	if (p->fds_lost)
+		return -EMFILE;
 	if ((m->type && (p->head.type != m->type || p->nfds)) || !p->head.type ||
 		p->head.len > WIRE_CONTROL_MAX - m->len) {
 		wire_close_fds(p, 0);

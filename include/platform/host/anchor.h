@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Starting the process that stands for a container towards its engine (anchor/anchor.c): in the
+ * Starting the process that stands for a container towards its engine (platform/anchor/anchor.c): in the
  * sentry's namespaces, but with a mount namespace of its own, in which the container's root is the
  * root.
  */

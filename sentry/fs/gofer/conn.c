@@ -103,7 +103,8 @@ deliver(struct wire_packet *p)
 		}
 	if (found) {
 		list_del(&found->node);
-		found->err = p->head.error;
+		/* No descriptor is free here; what came with the reply is not missed. */
+		found->err = p->fds_lost && !p->head.error ? -ENFILE : p->head.error;
 		found->body = body;
 		found->len = p->head.len;
 		found->nfds = p->nfds;

@@ -291,6 +291,10 @@ fetch(struct inode *dir, struct gdir *d, size_t first, struct inode **ret)
 	q.names = names;
 	q.n_names = used;
 	r = gofer_call_fds(GOFER_LOOKUPS, &q.base, &a, fds, WIRE_FDS_MAX, &nfds);
+	if (r == -ENFILE && q.open) {
+		q.open = false;
+		r = gofer_call_fds(GOFER_LOOKUPS, &q.base, &a, fds, WIRE_FDS_MAX, &nfds);
+	}
 	if (r < 0)
 		return r;
 	atomic_fetch_add(&ahead_fds, (int)nfds);

@@ -8,6 +8,7 @@
 #include "sentry/sched/sched.h"
 #include "sentry/vfs/path.h"
 #include "sentry/vfs/rw.h"
+#include <sys/resource.h>
 
 static struct call call;
 static void (*body)(void);
@@ -51,8 +52,13 @@ static void
 in_fiber(void (*fn)(void))
 {
 	struct sched_config sc = {.workers = 2};
+	struct rlimit fds;
 	struct fiber *f;
 
+	/* As the sentry does, and the gofer. */
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &fds), 0);
+	fds.rlim_cur = fds.rlim_max;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &fds), 0);
 	gofer_process_start(false);
 	call.cred = cred_new_root();
 	body = fn;
@@ -231,6 +237,38 @@ do_listing(void)
 	file_put(f);
 }
 
+/* The sandbox's kernel runs out of descriptors before the gofer does: the file is not opened, and
+ * that is all. */
+static void
+do_full(void)
+{
+	struct rlimit old, few;
+	struct file *files[200];
+	char path[64];
+	int n = 0, r = 0;
+
+	mount_root(false);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+	few = old;
+	few.rlim_cur = 100;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+	while (n < 200) {
+		struct open_spec how = {.flags = LX_O_CREAT | LX_O_RDWR, .mode = 0600};
+
+		snprintf(path, sizeof path, "/a/%d", n);
+		r = vfs_open(&call, NULL, path, &how, &files[n]);
+		if (r)
+			break;
+		n++;
+	}
+	ck_assert_int_eq(r, -ENFILE);
+	ck_assert_int_gt(n, 0);
+	while (n)
+		file_put(files[--n]);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+	file_put(open_file("/a/0", LX_O_RDWR, 0, 0));
+}
+
 static void
 do_shared(void)
 {
@@ -268,6 +306,12 @@ START_TEST(listing)
 }
 END_TEST
 
+START_TEST(full)
+{
+	in_fiber(do_full);
+}
+END_TEST
+
 START_TEST(shared)
 {
 	in_fiber(do_shared);
@@ -286,6 +330,7 @@ main(void)
 	tcase_add_test(t, contents);
 	tcase_add_test(t, names);
 	tcase_add_test(t, listing);
+	tcase_add_test(t, full);
 	tcase_add_test(t, shared);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
