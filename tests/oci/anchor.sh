@@ -72,7 +72,8 @@ same "what is written there, on the host" "in in" "$(echo $(cat "$work/b/rootfs/
 in_it sh -c 'echo x >/r/x' 2>/dev/null && die "a read-only volume was written"
 in_it sh -c 'echo x >/dev/x' 2>/dev/null && die "a file was put where nobody would see it"
 [ ! -e "$work/b/rootfs/dev/x" ] || die "a file is beneath /dev"
-same "processes that are seen" "sleep sleep" "$(in_it sh -c 'cat /proc/[0-9]*/comm' | grep '^s' | grep -v '^sh$' | sort | xargs)"
+seen() { [ "$(in_it sh -c 'cat /proc/[0-9]*/comm' 2>/dev/null | grep '^s' | grep -v '^sh$' | xargs)" = "$1" ]; }
+until_true seen "sleep sleep" # once the shell has started both
 in_it sh -c 'cat /proc/[0-9]*/comm' 2>/dev/null | grep -E 'moat-(sentry|anchor)' && die "the sandbox's own processes are seen"
 same "the host's mounts" "$host_mounts" "$(cat /proc/self/mountinfo)"
 
