@@ -21,6 +21,12 @@ all_zero(const char *p, size_t n)
 	return n == 0 || (p[0] == 0 && !memcmp(p, p + 1, n - 1));
 }
 
+static ssize_t
+page_end(ssize_t at, ssize_t n)
+{
+	return n - at < 4096 ? n : at + 4096;
+}
+
 static int
 copy_data(struct file *from, struct file *to, const struct call *c, int64_t size)
 {
@@ -38,19 +44,18 @@ copy_data(struct file *from, struct file *to, const struct call *c, int64_t size
 		if (n <= 0)
 			break;
 		/* what was a hole, or might have been, stays one */
-		for (ssize_t k = 0; !r && k < n;) {
-			size_t piece = n - k < 4096 ? (size_t)(n - k) : 4096;
+		for (ssize_t k = 0, end; !r && k < n; k = end) {
 			int64_t wpos = at + k;
+			ssize_t w;
 
-			while (k + (ssize_t)piece < n && !all_zero(buf + k, piece))
-				piece = n - k < COPY_CHUNK ? (size_t)(n - k) : piece;
-			if (!all_zero(buf + k, piece)) {
-				ssize_t w = vfs_write_kernel(to, c, buf + k, piece, &wpos);
-
-				if (w != (ssize_t)piece)
-					r = w < 0 ? (int)w : -ENOSPC;
-			}
-			k += (ssize_t)piece;
+			end = page_end(k, n);
+			if (all_zero(buf + k, (size_t)(end - k)))
+				continue;
+			while (end < n && !all_zero(buf + end, (size_t)(page_end(end, n) - end)))
+				end = page_end(end, n);
+			w = vfs_write_kernel(to, c, buf + k, (size_t)(end - k), &wpos);
+			if (w != end - k)
+				r = w < 0 ? (int)w : -ENOSPC;
 		}
 	}
 	free(buf);

@@ -72,6 +72,51 @@ put(const struct call *c, const char *path, const char *text)
 	file_put(f);
 }
 
+#define LARGE_SIZE (1000 * 1024 + 777)
+
+/* What is at a place of the large file: whole pages of data, of zeros, and an end that is neither.
+ */
+static char
+large_at(size_t i)
+{
+	size_t page = i / 4096;
+
+	return page % 7 == 3 || (page > 100 && page < 170) ? 0 : (char)(i % 251 + 1);
+}
+
+static void
+large_make(const struct call *l)
+{
+	struct file *f = xopen(l, "/large", LX_O_WRONLY | LX_O_CREAT, 0644);
+	char *buf = malloc(LARGE_SIZE);
+	int64_t pos = 0;
+
+	for (size_t i = 0; i < LARGE_SIZE; i++)
+		buf[i] = large_at(i);
+	EQ(vfs_write_kernel(f, l, buf, LARGE_SIZE, &pos), LARGE_SIZE);
+	free(buf);
+	file_put(f);
+}
+
+/* It moves up as a whole at the first write. */
+static void
+large_change(const struct call *c)
+{
+	struct file *f = xopen(c, "/large", LX_O_RDWR, 0);
+	char *buf = malloc(LARGE_SIZE + 1);
+	size_t wrong = 0;
+	int64_t pos = 700000;
+
+	EQ(vfs_write_kernel(f, c, "!", 1, &pos), 1);
+	pos = 0;
+	EQ(vfs_read_kernel(f, c, buf, LARGE_SIZE + 1, &pos), LARGE_SIZE);
+	for (size_t i = 0; i < LARGE_SIZE; i++)
+		wrong += buf[i] != (i == 700000 ? '!' : large_at(i));
+	EQ(wrong, 0);
+	free(buf);
+	file_put(f);
+}
+
 int
 main(void)
 {
@@ -100,6 +145,7 @@ main(void)
 	put(l, "/d/sub/three", "three");
 	EQ(vfs_link(l, NULL, "/d/one", NULL, "/hard", 0), 0);
 	EQ(vfs_symlink(l, "d/one", NULL, "/link"), 0);
+	large_make(l);
 
 	/* put the overlay under the second world's root */
 	EQ(overlay_new(&w.root, lower.sb, NULL, &sb), 0);
@@ -143,7 +189,7 @@ main(void)
 	/* directories move with what is below them */
 	EQ(vfs_rmdir(c, NULL, "/d"), -ENOTEMPTY);
 	EQ(vfs_rename(c, NULL, "/d", NULL, "/moved", 0), 0);
-	STREQ(ls(c, "/"), "empty hard link moved ");
+	STREQ(ls(c, "/"), "empty hard large link moved ");
 	STREQ(ls(c, "/moved"), "one sub ");
 	STREQ(cat(c, "/moved/sub/three"), "three");
 	EQ(stat_of(c, "/d", 0, &st), -ENOENT);
@@ -153,8 +199,9 @@ main(void)
 	STREQ(ls(c, "/empty"), "three ");
 	EQ(vfs_rename(c, NULL, "/moved/one", NULL, "/empty/three", LX_RENAME_EXCHANGE), 0);
 	STREQ(cat(c, "/moved/one"), "three");
-	STREQ(ls(l, "/"), "d empty hard link ");
+	STREQ(ls(l, "/"), "d empty hard large link ");
 	STREQ(ls(l, "/d"), "one sub two ");
+	large_change(c);
 	/* attributes and xattrs */
 	EQ(vfs_lookup(c, NULL, "/moved/one", 0, &p), 0);
 	EQ(vfs_chmod(c, &p, 0600), 0);
