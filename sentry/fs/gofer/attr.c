@@ -103,6 +103,9 @@ gofer_setattr(struct inode *i, const struct call *c, const struct iattr *a)
 		if (r < 0)
 			return r;
 		gnode_apply_attr(n, rep->attr);
+		mutex_lock(&n->lock);
+		n->attr_ns = gofer_now(gsuper_of(i));
+		mutex_unlock(&n->lock);
 		gofer_rep_free(rep);
 		gofer_changed(i);
 		return 0;

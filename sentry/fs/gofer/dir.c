@@ -30,11 +30,59 @@ dir_changed(struct inode *dir)
 	inode_touch(dir, INODE_T_MTIME | INODE_T_CTIME);
 }
 
+static uint64_t
+name_key(const struct inode *dir, const struct name *n)
+{
+	return (dir->ino << 32 ^ dir->ino >> 32) + ((uint64_t)n->len << 56 | n->hash);
+}
+
+/* Was the answer for that name the same just now? */
+static bool
+just_asked(struct gnode *dir, uint64_t key, struct gnode *g, int64_t since)
+{
+	bool yes = false;
+
+	if (g) {
+		mutex_lock(&g->lock);
+		yes = g->seen_key == key && g->seen_ns > since;
+		mutex_unlock(&g->lock);
+		return yes;
+	}
+	mutex_lock(&dir->lock);
+	for (int i = 0; i < GNODE_MISSING; i++)
+		yes |= dir->missing_key[i] == key && dir->missing_ns[i] > since;
+	mutex_unlock(&dir->lock);
+	return yes;
+}
+
+void
+gnode_seen(struct inode *dir, const struct name *n, struct gnode *g, int64_t asked_ns)
+{
+	struct gnode *d = gnode_of(dir);
+	uint64_t key = name_key(dir, n);
+
+	if (!gsuper_of(dir)->relaxed)
+		return;
+	if (g) {
+		mutex_lock(&g->lock);
+		g->seen_key = key;
+		g->seen_ns = asked_ns;
+		mutex_unlock(&g->lock);
+		return;
+	}
+	mutex_lock(&d->lock);
+	d->missing_key[d->missing_at] = key;
+	d->missing_ns[d->missing_at] = asked_ns;
+	d->missing_at = (d->missing_at + 1) % GNODE_MISSING;
+	mutex_unlock(&d->lock);
+}
+
 static int
 walk_there(struct inode *dir, const struct name *names, int n, struct inode **inodes, bool *missing)
 {
 	Gofer__WalkReq q = GOFER__WALK_REQ__INIT;
 	ProtobufCBinaryData list[WIRE_WALK_MAX];
+	int64_t asked_ns = gofer_now(gsuper_of(dir));
 	Gofer__WalkRep *a;
 	int r, got = 0;
 
@@ -52,19 +100,21 @@ walk_there(struct inode *dir, const struct name *names, int n, struct inode **in
 	if (a->n_nodes > (size_t)n)
 		r = -EIO;
 	for (size_t i = 0; i < a->n_nodes; i++) {
+		struct inode *parent = got ? inodes[got - 1] : dir;
 		struct gnode *g;
 
 		if (r == 0)
-			r = gnode_get(dir->sb, a->nodes[i], &g);
+			r = gnode_get(dir->sb, a->nodes[i], asked_ns, &g);
 		if (r == 0) {
-			__atomic_store_n(&g->parent, got ? inodes[got - 1]->ino : dir->ino,
-				__ATOMIC_RELAXED);
+			__atomic_store_n(&g->parent, parent->ino, __ATOMIC_RELAXED);
+			gnode_seen(parent, &names[got], g, asked_ns);
 			inodes[got++] = &g->i;
 		}
 	}
-	if (r == 0 && got < n && a->stopped == ENOENT)
+	if (r == 0 && got < n && a->stopped == ENOENT) {
+		gnode_seen(got ? inodes[got - 1] : dir, &names[got], NULL, asked_ns);
 		*missing = true;
-	else if (r == 0 && got == 0)
+	} else if (r == 0 && got == 0)
 		r = a->stopped && a->stopped < 4096 ? -(int)a->stopped : -EIO;
 	gofer_rep_free(a);
 	/* What was found before something went wrong is good. */
@@ -111,73 +161,24 @@ gofer_lookup(struct inode *dir, const struct call *c, const struct name *n, stru
 	return r == 0 ? -ENOENT : 0;
 }
 
-static uint64_t
-name_key(const struct inode *dir, const struct name *n)
-{
-	return (dir->ino << 32 ^ dir->ino >> 32) + ((uint64_t)n->len << 56 | n->hash);
-}
-
-/* Was the answer for that name the same just now? */
-static bool
-just_asked(struct gnode *dir, uint64_t key, struct gnode *g, int64_t since)
-{
-	bool yes = false;
-
-	if (g) {
-		mutex_lock(&g->lock);
-		yes = g->seen_key == key && g->seen_ns > since;
-		mutex_unlock(&g->lock);
-		return yes;
-	}
-	mutex_lock(&dir->lock);
-	for (int i = 0; i < GNODE_MISSING; i++)
-		yes |= dir->missing_key[i] == key && dir->missing_ns[i] > since;
-	mutex_unlock(&dir->lock);
-	return yes;
-}
-
-static void
-answered(struct gnode *dir, uint64_t key, struct gnode *g, int64_t now)
-{
-	if (g) {
-		mutex_lock(&g->lock);
-		g->seen_key = key;
-		g->seen_ns = g->attr_ns = now;
-		mutex_unlock(&g->lock);
-		return;
-	}
-	mutex_lock(&dir->lock);
-	dir->missing_key[dir->missing_at] = key;
-	dir->missing_ns[dir->missing_at] = now;
-	dir->missing_at = (dir->missing_at + 1) % GNODE_MISSING;
-	mutex_unlock(&dir->lock);
-}
-
 static int
 gofer_revalidate(struct inode *dir, const struct call *c, const struct name *n, struct inode *inode)
 {
-	bool relaxed = gsuper_of(dir)->relaxed, same;
-	int64_t asked = relaxed ? sched_now_ns() : 0;
-	uint64_t key = relaxed ? name_key(dir, n) : 0;
 	struct gnode *d = gnode_of(dir), *g = inode ? gnode_of(inode) : NULL;
 	struct inode *now;
 	int r;
 
-	if (relaxed && just_asked(d, key, g, asked - GOFER_RELAX_NS))
+	if (gsuper_of(dir)->relaxed &&
+		just_asked(d, name_key(dir, n), g, sched_now_ns() - GOFER_RELAX_NS))
 		return 1;
 	r = gofer_lookup(dir, c, n, &now);
-	if (r == -ENOENT) {
-		if (relaxed && !inode)
-			answered(d, key, NULL, asked);
+	if (r == -ENOENT)
 		return inode == NULL;
-	}
 	if (r < 0)
 		return r;
-	same = now == inode; /* its attributes were refreshed by the walk */
-	if (relaxed && same)
-		answered(d, key, g, asked);
+	r = now == inode; /* its attributes were refreshed by the walk */
 	inode_put(now);
-	return same;
+	return r;
 }
 
 /* --- new names --- */
@@ -194,6 +195,7 @@ new_node(struct inode *dir, uint16_t type, const struct name *n, const struct in
 {
 	Gofer__NewReq q = GOFER__NEW_REQ__INIT;
 	Gofer__NodeRep *a;
+	int64_t asked_ns = gofer_now(gsuper_of(dir));
 	struct gnode *g;
 	int fd, r;
 
@@ -210,7 +212,7 @@ new_node(struct inode *dir, uint16_t type, const struct name *n, const struct in
 	r = gofer_call(type, &q.base, &a, &fd);
 	if (r < 0)
 		return r;
-	r = gnode_get(dir->sb, a->node, &g);
+	r = gnode_get(dir->sb, a->node, asked_ns, &g);
 	gofer_rep_free(a);
 	if (r == 0 && fd >= 0 && LX_S_ISREG(inode_mode(&g->i))) {
 		/* Keep it for the open that follows. */

@@ -6,7 +6,9 @@
  *
  * Caching. exclusive: nobody else changes the files, so the attributes in the inode are the truth;
  * what writes do to size, blocks and times is fetched from the host descriptor when somebody asks.
- * shared: names and attributes are asked for again at each use; relaxed: not if they were just now.
+ * shared: names and attributes are asked for again at each use; relaxed: what was asked for just
+ * now is believed, each answer by the time at which it was asked for (0 in a mount that is not
+ * relaxed).
  *
  * Locks. gnode.lock (rank FSNODE): descriptors and their users. gsuper.lock (FS): the list of idle
  * descriptors. conn.lock (GOFER): requests in flight. None is held over a park.
@@ -19,6 +21,7 @@
 #include "gofer.pb-c.h"
 #include "gofer/wire.h"
 #include "sentry/fs/gofer.h"
+#include "sentry/sched/fiber.h"
 #include "sentry/vfs/fs.h"
 #include "sentry/vfs/inode.h"
 #include <errno.h>
@@ -45,7 +48,8 @@ struct gent {
 	int fd;		      /* with node: descriptor to read it, or -1 */
 	bool asked, no_listing;
 	uint32_t hash, next;
-	uint64_t changes; /* gsuper.changes before it was asked for */
+	uint64_t changes;	   /* gsuper.changes before it was asked for */
+	int64_t asked_ns, node_ns; /* when it was last asked for; when node was */
 };
 
 /* A batch of entries, as it came. */
@@ -56,6 +60,8 @@ struct gdir {
 	void *own;		 /* what to free: rep */
 	int64_t start;		 /* the host position that was asked for */
 	uint64_t changes;	 /* gsuper.changes before it was asked for */
+	int64_t asked_ns;	 /* when it was asked for, and */
+	_Atomic int64_t used_ns; /* when it was last of use */
 	struct gent *ents;	 /* of rep's entries */
 	uint32_t *buckets, mask; /* index + 1 */
 	void **reps;		 /* replies that ents point into */
@@ -100,6 +106,20 @@ gsuper_of(const struct inode *i)
 	return i->sb->priv;
 }
 
+/* Does an answer that was asked for then still stand? */
+static inline bool
+gofer_fresh(const struct gsuper *gs, int64_t asked_ns)
+{
+	return !gs->shared || (gs->relaxed && asked_ns > sched_now_ns() - GOFER_RELAX_NS);
+}
+
+/* The time to remember with what is about to be asked for. */
+static inline int64_t
+gofer_now(const struct gsuper *gs)
+{
+	return gs->relaxed ? sched_now_ns() : 0;
+}
+
 /* conn.c: one request. Parks. 0 or -errno; on success *rep is the unpacked reply (gofer_rep_free),
  * if rep is not NULL, and *fd (if not NULL) the descriptor that came with it, or -1. */
 int gofer_call(uint16_t type, const ProtobufCMessage *req, void *rep, int *fd);
@@ -111,8 +131,9 @@ void gofer_forget(uint64_t node);
 int gofer_conn_start(int sock, void (*died)(const char *why));
 
 /* node.c */
-/* The inode for what the gofer described: a known one, or a new one that takes node->id. */
-int gnode_get(struct super *sb, const Gofer__Node *node, struct gnode **ret);
+/* The inode for what the gofer described when it was asked then: a known one, or a new one that
+ * takes node->id. */
+int gnode_get(struct super *sb, const Gofer__Node *node, int64_t asked_ns, struct gnode **ret);
 void gnode_apply_attr(struct gnode *n, const Gofer__Attr *a);
 /* A host descriptor for this access (WIRE_READ, WIRE_WRITE), opened if need be; counts as a use
  * until gnode_unuse. Parks. */
@@ -130,6 +151,8 @@ void gnode_free(struct inode *i);
 /* dir.c, attr.c, file.c */
 extern const struct inode_ops gofer_dir_ops, gofer_file_ops;
 extern const struct file_ops gofer_dir_fops, gofer_file_fops;
+/* n in dir was g, or was missing (NULL), when the gofer was asked then. */
+void gnode_seen(struct inode *dir, const struct name *n, struct gnode *g, int64_t asked_ns);
 int gofer_refresh(struct inode *i, const struct call *c, bool force);
 int gofer_setattr(struct inode *i, const struct call *c, const struct iattr *a);
 ssize_t gofer_getxattr(
@@ -143,7 +166,8 @@ int gofer_open_file(struct inode *i, const struct call *c, struct file *f);
 /* listing.c */
 extern int gdir_nodes_max; /* nodes that may be held for nobody */
 /* own is freed with it, at once on failure. */
-struct gdir *gdir_new(Gofer__ReaddirRep *rep, void *own, int64_t start, uint64_t changes);
+struct gdir *gdir_new(
+	Gofer__ReaddirRep *rep, void *own, int64_t start, uint64_t changes, int64_t asked_ns);
 void gdir_free(struct gdir *d); /* a reference */
 /* The batch that starts at a host position, with a reference. Parks. */
 int gdir_fetch(struct gnode *n, int64_t cookie, struct gdir **ret);

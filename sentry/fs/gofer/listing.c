@@ -5,6 +5,10 @@
  * nodes that were fetched ahead for its entries, with descriptors and, for directories, listings of
  * their own. So a program that walks a tree asks the gofer once for many files.
  *
+ * In a relaxed mount each of these answers stands for GOFER_RELAX_NS from when it was asked for.
+ * The listing is kept for as long after it was last of use: names of it, perhaps no longer right,
+ * are what to ask for next.
+ *
  * What was fetched ahead is used once, and only if nothing of the super was changed by us since it
  * was asked for (gsuper.changes): it then is what a walk would bring.
  *
@@ -70,7 +74,7 @@ gdir_free(struct gdir *d)
 }
 
 struct gdir *
-gdir_new(Gofer__ReaddirRep *rep, void *own, int64_t start, uint64_t changes)
+gdir_new(Gofer__ReaddirRep *rep, void *own, int64_t start, uint64_t changes, int64_t asked_ns)
 {
 	struct gdir *d = calloc(1, sizeof *d);
 	uint32_t nb = 8;
@@ -85,6 +89,7 @@ gdir_new(Gofer__ReaddirRep *rep, void *own, int64_t start, uint64_t changes)
 	d->own = own;
 	d->start = start;
 	d->changes = changes;
+	d->asked_ns = d->used_ns = asked_ns;
 	while (nb < rep->n_entries)
 		nb *= 2;
 	d->ents = calloc(rep->n_entries + 1, sizeof *d->ents);
@@ -106,6 +111,7 @@ gdir_new(Gofer__ReaddirRep *rep, void *own, int64_t start, uint64_t changes)
 		if (e->node)
 			atomic_fetch_add(&ahead_nodes, 1);
 		e->changes = changes;
+		e->node_ns = asked_ns;
 		e->hash = dentry_hash((const char *)en->name.data, en->name.len);
 		b = &d->buckets[e->hash & d->mask];
 		e->next = *b;
@@ -158,6 +164,24 @@ gdir_drop(struct gnode *n)
 	gdir_free(d);
 }
 
+/* The same, if it may still be of use. */
+static struct gdir *
+kept_lately(struct gnode *n)
+{
+	const struct gsuper *gs = gsuper_of(&n->i);
+	struct gdir *d = kept(n);
+
+	if (!d || !gs->relaxed)
+		return d;
+	if (gofer_fresh(gs, d->used_ns)) {
+		d->used_ns = sched_now_ns();
+		return d;
+	}
+	gdir_free(d);
+	gdir_drop(n);
+	return NULL;
+}
+
 void
 gdir_keep(struct gnode *n, struct gdir *d, uint64_t changes)
 {
@@ -165,11 +189,18 @@ gdir_keep(struct gnode *n, struct gdir *d, uint64_t changes)
 	struct list out;
 	struct list *l;
 
-	if (gs->shared || d->start || !d->rep->end || d->rep->n_entries > GDIR_KEEP_MAX)
+	if ((gs->shared && !gs->relaxed) || d->start || !d->rep->end ||
+		d->rep->n_entries > GDIR_KEEP_MAX)
 		return;
 	list_init(&out);
 	mutex_lock(&gs->lock);
 	mutex_lock(&n->lock);
+	if (n->dir && n->changes == changes && n->dir->asked_ns < d->asked_ns) {
+		list_del(&n->dir->node);
+		list_push_back(&out, &n->dir->node);
+		gs->nentries -= (uint32_t)n->dir->rep->n_entries;
+		n->dir = NULL;
+	}
 	if (n->changes == changes && !n->dir) {
 		ref_get(&d->ref);
 		n->dir = d;
@@ -197,22 +228,24 @@ gdir_keep(struct gnode *n, struct gdir *d, uint64_t changes)
 
 /* Make the inode of a fetched node, and give it what came with it. All of e is consumed. */
 static int
-take(struct inode *dir, struct gent *e, struct inode **ret)
+take(struct inode *dir, const struct name *name, struct gent *e, struct inode **ret)
 {
 	struct gsuper *gs = gsuper_of(dir);
 	struct gnode *g;
-	int r = gnode_get(dir->sb, e->node, &g);
+	int r = gnode_get(dir->sb, e->node, e->node_ns, &g);
 
 	e->node = NULL;
 	atomic_fetch_sub(&ahead_nodes, 1);
 	if (r == 0) {
 		__atomic_store_n(&g->parent, dir->ino, __ATOMIC_RELAXED);
+		gnode_seen(dir, name, g, e->node_ns);
 		if (e->fd >= 0) {
 			atomic_fetch_sub(&ahead_fds, 1);
 			gnode_give_fd(g, e->fd);
 			e->fd = -1;
 		}
-		if (e->listing && e->listing->changes == atomic_load(&gs->changes))
+		if (e->listing && e->listing->changes == atomic_load(&gs->changes) &&
+			gofer_fresh(gs, e->listing->asked_ns))
 			gdir_keep(g, e->listing, __atomic_load_n(&g->changes, __ATOMIC_RELAXED));
 		*ret = &g->i;
 	}
@@ -222,27 +255,22 @@ take(struct inode *dir, struct gent *e, struct inode **ret)
 
 /* Store what came for an entry ahead of its time. */
 static void
-store(struct gdir *d, size_t i, Gofer__Node *node, int fd, uint64_t changes)
+store(struct gdir *d, size_t i, struct gent *got)
 {
-	struct gent *e = &d->ents[i];
-	bool took = false;
+	struct gent *e = &d->ents[i], rest = *got;
 
+	atomic_fetch_add(&ahead_nodes, 1);
 	mutex_lock(&d->lock);
-	if (!e->node) {
-		e->node = node;
-		e->fd = fd;
-		e->changes = changes;
-		atomic_fetch_add(&ahead_nodes, 1);
-		took = true;
+	if (!e->node || e->node_ns < got->node_ns) {
+		rest = (struct gent){.node = e->node, .fd = e->fd, .listing = e->listing};
+		e->node = got->node;
+		e->fd = got->fd;
+		e->listing = NULL;
+		e->changes = got->changes;
+		e->node_ns = got->node_ns;
 	}
 	mutex_unlock(&d->lock);
-	if (!took) {
-		gofer_forget(node->id);
-		if (fd >= 0) {
-			host_fd_close(fd);
-			atomic_fetch_sub(&ahead_fds, 1);
-		}
-	}
+	ent_clear(&rest);
 }
 
 static bool
@@ -260,13 +288,14 @@ keep_rep(struct gdir *d, void *rep)
 
 /* Ask for the entry at first and some that follow it. */
 static int
-fetch(struct inode *dir, struct gdir *d, size_t first, struct inode **ret)
+fetch(struct inode *dir, struct gdir *d, const struct name *name, size_t first, struct inode **ret)
 {
 	struct gsuper *gs = gsuper_of(dir);
 	Gofer__LookupsReq q = GOFER__LOOKUPS_REQ__INIT;
 	ProtobufCBinaryData names[WIRE_LOOKUPS_MAX];
 	size_t at[WIRE_LOOKUPS_MAX], want, n = d->rep->n_entries, used = 0;
 	uint64_t changes = atomic_load(&gs->changes);
+	int64_t now = gofer_now(gs);
 	int fds[WIRE_FDS_MAX], r;
 	uint32_t nfds, fd = 0;
 	Gofer__LookupsRep *a;
@@ -280,9 +309,12 @@ fetch(struct inode *dir, struct gdir *d, size_t first, struct inode **ret)
 		size_t i = (first + k) % n;
 		struct gent *e = &d->ents[i];
 
-		if (k && (e->asked || e->node || !wire_name_ok(&d->rep->entries[i]->name)))
+		if (k && ((e->asked && gofer_fresh(gs, e->asked_ns)) ||
+				 (e->node && gofer_fresh(gs, e->node_ns)) ||
+				 !wire_name_ok(&d->rep->entries[i]->name)))
 			continue;
 		e->asked = true;
+		e->asked_ns = now;
 		at[used] = i;
 		names[used++] = d->rep->entries[i]->name;
 	}
@@ -308,14 +340,14 @@ fetch(struct inode *dir, struct gdir *d, size_t first, struct inode **ret)
 		for (size_t k = 0; k < a->n_found; k++) {
 			Gofer__Found *f = a->found[k];
 			int with = f->fd && fd < nfds ? fds[fd++] : -1;
+			struct gent e = {
+				.node = f->node, .fd = with, .changes = changes, .node_ns = now};
 
 			if (k == 0 && f->node) {
-				struct gent e = {.node = f->node, .fd = with};
-
 				atomic_fetch_add(&ahead_nodes, 1);
-				r = take(dir, &e, ret);
+				r = take(dir, name, &e, ret);
 			} else if (f->node) {
-				store(d, at[k], f->node, with, changes);
+				store(d, at[k], &e);
 			} else {
 				if (k == 0)
 					r = f->err && f->err < 4096 ? -(int)f->err : -EIO;
@@ -339,12 +371,13 @@ gdir_lookup(struct inode *dir, const struct name *n, bool ask, struct inode **re
 	struct gdir *d;
 	int r;
 
-	if (gs->shared || !(d = kept(gnode_of(dir))))
+	if (!(d = kept_lately(gnode_of(dir))))
 		return -EAGAIN;
 	e = find(d, n);
 	if (!e) {
+		r = gofer_fresh(gs, d->asked_ns) ? -ENOENT : -EAGAIN;
 		gdir_free(d);
-		return -ENOENT;
+		return r;
 	}
 	mutex_lock(&d->lock);
 	mine = *e;
@@ -352,12 +385,14 @@ gdir_lookup(struct inode *dir, const struct name *n, bool ask, struct inode **re
 	e->fd = -1;
 	e->listing = NULL;
 	e->asked = true;
+	e->asked_ns = gofer_now(gs);
 	mutex_unlock(&d->lock);
-	if (mine.node && mine.changes == atomic_load(&gs->changes)) {
-		r = take(dir, &mine, ret);
+	if (mine.node && mine.changes == atomic_load(&gs->changes) &&
+		gofer_fresh(gs, mine.node_ns)) {
+		r = take(dir, n, &mine, ret);
 	} else {
 		ent_clear(&mine);
-		r = ask ? fetch(dir, d, (size_t)(e - d->ents), ret) : -EAGAIN;
+		r = ask ? fetch(dir, d, n, (size_t)(e - d->ents), ret) : -EAGAIN;
 	}
 	gdir_free(d);
 	return r;
@@ -409,7 +444,8 @@ choose(struct gnode *n, uint64_t *ids, size_t *at, size_t *count)
 		for (size_t i = 0; i < d->rep->n_entries && *count < WIRE_ALSO_MAX; i++) {
 			struct gent *e = &d->ents[i];
 
-			if (!e->node || e->listing || e->no_listing ||
+			if (!e->node || !gofer_fresh(gsuper_of(&n->i), e->node_ns) || e->listing ||
+				e->no_listing ||
 				!LX_S_ISDIR(e->node->attr ? e->node->attr->mode : 0))
 				continue;
 			ids[*count] = e->node->id;
@@ -428,20 +464,24 @@ gdir_fetch(struct gnode *n, int64_t cookie, struct gdir **ret)
 	Gofer__ReaddirReq q = GOFER__READDIR_REQ__INIT;
 	Gofer__ReaddirRep *a;
 	uint64_t ids[WIRE_ALSO_MAX], names, changes;
+	int64_t asked_ns;
 	size_t at[WIRE_ALSO_MAX];
 	struct gdir *d, *parent = NULL;
 	int r;
 
-	*ret = cookie == 0 && !gs->shared ? kept(n) : NULL;
-	if (*ret)
+	*ret = cookie == 0 ? kept_lately(n) : NULL;
+	if (*ret && gofer_fresh(gs, (*ret)->asked_ns))
 		return 0;
+	gdir_free(*ret);
+	*ret = NULL;
 	mutex_lock(&n->lock);
 	names = n->changes;
 	mutex_unlock(&n->lock);
 	changes = atomic_load(&gs->changes);
+	asked_ns = gofer_now(gs);
 	q.node = n->id;
 	q.cookie = cookie;
-	q.nodes = !gs->shared && cookie == 0 && room_for_nodes();
+	q.nodes = (!gs->shared || gs->relaxed) && cookie == 0 && room_for_nodes();
 	q.also = ids;
 	if (q.nodes)
 		parent = choose(n, ids, at, &q.n_also);
@@ -465,7 +505,7 @@ gdir_fetch(struct gnode *n, int64_t cookie, struct gdir **ret)
 			continue;
 		gofer__readdir_rep__init(empty);
 		a->also[i] = empty;
-		g = gdir_new(k, k, 0, changes);
+		g = gdir_new(k, k, 0, changes, asked_ns);
 		mutex_lock(&parent->lock);
 		/* It stands for what the entry's node stands for, while that was not taken. */
 		if (g && e->node && e->node->id == ids[i] && !e->listing) {
@@ -475,7 +515,7 @@ gdir_fetch(struct gnode *n, int64_t cookie, struct gdir **ret)
 		mutex_unlock(&parent->lock);
 		gdir_free(g);
 	}
-	d = gdir_new(a, a, cookie, changes);
+	d = gdir_new(a, a, cookie, changes, asked_ns);
 	r = d ? 0 : -ENOMEM;
 	if (d)
 		gdir_keep(n, d, names);

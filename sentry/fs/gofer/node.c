@@ -60,6 +60,27 @@ gnode_apply_attr(struct gnode *n, const Gofer__Attr *a)
 	mutex_unlock(&n->i.lock);
 }
 
+/* What came for a file that is known. In a relaxed mount it may have been asked for a while ago:
+ * what was learned since then stands, and what our writes did is asked of their descriptor. */
+static void
+apply_fetched(struct gnode *n, const Gofer__Attr *a, int64_t asked_ns)
+{
+	bool older;
+
+	if (gsuper_of(&n->i)->relaxed) {
+		mutex_lock(&n->lock);
+		older = asked_ns <= n->attr_ns;
+		if (!older)
+			n->attr_ns = asked_ns;
+		if (n->fd_rw >= 0)
+			__atomic_store_n(&n->stale, true, __ATOMIC_RELEASE);
+		mutex_unlock(&n->lock);
+		if (older)
+			return;
+	}
+	gnode_apply_attr(n, a);
+}
+
 static struct gnode *
 gnode_new(struct super *sb, const Gofer__Node *node, uint64_t ino)
 {
@@ -103,7 +124,7 @@ node_ok(const Gofer__Node *node)
 }
 
 int
-gnode_get(struct super *sb, const Gofer__Node *node, struct gnode **ret)
+gnode_get(struct super *sb, const Gofer__Node *node, int64_t asked_ns, struct gnode **ret)
 {
 	struct gsuper *gs = sb->priv;
 	struct inode *other;
@@ -121,6 +142,7 @@ gnode_get(struct super *sb, const Gofer__Node *node, struct gnode **ret)
 				gofer_forget(node->id);
 				return -ENOMEM;
 			}
+			n->attr_ns = asked_ns;
 			other = inode_insert(&n->i);
 			if (!other) {
 				*ret = n;
@@ -136,7 +158,7 @@ gnode_get(struct super *sb, const Gofer__Node *node, struct gnode **ret)
 	}
 	gofer_forget(node->id);
 	if (gs->shared)
-		gnode_apply_attr(n, node->attr);
+		apply_fetched(n, node->attr, asked_ns);
 	*ret = n;
 	return 0;
 }

@@ -94,7 +94,7 @@ gofer_mount(const struct fs_type *type, const struct call *c, const struct mount
 	/* Each name in the cache holds a node at the gofer, which can hold only so many. */
 	if (a->max_nodes / 2 < dcache_limit)
 		dcache_limit = a->max_nodes / 2;
-	r = gnode_get(sb, a->node, &root);
+	r = gnode_get(sb, a->node, 0, &root);
 	if (r == 0)
 		r = super_set_root(sb, &root->i);
 	if (r < 0)

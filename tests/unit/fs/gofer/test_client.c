@@ -24,9 +24,9 @@ died(const char *why)
 }
 
 static void
-mount_root(bool shared)
+mount_as(bool shared, bool relaxed)
 {
-	struct gofer_mount gm = {.export = 0, .shared = shared};
+	struct gofer_mount gm = {.export = 0, .shared = shared, .relaxed = relaxed};
 	struct mount_request rq = {.source = "host", .priv = &gm};
 	struct super *sb;
 	struct mnt_ns *ns;
@@ -37,6 +37,12 @@ mount_root(bool shared)
 	call.fs = fs_ctx_new(ns);
 	mnt_ns_put(ns);
 	ck_assert_ptr_nonnull(call.fs);
+}
+
+static void
+mount_root(bool shared)
+{
+	mount_as(shared, false);
 }
 
 static void
@@ -288,6 +294,86 @@ do_shared(void)
 	ck_assert_int_eq(vfs_lookup(&call, NULL, "/a/link", 0, &p), -ENOENT);
 }
 
+/* List /a and look at all of it, as find does. */
+static int
+look_at_a(void)
+{
+	static const char *const names[] = {"/a", "/a/b", "/a/b/c", "/a/file", "/a/link"};
+	struct file *f = open_file("/a", LX_O_RDONLY | LX_O_DIRECTORY, 0, 0);
+	int n = list(f, 100);
+
+	file_put(f);
+	f = open_file("/a/b", LX_O_RDONLY | LX_O_DIRECTORY, 0, 0);
+	list(f, 100);
+	file_put(f);
+	for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
+		struct path p;
+
+		if (!vfs_lookup(&call, NULL, names[i], 0, &p))
+			path_put(&p);
+	}
+	return n;
+}
+
+/* What we do is seen at once, what others do when the time is over. */
+static void
+do_relaxed(void)
+{
+	struct lx_stat_all st;
+	struct path p;
+	struct file *f;
+	int64_t pos = 6;
+	char cmd[256], buf[16];
+
+	mount_as(true, true);
+	ck_assert_int_eq(look_at_a(), 5);
+	f = open_file("/a/file", LX_O_RDWR, 0, 0);
+	for (int i = 0; i < 20; i++) {
+		ck_assert_int_eq(look_at_a(), 5);
+		ck_assert_int_eq(vfs_write_kernel(f, &call, "x", 1, &pos), 1);
+		stat_path("/a/file", &st);
+		ck_assert_int_eq(st.size, 7 + i);
+		ck_assert_int_eq(vfs_lookup(&call, NULL, "/a/none", 0, &p), -ENOENT);
+	}
+	ck_assert_int_eq(look_at_a(), 5);
+	ck_assert_int_eq(vfs_ftruncate(&call, f, 6), 0);
+	file_put(f);
+	look_at_a();
+	stat_path("/a/file", &st);
+	ck_assert_int_eq(st.size, 6);
+	ck_assert_int_eq(vfs_mkdir(&call, NULL, "/a/none", 0755), 0);
+	ck_assert_int_eq(look_at_a(), 6);
+	stat_path("/a/none", &st);
+	ck_assert_int_eq(vfs_rename(&call, NULL, "/a/none", NULL, "/a/other", 0), 0);
+	ck_assert_int_eq(look_at_a(), 6);
+	ck_assert_int_eq(vfs_lookup(&call, NULL, "/a/none", 0, &p), -ENOENT);
+	ck_assert_int_eq(vfs_rmdir(&call, NULL, "/a/other"), 0);
+	ck_assert_int_eq(look_at_a(), 5);
+	ck_assert_int_eq(vfs_lookup(&call, NULL, "/a/other", 0, &p), -ENOENT);
+
+	for (int i = 0; i < 3; i++) {
+		snprintf(cmd, sizeof cmd,
+			"cd %s/a && echo %d >>file && echo x >later%d && rm -f link && mkdir b/d%d "
+			"&& "
+			"echo new >file2 && mv file2 b/again",
+			dir, i, i, i);
+		ck_assert_int_eq(system(cmd), 0);
+		usleep(GOFER_RELAX_NS / 1000 + 10000);
+		ck_assert_int_eq(look_at_a(), 5 + i);
+		stat_path("/a/file", &st);
+		ck_assert_int_eq(st.size, 8 + 2 * i);
+		snprintf(cmd, sizeof cmd, "/a/later%d", i);
+		stat_path(cmd, &st);
+		snprintf(cmd, sizeof cmd, "/a/b/d%d", i);
+		stat_path(cmd, &st);
+		ck_assert_int_eq(vfs_lookup(&call, NULL, "/a/link", 0, &p), -ENOENT);
+		f = open_file("/a/b/again", LX_O_RDONLY, 0, 0);
+		pos = 0;
+		ck_assert_int_eq(vfs_read_kernel(f, &call, buf, sizeof buf, &pos), 4);
+		file_put(f);
+	}
+}
+
 START_TEST(contents)
 {
 	in_fiber(do_contents);
@@ -318,6 +404,12 @@ START_TEST(shared)
 }
 END_TEST
 
+START_TEST(relaxed)
+{
+	in_fiber(do_relaxed);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -332,6 +424,7 @@ main(void)
 	tcase_add_test(t, listing);
 	tcase_add_test(t, full);
 	tcase_add_test(t, shared);
+	tcase_add_test(t, relaxed);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);
