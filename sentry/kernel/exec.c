@@ -11,6 +11,7 @@
 #include "sentry/kernel/futex.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/ptrace.h"
+#include "sentry/syscall/syscall.h"
 #include "sentry/vfs/mount.h"
 #include "sentry/vfs/path.h"
 #include <string.h>
@@ -284,6 +285,7 @@ task_exec(struct task *t, struct program *p, const struct path *base, const char
 
 	/* --- the point of no return --- */
 	futex_exit(t, false);
+	uring_task_exit(t);
 	if (!ua_null(t->clear_child_tid) && atomic_load(&t->mm->users) > 1)
 		clear_tid = t->clear_child_tid.v;
 	mutex_lock(&t->pt_lock);

@@ -12,6 +12,7 @@
 #include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/tty.h"
+#include "sentry/syscall/syscall.h"
 #include "sentry/vfs/mount.h"
 #include <string.h>
 
@@ -373,6 +374,7 @@ drop_resources(struct task *t)
 	int64_t cpu;
 
 	futex_exit(t, true);
+	uring_task_exit(t);
 	if (!ua_null(t->clear_child_tid) && atomic_load(&t->mm->users) > 1)
 		clear_tid = t->clear_child_tid.v;
 	cpu = t->pt ? plat->thread_cpu_ns(t->pt) : 0;

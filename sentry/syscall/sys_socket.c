@@ -172,20 +172,15 @@ deadline_of(int64_t timeout_ns)
 }
 
 int64_t
-sys_connect(struct task *t, const uint64_t a[6])
+sock_connect(struct task *t, struct file *f, struct sock *s, const uint8_t *addr, uint32_t len,
+	bool nonblock)
 {
-	struct connect_arg ca = {.c = &t->call, .len = (uint32_t)a[2]};
-	struct file *f;
-	int err = 0;
+	struct connect_arg ca = {.s = s, .c = &t->call, .len = len, .nonblock = nonblock};
 	int64_t r;
 
-	ca.s = task_sock(t, arg_int(a[0]), &f, &err);
-	if (!ca.s)
-		return err;
-	r = sockaddr_in(t, a[1], a[2], ca.addr);
-	ca.nonblock = file_flags(f) & LX_O_NONBLOCK;
-	if (!r)
-		r = try_connect(&ca);
+	(void)f;
+	memcpy(ca.addr, addr, sizeof ca.addr);
+	r = try_connect(&ca);
 	if (r == -EAGAIN && !ca.nonblock) {
 		/* A host's socket tells when it is decided. A full backlog (AF_UNIX) does not: look
 		 * now and then. */
@@ -208,6 +203,23 @@ sys_connect(struct task *t, const uint64_t a[6])
 		}
 		waitq_remove(&w);
 	}
+	return r;
+}
+
+int64_t
+sys_connect(struct task *t, const uint64_t a[6])
+{
+	uint8_t addr[SOCK_ADDR_MAX] = {0};
+	struct file *f;
+	int err = 0;
+	int64_t r;
+	struct sock *s = task_sock(t, arg_int(a[0]), &f, &err);
+
+	if (!s)
+		return err;
+	r = sockaddr_in(t, a[1], a[2], addr);
+	if (!r)
+		r = sock_connect(t, f, s, addr, (uint32_t)a[2], file_flags(f) & LX_O_NONBLOCK);
 	file_put(f);
 	return r;
 }
@@ -225,40 +237,34 @@ try_accept(void *p)
 	return a->s->ops->accept(a->s, a->c, &a->got);
 }
 
-static int64_t
-do_accept(struct task *t, const uint64_t a[6], uint32_t flags)
+int64_t
+sock_accept(struct task *t, struct file *f, struct sock *s, uint64_t addr_at, uint64_t len_at,
+	uint32_t flags, bool nonblock)
 {
-	struct accept_arg aa = {.c = &t->call};
+	struct accept_arg aa = {.s = s, .c = &t->call};
 	uint8_t addr[SOCK_ADDR_MAX];
-	struct file *f;
 	uint32_t len;
-	int err = 0;
 	int64_t r;
+	int err;
 
 	if (flags & ~(uint32_t)(LX_SOCK_CLOEXEC | LX_SOCK_NONBLOCK))
 		return -EINVAL;
-	aa.s = task_sock(t, arg_int(a[0]), &f, &err);
-	if (!aa.s)
-		return err;
-	if (!aa.s->ops->accept) {
-		file_put(f);
+	if (!s->ops->accept)
 		return -EOPNOTSUPP;
-	}
-	if (file_flags(f) & LX_O_NONBLOCK)
+	if (nonblock)
 		r = try_accept(&aa);
 	else
-		r = file_block(t, f, LX_POLLIN, deadline_of(aa.s->rcvtimeo_ns), try_accept, &aa);
-	file_put(f);
+		r = file_block(t, f, LX_POLLIN, deadline_of(s->rcvtimeo_ns), try_accept, &aa);
 	if (r)
 		return r;
-	if (a[1]) {
+	if (addr_at) {
 		err = aa.got->ops->getname(aa.got, true, addr, &len);
 		if (err) { /* the other end is gone already */
 			memset(addr, 0, sizeof addr);
 			memcpy(addr, &aa.got->family, 2);
 			len = 2;
 		}
-		err = sockaddr_out(t, a[1], a[2], addr, len);
+		err = sockaddr_out(t, addr_at, len_at, addr, len);
 		if (err) {
 			aa.got->ops->close(aa.got);
 			sock_put(aa.got);
@@ -266,6 +272,24 @@ do_accept(struct task *t, const uint64_t a[6], uint32_t flags)
 		}
 	}
 	return install(t, aa.got, flags);
+}
+
+static int64_t
+do_accept(struct task *t, const uint64_t a[6], uint32_t flags)
+{
+	struct file *f;
+	int err = 0;
+	int64_t r;
+	struct sock *s;
+
+	if (flags & ~(uint32_t)(LX_SOCK_CLOEXEC | LX_SOCK_NONBLOCK))
+		return -EINVAL;
+	s = task_sock(t, arg_int(a[0]), &f, &err);
+	if (!s)
+		return err;
+	r = sock_accept(t, f, s, a[1], a[2], flags, file_flags(f) & LX_O_NONBLOCK);
+	file_put(f);
+	return r;
 }
 
 int64_t

@@ -43,12 +43,17 @@ deadline_of(int64_t timeout_ns)
 	return timeout_ns ? deadline_after(timeout_ns) : INT64_MAX;
 }
 
+static bool
+is_nonblock(const struct file *f, const struct sock_msg *m)
+{
+	return (file_flags(f) & LX_O_NONBLOCK) || (m->flags & LX_MSG_DONTWAIT);
+}
+
 /* Send all of a message; a stream that blocks goes on until everything is sent. */
-static int64_t
-send_whole(struct task *t, struct file *f, struct sock *s, struct sock_msg *m)
+int64_t
+sockmsg_send(struct task *t, struct file *f, struct sock *s, struct sock_msg *m, bool nonblock)
 {
 	struct transfer x = {s, &t->call, m};
-	bool nonblock = (file_flags(f) & LX_O_NONBLOCK) || (m->flags & LX_MSG_DONTWAIT);
 	int64_t deadline = deadline_of(s->sndtimeo_ns), done = 0, r;
 
 	do {
@@ -68,11 +73,10 @@ send_whole(struct task *t, struct file *f, struct sock *s, struct sock_msg *m)
 	return r;
 }
 
-static int64_t
-recv_whole(struct task *t, struct file *f, struct sock *s, struct sock_msg *m)
+int64_t
+sockmsg_recv(struct task *t, struct file *f, struct sock *s, struct sock_msg *m, bool nonblock)
 {
 	struct transfer x = {s, &t->call, m};
-	bool nonblock = (file_flags(f) & LX_O_NONBLOCK) || (m->flags & LX_MSG_DONTWAIT);
 	bool all = (m->flags & LX_MSG_WAITALL) && s->type == LX_SOCK_STREAM &&
 		   !(m->flags & LX_MSG_PEEK);
 	int64_t deadline = deadline_of(s->rcvtimeo_ns), done = 0, r;
@@ -281,7 +285,7 @@ sys_sendto(struct task *t, const uint64_t a[6])
 	r = a[4] ? sockaddr_in(t, a[4], a[5], m.addr) : 0;
 	m.addr_len = a[4] ? (uint32_t)a[5] : 0;
 	if (!r)
-		r = send_whole(t, f, s, &m);
+		r = sockmsg_send(t, f, s, &m, is_nonblock(f, &m));
 	file_put(f);
 	return r;
 }
@@ -300,7 +304,7 @@ sys_recvfrom(struct task *t, const uint64_t a[6])
 		return err;
 	uio_init_user(&u, &t->mem.um, ua(a[1]), a[2]);
 	m.uio = &u;
-	r = recv_whole(t, f, s, &m);
+	r = sockmsg_recv(t, f, s, &m, is_nonblock(f, &m));
 	scm_files_free(m.files);
 	if (r >= 0 && a[4]) {
 		err = sockaddr_out(t, a[4], a[5], m.addr, m.addr_len);
@@ -309,6 +313,22 @@ sys_recvfrom(struct task *t, const uint64_t a[6])
 	}
 	file_put(f);
 	return r;
+}
+
+int
+sockmsg_out_in(struct task *t, struct sock *s, const struct lx_msghdr *h, struct sock_msg *m)
+{
+	if (h->name && h->namelen) {
+		int r;
+
+		if (h->namelen < 0)
+			return -EINVAL;
+		m->addr_len = h->namelen > SOCK_ADDR_MAX ? SOCK_ADDR_MAX : (uint32_t)h->namelen;
+		r = sockaddr_in(t, h->name, m->addr_len, m->addr);
+		if (r)
+			return r;
+	}
+	return control_in(t, s, m, h->control, h->controllen);
 }
 
 /* vec: LX_UIO_MAXIOV entries. */
@@ -324,16 +344,10 @@ send_one(struct task *t, struct file *f, struct sock *s, const struct lx_msghdr 
 		return -EMSGSIZE;
 	r = uio_init_user_iov(&u, &t->mem.um, vec, ua(h->iov), h->iovlen);
 	m.uio = &u;
-	if (!r && h->name && h->namelen) {
-		if (h->namelen < 0)
-			return -EINVAL;
-		m.addr_len = h->namelen > SOCK_ADDR_MAX ? SOCK_ADDR_MAX : (uint32_t)h->namelen;
-		r = sockaddr_in(t, h->name, m.addr_len, m.addr);
-	}
 	if (!r)
-		r = control_in(t, s, &m, h->control, h->controllen);
+		r = sockmsg_out_in(t, s, h, &m);
 	if (!r)
-		r = send_whole(t, f, s, &m);
+		r = sockmsg_send(t, f, s, &m, is_nonblock(f, &m));
 	scm_files_free(m.files);
 	return r;
 }
@@ -343,10 +357,8 @@ recv_one(struct task *t, struct file *f, struct sock *s, uint64_t addr, struct l
 	uint32_t flags, struct lx_iovec *vec)
 {
 	struct sock_msg m = {.flags = flags};
-	uint64_t used = 0;
 	struct uio u;
 	int64_t r;
-	uint32_t out;
 
 	if (h->iovlen > LX_UIO_MAXIOV)
 		return -EMSGSIZE;
@@ -354,22 +366,33 @@ recv_one(struct task *t, struct file *f, struct sock *s, uint64_t addr, struct l
 	m.uio = &u;
 	if (r)
 		return r;
-	r = recv_whole(t, f, s, &m);
+	r = sockmsg_recv(t, f, s, &m, is_nonblock(f, &m));
 	if (r < 0) {
 		scm_files_free(m.files);
 		return r;
 	}
-	if (control_out(t, s, &m, h->control, h->controllen, &used))
+	return sockmsg_in_out(t, s, addr, h, &m, r);
+}
+
+int64_t
+sockmsg_in_out(struct task *t, struct sock *s, uint64_t addr, const struct lx_msghdr *h,
+	struct sock_msg *m, int64_t r)
+{
+	uint64_t used = 0;
+	uint32_t out;
+
+	if (control_out(t, s, m, h->control, h->controllen, &used))
 		return -EFAULT;
-	out = m.flags & (LX_MSG_TRUNC | LX_MSG_CTRUNC | LX_MSG_CMSG_CLOEXEC);
+	out = m->flags & (LX_MSG_TRUNC | LX_MSG_CTRUNC | LX_MSG_CMSG_CLOEXEC);
 	if (h->name) {
-		uint32_t n = m.addr_len < (uint32_t)h->namelen ? m.addr_len : (uint32_t)h->namelen;
+		uint32_t n =
+			m->addr_len < (uint32_t)h->namelen ? m->addr_len : (uint32_t)h->namelen;
 
 		if (h->namelen < 0)
 			return -EINVAL;
-		if (copy_out(&t->mem.um, ua(h->name), m.addr, n) ||
+		if (copy_out(&t->mem.um, ua(h->name), m->addr, n) ||
 			copy_out(&t->mem.um, ua(addr + offsetof(struct lx_msghdr, namelen)),
-				&m.addr_len, 4))
+				&m->addr_len, 4))
 			return -EFAULT;
 	}
 	if (copy_out(&t->mem.um, ua(addr + offsetof(struct lx_msghdr, flags)), &out, 4) ||

@@ -207,6 +207,8 @@ struct task {
 	struct uts_ns *uts;		/* (O) a reference */
 	struct ipc_ns *ipc;		/* (O) a reference */
 	struct net_ns *net;		/* (O) a reference */
+	struct task *helps;		/* (C) of helpers (helper.h): whom; a reference */
+	_Atomic uint32_t rings;		/* requests of io_uring under way for it */
 	struct sem_undo_list *sem_undo; /* (O) a reference, or NULL: owes nothing */
 	struct user *user;		/* (O) whose RLIMIT_NPROC it counts against */
 	struct call call;		/* (O) what handlers below the kernel get */

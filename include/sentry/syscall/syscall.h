@@ -75,4 +75,7 @@ const struct plat_syscall_desc *syscall_plat_desc(void);
 #undef SYSCALL
 #undef ABSENT
 
+/* The caller ends, or leaves its memory: what it asked rings for is cancelled. */
+void uring_task_exit(struct task *t);
+
 #endif

@@ -89,6 +89,27 @@ show_uuid(const struct pseudo_ctx *x, struct sbuf *b)
 		.name = (n), .mode = LX_S_IFDIR | 0555, .rows = (r)                                \
 	}
 
+static int
+show_uring(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	(void)x;
+	sbuf_printf(b, "%d\n", atomic_load(&kernel_uring_disabled));
+	return 0;
+}
+
+static ssize_t
+write_uring(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos)
+{
+	if (!cred_capable(x->c->cred, LX_CAP_SYS_ADMIN))
+		return -EPERM;
+	if (pos)
+		return (ssize_t)len;
+	if (buf[0] < '0' || buf[0] > '2' || (buf[1] && buf[1] != '\n'))
+		return -EINVAL;
+	atomic_store(&kernel_uring_disabled, buf[0] - '0');
+	return (ssize_t)len;
+}
+
 static const struct pseudo_row random_rows[] = {
 	{.name = "boot_id", .mode = LX_S_IFREG | 0444, .show = show_uuid, .arg = 1},
 	{.name = "uuid", .mode = LX_S_IFREG | 0444, .show = show_uuid},
@@ -147,7 +168,10 @@ static const struct pseudo_row kernel_rows[] = {
 	CONST("kptr_restrict", "1"),
 	CONST("perf_event_paranoid", "3"),
 	CONST("unprivileged_bpf_disabled", "2"),
-	CONST("io_uring_disabled", "2"),
+	{.name = "io_uring_disabled",
+		.mode = LX_S_IFREG | 0644,
+		.show = show_uring,
+		.write = write_uring},
 	CONST("sysrq", "0"),
 	{.name = NULL},
 };
