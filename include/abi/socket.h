@@ -84,10 +84,11 @@
 
 #define LX_SOMAXCONN 4096
 
-#define LX_IPPROTO_IP	0
-#define LX_IPPROTO_ICMP 1
-#define LX_IPPROTO_TCP	6
-#define LX_IPPROTO_UDP	17
+#define LX_IPPROTO_IP	  0
+#define LX_IPPROTO_ICMP	  1
+#define LX_IPPROTO_ICMPV6 58
+#define LX_IPPROTO_TCP	  6
+#define LX_IPPROTO_UDP	  17
 
 struct lx_sockaddr_un {
 	uint16_t family;

@@ -115,6 +115,9 @@ struct moat_config {
 	const char *network;
 	int net_fd;	    /* borrowed */
 	unsigned low_ports; /* host, namespace: ports below it take a capability inside (1024) */
+	/* NAME=VALUE, NULL-terminated, or NULL: what the caller has set in the namespace, for
+	 * /proc/sys inside */
+	const char *const *sysctls;
 	const struct moat_idmap *uid_map, *gid_map;
 	size_t nuid_map, ngid_map;
 
@@ -130,7 +133,10 @@ struct moat_config {
 	bool no_spin, no_rewrite, no_stub_answers, no_marshal; /* switch off shortcuts, for tests */
 	uint64_t memory_limit; /* what the sandbox shows as its memory; 0: the host's */
 	uint64_t pids_limit;   /* threads of all programs together; 0: no limit */
-	bool die_with_parent;  /* also end when the calling thread ends without moat_destroy */
+	/* what the sandbox shows as its share of the CPUs: so many microseconds in each period; 0:
+	 * no limit */
+	uint64_t cpu_quota_us, cpu_period_us;
+	bool die_with_parent; /* also end when the calling thread ends without moat_destroy */
 
 	/* a sandbox that is made in steps, and outlives its maker */
 	bool hold;     /* load the program; it runs when moat_go says so */
@@ -203,6 +209,9 @@ MOAT_API int moat_processes(struct moat_sandbox *s, struct moat_process_info **r
 /* What the sandbox shows as its memory, and how many threads there can be; 0: leave alone. */
 MOAT_API int moat_set_limits(
 	struct moat_sandbox *s, uint64_t memory_bytes, uint64_t pids, struct moat_error *err);
+/* What it shows as its share of the CPUs; 0: leave alone, a quota of UINT64_MAX: no limit. */
+MOAT_API int moat_set_cpu(
+	struct moat_sandbox *s, uint64_t quota_us, uint64_t period_us, struct moat_error *err);
 
 /* Another program in the sandbox, from what c says of what runs. It is killed when *ret is freed
  * before its end. */

@@ -3,6 +3,7 @@
  */
 #include "internal.h"
 #include "sentry/event/event.h"
+#include "sentry/fs/cgroup.h"
 #include "sentry/fs/dev.h"
 #include "sentry/fs/devpts.h"
 #include "sentry/fs/hostfile.h"
@@ -19,7 +20,7 @@ int
 boot_register_fs(const struct start *s)
 {
 	static int (*const inits[])(void) = {vfs_init, tmpfs_init, pipe_init, hostfile_init,
-		dev_init, devpts_init, proc_init, sysfs_init, mqueue_init};
+		dev_init, devpts_init, proc_init, sysfs_init, mqueue_init, cgroupfs_init};
 
 	for (size_t i = 0; i < sizeof inits / sizeof inits[0]; i++) {
 		int r = inits[i]();
@@ -27,6 +28,8 @@ boot_register_fs(const struct start *s)
 		if (r < 0)
 			return r;
 	}
+	for (size_t i = 0; i < s->m->n_sysctls; i++)
+		proc_sysctl_show((const char *)s->m->sysctls[i].data, s->m->sysctls[i].len);
 	event_init();
 	unix_init();
 	inet_init();

@@ -206,6 +206,7 @@ main(void)
 	kc.trace_fd = start.trace;
 	kc.memory_limit_bytes = start.m->memory_limit;
 	kernel_set_pids_limit(start.m->pids_limit);
+	kernel_set_cpu_limit(start.m->cpu_quota_us, start.m->cpu_period_us);
 	r = kernel_init(&kc);
 	if (r < 0)
 		boot_fail(r, "cannot start the kernel on platform %s: %s", platform, strerror(-r));

@@ -27,7 +27,7 @@ static const char *const type_names[] = {
 	[CONTROL__MOUNT__KIND__DEVTMPFS] = "devtmpfs",
 	[CONTROL__MOUNT__KIND__DEVPTS] = "devpts",
 	[CONTROL__MOUNT__KIND__MQUEUE] = "mqueue",
-	[CONTROL__MOUNT__KIND__CGROUP] = "cgroup",
+	[CONTROL__MOUNT__KIND__CGROUP] = "cgroup2",
 };
 
 static int
@@ -108,8 +108,7 @@ add_mount(const struct call *c, const Control__Mount *m)
 		}
 		super_put(sb);
 	}
-	if (r == -ENODEV && (m->kind == CONTROL__MOUNT__KIND__MQUEUE ||
-				    m->kind == CONTROL__MOUNT__KIND__CGROUP)) {
+	if (r == -ENODEV && m->kind == CONTROL__MOUNT__KIND__MQUEUE) {
 		log_warn("no file system %s: %s stays as it is", type_names[m->kind], target);
 		r = 0;
 	}

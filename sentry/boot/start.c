@@ -14,7 +14,8 @@ static bool
 message_ok(const Control__Start *m)
 {
 	if (!process_ok(m->process) || !control_texts_ok(m->masked_paths, m->n_masked_paths) ||
-		!control_texts_ok(m->readonly_paths, m->n_readonly_paths) || m->n_mounts == 0 ||
+		!control_texts_ok(m->readonly_paths, m->n_readonly_paths) ||
+		!control_texts_ok(m->sysctls, m->n_sysctls) || m->n_mounts == 0 ||
 		m->n_mounts > CONTROL_LIST_MAX)
 		return false;
 	if (!control_text_ok(&m->hostname) || !control_text_ok(&m->domainname) ||

@@ -13,6 +13,7 @@
 #include "sentry/fs/hostfile.h"
 #include "sentry/fs/tty.h"
 #include "sentry/kernel/control.h"
+#include "sentry/kernel/info.h"
 #include "sentry/kernel/init.h"
 #include "sentry/kernel/task.h"
 #include "sentry/sched/fiber.h"
@@ -357,6 +358,11 @@ request_resources(struct conn *c, struct wire_control *w)
 		kernel_set_memory_limit(m->memory_limit);
 	if (m && m->pids_limit)
 		kernel_set_pids_limit(m->pids_limit);
+	if (m && m->cpu_quota_us)
+		kernel_set_cpu_limit(
+			m->cpu_quota_us == UINT64_MAX ? 0 : m->cpu_quota_us, m->cpu_period_us);
+	else if (m && m->cpu_period_us)
+		kernel_set_cpu_limit(kernel_cpu_limit().quota_us, m->cpu_period_us);
 	answer(c, m ? 0 : -EPROTO);
 	if (m)
 		control__resources__free_unpacked(m, NULL);

@@ -23,7 +23,7 @@
 
 static struct uts_ns *init_uts;
 static struct ipc_ns *init_ipc;
-static _Atomic uint64_t memory_limit, pids_limit;
+static _Atomic uint64_t memory_limit, pids_limit, cpu_quota_us, cpu_period_us = 100000;
 static int64_t boot_ns;
 static int first_nice; /* of who started the sandbox: of its first processes, as in a container of
 			  runc */
@@ -171,6 +171,26 @@ uint64_t
 kernel_memory_limit(void)
 {
 	return memory_limit;
+}
+
+uint64_t
+kernel_pids_limit(void)
+{
+	return pids_limit;
+}
+
+void
+kernel_set_cpu_limit(uint64_t quota_us, uint64_t period_us)
+{
+	cpu_quota_us = quota_us;
+	if (period_us)
+		cpu_period_us = period_us;
+}
+
+struct kernel_cpu_limit
+kernel_cpu_limit(void)
+{
+	return (struct kernel_cpu_limit){cpu_quota_us, cpu_period_us};
 }
 
 int64_t

@@ -8,6 +8,7 @@ group=/moat-test/oci-$$
 awk '$3 == "cgroup" || $3 == "cgroup2"' /proc/mounts | grep -q . || skip "no cgroups here"
 limits() { # JSON of linux.resources
 	config '["sleep","1000"]' '' '' ",\"cgroupsPath\":\"$group\",\"resources\":$1"
+	sed -i 's|"mounts":\[|&{"destination":"/sys/fs/cgroup","type":"cgroup","source":"cgroup"},|' "$work/b/config.json"
 }
 host() { # V1-CONTROLLER V1-FILE V2-FILE
 	cat "/sys/fs/cgroup/$1$group/$2" 2>/dev/null || cat "/sys/fs/cgroup$group/$3"
@@ -20,10 +21,18 @@ m start c1
 same "MemTotal" 131072 "$(shown)"
 same "memory of the host's group, with room" 142606336 "$(host memory memory.limit_in_bytes memory.max)"
 same "pids of the host's group, with room" 148 "$(host pids pids.max pids.max)"
+group_file() { m exec c1 cat "/sys/fs/cgroup/$1"; }
+same "the group that the program sees" "134217728 20 50000 100000" "$(echo $(group_file memory.max) $(group_file pids.max) $(group_file cpu.max))"
+same "processes in it" 1 "$(group_file cgroup.procs | head -n 1)"
 m update --memory 200m --pids-limit 7 c1 || die "update: $(cat "$work/err")"
 same "MemTotal after update" 204800 "$(shown)"
 same "memory of the host's group" 218103808 "$(host memory memory.limit_in_bytes memory.max)"
 fails 2 "Resource temporarily unavailable" m exec c1 sh -c 'for i in 1 2 3 4 5 6 7 8 9; do sleep 1 & done; wait'
+same "the group after update" "209715200 7" "$(echo $(group_file memory.max) $(group_file pids.max))"
+m update --cpu-quota 20000 --cpu-period 50000 c1
+same "its share of the CPU after update" "20000 50000" "$(group_file cpu.max)"
+m update --cpu-quota -1 c1
+same "its share of the CPU without a limit" "max 50000" "$(group_file cpu.max)"
 # As an engine sends it: 0 leaves things alone.
 echo '{"memory":{"limit":67108864,"swap":0,"kernel":0},"cpu":{"shares":0,"quota":0,"period":0},"blockIO":{"weight":0}}' \
 	>"$work/r.json"

@@ -34,6 +34,15 @@ in_ns "$moat" do --network=host -- ip addr add 10.78.0.1/24 dev v0 2>/dev/null &
 same "sockets" "0A 1" "$(in_ns "$moat" do --network=host -- perl -MSocket -e 'socket(S, PF_INET, SOCK_STREAM, 0); listen(S, 1);
 	open(F, "/proc/net/tcp"); @l = <F>; print((split(" ", $l[1]))[3], " ", $#l)')"
 
+# Echo requests by a ping socket, when the namespace lets everybody have one; a raw socket is nobody's.
+in_ns sh -c 'echo "0 2147483647" >/proc/sys/net/ipv4/ping_group_range'
+same "echo" "0 hello" "$(in_ns "$moat" do --network=host -- perl -MSocket -e 'socket(S, PF_INET, SOCK_DGRAM, 1) or die $!;
+	send(S, pack("CCnnna*", 8, 0, 0, 0, 1, "hello"), 0, sockaddr_in(0, inet_aton("10.77.0.1"))) or die $!; $SIG{ALRM} = sub { die "no answer" };
+	alarm 5; recv(S, $b, 100, 0); @f = unpack("CCnnna*", $b); print "$f[0] $f[5]"')"
+same "a raw socket" "Operation not permitted" "$(in_ns "$moat" do --network=host -- perl -MSocket -e 'socket(S, PF_INET, SOCK_RAW, 1) or print $!')"
+same "errors asked for, as glibc's resolver does" 1 "$(in_ns "$moat" do --network=host -- perl -MSocket -e 'socket(S, PF_INET, SOCK_DGRAM, 0);
+	print setsockopt(S, 0, 11, 1)')"
+
 # Without: lo.
 same "alone" "lo" "$("$moat" do -- sh -c 'ls /sys/class/net')"
 same "alone, addresses" "127.0.0.1/8 ::1/128" "$("$moat" do -- ip -o addr | awk '{printf "%s%s", s, $4; s = " "}')"

@@ -171,6 +171,16 @@ moat_set_limits(
 }
 
 int
+moat_set_cpu(struct moat_sandbox *s, uint64_t quota_us, uint64_t period_us, struct moat_error *err)
+{
+	Control__Resources m = CONTROL__RESOURCES__INIT;
+
+	m.cpu_quota_us = quota_us;
+	m.cpu_period_us = period_us;
+	return ask_done(s, CONTROL_RESOURCES, &m.base, err);
+}
+
+int
 moat_state(struct moat_sandbox *s, struct moat_state *ret, struct moat_error *err)
 {
 	struct wire_control m;

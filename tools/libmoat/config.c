@@ -242,7 +242,8 @@ config_send_sentry(
 	m.process = &pm.p;
 	m.masked_paths = texts(c->masked_paths, &m.n_masked_paths);
 	m.readonly_paths = texts(c->readonly_paths, &m.n_readonly_paths);
-	if (!mounts || !mount_list || !m.masked_paths || !m.readonly_paths)
+	m.sysctls = texts(c->sysctls, &m.n_sysctls);
+	if (!mounts || !mount_list || !m.masked_paths || !m.readonly_paths || !m.sysctls)
 		r = -ENOMEM;
 	if (r < 0)
 		goto out;
@@ -263,6 +264,8 @@ config_send_sentry(
 	m.no_marshal = c->no_marshal;
 	m.memory_limit = c->memory_limit;
 	m.pids_limit = c->pids_limit;
+	m.cpu_quota_us = c->cpu_quota_us;
+	m.cpu_period_us = c->cpu_period_us;
 	m.low_ports = c->low_ports;
 	m.root_readonly = c->root_readonly;
 	m.weaker = (char *)(uintptr_t)(c->weaker ? c->weaker : "");
@@ -291,5 +294,6 @@ out:
 	free(mount_list);
 	free(m.masked_paths);
 	free(m.readonly_paths);
+	free(m.sysctls);
 	return r < 0 ? error_set(err, r, "cannot talk to moat-sentry: %s", strerror(-r)) : 0;
 }

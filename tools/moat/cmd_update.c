@@ -130,12 +130,16 @@ apply(struct container *c, const struct moat_resources *res)
 	moat_cgroup_free(g);
 	if (r < 0)
 		return complain("%s", err.text);
-	if (res->memory_limit == MOAT_UNSET && res->pids_limit == MOAT_UNSET)
+	if (res->memory_limit == MOAT_UNSET && res->pids_limit == MOAT_UNSET &&
+		res->cpu_quota == MOAT_UNSET && res->cpu_period == MOAT_UNSET)
 		return 0;
 	if ((r = container_attach(c, &s)))
 		return r;
 	r = moat_set_limits(s, shown(res->memory_limit),
 		res->pids_limit == 0 ? UINT64_MAX : shown(res->pids_limit), &err);
+	if (r == 0)
+		r = moat_set_cpu(s, shown(res->cpu_quota),
+			res->cpu_period > 0 ? (uint64_t)res->cpu_period : 0, &err);
 	moat_destroy(s);
 	return r < 0 ? complain("%s", err.text) : 0;
 }

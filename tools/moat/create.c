@@ -29,6 +29,7 @@ struct making {
 	struct moat_cgroup *cgroup;
 	int fds[MAX_PASSED];
 	bool own_netns; /* the host's is another one: set it up */
+	struct strings sysctls;
 };
 
 static int
@@ -100,8 +101,9 @@ has_hooks(const struct oci *o, const char *kind)
 	return json_array_size(json_object_get(o->hooks, kind)) > 0;
 }
 
-/* Those of the network are set in a namespace of its own; names and ports are the sandbox's. */
-static void
+/* Those of the network are set in a namespace of its own, and shown; names and ports are the
+ * sandbox's. */
+static int
 set_sysctl(struct making *m)
 {
 	const char *key;
@@ -110,16 +112,36 @@ set_sysctl(struct making *m)
 	json_object_foreach(m->oci.sysctl, key, v)
 	{
 		const char *text = json_string_value(v);
+		char *assignment;
 
-		if (strcmp(key, "kernel.domainname") == 0)
+		if (!text)
+			return complain("config.json: linux.sysctl.%s: not a text", key);
+		if (strcmp(key, "kernel.domainname") == 0) {
 			m->config.domainname = text;
-		else if (strcmp(key, "kernel.hostname") == 0)
+			continue;
+		}
+		if (strcmp(key, "kernel.hostname") == 0) {
 			m->config.hostname = text;
-		else if (!m->own_netns || strncmp(key, "net.", 4) != 0)
-			warn("linux.sysctl: %s is not set inside the sandbox", key);
-		else if (strcmp(key, "net.ipv4.ip_unprivileged_port_start") == 0 && text)
+			continue;
+		}
+		if (!network_sysctl(key))
+			return complain("config.json: linux.sysctl.%s: the sandbox's kernel cannot "
+					"be set so",
+				key);
+		if (!m->own_netns) {
+			/* Engines send some whatever the network is. */
+			warn("linux.sysctl: %s is not set: the network is not the container's own",
+				key);
+			continue;
+		}
+		if (strcmp(key, "net.ipv4.ip_unprivileged_port_start") == 0)
 			m->config.low_ports = (unsigned)atoi(text);
+		if (asprintf(&assignment, "%s=%s", key, text) < 0)
+			return complain("out of memory");
+		strings_add(&m->sysctls, assignment);
 	}
+	m->config.sysctls = m->sysctls.v;
+	return 0;
 }
 
 static int
@@ -146,8 +168,7 @@ set_network(struct making *m)
 		c->network = "namespace"; /* host sockets, in the namespace that was asked for */
 	}
 	m->own_netns = strcmp(c->network, "namespace") == 0;
-	set_sysctl(m);
-	return 0;
+	return set_sysctl(m);
 }
 
 static int
@@ -274,6 +295,10 @@ set_cgroup(struct making *m)
 		r = moat_cgroup_set(m->cgroup, &m->oci.resources, &err);
 	if (r == 0 && m->oci.resources.memory_limit > 0 && !m->config.memory_limit)
 		m->config.memory_limit = (uint64_t)m->oci.resources.memory_limit;
+	if (r == 0 && m->oci.resources.cpu_quota > 0)
+		m->config.cpu_quota_us = (uint64_t)m->oci.resources.cpu_quota;
+	if (r == 0 && m->oci.resources.cpu_period > 0)
+		m->config.cpu_period_us = (uint64_t)m->oci.resources.cpu_period;
 	if (r == 0 && m->oci.resources.pids_limit > 0)
 		m->config.pids_limit = (uint64_t)m->oci.resources.pids_limit;
 	return r < 0 ? complain("linux.resources: %s", err.text) : 0;
@@ -331,6 +356,30 @@ undo(struct making *m, struct moat_sandbox *s)
 	container_close(m->c);
 }
 
+static void
+remove_cgroup(struct container *c)
+{
+	const char *path = container_text(c, "cgroup");
+	struct moat_cgroup *g;
+	struct moat_error err;
+
+	if (*path && moat_cgroup_open(path, &g, &err) == 0) {
+		if (moat_cgroup_destroy(g, &err) < 0)
+			warn("%s", err.text);
+		moat_cgroup_free(g);
+	}
+}
+
+static void
+remove_leftover(struct container *c)
+{
+	if (!c->state)
+		return;
+	remove_cgroup(c);
+	json_decref(c->state);
+	c->state = NULL;
+}
+
 static int
 make(struct making *m, const char *bundle, struct moat_sandbox **ret)
 {
@@ -340,7 +389,14 @@ make(struct making *m, const char *bundle, struct moat_sandbox **ret)
 	struct moat_error err;
 	int r;
 
+	remove_leftover(m->c);
 	make_state(m, bundle);
+	/* Before there is anything to lose: who deletes the container when this process is killed
+	 * finds the cgroup by it. */
+	if ((r = container_save(m->c))) {
+		undo(m, NULL);
+		return r;
+	}
 	c->listen_fd = container_listen(m->c);
 	r = c->listen_fd < 0
 		    ? complain("cannot listen in %s: %s", m->c->dir, strerror(-c->listen_fd))
@@ -402,6 +458,9 @@ container_create(
 		close(m.config.net_fd);
 	if (o->console_socket && m.config.terminal && m.config.stdio[0] > 2)
 		close(m.config.stdio[0]);
+	for (size_t i = 0; i < m.sysctls.n; i++)
+		free((void *)(uintptr_t)m.sysctls.v[i]);
+	strings_free(&m.sysctls);
 	oci_free(&m.oci);
 	return r;
 }
@@ -492,17 +551,10 @@ int
 container_delete(struct container *c)
 {
 	json_t *hooks = json_object_get(json_object_get(c->state, "config"), "hooks");
-	const char *path = container_text(c, "cgroup");
-	struct moat_cgroup *g;
-	struct moat_error err;
 	char text[400], *state;
 	json_t *j;
 
-	if (*path && moat_cgroup_open(path, &g, &err) == 0) {
-		if (moat_cgroup_destroy(g, &err) < 0)
-			warn("%s", err.text);
-		moat_cgroup_free(g);
-	}
+	remove_cgroup(c);
 	container_remove(c);
 	if (json_array_size(json_object_get(hooks, "poststop"))) {
 		j = container_oci_state(c, CONTAINER_STOPPED);

@@ -36,6 +36,12 @@ network_open(const char *path, bool *ret_own)
 	return -1;
 }
 
+bool
+network_sysctl(const char *key)
+{
+	return strncmp(key, "net.", 4) == 0 || strncmp(key, "net/", 4) == 0;
+}
+
 static int
 write_text(const char *path, const char *text)
 {
@@ -69,12 +75,13 @@ set_up(json_t *sysctl)
 	{
 		char path[300];
 
-		if (strncmp(key, "net.", 4) != 0 || !json_is_string(v) || strstr(key, "..") ||
+		if (!network_sysctl(key) || !json_is_string(v) || strstr(key, "..") ||
 			strlen(key) > 200)
 			continue;
 		snprintf(path, sizeof path, "/proc/sys/%s", key);
-		/* A dot may stand for a slash, and a slash (of an interface's name) for a dot. */
-		for (char *p = path + 10; *p; p++)
+		/* When the first separator is a dot, dots stand for slashes, and slashes for the
+		 * dots of an interface's name. */
+		for (char *p = path + 10; key[3] == '.' && *p; p++)
 			*p = *p == '.' ? '/' : *p == '/' ? '.' : *p;
 		if (write_text(path, json_string_value(v)) < 0) {
 			complain("linux.sysctl: cannot write %s to %s: %s", json_string_value(v),

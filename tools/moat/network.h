@@ -13,6 +13,7 @@ int network_open(const char *path, bool *ret_own);
 /* The namespace of pid is no host's: loopback up; every user may use low ports and ping, because
  * the sandbox decides itself who may, and its kernel has no rights on the host; and those of sysctl
  * (NULL: none) that belong to the network. 0, or complained. */
+bool network_sysctl(const char *key); /* is it one of a network namespace? */
 int network_prepare(pid_t pid, json_t *sysctl);
 
 #endif

@@ -122,11 +122,27 @@ read_personality(struct oci *o, json_t *l)
 		       : oci_error(o, "linux.personality.domain: \"%s\" is not supported", domain);
 }
 
+/* What a driver of the host does with a program's requests is nothing that a sandbox could answer
+ * for. */
+static int
+refuse_devices(struct oci *o, json_t *l)
+{
+	json_t *list, *path;
+
+	if (oci_array(o, l, "linux", "devices", &list) < 0)
+		return -1;
+	if (json_array_size(list) == 0)
+		return 0;
+	path = json_object_get(json_array_get(list, 0), "path");
+	return oci_error(o, "linux.devices[0]: %.200s: a sandbox gets no device of the host",
+		json_is_string(path) ? json_string_value(path) : "(no path)");
+}
+
 int
 oci_linux(struct oci *o, json_t *l, struct moat_config *c)
 {
 	static const char *const known[] = {"namespaces", "uidMappings", "gidMappings", "resources",
-		"maskedPaths", "readonlyPaths", "rootfsPropagation", "personality", "!devices",
+		"maskedPaths", "readonlyPaths", "rootfsPropagation", "personality", "devices",
 		"!netDevices", "cgroupsPath", "seccomp", "sysctl", "!mountLabel", "!intelRdt",
 		"!timeOffsets", "!memoryPolicy", NULL};
 	const char *propagation = "private";
@@ -135,7 +151,7 @@ oci_linux(struct oci *o, json_t *l, struct moat_config *c)
 	if (oci_keys(o, l, "linux", known) < 0 || read_namespaces(o, l) < 0 ||
 		read_idmap(o, l, "uidMappings", &o->uid_map, &c->nuid_map) < 0 ||
 		read_idmap(o, l, "gidMappings", &o->gid_map, &c->ngid_map) < 0 ||
-		read_resources(o, l) < 0 ||
+		read_resources(o, l) < 0 || refuse_devices(o, l) < 0 ||
 		oci_strings(o, l, "linux", "maskedPaths", &o->masked) < 0 ||
 		oci_strings(o, l, "linux", "readonlyPaths", &o->readonly) < 0 ||
 		oci_string(o, l, "linux", "cgroupsPath", &o->cgroups_path) < 0 ||

@@ -24,6 +24,11 @@ int kernel_nr_tasks(void);
 int kernel_nr_running(void);
 int64_t kernel_boot_ns(void);	    /* host CLOCK_MONOTONIC */
 uint64_t kernel_memory_limit(void); /* bytes, 0: none */
+uint64_t kernel_pids_limit(void);   /* 0: none */
+struct kernel_cpu_limit {
+	uint64_t quota_us, period_us; /* quota 0: none */
+};
+struct kernel_cpu_limit kernel_cpu_limit(void);
 int32_t kernel_last_pid(void);
 
 /* Every running thread of the host passes a memory barrier: slow. Parks. -errno. */

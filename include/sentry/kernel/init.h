@@ -57,6 +57,8 @@ int kernel_signal(int32_t pid, int signo);
 void kernel_set_memory_limit(uint64_t bytes);
 /* How many tasks there can be; 0: no limit. */
 void kernel_set_pids_limit(uint64_t n);
+/* What the guest sees as its share of CPU time: so much in each period; quota 0: no limit. */
+void kernel_set_cpu_limit(uint64_t quota_us, uint64_t period_us);
 bool kernel_task_allowed(void); /* another one */
 /* Kill everything; on_exit follows. */
 void kernel_kill_all(void);

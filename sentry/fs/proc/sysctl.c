@@ -3,15 +3,29 @@
 #include "abi/stat.h"
 #include "internal.h"
 #include "platform/host/info.h"
+#include "sentry/fs/proc.h"
 #include "sentry/ipc/mqueue.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* Rows that show what the host has set, instead of what they would. Before there are tasks, then
+ * read only. */
+static struct shown {
+	const struct pseudo_row *row;
+	char *value;
+} * shown;
+static size_t nshown;
+
 static int
 show_text(const struct pseudo_ctx *x, struct sbuf *b)
 {
-	sbuf_printf(b, "%s\n", (const char *)x->row->arg);
+	const char *text = (const char *)x->row->arg;
+
+	for (size_t i = 0; i < nshown; i++)
+		if (shown[i].row == x->row)
+			text = shown[i].value;
+	sbuf_printf(b, "%s\n", text);
 	return 0;
 }
 
@@ -339,3 +353,41 @@ const struct pseudo_row proc_sys_rows[] = {
 	DIR("user", user_rows),
 	{.name = NULL},
 };
+
+/* A part of a name ends at a dot or a slash. */
+static const struct pseudo_row *
+find_row(const struct pseudo_row *r, const char *name, size_t len)
+{
+	for (; r->name; r++) {
+		size_t n = strlen(r->name);
+
+		if (n > len || memcmp(r->name, name, n) != 0)
+			continue;
+		if (n == len)
+			return r->show == show_text ? r : NULL;
+		if (r->rows && (name[n] == '.' || name[n] == '/'))
+			return find_row(r->rows, name + n + 1, len - n - 1);
+	}
+	return NULL;
+}
+
+void
+proc_sysctl_show(const char *assignment, size_t len)
+{
+	const char *eq = memchr(assignment, '=', len);
+	const struct pseudo_row *r =
+		eq ? find_row(proc_sys_rows, assignment, (size_t)(eq - assignment)) : NULL;
+	struct shown *more;
+	char *value;
+
+	if (!r)
+		return;
+	value = strndup(eq + 1, len - (size_t)(eq + 1 - assignment));
+	more = realloc(shown, (nshown + 1) * sizeof *shown);
+	if (more)
+		shown = more;
+	if (more && value)
+		shown[nshown++] = (struct shown){r, value};
+	else
+		free(value);
+}

@@ -63,19 +63,23 @@ wrap(const struct call *c, int fd, int family, int type, int protocol, struct so
 static int
 create(const struct call *c, int family, int type, int protocol, struct sock **ret)
 {
+	int usual = type == LX_SOCK_STREAM ? LX_IPPROTO_TCP : LX_IPPROTO_UDP;
+	int echo = family == LX_AF_INET ? LX_IPPROTO_ICMP : LX_IPPROTO_ICMPV6;
 	int fd;
 
+	/* No capability in here is one over the namespace: who asks for a raw socket is not allowed
+	 * to, and (ping) tries the next one, if the namespace's ping_group_range lets the sandbox
+	 * have it. */
 	if (type == LX_SOCK_RAW)
-		return cred_capable(c->cred, LX_CAP_NET_RAW) ? -EPROTONOSUPPORT : -EPERM;
+		return -EPERM;
 	if (type != LX_SOCK_STREAM && type != LX_SOCK_DGRAM)
 		return -ESOCKTNOSUPPORT;
-	if (protocol && protocol != (type == LX_SOCK_STREAM ? LX_IPPROTO_TCP : LX_IPPROTO_UDP))
+	if (protocol && protocol != usual && !(type == LX_SOCK_DGRAM && protocol == echo))
 		return -EPROTONOSUPPORT;
 	fd = host_socket(family, type, protocol);
 	if (fd < 0)
 		return fd;
-	return wrap(
-		c, fd, family, type, type == LX_SOCK_STREAM ? LX_IPPROTO_TCP : LX_IPPROTO_UDP, ret);
+	return wrap(c, fd, family, type, protocol ? protocol : usual, ret);
 }
 
 static int
@@ -299,6 +303,7 @@ static const struct option allowed[] = {
 	{LX_SOL_IP, 1},
 	{LX_SOL_IP, 2},
 	{LX_SOL_IP, 10},
+	{LX_SOL_IP, 11}, /* IP_RECVERR: glibc's resolver insists */
 	{LX_SOL_IP, 24},
 	{LX_SOL_IP, 33},
 	{LX_SOL_IP, 34},
@@ -308,6 +313,7 @@ static const struct option allowed[] = {
 	{LX_SOL_IPV6, 18},
 	{LX_SOL_IPV6, 19},
 	{LX_SOL_IPV6, 23},
+	{LX_SOL_IPV6, 25},
 	{LX_SOL_IPV6, 26},
 	{LX_SOL_IPV6, 67},
 };

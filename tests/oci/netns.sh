@@ -1,0 +1,28 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A container in a network namespace that somebody else made: its settings, and nothing of the host's changed.
+. "$(dirname "$0")/../lib/container.sh"
+[ "$(id -u)" = 0 ] || skip "needs root, to make a network namespace"
+command -v ip >/dev/null || skip "no ip"
+ns=moat-netns-$$
+ip netns add "$ns"
+trap 'remove_all; ip netns del "$ns"' EXIT
+before=$(cat /proc/sys/net/core/somaxconn; ip -o link)
+ip netns exec "$ns" ip link add v0 type veth peer name v1
+ip netns exec "$ns" ip addr add 10.77.0.1/24 dev v0
+ip netns exec "$ns" ip link set v0 up
+ip netns exec "$ns" ip link set v1 up
+config '["sleep","1000"]' '' '' ',"sysctl":{"net.core.somaxconn":"1234","net/ipv4/ip_default_ttl":"77"}'
+sed -i 's|"type":"network"|&,"path":"/run/netns/'"$ns"'"|' "$work/b/config.json"
+m run -d -b "$work/b" c1 >/dev/null || die "run: $(cat "$work/err")"
+note c1
+same "settings inside" "1234 77" "$(echo $(m exec c1 cat /proc/sys/net/core/somaxconn /proc/sys/net/ipv4/ip_default_ttl))"
+same "settings of the namespace" "1234 77" "$(echo $(ip netns exec "$ns" cat /proc/sys/net/core/somaxconn /proc/sys/net/ipv4/ip_default_ttl))"
+same "the anchor's namespace" "$(ip netns exec "$ns" readlink /proc/self/ns/net)" "$(readlink "/proc/$(field c1 pid)/ns/net")"
+m delete -f c1
+nothing_left
+# What the namespace does not have is refused.
+sed -i 's|net.core.somaxconn|net.core.nosuch|' "$work/b/config.json"
+fails 1 'net.core.nosuch\|net/core/nosuch' m create -b "$work/b" c2
+nothing_left
+same "the host's own" "$before" "$(cat /proc/sys/net/core/somaxconn; ip -o link)"
