@@ -45,8 +45,12 @@ guest_jobs = for p in $(PLATFORMS); do for t in $(GUEST_BINS); do \
 script_jobs = for t in $(filter-out $(2),$(wildcard tests/$(1)/*.sh)); do \
 	printf '%s\t%s\t%s\n' "$${t\#tests/}" $$(($(TEST_SECONDS) * 2)) "BUILD=$(BUILD) bash $$t"; done
 
-.PHONY: test-unit test-guest test-escape test-oci test-engines tests-clear
+.PHONY: test-unit test-guest test-escape test-oci test-engines test-chaos tests-clear
 # docker, containerd, podman (as root, as a user): each operation as with runc. ENGINES="docker podman", PATTERN=exec: a part.
+# Many containers side by side, of which processes are killed (a short form of it is in make test).
+test-chaos: all
+	CHAOS=200 BUILD=$(BUILD) bash tests/oci/chaos.sh
+
 test-engines: all
 	BUILD=$(BUILD) tests/engines/all.sh $(ENGINES)
 

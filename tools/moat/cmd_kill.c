@@ -106,7 +106,9 @@ cmd_delete(int argc, char **argv)
 		return r;
 	}
 	st = container_status(&c);
-	if (st != CONTAINER_STOPPED && st != CONTAINER_CREATED && !force)
+	/* One that is being created is locked by who does so; we have the lock. */
+	if (st != CONTAINER_STOPPED && st != CONTAINER_CREATED && st != CONTAINER_CREATING &&
+		!force)
 		r = complain("cannot delete container %s that is not stopped: %s", argv[i],
 			container_status_name(st));
 	else if (container_kill(&c) < 0)

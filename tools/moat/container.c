@@ -19,6 +19,12 @@
 #define END_MS		10000 /* for a killed sandbox to be gone */
 #define PROCESS_EXITING 4     /* PF_EXITING, of the flags in /proc/PID/stat */
 
+static const struct {
+	const char *pid, *start;
+} process_keys[] = {[CONTAINER_INIT] = {"pid", "start"},
+	[CONTAINER_SENTRY] = {"sentryPid", "sentryStart"},
+	[CONTAINER_GOFER] = {"goferPid", "goferStart"}};
+
 static int
 id_ok(const char *id)
 {
@@ -106,6 +112,12 @@ take_lock(struct container *c, int how)
 	return 0;
 }
 
+bool
+container_is_whole(const struct container *c)
+{
+	return json_object_get(c->state, process_keys[CONTAINER_INIT].pid) != NULL;
+}
+
 int
 container_claim(struct container *c, const char *id)
 {
@@ -134,7 +146,7 @@ container_claim(struct container *c, const char *id)
 		r = -EEXIST;
 	else
 		r = take_lock(c, LOCK_EX | LOCK_NB);
-	if (r == 0 && (c->state = load_state(c->dir_fd)))
+	if (r == 0 && (c->state = load_state(c->dir_fd)) && container_is_whole(c))
 		r = -EEXIST;
 	if (r < 0) {
 		container_close(c);
@@ -203,8 +215,12 @@ container_save(struct container *c)
 {
 	int fd = openat(c->dir_fd, "state.json.new",
 		O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	bool ok = fd >= 0 && json_dumpfd(c->state, fd, JSON_COMPACT) == 0;
+	char *text = json_dumps(c->state, JSON_COMPACT);
+	size_t len = text ? strlen(text) : 0;
+	/* At once: jansson would make a call for each word. */
+	bool ok = fd >= 0 && text && write(fd, text, len) == (ssize_t)len;
 
+	free(text);
 	if (fd >= 0 && close(fd) < 0)
 		ok = false;
 	ok = ok && renameat(c->dir_fd, "state.json.new", c->dir_fd, "state.json") == 0;
@@ -267,12 +283,6 @@ process_start_time(pid_t pid)
 		return 0;
 	return p && sscanf(p, "%llu", &start) == 1 ? start : 0;
 }
-
-static const struct {
-	const char *pid, *start;
-} process_keys[] = {[CONTAINER_INIT] = {"pid", "start"},
-	[CONTAINER_SENTRY] = {"sentryPid", "sentryStart"},
-	[CONTAINER_GOFER] = {"goferPid", "goferStart"}};
 
 void
 container_note(struct container *c, enum container_process which, pid_t pid)
@@ -371,7 +381,7 @@ container_status(struct container *c)
 	struct moat_state st;
 	int r;
 
-	if (!c->state)
+	if (!c->state || !container_is_whole(c))
 		return CONTAINER_CREATING;
 	if (!container_pid(c))
 		return CONTAINER_STOPPED;

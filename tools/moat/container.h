@@ -33,7 +33,10 @@ struct container {
 /* The folder of all containers, made if it is missing. 0, or complained. */
 int container_root(char *buf, size_t cap);
 
-/* Take the name for a new container. 0, or complained. */
+/* Take the name for a new container. c->state: what a launcher left that was killed; its cgroup may
+ * be there. 0, or complained. */
+/* Is it more than that? */
+bool container_is_whole(const struct container *c);
 int container_claim(struct container *c, const char *id);
 /* One that exists. lock: nobody else changes it meanwhile. 0, or -ENOENT (nothing said), or
  * -EINVAL (said). */
