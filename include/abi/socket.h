@@ -38,11 +38,12 @@
 #define LX_MSG_FASTOPEN	    0x20000000
 #define LX_MSG_CMSG_CLOEXEC 0x40000000
 
-#define LX_SOL_SOCKET 1
-#define LX_SOL_IP     0
-#define LX_SOL_TCP    6
-#define LX_SOL_UDP    17
-#define LX_SOL_IPV6   41
+#define LX_SOL_SOCKET  1
+#define LX_SOL_IP      0
+#define LX_SOL_TCP     6
+#define LX_SOL_UDP     17
+#define LX_SOL_IPV6    41
+#define LX_SOL_UDPLITE 136
 
 #define LX_SO_DEBUG	   1
 #define LX_SO_REUSEADDR	   2
@@ -64,9 +65,11 @@
 #define LX_SO_RCVTIMEO	   20
 #define LX_SO_SNDTIMEO	   21
 #define LX_SO_BINDTODEVICE 25
+#define LX_SO_TIMESTAMP	   29
 #define LX_SO_ACCEPTCONN   30
 #define LX_SO_SNDBUFFORCE  32
 #define LX_SO_RCVBUFFORCE  33
+#define LX_SO_TIMESTAMPNS  35
 #define LX_SO_PROTOCOL	   38
 #define LX_SO_DOMAIN	   39
 #define LX_SO_MEMINFO	   55
@@ -84,11 +87,12 @@
 
 #define LX_SOMAXCONN 4096
 
-#define LX_IPPROTO_IP	  0
-#define LX_IPPROTO_ICMP	  1
-#define LX_IPPROTO_ICMPV6 58
-#define LX_IPPROTO_TCP	  6
-#define LX_IPPROTO_UDP	  17
+#define LX_IPPROTO_IP	   0
+#define LX_IPPROTO_ICMP	   1
+#define LX_IPPROTO_ICMPV6  58
+#define LX_IPPROTO_TCP	   6
+#define LX_IPPROTO_UDP	   17
+#define LX_IPPROTO_UDPLITE 136
 
 struct lx_sockaddr_un {
 	uint16_t family;

@@ -339,6 +339,7 @@ sock_packet_take(struct sock *s, struct sock_msg *m, uint32_t *freed)
 	}
 	m->has_cred = b->has_cred;
 	m->cred = b->cred;
+	m->meta = b->meta;
 	m->addr_len = b->addr_len;
 	memcpy(m->addr, b->addr, b->addr_len);
 	if (n < len) {

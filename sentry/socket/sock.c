@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define BUF_DEFAULT 212992 /* net.core.[rw]mem_default */
 #define BUF_MAX	    212992
@@ -337,6 +338,15 @@ set_timeout(const uint8_t *val, uint32_t len, int64_t *ret_ns)
 	return 0;
 }
 
+int64_t
+sock_stamp(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return ts.tv_sec * 1000000000LL + ts.tv_nsec;
+}
+
 static int
 set_socket_option(struct sock *s, const struct call *c, int opt, const uint8_t *val, uint32_t len)
 {
@@ -385,6 +395,13 @@ set_socket_option(struct sock *s, const struct call *c, int opt, const uint8_t *
 		return 0;
 	case LX_SO_OOBINLINE:
 		s->oobinline = v;
+		return 0;
+	case LX_SO_TIMESTAMP:
+	case LX_SO_TIMESTAMPNS:
+		/* Of datagrams: what there is of a stream has no time of its own. */
+		if (s->type != LX_SOCK_DGRAM || s->ops->on_host)
+			return -ENOPROTOOPT;
+		s->stamp = !v ? STAMP_NONE : opt == LX_SO_TIMESTAMP ? STAMP_US : STAMP_NS;
 		return 0;
 	case LX_SO_PASSCRED:
 		if (s->family != LX_AF_UNIX && s->family != LX_AF_NETLINK)
@@ -506,6 +523,10 @@ get_socket_option(struct sock *s, int opt, uint8_t *val, uint32_t *len)
 		pair[0] = s->linger_on;
 		pair[1] = s->linger_s;
 		return put(val, len, pair, sizeof pair);
+	case LX_SO_TIMESTAMP:
+		return put_int(val, len, s->stamp == STAMP_US);
+	case LX_SO_TIMESTAMPNS:
+		return put_int(val, len, s->stamp == STAMP_NS);
 	case LX_SO_PASSCRED:
 		return put_int(val, len, s->passcred);
 	case LX_SO_RCVLOWAT:

@@ -146,6 +146,22 @@ add_cred(struct task *t, struct sock_msg *m, const uint8_t *data, size_t len)
 	return 0;
 }
 
+/* For the protocol. */
+static int
+add_ctl(struct sock_msg *m, const struct lx_cmsghdr *h, const uint8_t *data)
+{
+	struct sock_ctl *c = &m->ctl[m->nctl];
+	size_t len = h->len - sizeof *h;
+
+	/* Nothing that any protocol knows is longer, nor are there as many. */
+	if (m->nctl == SOCK_CTL_MAX || len > sizeof c->data)
+		return -EINVAL;
+	*c = (struct sock_ctl){h->level, h->type, (uint32_t)len, {0}};
+	memcpy(c->data, data, len);
+	m->nctl++;
+	return 0;
+}
+
 static int
 control_in(struct task *t, struct sock *s, struct sock_msg *m, uint64_t addr, uint64_t len)
 {
@@ -179,9 +195,12 @@ control_in(struct task *t, struct sock *s, struct sock_msg *m, uint64_t addr, ui
 				err = -EINVAL;
 		} else if (h.level == LX_SOL_SOCKET) {
 			err = h.type == LX_SCM_RIGHTS || h.type == LX_SCM_CREDENTIALS ? 0 : -EINVAL;
-		} else {
+		} else if (s->ops->on_host) {
 			err = -EINVAL;
-		}
+		} else if (s->type == LX_SOCK_DGRAM &&
+			   (s->family == LX_AF_INET || s->family == LX_AF_INET6)) {
+			err = add_ctl(m, &h, buf + at + sizeof h);
+		} /* others pass over what is not of SOL_SOCKET */
 		if (len - at < CMSG_ALIGN(h.len))
 			break;
 		at += CMSG_ALIGN(h.len);
@@ -247,7 +266,17 @@ control_out(struct task *t, struct sock *s, struct sock_msg *m, uint64_t addr, u
 	struct control_out o = {t, addr, addr ? room : 0, 0, false};
 	int err = 0;
 
-	if (s->passcred && s->family == LX_AF_UNIX) {
+	if (s->stamp && !s->ops->on_host && s->type == LX_SOCK_DGRAM) {
+		int64_t ns = m->meta.stamp_ns ? m->meta.stamp_ns : sock_stamp();
+		int64_t v[2] = {ns / 1000000000,
+			s->stamp == STAMP_US ? ns % 1000000000 / 1000 : ns % 1000000000};
+
+		err = put_cmsg(&o, LX_SOL_SOCKET,
+			s->stamp == STAMP_US ? LX_SO_TIMESTAMP : LX_SO_TIMESTAMPNS, v, sizeof v);
+	}
+	for (uint32_t k = 0; k < m->nctl && !err; k++)
+		err = put_cmsg(&o, m->ctl[k].level, m->ctl[k].type, m->ctl[k].data, m->ctl[k].len);
+	if (!err && s->passcred && s->family == LX_AF_UNIX) {
 		struct lx_ucred u = m->has_cred ? m->cred : (struct lx_ucred){0, 65534, 65534};
 
 		u.pid = pid_nr_out(u.pid);

@@ -33,6 +33,22 @@ struct scm_files {
 
 void scm_files_free(struct scm_files *f); /* drops the references; NULL is fine */
 
+/* Ancillary data of a protocol, as in a struct cmsghdr. */
+struct sock_ctl {
+	int32_t level, type;
+	uint32_t len;
+	uint8_t data[20];
+};
+#define SOCK_CTL_MAX 8
+
+/* What a datagram brings beside its contents. */
+struct sock_meta {
+	uint8_t to[16]; /* inet: where it was sent to */
+	uint8_t tos, ttl;
+	uint16_t coverage; /* UDP-Lite: bytes that are covered by the checksum; 0: all */
+	int64_t stamp_ns;  /* since the Epoch; 0: none */
+};
+
 struct sock_msg {
 	struct uio *uio;
 	uint32_t flags;		     /* LX_MSG_*; on return of recvmsg, those for msg_flags */
@@ -41,6 +57,9 @@ struct sock_msg {
 	struct scm_files *files;     /* send: consumed on success; recv: the caller's to take */
 	struct lx_ucred cred;
 	bool has_cred;
+	struct sock_meta meta;		   /* recv */
+	struct sock_ctl ctl[SOCK_CTL_MAX]; /* of other levels than SOL_SOCKET */
+	uint32_t nctl;
 };
 
 struct sock_ops {
@@ -83,9 +102,11 @@ struct skb {
 	bool urgent;		     /* one byte of TCP that is out of band */
 	uint8_t addr[SOCK_ADDR_MAX]; /* datagrams: the sender */
 	uint32_t addr_len;
+	struct sock_meta meta;
 	uint8_t data[];
 };
 
+int64_t sock_stamp(void); /* sock_meta.stamp_ns of what comes now */
 struct skb *skb_new(uint32_t cap);
 void skb_free(struct skb *b);
 
@@ -109,6 +130,7 @@ struct sock {
 	/* SOL_SOCKET options */
 	bool reuseaddr, reuseport, keepalive, broadcast, passcred, oobinline, dontroute, debug;
 	bool linger_on;
+	enum { STAMP_NONE, STAMP_US, STAMP_NS } stamp; /* SO_TIMESTAMP, SO_TIMESTAMPNS */
 	int32_t linger_s;
 	int32_t priority;
 	int32_t rcvlowat;

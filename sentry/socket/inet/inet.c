@@ -36,9 +36,10 @@ create(const struct call *c, int family, int type, int protocol, struct sock **r
 		protocol = LX_IPPROTO_TCP;
 		break;
 	case LX_SOCK_DGRAM:
-		if (protocol && protocol != LX_IPPROTO_UDP)
+		if (protocol && protocol != LX_IPPROTO_UDP && protocol != LX_IPPROTO_UDPLITE)
 			return -EPROTONOSUPPORT;
-		protocol = LX_IPPROTO_UDP;
+		if (!protocol)
+			protocol = LX_IPPROTO_UDP;
 		break;
 	case LX_SOCK_RAW:
 		return cred_capable_in(c->cred, net_ns_owner(c->net), LX_CAP_NET_RAW)
@@ -103,20 +104,29 @@ static const struct option kept[] = {
 	{LX_SOL_TCP, 25, 0, INT32_MAX, 0}, /* TCP_NOTSENT_LOWAT */
 	{LX_SOL_IP, 1, 0, 255, 0},	   /* IP_TOS */
 	{LX_SOL_IP, 2, -1, 255, 64},	   /* IP_TTL */
+	{LX_SOL_IP, 8, 0, 1, 0},	   /* IP_PKTINFO */
 	{LX_SOL_IP, 10, 0, 5, 1},	   /* IP_MTU_DISCOVER */
 	{LX_SOL_IP, 11, 0, 1, 0},	   /* IP_RECVERR: no error comes from a network */
+	{LX_SOL_IP, 12, 0, 1, 0},	   /* IP_RECVTTL */
+	{LX_SOL_IP, 13, 0, 1, 0},	   /* IP_RECVTOS */
 	{LX_SOL_IP, 15, 0, 1, 0},	   /* IP_FREEBIND */
 	{LX_SOL_IP, 24, 0, 1, 0},	   /* IP_BIND_ADDRESS_NO_PORT */
 	{LX_SOL_IP, 33, -1, 255, 1},	   /* IP_MULTICAST_TTL */
 	{LX_SOL_IP, 34, 0, 1, 1},	   /* IP_MULTICAST_LOOP */
+	{LX_SOL_IPV6, 2, 0, 1, 0},	   /* IPV6_2292PKTINFO */
+	{LX_SOL_IPV6, 8, 0, 1, 0},	   /* IPV6_2292HOPLIMIT */
 	{LX_SOL_IPV6, 16, -1, 255, 64},	   /* IPV6_UNICAST_HOPS */
 	{LX_SOL_IPV6, 18, -1, 255, 1},	   /* IPV6_MULTICAST_HOPS */
 	{LX_SOL_IPV6, 19, 0, 1, 1},	   /* IPV6_MULTICAST_LOOP */
 	{LX_SOL_IPV6, 23, 0, 5, 1},	   /* IPV6_MTU_DISCOVER */
 	{LX_SOL_IPV6, 25, 0, 1, 0},	   /* IPV6_RECVERR */
+	{LX_SOL_IPV6, 49, 0, 1, 0},	   /* IPV6_RECVPKTINFO */
+	{LX_SOL_IPV6, 51, 0, 1, 0},	   /* IPV6_RECVHOPLIMIT */
+	{LX_SOL_IPV6, 66, 0, 1, 0},	   /* IPV6_RECVTCLASS */
 	{LX_SOL_IPV6, 67, -1, 255, 0},	   /* IPV6_TCLASS */
 };
 
+#define IP_TTL	       2
 #define IPV6_V6ONLY    26
 #define TCP_INFO_OPT   11
 #define TCP_CONGESTION 13
@@ -128,6 +138,15 @@ find_option(int level, int opt)
 		if (kept[k].level == level && kept[k].opt == opt)
 			return &kept[k];
 	return NULL;
+}
+
+/* Those that ask for ancillary data: any number turns them on. */
+static bool
+is_flag(const struct option *o)
+{
+	return o->level == LX_SOL_IP
+		       ? o->opt == 8 || o->opt == 12 || o->opt == 13
+		       : o->level == LX_SOL_IPV6 && (o->opt <= 8 || (o->opt >= 49 && o->opt <= 66));
 }
 
 static int32_t *
@@ -148,6 +167,30 @@ check_level(struct sock *s, int level)
 	return 0;
 }
 
+#define UDPLITE_SEND_CSCOV 10
+#define UDPLITE_RECV_CSCOV 11
+
+/* Coverage of the checksum (udplite(7)): all, or the header at least. */
+static int
+udplite_setsockopt(struct inet_sock *i, int opt, const uint8_t *val, uint32_t len)
+{
+	int32_t v;
+
+	if (opt != UDPLITE_SEND_CSCOV && opt != UDPLITE_RECV_CSCOV)
+		return -ENOPROTOOPT;
+	if (len < sizeof v)
+		return -EINVAL;
+	memcpy(&v, val, sizeof v);
+	if (v < 0)
+		v = 0;
+	if (v > 0 && v < 8)
+		v = 8;
+	if (v > UINT16_MAX)
+		v = UINT16_MAX;
+	*(opt == UDPLITE_SEND_CSCOV ? &i->send_cover : &i->recv_cover) = (uint16_t)v;
+	return 0;
+}
+
 int
 inet_setsockopt(
 	struct sock *s, const struct call *c, int level, int opt, const uint8_t *val, uint32_t len)
@@ -160,6 +203,8 @@ inet_setsockopt(
 	(void)c;
 	if (err)
 		return err;
+	if (level == LX_SOL_UDPLITE && s->protocol == LX_IPPROTO_UDPLITE)
+		return udplite_setsockopt(i, opt, val, len);
 	if (level == LX_SOL_TCP && opt == TCP_CONGESTION)
 		return len >= 5 && (!memcmp(val, "cubic", 5) || !memcmp(val, "reno", 4)) ? 0
 											 : -ENOENT;
@@ -177,7 +222,13 @@ inet_setsockopt(
 		i->v6only = v != 0;
 		return 0;
 	}
+	if (o->min == 0 && o->max == 1 && is_flag(o))
+		v = v != 0;
 	if (v < o->min || v > o->max)
+		return -EINVAL;
+	if (v == -1 && o->min == -1)
+		v = o->def;
+	if (v == 0 && level == LX_SOL_IP && opt == IP_TTL)
 		return -EINVAL;
 	/* Kept relative to the default, so that zeroed memory means "default". */
 	*slot(i, o) =
@@ -234,7 +285,10 @@ inet_getsockopt(
 		memcpy(val, name, *len);
 		return 0;
 	}
-	if (level == LX_SOL_IPV6 && opt == IPV6_V6ONLY) {
+	if (level == LX_SOL_UDPLITE && s->protocol == LX_IPPROTO_UDPLITE &&
+		(opt == UDPLITE_SEND_CSCOV || opt == UDPLITE_RECV_CSCOV)) {
+		v = opt == UDPLITE_SEND_CSCOV ? i->send_cover : i->recv_cover;
+	} else if (level == LX_SOL_IPV6 && opt == IPV6_V6ONLY) {
 		v = i->v6only;
 	} else {
 		o = find_option(level, opt);

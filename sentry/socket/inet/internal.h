@@ -40,6 +40,7 @@ struct inet_sock {
 	/* options that are kept and shown */
 	int32_t tcp_opt[64]; /* by TCP_* number; 0: its default */
 	int32_t ip_opt[64], ip6_opt[128];
+	uint16_t send_cover, recv_cover; /* UDP-Lite; 0: all of a message */
 };
 
 static inline struct inet_sock *
@@ -73,6 +74,12 @@ int inet_setsockopt(
 	struct sock *s, const struct call *c, int level, int opt, const uint8_t *val, uint32_t len);
 int inet_getsockopt(
 	struct sock *s, const struct call *c, int level, int opt, uint8_t *val, uint32_t *len);
+/* cmsg.c: what of a message's ancillary data is for it, into *from (if it names an address) and
+ * *meta. -EINVAL. */
+int inet_ctl_in(
+	struct sock *s, const struct sock_msg *m, struct inet_addr *from, struct sock_meta *meta);
+/* What the options of s ask to be told of a message that came. */
+void inet_ctl_out(struct sock *s, struct sock_msg *m);
 bool inet_describe(struct sock *s, struct sock_info *x);
 struct inet_sock *inet_new(const struct call *c, int family, int type, int protocol);
 enum tcp_state tcp_state(struct inet_sock *i);

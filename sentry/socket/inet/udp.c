@@ -48,12 +48,31 @@ udp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t 
 	return 0;
 }
 
+/* What the sender's options say of each message. */
+static void
+meta_of_options(const struct inet_sock *i, bool v4, uint32_t len, struct sock_meta *meta)
+{
+	/* IP_TOS, IP_TTL; IPV6_TCLASS, IPV6_UNICAST_HOPS: kept relative to their defaults */
+	meta->tos = (uint8_t)(v4 ? i->ip_opt[1] : i->ip6_opt[67]);
+	meta->ttl = (uint8_t)(64 + (v4 ? i->ip_opt[2] : i->ip6_opt[16]));
+	if (i->send_cover && i->send_cover < len + 8)
+		meta->coverage = i->send_cover;
+}
+
+/* Is as much of it covered by the checksum as the receiver wants? */
+static bool
+covered(const struct inet_sock *dst, const struct sock_meta *meta)
+{
+	return !dst->recv_cover || !meta->coverage || meta->coverage >= dst->recv_cover;
+}
+
 static ssize_t
 udp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 {
 	struct inet_sock *i = is(s);
 	size_t n = m->uio->left;
 	struct inet_addr to, from;
+	struct sock_meta meta = {.ttl = 64};
 	struct sock *dst;
 	struct skb *b;
 	int err;
@@ -91,6 +110,11 @@ udp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	mutex_unlock(&s->lock);
 	if (inet_is_any(&from))
 		memcpy(from.ip, to.ip, 16);
+	memcpy(meta.to, to.ip, 16);
+	meta_of_options(i, inet_is_v4(&to), (uint32_t)n, &meta);
+	err = inet_ctl_in(s, m, &from, &meta);
+	if (err)
+		return err;
 	b = skb_new((uint32_t)n);
 	if (!b)
 		return -ENOMEM;
@@ -99,7 +123,8 @@ udp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 		return -EFAULT;
 	}
 	b->len = (uint32_t)n;
-	dst = inet_find(s->net, LX_IPPROTO_UDP, false, &to, &from);
+	b->meta = meta;
+	dst = inet_find(s->net, s->protocol, false, &to, &from);
 	if (!dst) {
 		/* ICMP port unreachable comes back: told to a connected socket only. */
 		skb_free(b);
@@ -113,10 +138,13 @@ udp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	net_lo_count(s->net, n);
 	inet_addr_out(dst, &from, b->addr, &b->addr_len);
 	mutex_lock(&dst->lock);
-	if (dst->rcv_bytes + n + 256 > dst->rcvbuf || dst->shut_rd || dst->closed) {
+	if (dst->rcv_bytes + n + 256 > dst->rcvbuf || dst->shut_rd || dst->closed ||
+		!covered(is(dst), &meta)) {
 		mutex_unlock(&dst->lock);
 		skb_free(b);
 	} else {
+		if (dst->stamp)
+			b->meta.stamp_ns = sock_stamp();
 		list_push_back(&dst->rcvq, &b->node);
 		dst->rcv_bytes += (uint32_t)n;
 		mutex_unlock(&dst->lock);
@@ -136,6 +164,8 @@ udp_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	(void)c;
 	if (m->flags & LX_MSG_OOB)
 		return -EOPNOTSUPP;
+	if (m->flags & LX_MSG_ERRQUEUE)
+		return -EAGAIN; /* no network, no errors of it */
 	mutex_lock(&s->lock);
 	err = -s->err;
 	s->err = 0;
@@ -145,6 +175,8 @@ udp_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	n = sock_packet_take(s, m, &freed);
 	if (n == -EAGAIN && s->shut_rd)
 		n = 0;
+	else if (n >= 0)
+		inet_ctl_out(s, m);
 	return n;
 }
 
