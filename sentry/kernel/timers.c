@@ -423,6 +423,18 @@ posix_timer_overrun(struct task *t, int32_t id)
 	return n;
 }
 
+void
+posix_timer_each(struct tgroup *g,
+	void (*fn)(int32_t id, const struct posix_timer_spec *s, void *arg), void *arg)
+{
+	struct posix_timer *p;
+
+	mutex_lock(&g->sighand->lock);
+	list_for_each_entry (p, &g->posix_timers, node)
+		fn(p->id, &p->spec, arg);
+	mutex_unlock(&g->sighand->lock);
+}
+
 int
 posix_timer_delete(struct task *t, int32_t id)
 {

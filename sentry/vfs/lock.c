@@ -19,6 +19,8 @@ struct lock {
 };
 
 struct file_locks {
+	struct list all_node; /* all_lock */
+	struct inode *inode;  /* whose they are */
 	struct list flock, posix;
 	struct waitq waiters;
 };
@@ -31,6 +33,9 @@ struct lock_wait {
 
 static struct mutex waits_lock = MUTEX_INIT(LEAF);
 static struct list waits = LIST_INIT(waits);
+static struct mutex all_lock = MUTEX_INIT(LEAF);
+static struct list all = LIST_INIT(all);
+static uint32_t nr_all;
 
 static struct file_locks *
 locks_of(struct inode *i, bool make)
@@ -42,14 +47,20 @@ locks_of(struct inode *i, bool make)
 	l = malloc(sizeof *l);
 	if (!l)
 		return NULL;
+	list_init(&l->all_node);
 	list_init(&l->flock);
 	list_init(&l->posix);
 	waitq_init(&l->waiters);
 	if (!atomic_compare_exchange_strong(&i->locks, &none, l)) {
 		waitq_destroy(&l->waiters);
 		free(l);
-		l = none;
+		return none;
 	}
+	l->inode = i;
+	mutex_lock(&all_lock);
+	list_push_back(&all, &l->all_node);
+	nr_all++;
+	mutex_unlock(&all_lock);
 	return l;
 }
 
@@ -61,6 +72,12 @@ file_locks_free(struct inode *i)
 
 	if (!l)
 		return;
+	mutex_lock(&all_lock);
+	if (!list_empty(&l->all_node)) {
+		list_del(&l->all_node);
+		nr_all--;
+	}
+	mutex_unlock(&all_lock);
 	while ((n = list_pop_front(&l->flock)))
 		free(list_entry(n, struct lock, node));
 	while ((n = list_pop_front(&l->posix)))
@@ -416,4 +433,56 @@ file_locks_release(struct file *f)
 	mutex_unlock(&f->inode->lock);
 	if (any)
 		waitq_notify(&l->waiters, ~0u);
+}
+
+static void
+tell(struct inode *i, struct list *locks, void (*fn)(const struct file_lock_info *l, void *arg),
+	void *arg)
+{
+	struct lock *k;
+
+	list_for_each_entry (k, locks, node) {
+		struct file_lock_info info = {
+			k->kind, k->type, k->pid, i->sb->dev, i->ino, k->start, k->end};
+
+		fn(&info, arg);
+	}
+}
+
+int
+file_locks_each(void (*fn)(const struct file_lock_info *l, void *arg), void *arg)
+{
+	struct inode **v = NULL;
+	struct file_locks *l;
+	uint32_t n = 0, cap;
+
+	/* References first: an inode's lock comes before the list's. */
+	do {
+		free(v);
+		mutex_lock(&all_lock);
+		cap = nr_all + 8;
+		mutex_unlock(&all_lock);
+		v = calloc(cap, sizeof(struct inode *));
+		if (!v)
+			return -ENOMEM;
+		mutex_lock(&all_lock);
+		if (nr_all <= cap)
+			list_for_each_entry (l, &all, all_node)
+				if (ref_get_unless_zero(&l->inode->ref))
+					v[n++] = l->inode;
+		cap = nr_all <= cap ? cap : 0;
+		mutex_unlock(&all_lock);
+	} while (!cap);
+	for (uint32_t i = 0; i < n; i++) {
+		mutex_lock(&v[i]->lock);
+		l = atomic_load(&v[i]->locks);
+		if (l) {
+			tell(v[i], &l->flock, fn, arg);
+			tell(v[i], &l->posix, fn, arg);
+		}
+		mutex_unlock(&v[i]->lock);
+		inode_put(v[i]);
+	}
+	free(v);
+	return 0;
 }

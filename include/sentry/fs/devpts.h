@@ -8,6 +8,7 @@
 
 /* Register the type devpts and the devices (ptmx, pts). */
 int devpts_init(void);
+uint32_t devpts_count(void); /* terminals that there are, in all instances */
 
 /* TIOCGPTPEER: open the slave of the master f. -ENOTTY when f is none. flags: LX_O_*. */
 int pty_open_peer(struct file *f, const struct call *c, uint32_t flags, struct file **ret);

@@ -66,6 +66,9 @@ int posix_timer_set(
 	struct task *t, int32_t id, bool absolute, const struct itimer *v, struct itimer *ret_old);
 int posix_timer_get(struct task *t, int32_t id, struct itimer *ret);
 int posix_timer_overrun(struct task *t, int32_t id);
+/* Every timer of g; under its sighand's lock: fn must not park. */
+void posix_timer_each(struct tgroup *g,
+	void (*fn)(int32_t id, const struct posix_timer_spec *s, void *arg), void *arg);
 int posix_timer_delete(struct task *t, int32_t id);
 /* A signal of a timer was taken from the queue: its overrun count and next expiry. Called with the
  * sighand's lock. */

@@ -44,4 +44,15 @@ void file_locks_close(struct file *f, uint64_t owner);
 /* Last reference to f: its flock and OFD locks go. */
 void file_locks_release(struct file *f);
 
+/* Every lock that is held, as /proc/locks shows them. fn must not park. -ENOMEM. */
+struct file_lock_info {
+	enum lock_kind kind;
+	int16_t type;
+	int32_t pid; /* global; -1: none */
+	uint32_t dev;
+	uint64_t ino;
+	int64_t start, end; /* INT64_MAX: to the end */
+};
+int file_locks_each(void (*fn)(const struct file_lock_info *l, void *arg), void *arg);
+
 #endif

@@ -43,6 +43,14 @@ dnode_new(struct super *sb, uint64_t ino, uint32_t mode, uint32_t uid, uint32_t 
 	return n;
 }
 
+static _Atomic uint32_t nr_nodes;
+
+uint32_t
+devpts_count(void)
+{
+	return atomic_load(&nr_nodes);
+}
+
 /* A free number for n, which the table keeps. */
 static int
 table_put(struct devpts_super *ds, struct dnode *n, struct tty *t)
@@ -63,6 +71,7 @@ table_put(struct devpts_super *ds, struct dnode *n, struct tty *t)
 		inode_put(&n->i);
 		return -ENOSPC;
 	}
+	atomic_fetch_add(&nr_nodes, 1);
 	super_get(ds->sb);
 	return (int)nr;
 }
@@ -79,6 +88,7 @@ table_remove(struct devpts_super *ds, struct dnode *n)
 	n->tty = NULL;
 	inode_store(n->i.nlink, 0);
 	mutex_unlock(&ds->lock);
+	atomic_fetch_sub(&nr_nodes, 1);
 	snprintf(name, sizeof name, "%u", nr);
 	dentry_invalidate(sb->root, name);
 	inode_put(&n->i);

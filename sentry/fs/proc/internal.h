@@ -39,6 +39,16 @@ int proc_show_smaps(const struct pseudo_ctx *x, struct sbuf *b);
 int proc_show_stat(const struct pseudo_ctx *x, struct sbuf *b);
 int proc_show_status(const struct pseudo_ctx *x, struct sbuf *b);
 int proc_show_statm(const struct pseudo_ctx *x, struct sbuf *b);
+int proc_show_numa_maps(const struct pseudo_ctx *x, struct sbuf *b);
+/* machine.c */
+extern const struct pseudo_row proc_sysvipc_rows[];
+int proc_show_locks(const struct pseudo_ctx *x, struct sbuf *b);
+int proc_show_config(const struct pseudo_ctx *x, struct sbuf *b);
+/* more.c */
+extern const struct pseudo_row proc_attr_rows[];
+int proc_show_sched(const struct pseudo_ctx *x, struct sbuf *b);
+int proc_show_timers(const struct pseudo_ctx *x, struct sbuf *b);
+ssize_t proc_pagemap_pread(const struct pseudo_ctx *x, struct uio *u, int64_t pos);
 /* One letter of proc(5)'s state. */
 char proc_state(const struct task *t);
 

@@ -98,8 +98,37 @@ put_line(const struct pseudo_ctx *x, struct sbuf *b, const struct area *a, const
 		sbuf_printf(b, "%.*s\n", n, head);
 }
 
+enum form {
+	MAPS,
+	SMAPS,
+	ROLLUP,
+	NUMA,
+};
+
+/* One memory node, and the host alone knows which pages are there. */
+static void
+put_numa_line(struct sbuf *b, const struct area *a, const struct mm *mm, const struct path *root)
+{
+	char path[LX_PATH_MAX];
+	const char *name;
+	int err;
+
+	sbuf_printf(b, "%08llx default", (unsigned long long)a->start);
+	if (a->file) {
+		name = vfs_d_path_plain(&a->file->path, root, path, sizeof path, &err);
+		sbuf_printf(b, " file=%s", name ? name : "");
+	} else {
+		name = special_name(a, mm);
+		if (strcmp(name, "[heap]") == 0)
+			sbuf_puts(b, " heap");
+		else if (strcmp(name, "[stack]") == 0)
+			sbuf_puts(b, " stack");
+	}
+	sbuf_puts(b, "\n");
+}
+
 static int
-show(const struct pseudo_ctx *x, struct sbuf *b, bool smaps, bool rollup)
+show(const struct pseudo_ctx *x, struct sbuf *b, enum form form)
 {
 	struct list_of_areas l = {0};
 	struct mm *mm = proc_mm(proc_task(x));
@@ -119,9 +148,11 @@ show(const struct pseudo_ctx *x, struct sbuf *b, bool smaps, bool rollup)
 		unsigned long long kb = (a->end - a->start) >> 10;
 
 		total += kb;
-		if (!rollup)
+		if (form == NUMA)
+			put_numa_line(b, a, mm, root.dentry ? &root : NULL);
+		else if (form != ROLLUP)
 			put_line(x, b, a, mm, root.dentry ? &root : NULL);
-		if (smaps && !rollup)
+		if (form == SMAPS)
 			sbuf_printf(b,
 				"Size:           %8llu kB\nKernelPageSize:        4 "
 				"kB\nMMUPageSize:           4 kB\n"
@@ -130,7 +161,7 @@ show(const struct pseudo_ctx *x, struct sbuf *b, bool smaps, bool rollup)
 		if (a->file)
 			file_put(a->file);
 	}
-	if (rollup)
+	if (form == ROLLUP)
 		sbuf_printf(b,
 			"%08llx-%08llx ---p 00000000 00:00 0%*s[rollup]\nRss:            %8llu kB\n"
 			"Pss:            %8llu kB\n",
@@ -147,11 +178,17 @@ show(const struct pseudo_ctx *x, struct sbuf *b, bool smaps, bool rollup)
 int
 proc_show_maps(const struct pseudo_ctx *x, struct sbuf *b)
 {
-	return show(x, b, false, false);
+	return show(x, b, MAPS);
 }
 
 int
 proc_show_smaps(const struct pseudo_ctx *x, struct sbuf *b)
 {
-	return show(x, b, true, x->row->arg);
+	return show(x, b, x->row->arg ? ROLLUP : SMAPS);
+}
+
+int
+proc_show_numa_maps(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	return show(x, b, NUMA);
 }

@@ -6,6 +6,7 @@
 #include "internal.h"
 #include "sentry/net/link.h"
 #include "sentry/socket/info.h"
+#include <stdio.h>
 #include <string.h>
 
 struct rows {
@@ -357,6 +358,95 @@ show_addr6(const struct pseudo_ctx *x, struct sbuf *b)
 	return r;
 }
 
+/* --- counters; what this stack does not count is zero --- */
+
+struct traffic {
+	unsigned long long packets;
+};
+
+static void
+add_traffic(const struct net_link *l, void *arg)
+{
+	((struct traffic *)arg)->packets += l->stats.rx_packets;
+}
+
+static void
+count_established(const struct sock_info *i, void *arg)
+{
+	*(int *)arg += i->protocol == LX_IPPROTO_TCP && i->state == 1;
+}
+
+static void
+put_counters(struct sbuf *b, const char *group, const char *const *names, const char *const *values)
+{
+	sbuf_printf(b, "%s:", group);
+	for (int i = 0; names[i]; i++)
+		sbuf_printf(b, " %s", names[i]);
+	sbuf_printf(b, "\n%s:", group);
+	for (int i = 0; names[i]; i++)
+		sbuf_printf(b, " %s", values && values[i] ? values[i] : "0");
+	sbuf_puts(b, "\n");
+}
+
+static int
+show_snmp(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	static const char *const ip[] = {"Forwarding", "DefaultTTL", "InReceives", "InHdrErrors",
+		"InAddrErrors", "ForwDatagrams", "InUnknownProtos", "InDiscards", "InDelivers",
+		"OutRequests", "OutDiscards", "OutNoRoutes", "ReasmTimeout", "ReasmReqds",
+		"ReasmOKs", "ReasmFails", "FragOKs", "FragFails", "FragCreates", NULL};
+	static const char *const icmp[] = {"InMsgs", "InErrors", "InCsumErrors", "InDestUnreachs",
+		"InTimeExcds", "InParmProbs", "InSrcQuenchs", "InRedirects", "InEchos",
+		"InEchoReps", "InTimestamps", "InTimestampReps", "InAddrMasks", "InAddrMaskReps",
+		"OutMsgs", "OutErrors", "OutDestUnreachs", "OutTimeExcds", "OutParmProbs",
+		"OutSrcQuenchs", "OutRedirects", "OutEchos", "OutEchoReps", "OutTimestamps",
+		"OutTimestampReps", "OutAddrMasks", "OutAddrMaskReps", NULL};
+	static const char *const tcp[] = {"RtoAlgorithm", "RtoMin", "RtoMax", "MaxConn",
+		"ActiveOpens", "PassiveOpens", "AttemptFails", "EstabResets", "CurrEstab", "InSegs",
+		"OutSegs", "RetransSegs", "InErrs", "OutRsts", "InCsumErrors", NULL};
+	static const char *const udp[] = {"InDatagrams", "NoPorts", "InErrors", "OutDatagrams",
+		"RcvbufErrors", "SndbufErrors", "InCsumErrors", "IgnoredMulti", "MemErrors", NULL};
+	struct traffic t = {0};
+	struct net_ns *net = net_of(x);
+	int established = 0, r = net_links(net, add_traffic, &t);
+	char packets[24], conns[16];
+	const char *ip_v[20] = {"2", "64", packets}, *tcp_v[16] = {"1", "200", "120000", "-1"};
+
+	net_ns_put(net);
+	if (r == 0)
+		r = each_sock(x, LX_AF_INET, -1, count_established, &established);
+	if (r == 0)
+		r = each_sock(x, LX_AF_INET6, -1, count_established, &established);
+	snprintf(packets, sizeof packets, "%llu", t.packets);
+	snprintf(conns, sizeof conns, "%d", established);
+	ip_v[8] = ip_v[9] = packets;
+	tcp_v[8] = conns;
+	put_counters(b, "Ip", ip, ip_v);
+	put_counters(b, "Icmp", icmp, NULL);
+	sbuf_puts(b, "IcmpMsg:\nIcmpMsg:\n");
+	put_counters(b, "Tcp", tcp, tcp_v);
+	put_counters(b, "Udp", udp, NULL);
+	put_counters(b, "UdpLite", udp, NULL);
+	return r;
+}
+
+static int
+show_netstat(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	static const char *const tcp[] = {"SyncookiesSent", "SyncookiesRecv", "SyncookiesFailed",
+		"EmbryonicRsts", "PruneCalled", "TW", "TWRecycled", "DelayedACKs",
+		"ListenOverflows", "ListenDrops", "TCPLostRetransmit", "TCPFastRetrans",
+		"TCPTimeouts", "TCPAbortOnData", "TCPAbortOnClose", "TCPAbortOnMemory",
+		"TCPAbortOnTimeout", "TCPRcvQDrop", NULL};
+	static const char *const ip[] = {"InNoRoutes", "InTruncatedPkts", "InMcastPkts",
+		"OutMcastPkts", "InBcastPkts", "OutBcastPkts", "InOctets", "OutOctets", NULL};
+
+	(void)x;
+	put_counters(b, "TcpExt", tcp, NULL);
+	put_counters(b, "IpExt", ip, NULL);
+	return 0;
+}
+
 #define TEXT(n, t)                                                                                 \
 	{                                                                                          \
 		.name = (n), .mode = LX_S_IFREG | 0444, .show = show_text, .arg = (uintptr_t)(t)   \
@@ -383,7 +473,32 @@ const struct pseudo_row proc_net_rows[] = {
 	SHOW("route", show_route, 0),
 	SHOW("ipv6_route", show_route6, 0),
 	SHOW("if_inet6", show_addr6, 0),
+	SHOW("snmp", show_snmp, 0),
+	SHOW("netstat", show_netstat, 0),
 	/* What this kernel has none of. */
+	TEXT("icmp",
+		"  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   "
+		"uid  timeout inode ref pointer drops             \n"),
+	TEXT("udplite", "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when "
+			"retrnsmt   uid "
+			" timeout inode ref pointer drops            \n"),
+	TEXT("udplite6",
+		"  sl  local_address                         remote_address                        "
+		"st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer "
+		"drops\n"),
+	TEXT("raw6",
+		"  sl  local_address                         remote_address                        "
+		"st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer "
+		"drops\n"),
+	TEXT("dev_mcast", ""),
+	TEXT("igmp", "Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n"),
+	TEXT("igmp6", ""),
+	TEXT("anycast6", ""),
+	TEXT("ptype", "Type Device      Function\n0800          ip_rcv\n86dd          ipv6_rcv\n"),
+	TEXT("psched", "000003e8 00000040 000f4240 3b9aca00\n"),
+	TEXT("rt_cache",
+		"Iface\tDestination\tGateway \tFlags\t\tRefCnt\tUse\tMetric\tSource\t\tMTU\t"
+		"Window\tIRTT\tTOS\tHHRef\tHHUptod\tSpecDst\n"),
 	TEXT("arp",
 		"IP address       HW type     Flags       HW address            Mask     Device\n"),
 	TEXT("raw", "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   "

@@ -677,6 +677,20 @@ write_setgroups(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t
 		RWA("uid_map", show_id_map, write_id_map, 0),                                      \
 		RWA("gid_map", show_id_map, write_id_map, 1),                                      \
 		RWA("setgroups", show_setgroups, write_setgroups, 0),                              \
+		{.name = "attr",                                                                   \
+			.mode = LX_S_IFDIR | 0555,                                                 \
+			.rows = proc_attr_rows,                                                    \
+			.attr = proc_owner},                                                       \
+		REGA("cpuset", 0444, show_text, "/\n"),                                            \
+		REGA("projid_map", 0444, show_text, "         0          0 4294967295\n"),         \
+		REGA("arch_status", 0444, show_text, "AVX512_elapsed_ms:\t-1\n"),                  \
+		REG("sched", 0444, proc_show_sched),                                               \
+		GUARDED("numa_maps", 0444, proc_show_numa_maps, 0),                                \
+		{.name = "pagemap",                                                                \
+			.mode = LX_S_IFREG | 0400,                                                 \
+			.pread = proc_pagemap_pread,                                               \
+			.check = proc_may_look,                                                    \
+			.attr = proc_owner},                                                       \
 		REG("children", 0444, show_children)
 
 const struct pseudo_row proc_tid_rows[] = {COMMON_ROWS, {.name = NULL}};
@@ -685,6 +699,7 @@ const struct pseudo_row proc_pid_rows[] = {
 	COMMON_ROWS,
 	REGA("mountstats", 0400, show_mounts, MNT_SHOW_MOUNTSTATS),
 	REG("timerslack_ns", 0666, show_slack),
+	REG("timers", 0444, proc_show_timers),
 	REGA("coredump_filter", 0644, show_text, "00000033\n"),
 	{.name = "task", .mode = LX_S_IFDIR | 0555, .dir = &proc_task_dir, .attr = proc_owner},
 	{.name = NULL},

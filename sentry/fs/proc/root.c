@@ -380,6 +380,19 @@ show_text(const struct pseudo_ctx *x, struct sbuf *b)
 		.name = (n), .mode = LX_S_IFREG | 0444, .show = show_text, .arg = (uintptr_t)(t)   \
 	}
 
+static const struct pseudo_row empty_rows[] = {{.name = NULL}};
+static const struct pseudo_row tty_rows[] = {
+	TEXT("drivers", "/dev/tty             /dev/tty        5       0 system:/dev/tty\n"
+			"/dev/console         /dev/console    5       1 system:console\n"
+			"/dev/ptmx            /dev/ptmx       5       2 system\n"
+			"pty_slave            /dev/pts      136 0-1048575 pty:slave\n"
+			"pty_master           /dev/ptm      128 0-1048575 pty:master\n"),
+	TEXT("ldiscs", "n_tty       0\n"),
+	{.name = "driver", .mode = LX_S_IFDIR | 0555, .rows = empty_rows},
+	{.name = "ldisc", .mode = LX_S_IFDIR | 0555, .rows = empty_rows},
+	{.name = NULL},
+};
+
 static const struct pseudo_row root_rows[] = {
 	{.name = "self", .mode = LX_S_IFLNK | 0777, .readlink = self_text},
 	{.name = "thread-self", .mode = LX_S_IFLNK | 0777, .readlink = self_text, .arg = 1},
@@ -393,6 +406,15 @@ static const struct pseudo_row root_rows[] = {
 	{.name = "cpuinfo", .mode = LX_S_IFREG | 0444, .show = show_cpuinfo},
 	{.name = "filesystems", .mode = LX_S_IFREG | 0444, .show = show_filesystems},
 	{.name = "sys", .mode = LX_S_IFDIR | 0555, .rows = proc_sys_rows},
+	{.name = "locks", .mode = LX_S_IFREG | 0444, .show = proc_show_locks},
+	{.name = "config.gz", .mode = LX_S_IFREG | 0444, .show = proc_show_config},
+	{.name = "sysvipc", .mode = LX_S_IFDIR | 0555, .rows = proc_sysvipc_rows},
+	{.name = "tty", .mode = LX_S_IFDIR | 0555, .rows = tty_rows},
+	{.name = "bus", .mode = LX_S_IFDIR | 0555, .rows = empty_rows},
+	{.name = "driver", .mode = LX_S_IFDIR | 0555, .rows = empty_rows},
+	{.name = "fs", .mode = LX_S_IFDIR | 0555, .rows = empty_rows},
+	TEXT("consoles", ""),
+	TEXT("execdomains", "0-0\tLinux           \t[kernel]\n"),
 	TEXT("cmdline", "moat\n"),
 	TEXT("swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"),
 	TEXT("devices", "Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n  5 "

@@ -3,6 +3,7 @@
 #include "abi/stat.h"
 #include "internal.h"
 #include "platform/host/info.h"
+#include "sentry/fs/devpts.h"
 #include "sentry/fs/proc.h"
 #include "sentry/ipc/mqueue.h"
 #include <stdio.h>
@@ -104,6 +105,22 @@ show_uuid(const struct pseudo_ctx *x, struct sbuf *b)
 	}
 
 static int
+show_last_pid(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	(void)x;
+	sbuf_printf(b, "%d\n", kernel_last_pid());
+	return 0;
+}
+
+static int
+show_ptys(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	(void)x;
+	sbuf_printf(b, "%u\n", devpts_count());
+	return 0;
+}
+
+static int
 show_uring(const struct pseudo_ctx *x, struct sbuf *b)
 {
 	(void)x;
@@ -124,18 +141,26 @@ write_uring(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos
 	return (ssize_t)len;
 }
 
+#define SYSCTL(n, v) CONST(n, v),
+
 static const struct pseudo_row random_rows[] = {
 	{.name = "boot_id", .mode = LX_S_IFREG | 0444, .show = show_uuid, .arg = 1},
 	{.name = "uuid", .mode = LX_S_IFREG | 0444, .show = show_uuid},
 	CONST("entropy_avail", "256"),
 	CONST("poolsize", "256"),
+	CONST("urandom_min_reseed_secs", "60"),
+	CONST("write_wakeup_threshold", "256"),
 	{.name = NULL},
 };
 
 static const struct pseudo_row yama_rows[] = {CONST("ptrace_scope", "0"), {.name = NULL}};
 static const struct pseudo_row seccomp_rows[] = {
-	CONST("actions_avail", "kill_process kill_thread trap errno user_notif trace log allow\n"),
+	CONST("actions_avail", "kill_process kill_thread trap errno user_notif trace log allow"),
+	CONST("actions_logged", "kill_process kill_thread trap errno user_notif trace log"),
 	{.name = NULL}};
+
+static const struct pseudo_row pty_rows[] = {CONST("max", "4096"), CONST("reserve", "1024"),
+	{.name = "nr", .mode = LX_S_IFREG | 0444, .show = show_ptys}, {.name = NULL}};
 
 static const struct pseudo_row kernel_rows[] = {
 	CONST("ostype", "Linux"),
@@ -187,6 +212,11 @@ static const struct pseudo_row kernel_rows[] = {
 		.show = show_uring,
 		.write = write_uring},
 	CONST("sysrq", "0"),
+	{.name = "ns_last_pid", .mode = LX_S_IFREG | 0444, .show = show_last_pid},
+	DIR("pty", pty_rows),
+#define SYSCTL_KERNEL
+#include "sysctl.def"
+#undef SYSCTL_KERNEL
 	{.name = NULL},
 };
 
@@ -247,6 +277,10 @@ static const struct pseudo_row fs_rows[] = {
 	CONST("file-nr", "0\t0\t9223372036854775807"),
 	CONST("nr_open", "1048576"),
 	CONST("inode-nr", "0\t0"),
+	CONST("inode-state", "0\t0\t0\t0\t0\t0\t0"),
+	CONST("dentry-state", "0\t0\t45\t0\t0\t0"),
+	CONST("dentry-negative", "0"),
+	CONST("mount-max", "100000"),
 	CONST("pipe-max-size", "1048576"),
 	CONST("pipe-user-pages-soft", "16384"),
 	CONST("pipe-user-pages-hard", "0"),
@@ -284,6 +318,9 @@ static const struct pseudo_row vm_rows[] = {
 	CONST("zone_reclaim_mode", "0"),
 	CONST("panic_on_oom", "0"),
 	CONST("oom_kill_allocating_task", "0"),
+#define SYSCTL_VM
+#include "sysctl.def"
+#undef SYSCTL_VM
 	{.name = NULL},
 };
 
@@ -295,8 +332,20 @@ static const struct pseudo_row core_rows[] = {
 	CONST("wmem_max", "212992"),
 	CONST("optmem_max", "131072"),
 	CONST("netdev_max_backlog", "1000"),
+#define SYSCTL_NET_CORE
+#include "sysctl.def"
+#undef SYSCTL_NET_CORE
 	{.name = NULL},
 };
+
+static const struct pseudo_row ipv4_lo_rows[] = {
+#define SYSCTL_NET_IPV4_CONF
+#include "sysctl.def"
+#undef SYSCTL_NET_IPV4_CONF
+	{.name = NULL},
+};
+static const struct pseudo_row ipv4_conf_rows[] = {DIR("all", ipv4_lo_rows),
+	DIR("default", ipv4_lo_rows), DIR("lo", ipv4_lo_rows), {.name = NULL}};
 
 static const struct pseudo_row ipv4_rows[] = {
 	CONST("ip_local_port_range", "32768\t60999"),
@@ -323,25 +372,47 @@ static const struct pseudo_row ipv4_rows[] = {
 	CONST("tcp_window_scaling", "1"),
 	CONST("tcp_tw_reuse", "2"),
 	CONST("tcp_fastopen", "0"),
+	DIR("conf", ipv4_conf_rows),
+#define SYSCTL_NET_IPV4
+#include "sysctl.def"
+#undef SYSCTL_NET_IPV4
 	{.name = NULL},
 };
 
 static const struct pseudo_row ipv6_all_rows[] = {
-	CONST("disable_ipv6", "0"), CONST("forwarding", "0"), {.name = NULL}};
+#define SYSCTL_NET_IPV6_CONF
+#include "sysctl.def"
+#undef SYSCTL_NET_IPV6_CONF
+	{.name = NULL},
+};
 static const struct pseudo_row ipv6_conf_rows[] = {DIR("all", ipv6_all_rows),
 	DIR("default", ipv6_all_rows), DIR("lo", ipv6_all_rows), {.name = NULL}};
-static const struct pseudo_row ipv6_rows[] = {
-	DIR("conf", ipv6_conf_rows), CONST("bindv6only", "0"), {.name = NULL}};
+static const struct pseudo_row ipv6_rows[] = {DIR("conf", ipv6_conf_rows), CONST("bindv6only", "0"),
+#define SYSCTL_NET_IPV6
+#include "sysctl.def"
+#undef SYSCTL_NET_IPV6
+	{.name = NULL}};
 static const struct pseudo_row unix_rows[] = {CONST("max_dgram_qlen", "10"), {.name = NULL}};
 
 static const struct pseudo_row net_rows[] = {DIR("core", core_rows), DIR("ipv4", ipv4_rows),
 	DIR("ipv6", ipv6_rows), DIR("unix", unix_rows), {.name = NULL}};
 
+static const struct pseudo_row ldisc_rows[] = {
+	CONST("ldisc_autoload", "0"), CONST("legacy_tiocsti", "0"), {.name = NULL}};
+static const struct pseudo_row dev_rows[] = {DIR("tty", ldisc_rows), {.name = NULL}};
+static const struct pseudo_row debug_rows[] = {CONST("exception-trace", "0"), {.name = NULL}};
+static const struct pseudo_row abi_rows[] = {CONST("vsyscall32", "0"), {.name = NULL}};
+
 static const struct pseudo_row user_rows[] = {
-	CONST("max_user_namespaces", "0"),
-	CONST("max_pid_namespaces", "0"),
+	CONST("max_user_namespaces", "65536"),
+	CONST("max_pid_namespaces", "65536"),
 	CONST("max_mnt_namespaces", "65536"),
 	CONST("max_uts_namespaces", "65536"),
+	CONST("max_ipc_namespaces", "65536"),
+	CONST("max_net_namespaces", "65536"),
+	CONST("max_cgroup_namespaces", "65536"),
+	CONST("max_inotify_instances", "128"),
+	CONST("max_inotify_watches", "65536"),
 	{.name = NULL},
 };
 
@@ -351,6 +422,9 @@ const struct pseudo_row proc_sys_rows[] = {
 	DIR("vm", vm_rows),
 	DIR("net", net_rows),
 	DIR("user", user_rows),
+	DIR("abi", abi_rows),
+	DIR("debug", debug_rows),
+	DIR("dev", dev_rows),
 	{.name = NULL},
 };
 

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files of /proc that show what a process did: locks, System V IPC, timers, pages; and those that
+ * refuse. */
+#include "guest.h"
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/file.h>
+#include <sys/ipc.h>
+#include <sys/mman.h>
+#include <sys/msg.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
+#include <sys/stat.h>
+
+static char line[4096];
+
+/* Lines with `word` in them, without what varies: numbers of processes and inodes. */
+static void
+locks(void)
+{
+	int fd = open("locked", O_RDWR | O_CREAT, 0600), other = open("locked", O_RDWR);
+	struct flock l = {.l_type = F_WRLCK, .l_start = 10, .l_len = 5};
+	struct stat st;
+	char ino[32], seen[3][256] = {0};
+	FILE *f;
+
+	fstat(fd, &st);
+	snprintf(ino, sizeof ino, ":%lu ", (unsigned long)st.st_ino);
+	SHOW(flock(fd, LOCK_SH));
+	SHOW(fcntl(fd, F_SETLK, &l));
+	l = (struct flock){.l_type = F_RDLCK, .l_start = 100};
+	SHOW(fcntl(other, F_OFD_SETLK, &l));
+	f = fopen("/proc/locks", "r");
+	while (f && fgets(line, sizeof line, f)) {
+		char kind[16], how[16], type[16], where[64], from[32], to[32];
+		int nr, pid;
+
+		if (!strstr(line, ino) || sscanf(line, "%d: %15s %15s %15s %d %63s %31s %31s", &nr,
+						  kind, how, type, &pid, where, from, to) != 8)
+			continue;
+		/* in which order they come is not said */
+		snprintf(seen[kind[0] == 'F'	  ? 0
+				 : kind[0] == 'P' ? 1
+						  : 2],
+			sizeof seen[0], "%s %s %s %s %s %s\n", kind, how, type,
+			pid == getpid() ? "mine"
+			: pid == -1	? "nobody's"
+					: "another's",
+			from, to);
+	}
+	fclose(f);
+	for (int i = 0; i < 3; i++)
+		printf("%s", seen[i]);
+	unlink("locked");
+}
+
+static void
+table(const char *path, int id)
+{
+	FILE *f = fopen(path, "r");
+	long key, nr, v[4];
+	unsigned mode;
+
+	printf("%s:\n", path);
+	if (f && fgets(line, sizeof line, f))
+		printf("%s", line);
+	while (f && fgets(line, sizeof line, f))
+		if (sscanf(line, "%ld %ld %o %ld", &key, &nr, &mode, v) == 4 && nr == id)
+			printf("key %ld mode %o, then %ld\n", key, mode, v[0]);
+	fclose(f);
+}
+
+static void
+sysv(void)
+{
+	int shm, sem, msg;
+	struct {
+		long type;
+		char text[10];
+	} m = {1, "hello"};
+
+	unshare(CLONE_NEWIPC);
+	shm = shmget(1234, 8192, IPC_CREAT | 0640);
+	sem = semget(77, 3, IPC_CREAT | 0600);
+	msg = msgget(88, IPC_CREAT | 0622);
+	msgsnd(msg, &m, 6, 0);
+	table("/proc/sysvipc/shm", shm);
+	table("/proc/sysvipc/sem", sem);
+	table("/proc/sysvipc/msg", msg);
+	shmctl(shm, IPC_RMID, NULL);
+	semctl(sem, 0, IPC_RMID);
+	msgctl(msg, IPC_RMID, NULL);
+}
+
+static void
+pages(void)
+{
+	char *p = mmap(NULL, 4 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int fd = open("/proc/self/pagemap", O_RDONLY);
+	uint64_t e[4] = {0};
+
+	memset(p, 1, 4 * 4096);
+	munmap(p + 8192, 4096);
+	SHOW(pread(fd, e, sizeof e, (off_t)((uintptr_t)p / 4096 * 8)));
+	for (int i = 0; i < 4; i++)
+		printf("page %d: present %d file %d\n", i, (int)(e[i] >> 63),
+			(int)(e[i] >> 61 & 1));
+	SHOW(pread(fd, e, 7, 0));
+	SHOW(pread(fd, e, 8, 3));
+	close(fd);
+}
+
+static void
+timers(void)
+{
+	struct sigevent ev = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
+	timer_t t;
+	FILE *f;
+
+	ev.sigev_value.sival_int = 0x77;
+	timer_create(CLOCK_MONOTONIC, &ev, &t);
+	f = fopen("/proc/self/timers", "r");
+	while (f && fgets(line, sizeof line, f)) {
+		char *pid = strstr(line, "pid.");
+
+		if (pid)
+			strcpy(pid, "pid.\n");
+		printf("%s", line);
+	}
+	fclose(f);
+	timer_delete(t);
+}
+
+static void
+refusals(void)
+{
+	static const char *const paths[] = {
+		"/proc/self/attr/current", "/proc/self/attr/exec", "/proc/self/attr/prev"};
+	unsigned char magic[2] = {0};
+	int fd;
+
+	for (int i = 0; i < 3; i++) {
+		fd = open(paths[i], O_RDONLY);
+		printf("%s ", paths[i]);
+		SHOW(read(fd, line, 10));
+		close(fd);
+	}
+	fd = open("/proc/self/attr/exec", O_WRONLY);
+	SHOW(write(fd, "x", 1));
+	close(fd);
+	fd = open("/proc/config.gz", O_RDONLY);
+	if (fd >= 0)
+		read(fd, magic, 2);
+	printf("config.gz: %s\n", fd < 0 || (magic[0] == 0x1f && magic[1] == 0x8b) ? "gzip" : "?");
+	close(fd);
+	fd = open("/proc/sys/kernel/ostype", O_WRONLY);
+	TRUE(fd < 0 || write(fd, "x", 1) < 0);
+}
+
+int
+main(void)
+{
+	locks();
+	sysv();
+	pages();
+	timers();
+	refusals();
+	return 0;
+}
