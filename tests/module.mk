@@ -81,6 +81,12 @@ test-san: export ASAN_OPTIONS = detect_leaks=0
 test-san: tests-clear all $(UNIT_BINS) $(GUEST_BINS) $(ESCAPE_BINS)
 	@{ $(unit_jobs); $(guest_jobs); $(call script_jobs,escape,$(NOT_SAN)); $(call script_jobs,oci,$(NOT_SAN)); } | tests/lib/runtests $(RESULTS); tests/lib/summary $(RESULTS)
 
+# What /proc and /sys of this machine have and a sandbox's have not; on other hardware and kernels there may be more that
+# needs a reason, so it is no part of `test`.
+.PHONY: test-walk
+test-walk: all
+	BUILD=$(BUILD) SHOW=1 tests/walk/proc-walk.sh
+
 # As much of each kind of work as README promises to leave nothing behind. REPEAT: then the whole suite so many times.
 REPEAT ?= 20
 long_jobs = for p in $(PLATFORMS); do \

@@ -143,12 +143,13 @@ refusals(void)
 
 	for (int i = 0; i < 3; i++) {
 		fd = open(paths[i], O_RDONLY);
+		/* A host with AppArmor or SELinux has something to say there. */
 		printf("%s ", paths[i]);
-		SHOW(read(fd, line, 10));
+		TRUE(fd >= 0 && (read(fd, line, 10) >= 0 || errno == EINVAL));
 		close(fd);
 	}
 	fd = open("/proc/self/attr/exec", O_WRONLY);
-	SHOW(write(fd, "x", 1));
+	TRUE(fd >= 0 && write(fd, "x", 1) < 0);
 	close(fd);
 	fd = open("/proc/config.gz", O_RDONLY);
 	if (fd >= 0)

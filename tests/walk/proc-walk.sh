@@ -14,7 +14,8 @@ walk='cd /; { find /proc -path "/proc/[0-9]*" -prune -o -print
 		-path "/proc/self/map_files/*" -prune -o -print
 	find /proc/self/net/ -print | sed s,/proc/self/net/,/proc/net/,
 	find /sys -print; } 2>/dev/null | sed "s,//*,/,g; s,\(.\)/$,\1," | sort -u'
-unshare -n sh -c "$walk" >"$dir/native"
+# In namespaces of its own: /sys then shows their interfaces only.
+unshare -nm --propagation private sh -c "mount -t sysfs none /sys && { $walk; }" | grep -v '^/proc/[0-9]' >"$dir/native"
 "$moat" do -- sh -c "$walk" >"$dir/moat" 2>"$dir/err" </dev/null || { cat "$dir/err"; exit 1; }
 [ "$(wc -l <"$dir/moat")" -gt 500 ] || { echo "the sandbox shows next to nothing"; cat "$dir/err"; exit 1; }
 comm -23 "$dir/native" "$dir/moat" >"$dir/missing"
