@@ -312,6 +312,56 @@ get_fpu(uint64_t fp)
 	return stub_xrstor((const void *)fp, mask);
 }
 
+/* The FPU of a guest frame into that of the host's, `area`. The host's never stands in the guest's
+ * memory: the next guest frame may come to lie where this one was, before the thread has left. What
+ * the host would kill the thread for when it loads it is -EFAULT. */
+static long
+take_fpu(uint8_t *area, uint64_t fp)
+{
+	uint8_t legacy[X86_FXSAVE_SIZE], header[64];
+	struct x86_fp_sw own, sw;
+	uint32_t size, mxcsr, mask, magic2 = 0;
+	uint64_t bv = 3; /* x87 and SSE, when there is no more */
+	bool ext;
+
+	size = x86_fp_size(area, &ext);
+	if (fp == 0) {
+		x86_fp_reset(area, size);
+		return 0;
+	}
+	if (stub_copy(legacy, (const void *)fp, sizeof legacy) != 0)
+		return -E_FAULT;
+	__builtin_memcpy(&own, area + X86_FP_SW_OFF, sizeof own);
+	__builtin_memcpy(&sw, legacy + X86_FP_SW_OFF, sizeof sw);
+	__builtin_memcpy(&mxcsr, legacy + X86_MXCSR_OFF, sizeof mxcsr);
+	__builtin_memcpy(&mask, area + X86_MXCSR_OFF + 4, sizeof mask);
+	if (mxcsr & ~(mask ? mask : 0xffbf))
+		return -E_FAULT;
+	__builtin_memset(header, 0, sizeof header);
+	if (ext && sw.magic1 == X86_FP_MAGIC1 && sw.xstate_size == own.xstate_size &&
+		stub_copy(&magic2, (const void *)(fp + sw.xstate_size), sizeof magic2) == 0 &&
+		magic2 == X86_FP_MAGIC2) {
+		if (stub_copy(header, (const void *)(fp + X86_XHDR_OFF), sizeof header) != 0)
+			return -E_FAULT;
+		__builtin_memcpy(&bv, header, sizeof bv);
+		for (unsigned i = 8; i < sizeof header; i++)
+			if (header[i])
+				return -E_FAULT;
+		if (bv & ~own.xfeatures)
+			return -E_FAULT;
+		bv &= sw.xfeatures;
+		if (stub_copy(area + X86_XHDR_OFF + 64, (const void *)(fp + X86_XHDR_OFF + 64),
+			    own.xstate_size - X86_XHDR_OFF - 64) != 0)
+			return -E_FAULT;
+	}
+	__builtin_memcpy(area, legacy, X86_FP_SW_OFF);
+	if (ext) {
+		__builtin_memcpy(header, &bv, sizeof bv);
+		__builtin_memcpy(area + X86_XHDR_OFF, header, sizeof header);
+	}
+	return 0;
+}
+
 static long
 do_sigreturn(struct stub_slot *s, struct host_ucontext *uc)
 {
@@ -320,9 +370,15 @@ do_sigreturn(struct stub_slot *s, struct host_ucontext *uc)
 	if (stub_copy(&g, (const void *)s->regs.rsp, sizeof g) != 0)
 		return -E_FAULT;
 	if (uc) {
+		uint64_t own = uc->mc.fpstate;
+		long r = own ? take_fpu((uint8_t *)own, g.mc.fpstate) : 0;
+
+		if (r < 0)
+			return r;
 		g.mc.cs = uc->mc.cs;
 		g.mc.ss = uc->mc.ss;
 		uc->mc = g.mc;
+		uc->mc.fpstate = own;
 	} else {
 		long r = g.mc.flags & X86_EFLAGS_TF ? -E_AGAIN : get_fpu(g.mc.fpstate);
 
