@@ -37,13 +37,13 @@ struct node {
 	int dirfd; /* an open directory stream, or -1 */
 };
 
-#define REPLY_NODES_MAX 64 /* nodes that a reply may bring */
+#define REPLY_NODES_MAX 192 /* nodes that a reply may bring */
 
 /* What a reply carries beside its message. Freed by the dispatcher. */
 struct reply {
-	int fds[WIRE_LOOKUPS_MAX]; /* passed and then closed */
+	int fds[WIRE_FDS_MAX]; /* passed and then closed */
 	unsigned nfds;
-	void *mem[REPLY_NODES_MAX + 4 * (WIRE_ALSO_MAX + 2)];
+	void *mem[REPLY_NODES_MAX + 4 * (WIRE_LISTS_MAX + 2)];
 	unsigned nmem;
 };
 

@@ -141,10 +141,12 @@ struct dirent64_buf {
 /* What getdents64 may fill so that the reply fits a packet: an entry takes at most 4/3 of its
  * record, a record being 24 bytes at least, and a node about 180 bytes. */
 #define LIST_BYTES  36864
-#define LIST_NODES  48	 /* nodes that come with a listing */
-#define ALSO_BYTES  8192 /* of each directory that is listed beside */
+#define LIST_NODES  64	  /* nodes that come with the first listing */
+#define ALSO_BYTES  24576 /* of a directory that is listed beside, at most; and */
+#define ALSO_LEAST  1024  /* room that is worth trying */
 #define REPLY_BYTES 64000
 #define DIRENT_MAX  280 /* the largest record */
+#define DEEP_MAX    16	/* levels */
 
 /* Read a stretch of n's entries; the directory stream is shared by all who read it. */
 static ssize_t
@@ -186,10 +188,43 @@ dot_or_dotdot(const char *s)
 	return s[0] == '.' && (!s[1] || (s[1] == '.' && !s[2]));
 }
 
-/* List n from cookie on. nodes: how many may still come with directories. */
+/* What is left of a reply with listings. */
+struct lister {
+	struct reply *r;
+	Gofer__ReaddirRep *top;
+	size_t bytes;
+	unsigned nodes, lists;
+	bool deep, open;
+};
+
+/* The node of an entry, and a descriptor of a regular file. */
+static void
+add_node(struct lister *l, const struct node *n, Gofer__Entry *e, const char *name)
+{
+	bool file = e->type == DT_REG;
+	int fd;
+
+	if (!l->nodes || (e->type != DT_DIR && !file) ||
+		(file && (!l->open || l->r->nfds == WIRE_FDS_MAX)))
+		return;
+	fd = open_beneath(n->fd, name, O_PATH, 0);
+	l->nodes--;
+	if (fd >= 0 && node_add(l->r, fd, n, n->readonly, &e->node) < 0)
+		e->node = NULL;
+	if (e->node && file) {
+		NODE_AUTO f = node_get(e->node->id);
+
+		fd = f ? node_reopen(f, O_RDONLY) : -EIO;
+		if (fd >= 0) {
+			l->r->fds[l->r->nfds++] = fd;
+			e->fd = true;
+		}
+	}
+}
+
+/* List n from cookie on, with nodes. */
 static int
-list(struct node *n, int64_t cookie, size_t cap, unsigned *nodes, Gofer__ReaddirRep *a,
-	struct reply *r)
+list(struct lister *l, struct node *n, int64_t cookie, size_t cap, Gofer__ReaddirRep *a)
 {
 	size_t max = cap / 24;
 	Gofer__Entry *e;
@@ -203,7 +238,7 @@ list(struct node *n, int64_t cookie, size_t cap, unsigned *nodes, Gofer__Readdir
 		a->end = true;
 		return 0;
 	}
-	buf = reply_alloc(r, 1, cap);
+	buf = reply_alloc(l->r, 1, cap);
 	if (!buf)
 		return -ENOMEM;
 	got = read_entries(n, cookie, buf, cap, &end);
@@ -211,8 +246,8 @@ list(struct node *n, int64_t cookie, size_t cap, unsigned *nodes, Gofer__Readdir
 		return (int)got;
 	if ((size_t)got / 24 < max)
 		max = (size_t)got / 24;
-	a->entries = reply_alloc(r, max, sizeof *a->entries);
-	e = reply_alloc(r, max, sizeof *e);
+	a->entries = reply_alloc(l->r, max, sizeof *a->entries);
+	e = reply_alloc(l->r, max, sizeof *e);
 	if (!a->entries || !e)
 		return -ENOMEM;
 	a->end = end;
@@ -231,20 +266,17 @@ list(struct node *n, int64_t cookie, size_t cap, unsigned *nodes, Gofer__Readdir
 		e->ino = d->ino;
 		e->type = d->type;
 		e->cookie = d->off;
-		if (*nodes && d->type == DT_DIR && !dot_or_dotdot(d->name)) {
-			int fd = open_beneath(n->fd, d->name, O_PATH, 0);
-
-			--*nodes;
-			if (fd >= 0 && node_add(r, fd, n, n->readonly, &e->node) < 0)
-				e->node = NULL;
-		}
+		if (!dot_or_dotdot(d->name))
+			add_node(l, n, e, d->name);
 		a->entries[a->n_entries++] = e++;
 	}
 	return 0;
 }
 
+/* Take a listing back that is not whole, or has no room. The nodes' memory stays the reply's, so
+ * that they count. */
 static void
-unlist(Gofer__ReaddirRep *a)
+unlist(struct lister *l, Gofer__ReaddirRep *a, unsigned nfds)
 {
 	for (size_t i = 0; i < a->n_entries; i++)
 		if (a->entries[i]->node)
@@ -252,45 +284,86 @@ unlist(Gofer__ReaddirRep *a)
 	a->entries = NULL;
 	a->n_entries = 0;
 	a->end = false;
+	while (l->r->nfds > nfds)
+		close(l->r->fds[--l->r->nfds]);
+}
+
+static bool list_below(struct lister *l, const Gofer__ReaddirRep *a, unsigned depth);
+
+/* List a directory from its start, with what is below. False: there is no more room. */
+static bool
+list_beside(struct lister *l, uint64_t id, unsigned depth)
+{
+	NODE_AUTO n = node_get(id);
+	Gofer__ReaddirRep *a;
+	unsigned nfds = l->r->nfds;
+	size_t cap = l->bytes / 4 * 3, size;
+
+	if (cap < ALSO_LEAST || !l->lists)
+		return false;
+	if (!n)
+		return true;
+	l->lists--;
+	a = reply_alloc(l->r, 1, sizeof *a);
+	if (!a)
+		return false;
+	gofer__readdir_rep__init(a);
+	a->of = id;
+	if (list(l, n, 0, cap < ALSO_BYTES ? cap : ALSO_BYTES, a) < 0 || !a->end)
+		unlist(l, a, nfds);
+	size = protobuf_c_message_get_packed_size(&a->base) + 8;
+	if (size > l->bytes) {
+		unlist(l, a, nfds);
+		return false;
+	}
+	l->bytes -= size;
+	l->top->also[l->top->n_also++] = a;
+	return list_below(l, a, depth);
+}
+
+/* In the order in which a walk comes by: each directory, and what is below it, before the next. */
+static bool
+list_below(struct lister *l, const Gofer__ReaddirRep *a, unsigned depth)
+{
+	for (size_t i = 0; l->deep && depth < DEEP_MAX && i < a->n_entries; i++)
+		if (a->entries[i]->node && a->entries[i]->type == DT_DIR &&
+			!list_beside(l, a->entries[i]->node->id, depth + 1))
+			return false;
+	return true;
 }
 
 int
 op_readdir(const Gofer__ReaddirReq *q, Gofer__ReaddirRep *a, struct reply *r)
 {
 	NODE_AUTO n = node_get(q->node);
-	unsigned nodes = q->nodes ? LIST_NODES : 0;
-	Gofer__ReaddirRep *also;
-	size_t bytes;
+	struct lister l = {.r = r,
+		.top = a,
+		.nodes = q->nodes ? LIST_NODES : 0,
+		.lists = WIRE_LISTS_MAX,
+		.deep = q->deep && q->nodes,
+		.open = q->open && q->nodes};
+	size_t size;
 	int err;
 
 	if (!n)
 		return -EBADF;
 	if (q->n_also > WIRE_ALSO_MAX)
 		return -EINVAL;
-	err = list(n, q->cookie, LIST_BYTES, &nodes, a, r);
-	if (err < 0 || q->n_also == 0)
+	err = list(&l, n, q->cookie, LIST_BYTES, a);
+	if (err < 0 || (!q->n_also && !l.deep))
 		return err;
-	a->also = reply_alloc(r, q->n_also, sizeof *a->also);
-	also = reply_alloc(r, q->n_also, sizeof *also);
-	if (!a->also || !also)
+	a->also = reply_alloc(r, WIRE_LISTS_MAX, sizeof *a->also);
+	if (!a->also)
 		return 0;
-	bytes = protobuf_c_message_get_packed_size(&a->base);
-	nodes = q->nodes ? REPLY_NODES_MAX - LIST_NODES + nodes : 0;
-	for (size_t i = 0; i < q->n_also && bytes + ALSO_BYTES < REPLY_BYTES; i++, also++) {
-		NODE_AUTO k = node_get(q->also[i]);
-		size_t size;
-
-		gofer__readdir_rep__init(also);
-		if (k && (list(k, 0, ALSO_BYTES, &nodes, also, r) < 0 || !also->end))
-			unlist(also);
-		size = protobuf_c_message_get_packed_size(&also->base) + 8;
-		if (bytes + size > REPLY_BYTES) {
-			unlist(also);
-			size = 8;
-		}
-		bytes += size;
-		a->also[a->n_also++] = also;
-	}
+	size = protobuf_c_message_get_packed_size(&a->base);
+	l.bytes = size < REPLY_BYTES ? REPLY_BYTES - size : 0;
+	if (q->nodes)
+		l.nodes += REPLY_NODES_MAX - LIST_NODES;
+	if (!list_below(&l, a, 0))
+		return 0;
+	for (size_t i = 0; i < q->n_also; i++)
+		if (!list_beside(&l, q->also[i], 0))
+			break;
 	return 0;
 }
 

@@ -117,7 +117,8 @@ enum wire_setattr {
 #define WIRE_RENAME_EXCHANGE  2u
 #define WIRE_WALK_MAX	      16u
 #define WIRE_LOOKUPS_MAX      64u    /* names of one request; at most WIRE_FDS_MAX */
-#define WIRE_ALSO_MAX	      24u    /* directories that one listing may bring beside its own */
+#define WIRE_ALSO_MAX	      64u    /* directories to list beside the one of a request */
+#define WIRE_LISTS_MAX	      128u   /* listings in one reply, beside the first */
 #define WIRE_XATTR_MAX	      65000u /* value bytes; Linux allows 65536 */
 
 #endif

@@ -67,6 +67,7 @@ struct gdir {
 	void **reps;		 /* replies that ents point into */
 	uint32_t nreps, streak, listed;
 	bool opens;	  /* files in it are opened to be read */
+	bool deep;	  /* came to one who walks the tree */
 	struct list node; /* gsuper.dirs, while its owner keeps it (gsuper.lock) */
 	struct gnode *owner;
 };
@@ -169,15 +170,25 @@ extern int gdir_nodes_max; /* nodes that may be held for nobody */
 struct gdir *gdir_new(
 	Gofer__ReaddirRep *rep, void *own, int64_t start, uint64_t changes, int64_t asked_ns);
 void gdir_free(struct gdir *d); /* a reference */
-/* The batch that starts at a host position, with a reference. Parks. */
-int gdir_fetch(struct gnode *n, int64_t cookie, struct gdir **ret);
+/* The listing that n keeps, with a reference, or NULL; lately: only if it may still be of use. */
+struct gdir *gdir_kept(struct gnode *n);
+struct gdir *gdir_kept_lately(struct gnode *n);
+/* Those of a reply's descriptors from *at on that are entries' of d, in order. Nobody else knows d.
+ */
+void gdir_give_fds(struct gdir *d, const int *fds, uint32_t nfds, uint32_t *at);
+bool gdir_room_for_nodes(void);
+bool gdir_room_for_fds(uint32_t n);
 /* n may keep d, if its names did not change since n->changes was changes. */
 void gdir_keep(struct gnode *n, struct gdir *d, uint64_t changes);
+
 void gdir_drop(struct gnode *dir); /* names of dir changed */
 /* A name by the listing. 0, -ENOENT: there is no such name; -EAGAIN: not known without a request
  * (with ask: because there is no listing). */
 int gdir_lookup(struct inode *dir, const struct name *n, bool ask, struct inode **ret);
 void gdir_opened(struct gnode *n); /* n had to be opened by a request, to be read */
+
+/* ahead.c: the batch that starts at a host position, with a reference. Parks. */
+int gdir_fetch(struct gnode *n, int64_t cookie, struct gdir **ret);
 
 /* Attributes or names of the super are changed by us, or about to be. */
 static inline void

@@ -32,10 +32,26 @@
 static _Atomic int ahead_fds, ahead_nodes;
 int gdir_nodes_max = 65536;
 
-static bool
-room_for_nodes(void)
+bool
+gdir_room_for_nodes(void)
 {
 	return atomic_load_explicit(&ahead_nodes, memory_order_relaxed) < gdir_nodes_max;
+}
+
+bool
+gdir_room_for_fds(uint32_t n)
+{
+	return atomic_load_explicit(&ahead_fds, memory_order_relaxed) + (int)n <= AHEAD_FDS_MAX;
+}
+
+void
+gdir_give_fds(struct gdir *d, const int *fds, uint32_t nfds, uint32_t *at)
+{
+	for (size_t i = 0; i < d->rep->n_entries && *at < nfds; i++)
+		if (d->rep->entries[i]->fd && d->ents[i].node && d->ents[i].fd < 0) {
+			d->ents[i].fd = fds[(*at)++];
+			atomic_fetch_add(&ahead_fds, 1);
+		}
 }
 
 static void
@@ -134,8 +150,8 @@ find(struct gdir *d, const struct name *n)
 }
 
 /* The listing that n keeps, with a reference, or NULL. */
-static struct gdir *
-kept(struct gnode *n)
+struct gdir *
+gdir_kept(struct gnode *n)
 {
 	WITH_MUTEX(&n->lock);
 
@@ -165,11 +181,11 @@ gdir_drop(struct gnode *n)
 }
 
 /* The same, if it may still be of use. */
-static struct gdir *
-kept_lately(struct gnode *n)
+struct gdir *
+gdir_kept_lately(struct gnode *n)
 {
 	const struct gsuper *gs = gsuper_of(&n->i);
-	struct gdir *d = kept(n);
+	struct gdir *d = gdir_kept(n);
 
 	if (!d || !gs->relaxed)
 		return d;
@@ -301,10 +317,10 @@ fetch(struct inode *dir, struct gdir *d, const struct name *name, size_t first, 
 	Gofer__LookupsRep *a;
 
 	mutex_lock(&d->lock);
-	want = room_for_nodes() ? 1u << (2 * d->streak) : 1;
+	want = gdir_room_for_nodes() ? 1u << (2 * d->streak) : 1;
 	if (d->streak < STREAK_MAX)
 		d->streak++;
-	q.open = d->opens && atomic_load(&ahead_fds) + (int)want <= AHEAD_FDS_MAX;
+	q.open = d->opens && gdir_room_for_fds((uint32_t)want);
 	for (size_t k = 0; k < n && used < want; k++) {
 		size_t i = (first + k) % n;
 		struct gent *e = &d->ents[i];
@@ -371,7 +387,7 @@ gdir_lookup(struct inode *dir, const struct name *n, bool ask, struct inode **re
 	struct gdir *d;
 	int r;
 
-	if (!(d = kept_lately(gnode_of(dir))))
+	if (!(d = gdir_kept_lately(gnode_of(dir))))
 		return -EAGAIN;
 	e = find(d, n);
 	if (!e) {
@@ -403,7 +419,7 @@ gdir_opened(struct gnode *n)
 {
 	uint64_t parent = __atomic_load_n(&n->parent, __ATOMIC_RELAXED);
 	struct inode *p = parent ? inode_find(n->i.sb, parent) : NULL;
-	struct gdir *d = p && inode_is_dir(p) ? kept(gnode_of(p)) : NULL;
+	struct gdir *d = p && inode_is_dir(p) ? gdir_kept(gnode_of(p)) : NULL;
 
 	if (d) {
 		mutex_lock(&d->lock);
@@ -412,115 +428,4 @@ gdir_opened(struct gnode *n)
 		gdir_free(d);
 	}
 	inode_put(p);
-}
-
-/* --- listings ahead --- */
-
-static bool
-rep_ok(const Gofer__ReaddirRep *rep)
-{
-	for (size_t i = 0; i < rep->n_entries; i++)
-		if (!wire_name_ok(&rep->entries[i]->name) &&
-			(!rep->entries[i]->name.len || rep->entries[i]->name.data[0] != '.'))
-			return false;
-	return rep->n_entries > 0 || rep->end;
-}
-
-/* Which directories beside n are likely to be listed next: those after it in their parent, when
- * one of them was listed already. Returns the parent's listing with a reference. */
-static struct gdir *
-choose(struct gnode *n, uint64_t *ids, size_t *at, size_t *count)
-{
-	uint64_t parent = __atomic_load_n(&n->parent, __ATOMIC_RELAXED);
-	struct inode *p = parent ? inode_find(n->i.sb, parent) : NULL;
-	struct gdir *d = p && inode_is_dir(p) ? kept(gnode_of(p)) : NULL;
-
-	*count = 0;
-	inode_put(p);
-	if (!d)
-		return NULL;
-	mutex_lock(&d->lock);
-	if (d->listed++ > 0)
-		for (size_t i = 0; i < d->rep->n_entries && *count < WIRE_ALSO_MAX; i++) {
-			struct gent *e = &d->ents[i];
-
-			if (!e->node || !gofer_fresh(gsuper_of(&n->i), e->node_ns) || e->listing ||
-				e->no_listing ||
-				!LX_S_ISDIR(e->node->attr ? e->node->attr->mode : 0))
-				continue;
-			ids[*count] = e->node->id;
-			at[(*count)++] = i;
-			/* once only: what does not fit is too large for this */
-			e->no_listing = true;
-		}
-	mutex_unlock(&d->lock);
-	return d;
-}
-
-int
-gdir_fetch(struct gnode *n, int64_t cookie, struct gdir **ret)
-{
-	struct gsuper *gs = gsuper_of(&n->i);
-	Gofer__ReaddirReq q = GOFER__READDIR_REQ__INIT;
-	Gofer__ReaddirRep *a;
-	uint64_t ids[WIRE_ALSO_MAX], names, changes;
-	int64_t asked_ns;
-	size_t at[WIRE_ALSO_MAX];
-	struct gdir *d, *parent = NULL;
-	int r;
-
-	*ret = cookie == 0 ? kept_lately(n) : NULL;
-	if (*ret && gofer_fresh(gs, (*ret)->asked_ns))
-		return 0;
-	gdir_free(*ret);
-	*ret = NULL;
-	mutex_lock(&n->lock);
-	names = n->changes;
-	mutex_unlock(&n->lock);
-	changes = atomic_load(&gs->changes);
-	asked_ns = gofer_now(gs);
-	q.node = n->id;
-	q.cookie = cookie;
-	q.nodes = (!gs->shared || gs->relaxed) && cookie == 0 && room_for_nodes();
-	q.also = ids;
-	if (q.nodes)
-		parent = choose(n, ids, at, &q.n_also);
-	r = gofer_call(GOFER_READDIR, &q.base, &a, NULL);
-	if (r < 0)
-		goto out;
-	r = -EIO;
-	if (!rep_ok(a) || a->n_also > q.n_also) {
-		gofer_rep_free(a);
-		goto out;
-	}
-	for (size_t i = 0; parent && i < a->n_also; i++) {
-		Gofer__ReaddirRep *k = a->also[i], *empty;
-		struct gent *e = &parent->ents[at[i]];
-		struct gdir *g;
-
-		if (!k->end || !rep_ok(k))
-			continue;
-		empty = calloc(1, sizeof *empty); /* k is on its own from now on */
-		if (!empty)
-			continue;
-		gofer__readdir_rep__init(empty);
-		a->also[i] = empty;
-		g = gdir_new(k, k, 0, changes, asked_ns);
-		mutex_lock(&parent->lock);
-		/* It stands for what the entry's node stands for, while that was not taken. */
-		if (g && e->node && e->node->id == ids[i] && !e->listing) {
-			e->listing = g;
-			g = NULL;
-		}
-		mutex_unlock(&parent->lock);
-		gdir_free(g);
-	}
-	d = gdir_new(a, a, cookie, changes, asked_ns);
-	r = d ? 0 : -ENOMEM;
-	if (d)
-		gdir_keep(n, d, names);
-	*ret = d;
-out:
-	gdir_free(parent);
-	return r;
 }

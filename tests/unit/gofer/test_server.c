@@ -264,10 +264,30 @@ START_TEST(many_at_once)
 	also[1] = 12345;		 /* none */
 	also[2] = a->found[3]->node->id; /* no directory */
 	ck_assert_int_eq(ask(GOFER_READDIR, &d, &gofer__readdir_rep__descriptor, &list), 0);
-	ck_assert_uint_eq(list->n_also, 3);
+	ck_assert_uint_eq(list->n_also, 2);
 	ck_assert(list->also[0]->end && list->also[0]->n_entries >= 3);
+	ck_assert_uint_eq(list->also[0]->of, also[0]);
+	ck_assert_uint_eq(list->also[1]->of, also[2]);
 	ck_assert(!list->also[1]->end && !list->also[1]->n_entries);
-	ck_assert(!list->also[2]->end && !list->also[2]->n_entries);
+	ck_assert(!list->n_entries || !list->entries[0]->node);
+	d.nodes = d.deep = d.open = true;
+	d.n_also = 0;
+	ck_assert_int_eq(ask(GOFER_READDIR, &d, &gofer__readdir_rep__descriptor, &list), 0);
+	ck_assert_uint_eq(list->n_also, 3); /* a, a/b, a/b/c */
+	for (size_t i = 0; i < list->n_also; i++) {
+		const Gofer__ReaddirRep *of = i ? list->also[i - 1] : list;
+		const Gofer__Entry *e = NULL;
+
+		for (size_t k = 0; k < of->n_entries; k++)
+			if (of->entries[k]->node && of->entries[k]->node->id == list->also[i]->of)
+				e = of->entries[k];
+		ck_assert_ptr_nonnull(e);
+		ck_assert_uint_eq(e->name.data[0], "abc"[i]);
+		ck_assert(list->also[i]->end);
+	}
+	ck_assert_uint_eq(reply.nfds, 1); /* a/file */
+	ck_assert_int_eq(read(reply.fds[0], buf, sizeof buf), 6);
+	close(reply.fds[0]);
 	d.n_also = WIRE_ALSO_MAX + 1;
 	ck_assert_int_eq(ask(GOFER_READDIR, &d, NULL, NULL), -EINVAL);
 	for (size_t i = 0; i <= WIRE_LOOKUPS_MAX; i++)
