@@ -28,12 +28,9 @@ rep_ok(const Gofer__ReaddirRep *rep)
 static struct gdir *
 choose(struct gnode *n, Gofer__ReaddirReq *q)
 {
-	uint64_t parent = __atomic_load_n(&n->parent, __ATOMIC_RELAXED);
-	struct inode *p = parent ? inode_find(n->i.sb, parent) : NULL;
-	struct gdir *d = p && inode_is_dir(p) ? gdir_kept(gnode_of(p)) : NULL;
+	struct gdir *d = gdir_above(n);
 	bool again;
 
-	inode_put(p);
 	if (!d)
 		return NULL;
 	mutex_lock(&d->lock);

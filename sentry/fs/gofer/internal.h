@@ -66,8 +66,8 @@ struct gdir {
 	uint32_t *buckets, mask; /* index + 1 */
 	void **reps;		 /* replies that ents point into */
 	uint32_t nreps, streak, listed;
-	bool opens;	  /* files in it are opened to be read */
-	bool deep;	  /* came to one who walks the tree */
+	_Atomic bool opens; /* files in it are opened to be read */
+	bool deep;	  /* came to one who walks the tree; does not change once others know it */
 	struct list node; /* gsuper.dirs, while its owner keeps it (gsuper.lock) */
 	struct gnode *owner;
 };
@@ -173,6 +173,7 @@ void gdir_free(struct gdir *d); /* a reference */
 /* The listing that n keeps, with a reference, or NULL; lately: only if it may still be of use. */
 struct gdir *gdir_kept(struct gnode *n);
 struct gdir *gdir_kept_lately(struct gnode *n);
+struct gdir *gdir_above(struct gnode *n); /* that the directory of n keeps */
 /* Those of a reply's descriptors from *at on that are entries' of d, in order. Nobody else knows d.
  */
 void gdir_give_fds(struct gdir *d, const int *fds, uint32_t nfds, uint32_t *at);

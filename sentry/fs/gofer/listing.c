@@ -240,6 +240,68 @@ gdir_keep(struct gnode *n, struct gdir *d, uint64_t changes)
 		gdir_free(list_entry(l, struct gdir, node));
 }
 
+/* --- who is above --- */
+
+/* The directory that n was last looked up in, with a reference, or NULL. */
+static struct inode *
+above(struct gnode *n)
+{
+	uint64_t parent = __atomic_load_n(&n->parent, __ATOMIC_RELAXED);
+	struct inode *p = parent ? inode_find(n->i.sb, parent) : NULL;
+
+	if (p && inode_is_dir(p))
+		return p;
+	inode_put(p);
+	return NULL;
+}
+
+struct gdir *
+gdir_above(struct gnode *n)
+{
+	struct inode *p = above(n);
+	struct gdir *d = p ? gdir_kept(gnode_of(p)) : NULL;
+
+	inode_put(p);
+	return d;
+}
+
+/* n had to be opened: so will be others in its directory and, where somebody walks the tree, in
+ * those beside it. */
+void
+gdir_opened(struct gnode *n)
+{
+	struct inode *p = above(n);
+	bool deep = false;
+
+	for (int i = 0; p && i < 2; i++) {
+		struct gdir *d = gdir_kept(gnode_of(p));
+		struct inode *next;
+
+		if (d) {
+			mutex_lock(&d->lock);
+			d->opens = true;
+			deep = d->deep;
+			mutex_unlock(&d->lock);
+			gdir_free(d);
+		}
+		next = deep ? above(gnode_of(p)) : NULL;
+		inode_put(p);
+		p = next;
+	}
+	inode_put(p);
+}
+
+/* Are files in directories beside this one opened? */
+static bool
+opens_above(struct inode *dir)
+{
+	struct gdir *d = gdir_above(gnode_of(dir));
+	bool yes = d && d->opens;
+
+	gdir_free(d);
+	return yes;
+}
+
 /* --- lookups --- */
 
 /* Make the inode of a fetched node, and give it what came with it. All of e is consumed. */
@@ -307,6 +369,7 @@ static int
 fetch(struct inode *dir, struct gdir *d, const struct name *name, size_t first, struct inode **ret)
 {
 	struct gsuper *gs = gsuper_of(dir);
+	bool opens = d->deep && opens_above(dir);
 	Gofer__LookupsReq q = GOFER__LOOKUPS_REQ__INIT;
 	ProtobufCBinaryData names[WIRE_LOOKUPS_MAX];
 	size_t at[WIRE_LOOKUPS_MAX], want, n = d->rep->n_entries, used = 0;
@@ -320,7 +383,7 @@ fetch(struct inode *dir, struct gdir *d, const struct name *name, size_t first, 
 	want = gdir_room_for_nodes() ? 1u << (2 * d->streak) : 1;
 	if (d->streak < STREAK_MAX)
 		d->streak++;
-	q.open = d->opens && gdir_room_for_fds((uint32_t)want);
+	q.open = (d->opens || opens) && gdir_room_for_fds((uint32_t)want);
 	for (size_t k = 0; k < n && used < want; k++) {
 		size_t i = (first + k) % n;
 		struct gent *e = &d->ents[i];
@@ -412,20 +475,4 @@ gdir_lookup(struct inode *dir, const struct name *n, bool ask, struct inode **re
 	}
 	gdir_free(d);
 	return r;
-}
-
-void
-gdir_opened(struct gnode *n)
-{
-	uint64_t parent = __atomic_load_n(&n->parent, __ATOMIC_RELAXED);
-	struct inode *p = parent ? inode_find(n->i.sb, parent) : NULL;
-	struct gdir *d = p && inode_is_dir(p) ? gdir_kept(gnode_of(p)) : NULL;
-
-	if (d) {
-		mutex_lock(&d->lock);
-		d->opens = true;
-		mutex_unlock(&d->lock);
-		gdir_free(d);
-	}
-	inode_put(p);
 }
