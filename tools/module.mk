@@ -30,7 +30,7 @@ $(BUILD)/libmoat.pc: tools/libmoat/libmoat.pc.in tools/module.mk
 	@mkdir -p $(@D)
 	sed 's|@PREFIX@|$(PREFIX)|' $< >$@
 
-$(BUILD)/moat: $(CLI_OBJS) $(BUILD)/obj/platform/host/confine_names.o $(BUILD)/libmoat.a
+$(BUILD)/moat: $(CLI_OBJS) $(BUILD)/obj/platform/host/confine_names.o $(BUILD)/obj/platform/host/text.o $(BUILD)/libmoat.a
 	$(CC) $(LDFLAGS_PROG) -o $@ $^ $(LIB_PROTO) $(if $(SAN),-ljansson -lseccomp,-l:libjansson.a -l:libseccomp.a)
 
 all: $(BUILD)/moat $(BUILD)/libmoat.a $(BUILD)/libmoat.so $(BUILD)/libmoat.pc

@@ -10,6 +10,7 @@
 #include "platform/host/confine.h"
 #include "platform/host/err.h"
 #include "platform/host/ns.h"
+#include "platform/host/text.h"
 #include <linux/capability.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -146,6 +147,7 @@ main(void)
 		if (r)
 			fail(-r, "cannot create a thread");
 	}
+	host_text_drop();
 	if (!(weaker & WEAKER_SECCOMP) && (r = confine_seal(CONFINE_GOFER, err, sizeof err)) < 0)
 		fail(r, err);
 	if (wire_control_send(NS_CONTROL_FD, CONTROL_READY, NULL, NULL, 0) < 0)

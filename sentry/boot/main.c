@@ -10,6 +10,7 @@
 #include "platform/host/err.h"
 #include "platform/host/maps.h"
 #include "platform/host/ns.h"
+#include "platform/host/text.h"
 #include "sentry/control/control.h"
 #include "sentry/control/process.h"
 #include "sentry/fs/dev.h"
@@ -216,6 +217,7 @@ main(void)
 		(r = fiber_spawn(boot, NULL, &f)) < 0 || (r = sched_start()) < 0)
 		boot_fail(r, "cannot start: %s", strerror(-r));
 	seal();
+	host_text_drop();
 	sched_run();
 	kernel_shutdown();
 	return 0;

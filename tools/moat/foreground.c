@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Standing in for a program of a sandbox: signals go to it, its end becomes ours. */
 #include "create.h"
+#include "platform/host/text.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -140,6 +141,7 @@ attend(struct moat_sandbox *s, struct moat_process *p, int sigfd, struct moat_er
 		{.fd = p ? moat_process_fd(p) : moat_fd(s), .events = POLLIN}};
 	int status = 0, r;
 
+	host_text_drop();
 	for (;;) {
 		if (poll(f, 2, -1) < 0 && errno != EINTR)
 			break;
