@@ -17,6 +17,7 @@
 #include <linux/close_range.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -442,6 +443,19 @@ anchor_finish(struct anchor *a, char *err, size_t cap)
 	if (n == 1)
 		n = HOST_RETRY(read(a->report, &f, sizeof f));
 	if (n == 0)
+		return 0;
+	explain(&f, "moat-anchor", err, cap);
+	return f.err > 0 ? -f.err : -ECHILD;
+}
+
+int
+anchor_why(struct anchor *a, char *err, size_t cap)
+{
+	struct pollfd p = {.fd = a->report, .events = POLLIN};
+	struct failure f;
+
+	if (a->report < 0 || poll(&p, 1, 0) != 1 ||
+		HOST_RETRY(read(a->report, &f, sizeof f)) != sizeof f)
 		return 0;
 	explain(&f, "moat-anchor", err, cap);
 	return f.err > 0 ? -f.err : -ECHILD;

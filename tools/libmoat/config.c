@@ -38,11 +38,21 @@ int
 config_check(const struct moat_config *c, struct moat_error *err)
 {
 	size_t hosts = 0;
+	struct stat st;
 
 	if (!c->args || !c->args[0] || !c->args[0][0])
 		return error_set(err, -EINVAL, "args: no program named");
 	if (c->nmounts == 0 || strcmp(c->mounts[0].target, "/") != 0)
 		return error_set(err, -EINVAL, "mounts: the first one has to be the root (\"/\")");
+	if (c->mounts[0].kind == MOAT_MOUNT_HOST && c->mounts[0].source) {
+		int r = HOST(stat(c->mounts[0].source, &st));
+
+		if (r == 0 && !S_ISDIR(st.st_mode))
+			r = -ENOTDIR;
+		if (r < 0)
+			return error_set(err, r, "cannot take %s for the root: %s",
+				c->mounts[0].source, strerror(-r));
+	}
 	for (size_t i = 0; i < c->nmounts; i++) {
 		const struct moat_mount *m = &c->mounts[i];
 

@@ -362,7 +362,7 @@ start_processes(struct moat_sandbox *s, const struct moat_config *c, int control
 static int
 await_all(struct moat_sandbox *s, struct anchor *a, struct moat_error *err)
 {
-	int r = await(s, s->gofer_sock, CONTROL_READY, &s->gofer_pid, "moat-gofer", err);
+	int r = await(s, s->gofer_sock, CONTROL_READY, &s->gofer_pid, "moat-gofer", err), why;
 
 	/* It ends when the sentry does, which then says why. */
 	if (r == -ECONNRESET)
@@ -372,9 +372,13 @@ await_all(struct moat_sandbox *s, struct anchor *a, struct moat_error *err)
 			    : r;
 	if (r == 0)
 		r = await(s, s->sentry_sock, CONTROL_STARTED, &s->sentry_pid, "moat-sentry", err);
-	if (r < 0 || !a->pid)
+	if (!a->pid || (r < 0 && r != -ECONNRESET))
 		return r;
-	r = anchor_finish(a, err->text, sizeof err->text);
+	/* The sentry ends when the anchor does, which then says why. */
+	if (r == 0)
+		r = anchor_finish(a, err->text, sizeof err->text);
+	else
+		r = (why = anchor_why(a, err->text, sizeof err->text)) < 0 ? why : r;
 	if (r < 0) {
 		err->code = -r;
 		err->exec = false;

@@ -149,6 +149,8 @@ container_claim(struct container *c, const char *id)
 	if (r == 0 && (c->state = load_state(c->dir_fd)) && container_is_whole(c))
 		r = -EEXIST;
 	if (r < 0) {
+		if (made && c->lock_fd < 0)
+			(void)rmdir(c->dir);
 		container_close(c);
 		if (r == -EEXIST || r == -EWOULDBLOCK)
 			return complain("container with given ID already exists: %s", id);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* moat: the command line. Finds the subcommand; each has a file of its own. */
 #include "moat.h"
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -40,7 +41,9 @@ log_line(const char *level, const char *text)
 	char when[40];
 	time_t now = time(NULL);
 	struct tm tm;
-	FILE *f = fopen(log_path, "ae");
+	/* A FIFO that nobody reads is not waited for. */
+	int fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0666);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "a");
 
 	if (!f)
 		return;

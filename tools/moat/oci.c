@@ -6,10 +6,13 @@
 #include "oci.h"
 #include "hooks.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define CONFIG_MAX (8 << 20)
 
@@ -181,13 +184,25 @@ load_json(struct oci *o)
 {
 	json_error_t e;
 	char path[4200], *text;
+	struct stat st;
 	size_t n;
 	FILE *f;
+	int fd;
 
 	snprintf(path, sizeof path, "%s/config.json", o->bundle);
-	f = fopen(path, "re");
-	if (!f)
+	/* A bundle may hold anything: a FIFO is not waited for, and a device not read. */
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
 		return oci_error(o, "cannot open %s: %s", path, strerror(errno));
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		close(fd);
+		return oci_error(o, "%s: not a regular file", path);
+	}
+	f = fdopen(fd, "r");
+	if (!f) {
+		close(fd);
+		return oci_error(o, "out of memory");
+	}
 	text = xcalloc(1, CONFIG_MAX + 1);
 	n = fread(text, 1, CONFIG_MAX + 1, f);
 	fclose(f);

@@ -51,6 +51,8 @@ int anchor_begin(const struct anchor_spawn *s, struct anchor *ret, char *err, si
 /* Show it the container's files (directories that mounts stand on have to exist by now) and start
  * the program. */
 int anchor_finish(struct anchor *a, char *err, size_t cap);
+/* The sandbox has ended while it was made: was it the anchor, and why? -errno of that; 0: no. */
+int anchor_why(struct anchor *a, char *err, size_t cap);
 /* Close what is open. The process ends when anchor_finish was not called. */
 void anchor_release(struct anchor *a);
 
