@@ -58,6 +58,11 @@ install: all
 	ln -sf libmoat.so.0 $(DESTDIR)$(PREFIX)/lib/libmoat.so
 	install -D -m 644 $(BUILD)/libmoat.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/libmoat.pc
 	install -D -m 644 include/moat/moat.h $(DESTDIR)$(PREFIX)/include/moat/moat.h
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(BUILD)/doc/moat.1 $(BUILD)/doc/moat-do.1 $(BUILD)/doc/moat-run.1
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man3 $(BUILD)/doc/libmoat.3
+	install -D -m 644 $(BUILD)/doc/moat.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/moat
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(BUILD)/doc/_moat
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d $(BUILD)/doc/moat.fish
 
 # --- generic rules -----------------------------------------------------------------------------------
 $(BUILD)/obj/%.o: %.c | $$(GEN_HDRS)

@@ -34,3 +34,9 @@ $(BUILD)/moat: $(CLI_OBJS) $(BUILD)/obj/platform/host/confine_names.o $(BUILD)/o
 	$(CC) $(LDFLAGS_PROG) -o $@ $^ $(LIB_PROTO) $(if $(SAN),-ljansson -lseccomp,-l:libjansson.a -l:libseccomp.a)
 
 all: $(BUILD)/moat $(BUILD)/libmoat.a $(BUILD)/libmoat.so $(BUILD)/libmoat.pc
+
+# Man pages and completions, from what the commands say of themselves.
+$(BUILD)/doc/moat.1: tools/dev/mkdocs $(BUILD)/moat include/moat/moat.h
+	tools/dev/mkdocs $(BUILD)/moat include/moat/moat.h "$$($(BUILD)/moat --version | sed -n 's/^moat version //p')" $(@D)
+
+all: $(BUILD)/doc/moat.1

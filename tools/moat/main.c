@@ -26,6 +26,8 @@ static const struct command commands[] = {
 	{"ps", "list the processes of a container", cmd_ps},
 	{"spec", "write a config.json to begin with", cmd_spec},
 	{"features", "print what this runtime can do, as JSON", cmd_features},
+	{"install", "tell docker, podman and containerd of this runtime", cmd_install},
+	{"uninstall", "take that back", cmd_uninstall},
 	{"syscalls", "print which system calls are supported", cmd_syscalls},
 };
 

@@ -30,6 +30,8 @@ int cmd_pause(int argc, char **argv);
 int cmd_resume(int argc, char **argv);
 int cmd_spec(int argc, char **argv);
 int cmd_features(int argc, char **argv);
+int cmd_install(int argc, char **argv);
+int cmd_uninstall(int argc, char **argv);
 int cmd_syscalls(int argc, char **argv);
 
 extern const char *global_root; /* --root in front of the command, or NULL */
