@@ -206,6 +206,12 @@ struct moat_process_info {
 MOAT_API int moat_processes(struct moat_sandbox *s, struct moat_process_info **ret, size_t *ret_n,
 	struct moat_error *err);
 
+/* What is at a path of the sandbox's /proc ("/1/status"): a file's text, a link's, the names in a
+ * directory; in *ret (free()), with a NUL behind. Programs of the sandbox have their say in it:
+ * nothing of it is fit for a terminal as it is. */
+MOAT_API int moat_inspect(struct moat_sandbox *s, const char *path, char **ret, size_t *ret_len,
+	struct moat_error *err);
+
 /* What the sandbox shows as its memory, and how many threads there can be; 0: leave alone. */
 MOAT_API int moat_set_limits(
 	struct moat_sandbox *s, uint64_t memory_bytes, uint64_t pids, struct moat_error *err);

@@ -442,6 +442,9 @@ control_request(struct conn *c, struct wire_control *w)
 	case CONTROL_STATE:
 		tell_state(c);
 		break;
+	case CONTROL_INSPECT:
+		control_inspect(c, w);
+		break;
 	case CONTROL_RESOURCES:
 		request_resources(c, w);
 		break;

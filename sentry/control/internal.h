@@ -46,6 +46,8 @@ void conn_exit(struct conn *c, int32_t pid, int status);
 
 /* control.c: a whole message has come. Descriptors that are taken are set to -1. */
 void control_request(struct conn *c, struct wire_control *m);
+/* inspect.c */
+void control_inspect(struct conn *c, struct wire_control *m);
 /* The client is gone. */
 void control_client_gone(struct conn *c);
 

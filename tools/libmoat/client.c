@@ -230,6 +230,33 @@ moat_processes(struct moat_sandbox *s, struct moat_process_info **ret, size_t *r
 	return p ? 0 : error_set(err, -ENOMEM, "out of memory");
 }
 
+int
+moat_inspect(struct moat_sandbox *s, const char *path, char **ret, size_t *ret_len,
+	struct moat_error *err)
+{
+	Control__Inspect q = CONTROL__INSPECT__INIT;
+	struct wire_control m;
+	Control__Text *t;
+	char *text;
+	int r;
+
+	q.path = wire_bytes(path, strlen(path));
+	r = ask(s, CONTROL_INSPECT, &q.base, CONTROL_TEXT, &m, err);
+	if (r < 0)
+		return r;
+	t = wire_unpack(&control__text__descriptor, m.body, m.len);
+	wire_control_free(&m);
+	if (!t)
+		return error_set(err, -EPROTO, "%s sent nonsense", sentry_name);
+	text = calloc(1, t->text.len + 1);
+	if (text && t->text.len)
+		memcpy(text, t->text.data, t->text.len);
+	*ret = text;
+	*ret_len = t->text.len;
+	control__text__free_unpacked(t, NULL);
+	return text ? 0 : error_set(err, -ENOMEM, "out of memory");
+}
+
 /* --- signals --- */
 
 static int

@@ -25,6 +25,15 @@ static const struct row rows[] = {
 #undef ABSENT
 };
 
+const char *
+syscall_name(unsigned nr)
+{
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		if (rows[i].nr == nr)
+			return rows[i].name;
+	return NULL;
+}
+
 int
 cmd_syscalls(int argc, char **argv)
 {

@@ -338,8 +338,8 @@ container_listen(struct container *c)
 	return s;
 }
 
-static int
-connect_to(struct container *c, struct moat_sandbox **ret, struct moat_error *err)
+int
+container_connect(struct container *c, struct moat_sandbox **ret, struct moat_error *err)
 {
 	struct sockaddr_un a;
 	struct timeval limit = {.tv_sec = 10};
@@ -367,7 +367,7 @@ container_attach(struct container *c, struct moat_sandbox **ret)
 
 	if (!container_pid(c))
 		return complain("container not running: %s", c->id);
-	if (connect_to(c, ret, &err) < 0) {
+	if (container_connect(c, ret, &err) < 0) {
 		if (!container_pid(c))
 			return complain("container not running: %s", c->id);
 		return complain("%s", err.text);
@@ -387,7 +387,7 @@ container_status(struct container *c)
 		return CONTAINER_CREATING;
 	if (!container_pid(c))
 		return CONTAINER_STOPPED;
-	r = connect_to(c, &s, &err);
+	r = container_connect(c, &s, &err);
 	if (r == 0) {
 		r = moat_state(s, &st, &err);
 		moat_destroy(s);

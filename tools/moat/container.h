@@ -61,7 +61,8 @@ void container_note(struct container *c, enum container_process which, pid_t pid
 /* The number of one, 0 when it has ended. The container has when its first one has. */
 pid_t container_process(const struct container *c, enum container_process which);
 pid_t container_pid(const struct container *c);
-/* Ask its sentry. 0, or complained. */
+/* Ask its sentry: -errno with err filled in; or 0, or complained. */
+int container_connect(struct container *c, struct moat_sandbox **ret, struct moat_error *err);
 int container_attach(struct container *c, struct moat_sandbox **ret);
 /* SIGKILL to the sentry, and wait until nothing of the sandbox is left. -ETIMEDOUT. */
 int container_kill(struct container *c);

@@ -24,6 +24,8 @@ static const struct command commands[] = {
 	{"state", "print the state of a container", cmd_state},
 	{"list", "list containers", cmd_list},
 	{"ps", "list the processes of a container", cmd_ps},
+	{"top", "what each container uses, again and again", cmd_top},
+	{"debug", "what the processes of a container do, and what they have open", cmd_debug},
 	{"spec", "write a config.json to begin with", cmd_spec},
 	{"features", "print what this runtime can do, as JSON", cmd_features},
 	{"install", "tell docker, podman and containerd of this runtime", cmd_install},
