@@ -11,7 +11,8 @@ command -v ip >/dev/null || skip "no ip"
 ns=moat-netns-$$
 ip netns add "$ns"
 trap 'remove_all; ip netns del "$ns"' EXIT
-before=$(cat /proc/sys/net/core/somaxconn; ip -o link)
+host() { cat /proc/sys/net/core/somaxconn /proc/sys/net/ipv4/ip_default_ttl /proc/sys/net/ipv4/ip_unprivileged_port_start; ip -o link show up dev lo; }
+before=$(host)
 ip netns exec "$ns" ip link add v0 type veth peer name v1
 ip netns exec "$ns" ip addr add 10.77.0.1/24 dev v0
 ip netns exec "$ns" ip link set v0 up
@@ -29,4 +30,4 @@ nothing_left
 sed -i 's|net.core.somaxconn|net.core.nosuch|' "$work/b/config.json"
 fails 1 'net.core.nosuch\|net/core/nosuch' m create -b "$work/b" c2
 nothing_left
-same "the host's own" "$before" "$(cat /proc/sys/net/core/somaxconn; ip -o link)"
+same "the host's own" "$before" "$(host)"

@@ -80,6 +80,12 @@ run
 same "status when a device is refused" 1 $status
 grep -q 'config.json: linux.devices\[0\]: /dev/x: a sandbox gets no device of the host' "$work/err" || die "device: $(cat "$work/err")"
 config '["true"]'
+sed -i 's|{"type":"pid"}|{"type":"pid","path":"/proc/1/ns/pid"}|' "$work/b/config.json"
+run
+same "status when a pid namespace is to be joined" 1 $status
+grep -q 'config.json: linux.namespaces\[0\].path: cannot join the pid namespace /proc/1/ns/pid: each sandbox has its own' "$work/err" ||
+	die "pid namespace: $(cat "$work/err")"
+config '["true"]'
 sed -i 's/"namespaces":/"sysctl":{"kernel.shmmax":"1"},&/' "$work/b/config.json"
 run
 same "status when a sysctl is refused" 1 $status

@@ -41,7 +41,10 @@ read_namespaces(struct oci *o, json_t *l)
 		if (path && *path && strcmp(type, "network") == 0)
 			o->network_path = path;
 		else if (path && *path)
-			return oci_error(o, "%s.path: joining a namespace is not supported", where);
+			return oci_error(o,
+				"%s.path: cannot join the %s namespace %.200s: each sandbox has "
+				"its own",
+				where, type, path);
 		if (strcmp(type, "time") == 0)
 			return oci_error(o, "%s.type: time namespaces are not supported", where);
 		seen[k] = true;
