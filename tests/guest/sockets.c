@@ -435,6 +435,31 @@ test_errors(void)
 	close(s);
 }
 
+/* Much is written to one who is gone: not all of it is taken. */
+static void
+test_gone(void)
+{
+	struct sockaddr_in a;
+	size_t size = 64 << 20;
+	char *buf = calloc(1, size);
+	int l = listener(&a), c = socket(AF_INET, SOCK_STREAM, 0), s;
+	ssize_t n;
+
+	if (connect(c, (void *)&a, sizeof a))
+		abort();
+	s = accept(l, NULL, NULL);
+	close(s);
+	signal(SIGPIPE, SIG_IGN);
+	n = write(c, buf, size);
+	TRUE(n < (ssize_t)size);
+	usleep(10000);
+	SHOW(write(c, "x", 1));
+	signal(SIGPIPE, SIG_DFL);
+	close(c);
+	close(l);
+	free(buf);
+}
+
 int
 main(void)
 {
@@ -461,6 +486,7 @@ main(void)
 		abort();
 	test_stream(s[0], s[1], "pipe");
 	test_udp();
+	test_gone();
 	test_errors();
 	return 0;
 }

@@ -270,8 +270,9 @@ tcp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	if (err)
 		return err;
 	if (!peer) {
-		n = (ssize_t)m->uio->left;
-		uio_skip(m->uio, m->uio->left);
+		/* No more than would be under way when the reset comes. */
+		n = (ssize_t)(m->uio->left < s->sndbuf ? m->uio->left : s->sndbuf);
+		uio_skip(m->uio, (size_t)n);
 		waitq_notify(&s->wq, ~0u);
 		return n;
 	}
