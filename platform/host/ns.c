@@ -237,7 +237,10 @@ ns_spawn(const struct ns_spawn *s, char *err, size_t cap)
 	}
 	close(report[0]);
 	if (r < 0) {
-		(void)HOST_RETRY(waitpid(pid, NULL, 0));
+		if (s->as_sibling && s->ret_failed)
+			*s->ret_failed = pid;
+		else
+			(void)HOST_RETRY(waitpid(pid, NULL, 0));
 		return r;
 	}
 	return pid;

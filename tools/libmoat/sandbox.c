@@ -216,6 +216,7 @@ start_sentry_in(struct moat_sandbox *s, struct ns_spawn *n, const struct moat_co
 	helper = fork();
 	if (helper == 0) {
 		n->as_sibling = true;
+		n->ret_failed = &h.pid;
 		h.r = HOST(setns(c->net_fd, CLONE_NEWNET));
 		if (h.r < 0)
 			error_set(&h.err, h.r, "cannot join the network namespace: %s",
@@ -236,6 +237,8 @@ start_sentry_in(struct moat_sandbox *s, struct ns_spawn *n, const struct moat_co
 		(void)HOST_RETRY(waitpid(helper, NULL, 0));
 	if (h.r < 0) {
 		*err = h.err;
+		if (h.pid > 0)
+			(void)HOST_RETRY(waitpid(h.pid, NULL, 0));
 		close(sv[0]);
 		return h.r;
 	}

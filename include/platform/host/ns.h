@@ -27,7 +27,8 @@ struct ns_spawn {
 	int control;	 /* becomes NS_CONTROL_FD; the program has 0-2 beside it: /dev/null and our
 			    stderr */
 	bool as_sibling; /* not the caller's child, but its parent's */
-	bool no_stderr;	 /* /dev/null instead of that */
+	pid_t *ret_failed; /* as_sibling: one that failed, for that parent to reap */
+	bool no_stderr;	   /* /dev/null instead of that */
 	/* Called by the parent when the namespaces are there, before the program starts; may be
 	 * NULL. -errno (with err filled in) ends it. */
 	int (*place)(void *arg, pid_t pid, char *err, size_t cap);
