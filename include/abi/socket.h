@@ -43,6 +43,8 @@
 #define LX_SOL_TCP     6
 #define LX_SOL_UDP     17
 #define LX_SOL_IPV6    41
+#define LX_SOL_ICMPV6  58
+#define LX_SOL_RAW     255
 #define LX_SOL_UDPLITE 136
 
 #define LX_SO_DEBUG	   1

@@ -69,29 +69,52 @@ host_socket_getopt(int fd, int level, int opt, void *val, uint32_t *len)
 }
 
 ssize_t
-host_socket_send(
-	int fd, const void *buf, size_t len, int flags, const void *addr, uint32_t addr_len)
+host_socket_send_control(int fd, const void *buf, size_t len, int flags, const void *addr,
+	uint32_t addr_len, const void *control, size_t control_len)
 {
 	struct iovec v = {(void *)buf, len};
 	struct msghdr m = {.msg_name = addr_len ? (void *)addr : NULL,
 		.msg_namelen = addr_len,
 		.msg_iov = &v,
-		.msg_iovlen = 1};
+		.msg_iovlen = 1,
+		.msg_control = control_len ? (void *)control : NULL,
+		.msg_controllen = control_len};
 
 	return ERR(sendmsg(fd, &m, flags | MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
 ssize_t
-host_socket_recv(int fd, void *buf, size_t len, int *flags, void *addr, uint32_t *addr_len)
+host_socket_send(
+	int fd, const void *buf, size_t len, int flags, const void *addr, uint32_t addr_len)
+{
+	return host_socket_send_control(fd, buf, len, flags, addr, addr_len, NULL, 0);
+}
+
+ssize_t
+host_socket_recv_control(int fd, void *buf, size_t len, int *flags, void *addr, uint32_t *addr_len,
+	void *control, size_t *control_len)
 {
 	struct iovec v = {buf, len};
-	struct msghdr m = {
-		.msg_name = addr, .msg_namelen = *addr_len, .msg_iov = &v, .msg_iovlen = 1};
+	struct msghdr m = {.msg_name = addr,
+		.msg_namelen = *addr_len,
+		.msg_iov = &v,
+		.msg_iovlen = 1,
+		.msg_control = *control_len ? control : NULL,
+		.msg_controllen = *control_len};
 	ssize_t n = ERR(recvmsg(fd, &m, *flags | MSG_DONTWAIT));
 
 	if (n >= 0) {
 		*flags = m.msg_flags;
 		*addr_len = m.msg_namelen;
+		*control_len = m.msg_controllen;
 	}
 	return n;
+}
+
+ssize_t
+host_socket_recv(int fd, void *buf, size_t len, int *flags, void *addr, uint32_t *addr_len)
+{
+	size_t none = 0;
+
+	return host_socket_recv_control(fd, buf, len, flags, addr, addr_len, NULL, &none);
 }

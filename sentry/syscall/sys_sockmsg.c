@@ -46,7 +46,8 @@ deadline_of(int64_t timeout_ns)
 static bool
 is_nonblock(const struct file *f, const struct sock_msg *m)
 {
-	return (file_flags(f) & LX_O_NONBLOCK) || (m->flags & LX_MSG_DONTWAIT);
+	/* the queue of errors is never waited for */
+	return (file_flags(f) & LX_O_NONBLOCK) || (m->flags & (LX_MSG_DONTWAIT | LX_MSG_ERRQUEUE));
 }
 
 /* Send all of a message; a stream that blocks goes on until everything is sent. */
@@ -195,9 +196,7 @@ control_in(struct task *t, struct sock *s, struct sock_msg *m, uint64_t addr, ui
 				err = -EINVAL;
 		} else if (h.level == LX_SOL_SOCKET) {
 			err = h.type == LX_SCM_RIGHTS || h.type == LX_SCM_CREDENTIALS ? 0 : -EINVAL;
-		} else if (s->ops->on_host) {
-			err = -EINVAL;
-		} else if (s->type == LX_SOCK_DGRAM &&
+		} else if (s->type != LX_SOCK_STREAM &&
 			   (s->family == LX_AF_INET || s->family == LX_AF_INET6)) {
 			err = add_ctl(m, &h, buf + at + sizeof h);
 		} /* others pass over what is not of SOL_SOCKET */
@@ -412,7 +411,7 @@ sockmsg_in_out(struct task *t, struct sock *s, uint64_t addr, const struct lx_ms
 
 	if (control_out(t, s, m, h->control, h->controllen, &used))
 		return -EFAULT;
-	out = m->flags & (LX_MSG_TRUNC | LX_MSG_CTRUNC | LX_MSG_CMSG_CLOEXEC);
+	out = m->flags & (LX_MSG_TRUNC | LX_MSG_CTRUNC | LX_MSG_CMSG_CLOEXEC | LX_MSG_ERRQUEUE);
 	if (h->name) {
 		uint32_t n =
 			m->addr_len < (uint32_t)h->namelen ? m->addr_len : (uint32_t)h->namelen;

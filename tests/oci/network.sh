@@ -43,6 +43,11 @@ same "a raw socket" "Operation not permitted" "$(in_ns "$moat" do --network=host
 same "errors asked for, as glibc's resolver does" 1 "$(in_ns "$moat" do --network=host -- perl -MSocket -e 'socket(S, PF_INET, SOCK_DGRAM, 0);
 	print setsockopt(S, 0, 11, 1)')"
 
+# What comes beside a packet.
+same "where a packet came to" "0 8 10.77.0.1" "$(in_ns timeout 20 "$moat" do --network=host -- python3 -c 'import socket as s
+a = s.socket(s.AF_INET, s.SOCK_DGRAM); a.bind(("0.0.0.0", 5353)); a.setsockopt(0, 8, 1)
+s.socket(s.AF_INET, s.SOCK_DGRAM).sendto(b"x", ("10.77.0.1", 5353)); l, t, d = a.recvmsg(10, 200)[1][0]; print(l, t, s.inet_ntoa(d[8:]))')"
+
 # Without: lo.
 same "alone" "lo" "$("$moat" do -- sh -c 'ls /sys/class/net')"
 same "alone, addresses" "127.0.0.1/8 ::1/128" "$("$moat" do -- ip -o addr | awk '{printf "%s%s", s, $4; s = " "}')"

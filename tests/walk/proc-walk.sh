@@ -13,7 +13,7 @@ walk='cd /; { find /proc -path "/proc/[0-9]*" -prune -o -print
 	find /proc/self/ -path "/proc/self/fd*/*" -prune -o -path "/proc/self/task/*" -prune -o \
 		-path "/proc/self/map_files/*" -prune -o -print
 	find /proc/self/net/ -print | sed s,/proc/self/net/,/proc/net/,
-	find /sys -print; } 2>/dev/null | sed "s,//*,/,g; s,\(.\)/$,\1," | sort -u'
+	find /sys -print; } 2>/dev/null | sed "s,//*,/,g; s,\(.\)/$,\1," | grep -v "^/proc/[0-9]" | sort -u'
 # In namespaces of its own: /sys then shows their interfaces only.
 unshare -nm --propagation private sh -c "mount -t sysfs none /sys && { $walk; }" | grep -v '^/proc/[0-9]' >"$dir/native"
 "$moat" do -- sh -c "$walk" >"$dir/moat" 2>"$dir/err" </dev/null || { cat "$dir/err"; exit 1; }

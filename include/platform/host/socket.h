@@ -22,4 +22,10 @@ ssize_t host_socket_send(
 /* *flags: in, and msg_flags out. *addr_len: room, then length. */
 ssize_t host_socket_recv(int fd, void *buf, size_t len, int *flags, void *addr, uint32_t *addr_len);
 
+/* The same with control data (cmsg(3)) as the host has it. *control_len: room, then length. */
+ssize_t host_socket_send_control(int fd, const void *buf, size_t len, int flags, const void *addr,
+	uint32_t addr_len, const void *control, size_t control_len);
+ssize_t host_socket_recv_control(int fd, void *buf, size_t len, int *flags, void *addr,
+	uint32_t *addr_len, void *control, size_t *control_len);
+
 #endif

@@ -37,7 +37,7 @@ void scm_files_free(struct scm_files *f); /* drops the references; NULL is fine 
 struct sock_ctl {
 	int32_t level, type;
 	uint32_t len;
-	uint8_t data[20];
+	uint8_t data[48];
 };
 #define SOCK_CTL_MAX 8
 

@@ -354,7 +354,7 @@ static const struct pseudo_row ipv4_rows[] = {
 	CONST("ip_default_ttl", "64"),
 	CONST("ip_nonlocal_bind", "0"),
 	CONST("ip_unprivileged_port_start", "1024"),
-	CONST("ping_group_range", "1\t0"),
+	CONST("ping_group_range", "0\t2147483647"),
 	CONST("tcp_rmem", "4096\t131072\t6291456"),
 	CONST("tcp_wmem", "4096\t16384\t4194304"),
 	CONST("tcp_mem", "288000\t384000\t576000"),

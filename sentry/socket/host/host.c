@@ -204,6 +204,35 @@ host_getname(struct sock *s, bool peer, uint8_t *addr, uint32_t *len)
 	return host_socket_name(hs(s)->fd, peer, addr, len);
 }
 
+#define CONTROL_MAX (SOCK_CTL_MAX * 64)
+
+/* What one packet is to have of its own (source, TTL, TOS), for the host: bytes, or -EINVAL. */
+static ssize_t
+put_control(const struct sock_msg *m, uint8_t control[CONTROL_MAX])
+{
+	static const struct {
+		int32_t level, type;
+	} known[] = {{LX_SOL_IP, 1}, {LX_SOL_IP, 2}, {LX_SOL_IP, 8}, {LX_SOL_IPV6, 50},
+		{LX_SOL_IPV6, 52}, {LX_SOL_IPV6, 67}};
+	size_t at = 0;
+
+	memset(control, 0, CONTROL_MAX);
+	for (uint32_t k = 0; k < m->nctl; k++) {
+		const struct sock_ctl *c = &m->ctl[k];
+		struct lx_cmsghdr h = {sizeof h + c->len, c->level, c->type};
+		bool ok = false;
+
+		for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+			ok |= known[i].level == c->level && known[i].type == c->type;
+		if (!ok)
+			return -EINVAL;
+		memcpy(control + at, &h, sizeof h);
+		memcpy(control + at + sizeof h, c->data, c->len);
+		at += (h.len + 7) & ~(size_t)7;
+	}
+	return (ssize_t)at;
+}
+
 static ssize_t
 host_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 {
@@ -212,6 +241,7 @@ host_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	uint32_t max = s->type == LX_SOCK_STREAM ? MAX_PIECE : MAX_DATAGRAM;
 	size_t n = m->uio->left;
 	struct uio before = *m->uio;
+	uint8_t control[CONTROL_MAX];
 	char *buf __attribute__((cleanup(host_free_ptr))) = NULL;
 	ssize_t k;
 
@@ -233,7 +263,11 @@ host_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	k = uio_copy_from(m->uio, buf, n);
 	if (k < (ssize_t)n)
 		return -EFAULT;
-	k = host_socket_send(hs(s)->fd, buf, n, (int)(m->flags & known), m->addr, m->addr_len);
+	k = put_control(m, control);
+	if (k < 0)
+		return k;
+	k = host_socket_send_control(hs(s)->fd, buf, n, (int)(m->flags & known), m->addr,
+		m->addr_len, control, (size_t)k);
 	/* What was not taken is still to be sent. */
 	*m->uio = before;
 	if (k > 0)
@@ -241,10 +275,49 @@ host_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	return k;
 }
 
+/* What the host says beside a packet, as far as it was asked for: the forms are the guest's, too.
+ */
+static void
+take_control(struct sock_msg *m, const uint8_t *control, size_t len)
+{
+	size_t at = 0;
+
+	m->nctl = 0;
+	while (len - at >= sizeof(struct lx_cmsghdr)) {
+		struct lx_cmsghdr h;
+		size_t n, step;
+
+		memcpy(&h, control + at, sizeof h);
+		if (h.len < sizeof h || h.len > len - at)
+			break;
+		n = h.len - sizeof h;
+		if (h.level == LX_SOL_SOCKET && n == 16 &&
+			(h.type == LX_SO_TIMESTAMP || h.type == LX_SO_TIMESTAMPNS)) {
+			int64_t v[2];
+
+			memcpy(v, control + at + sizeof h, sizeof v);
+			m->meta.stamp_ns =
+				v[0] * 1000000000 + v[1] * (h.type == LX_SO_TIMESTAMP ? 1000 : 1);
+		} else if ((h.level == LX_SOL_IP || h.level == LX_SOL_IPV6) &&
+			   m->nctl < SOCK_CTL_MAX && n <= sizeof m->ctl[0].data) {
+			struct sock_ctl *c = &m->ctl[m->nctl++];
+
+			*c = (struct sock_ctl){h.level, h.type, (uint32_t)n, {0}};
+			memcpy(c->data, control + at + sizeof h, n);
+		}
+		step = (h.len + 7) & ~(size_t)7;
+		if (step >= len - at)
+			break;
+		at += step;
+	}
+}
+
 static ssize_t
 host_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 {
-	const uint32_t known = LX_MSG_OOB | LX_MSG_PEEK | LX_MSG_TRUNC;
+	const uint32_t known = LX_MSG_OOB | LX_MSG_PEEK | LX_MSG_TRUNC | LX_MSG_ERRQUEUE;
+	uint8_t control[CONTROL_MAX];
+	size_t control_len = s->type == LX_SOCK_STREAM ? 0 : sizeof control;
 	uint32_t max = s->type == LX_SOCK_STREAM ? MAX_PIECE : MAX_DATAGRAM;
 	size_t n = m->uio->left < max ? m->uio->left : max;
 	int flags = (int)(m->flags & known);
@@ -255,13 +328,15 @@ host_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	if (!buf)
 		return -ENOBUFS;
 	m->addr_len = sizeof m->addr;
-	k = host_socket_recv(hs(s)->fd, buf, n, &flags, m->addr, &m->addr_len);
+	k = host_socket_recv_control(
+		hs(s)->fd, buf, n, &flags, m->addr, &m->addr_len, control, &control_len);
 	if (k < 0) {
 		m->addr_len = 0;
 		return k;
 	}
 	if (m->addr_len > sizeof m->addr || s->type == LX_SOCK_STREAM)
 		m->addr_len = 0;
+	take_control(m, control, control_len);
 	if (!(s->type == LX_SOCK_STREAM && (m->flags & LX_MSG_TRUNC))) {
 		size_t got = (size_t)k < n ? (size_t)k : n;
 
@@ -302,8 +377,11 @@ static const struct option allowed[] = {
 	{LX_SOL_TCP, 25},
 	{LX_SOL_IP, 1},
 	{LX_SOL_IP, 2},
+	{LX_SOL_IP, 8}, /* IP_PKTINFO */
 	{LX_SOL_IP, 10},
 	{LX_SOL_IP, 11}, /* IP_RECVERR: glibc's resolver insists */
+	{LX_SOL_IP, 12}, /* IP_RECVTTL */
+	{LX_SOL_IP, 13}, /* IP_RECVTOS */
 	{LX_SOL_IP, 24},
 	{LX_SOL_IP, 33},
 	{LX_SOL_IP, 34},
@@ -315,12 +393,15 @@ static const struct option allowed[] = {
 	{LX_SOL_IPV6, 23},
 	{LX_SOL_IPV6, 25},
 	{LX_SOL_IPV6, 26},
+	{LX_SOL_IPV6, 49}, /* IPV6_RECVPKTINFO */
+	{LX_SOL_IPV6, 51}, /* IPV6_RECVHOPLIMIT */
+	{LX_SOL_IPV6, 66}, /* IPV6_RECVTCLASS */
 	{LX_SOL_IPV6, 67},
 };
 
 static const int passed_on[] = {LX_SO_REUSEADDR, LX_SO_REUSEPORT, LX_SO_DONTROUTE, LX_SO_BROADCAST,
 	LX_SO_KEEPALIVE, LX_SO_OOBINLINE, LX_SO_SNDBUF, LX_SO_RCVBUF, LX_SO_RCVLOWAT, LX_SO_LINGER,
-	LX_SO_ERROR, LX_SO_ACCEPTCONN};
+	LX_SO_ERROR, LX_SO_ACCEPTCONN, LX_SO_TIMESTAMP, LX_SO_TIMESTAMPNS};
 
 static bool
 is_allowed(int level, int opt)

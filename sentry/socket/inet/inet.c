@@ -17,7 +17,11 @@ inet_new(const struct call *c, int family, int type, int protocol)
 
 	if (!i)
 		return NULL;
-	sock_init(&i->s, type == LX_SOCK_STREAM ? &tcp_ops : &udp_ops, c, family, type, protocol);
+	sock_init(&i->s,
+		type == LX_SOCK_STREAM					       ? &tcp_ops
+		: protocol == LX_IPPROTO_ICMP || protocol == LX_IPPROTO_ICMPV6 ? &icmp_ops
+									       : &udp_ops,
+		c, family, type, protocol);
 	list_init(&i->port_node);
 	list_init(&i->acceptq);
 	list_init(&i->accept_node);
@@ -27,6 +31,7 @@ inet_new(const struct call *c, int family, int type, int protocol)
 static int
 create(const struct call *c, int family, int type, int protocol, struct sock **ret)
 {
+	int icmp = family == LX_AF_INET ? LX_IPPROTO_ICMP : LX_IPPROTO_ICMPV6;
 	struct inet_sock *i;
 
 	switch (type) {
@@ -36,19 +41,24 @@ create(const struct call *c, int family, int type, int protocol, struct sock **r
 		protocol = LX_IPPROTO_TCP;
 		break;
 	case LX_SOCK_DGRAM:
+		if (protocol == icmp)
+			break;
 		if (protocol && protocol != LX_IPPROTO_UDP && protocol != LX_IPPROTO_UDPLITE)
 			return -EPROTONOSUPPORT;
 		if (!protocol)
 			protocol = LX_IPPROTO_UDP;
 		break;
 	case LX_SOCK_RAW:
-		return cred_capable_in(c->cred, net_ns_owner(c->net), LX_CAP_NET_RAW)
-			       ? -EPROTONOSUPPORT
-			       : -EPERM;
+		if (!cred_capable_in(c->cred, net_ns_owner(c->net), LX_CAP_NET_RAW))
+			return -EPERM;
+		if (protocol != icmp)
+			return -EPROTONOSUPPORT;
+		break;
 	default:
 		return -ESOCKTNOSUPPORT;
 	}
-	i = inet_new(c, family, type, protocol);
+	i = protocol == icmp ? icmp_new(c, family, type, protocol)
+			     : inet_new(c, family, type, protocol);
 	if (!i)
 		return -ENOMEM;
 	*ret = &i->s;
@@ -104,6 +114,7 @@ static const struct option kept[] = {
 	{LX_SOL_TCP, 25, 0, INT32_MAX, 0}, /* TCP_NOTSENT_LOWAT */
 	{LX_SOL_IP, 1, 0, 255, 0},	   /* IP_TOS */
 	{LX_SOL_IP, 2, -1, 255, 64},	   /* IP_TTL */
+	{LX_SOL_IP, 7, 0, 1, 0},	   /* IP_RETOPTS: no packet has options */
 	{LX_SOL_IP, 8, 0, 1, 0},	   /* IP_PKTINFO */
 	{LX_SOL_IP, 10, 0, 5, 1},	   /* IP_MTU_DISCOVER */
 	{LX_SOL_IP, 11, 0, 1, 0},	   /* IP_RECVERR: no error comes from a network */
@@ -205,6 +216,8 @@ inet_setsockopt(
 		return err;
 	if (level == LX_SOL_UDPLITE && s->protocol == LX_IPPROTO_UDPLITE)
 		return udplite_setsockopt(i, opt, val, len);
+	if ((level == LX_SOL_RAW || level == LX_SOL_ICMPV6) && s->ops == &icmp_ops)
+		return opt == 1 ? icmp_filter_set(i, val, len) : -ENOPROTOOPT;
 	if (level == LX_SOL_TCP && opt == TCP_CONGESTION)
 		return len >= 5 && (!memcmp(val, "cubic", 5) || !memcmp(val, "reno", 4)) ? 0
 											 : -ENOENT;
@@ -266,6 +279,8 @@ inet_getsockopt(
 	err = check_level(s, level);
 	if (err)
 		return err;
+	if ((level == LX_SOL_RAW || level == LX_SOL_ICMPV6) && s->ops == &icmp_ops)
+		return opt == 1 ? icmp_filter_get(i, val, len) : -ENOPROTOOPT;
 	if (level == LX_SOL_TCP && opt == TCP_INFO_OPT) {
 		uint8_t info[104];
 

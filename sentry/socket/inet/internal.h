@@ -40,6 +40,7 @@ struct inet_sock {
 	/* options that are kept and shown */
 	int32_t tcp_opt[64]; /* by TCP_* number; 0: its default */
 	int32_t ip_opt[64], ip6_opt[128];
+	uint32_t icmp_filter[8];	 /* ICMP_FILTER, ICMP6_FILTER: types that do not come */
 	uint16_t send_cover, recv_cover; /* UDP-Lite; 0: all of a message */
 };
 
@@ -49,7 +50,7 @@ is(struct sock *s)
 	return (struct inet_sock *)s;
 }
 
-extern const struct sock_ops tcp_ops, udp_ops;
+extern const struct sock_ops tcp_ops, udp_ops, icmp_ops;
 
 /* --- addr.c --- */
 void inet_table_init(void);
@@ -80,6 +81,11 @@ int inet_ctl_in(
 	struct sock *s, const struct sock_msg *m, struct inet_addr *from, struct sock_meta *meta);
 /* What the options of s ask to be told of a message that came. */
 void inet_ctl_out(struct sock *s, struct sock_msg *m);
+
+/* --- icmp.c --- */
+struct inet_sock *icmp_new(const struct call *c, int family, int type, int protocol);
+int icmp_filter_set(struct inet_sock *i, const uint8_t *val, uint32_t len);
+int icmp_filter_get(struct inet_sock *i, uint8_t *val, uint32_t *len);
 bool inet_describe(struct sock *s, struct sock_info *x);
 struct inet_sock *inet_new(const struct call *c, int family, int type, int protocol);
 enum tcp_state tcp_state(struct inet_sock *i);
