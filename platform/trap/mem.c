@@ -303,6 +303,11 @@ trap_copy_out(struct plat_thread *t, uint64_t dst, const void *src, size_t len)
 			return -EFAULT;
 	}
 	if (!trap.vm_refused) {
+		/* The guest's process touches new memory first: when there is none left, it is the
+		 * one to be killed for it, and not who holds its pages while they are written. An
+		 * older host refuses, and it goes as well as it goes. */
+		(void)trap_op_now(t, STUB_OP_MADVISE, dst & -(uint64_t)LX_PAGE_SIZE,
+			len + (dst & (LX_PAGE_SIZE - 1)), MADV_POPULATE_WRITE, 0, 0, 0);
 		r = host_vm_write(t->sp->pid, dst, src, len);
 		if (r != -EPERM)
 			return r < 0 ? -EFAULT : 0;
