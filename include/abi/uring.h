@@ -6,6 +6,8 @@
 #include <stdint.h>
 
 #define LX_URING_OFF_SQES 0x10000000ULL
+#define LX_URING_OFF_CQ	  0x8000000ULL
+#define LX_URING_OFF_MASK 0xf8000000ULL
 
 #define LX_URING_SETUP_CQSIZE	     (1u << 3)
 #define LX_URING_SETUP_CLAMP	     (1u << 4)

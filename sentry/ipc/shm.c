@@ -153,7 +153,8 @@ attachment_release(struct mappable *m)
 	ipc_ns_put(ns);
 }
 
-static const struct mappable_ops attachment_ops = {attachment_fd, attachment_release};
+static const struct mappable_ops attachment_ops = {
+	.host_fd = attachment_fd, .release = attachment_release};
 
 bool
 shm_is(const struct mappable *m)

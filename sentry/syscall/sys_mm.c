@@ -109,7 +109,11 @@ sys_mmap(struct task *t, const uint64_t a[6])
 			goto out;
 		}
 		r = file_mappable(t, f, prot, shared, &may, &map);
-		if (r)
+		if (!r && map->ops->place) {
+			r = map->ops->place(map, off, len);
+			off = r < 0 ? off : (uint64_t)r;
+		}
+		if (r < 0)
 			goto out;
 	}
 	prot &= LX_PROT_READ | LX_PROT_WRITE | LX_PROT_EXEC;

@@ -343,7 +343,20 @@ map_release(struct mappable *m)
 	free(r);
 }
 
-static const struct mappable_ops map_ops = {.host_fd = map_fd, .release = map_release};
+/* The two rings are one piece of memory, which has two names. */
+static int64_t
+map_place(struct mappable *m, uint64_t off, uint64_t len)
+{
+	const struct uring *u = container_of(m, struct ring_map, m)->u;
+
+	off &= LX_URING_OFF_MASK; /* the rest is passed over */
+	if (off == 0 || off == LX_URING_OFF_CQ)
+		return len <= u->rings_len ? 0 : -EINVAL;
+	return off == LX_URING_OFF_SQES && len <= u->sqes_len ? (int64_t)off : -EINVAL;
+}
+
+static const struct mappable_ops map_ops = {
+	.host_fd = map_fd, .place = map_place, .release = map_release};
 
 static int
 ring_mappable(struct file *f, const struct call *c, int prot, bool shared, struct mappable **ret)

@@ -645,6 +645,22 @@ hostile(void)
 	close(p[1]);
 }
 
+/* The rings under each of their names, as programs without IORING_FEAT_SINGLE_MMAP map them. */
+static void
+two_names(void)
+{
+	size_t len = R.p.cq_off.cqes + R.p.cq_entries * sizeof(struct io_uring_cqe);
+	char *cq = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, R.fd, IORING_OFF_CQ_RING);
+
+	printf("--- two names\n");
+	TRUE(cq != MAP_FAILED);
+	TRUE(*(_Atomic unsigned *)(cq + R.p.cq_off.tail) == WORD(&R, R.p.cq_off.tail));
+	TRUE(*(_Atomic unsigned *)(cq + R.p.cq_off.tail) != 0);
+	TRUE(*(_Atomic unsigned *)(cq + R.p.cq_off.ring_entries) == R.p.cq_entries);
+	munmap(cq, len);
+	TRUE(mmap(NULL, 4096, PROT_READ, MAP_SHARED, R.fd, 0x4000000) == MAP_FAILED);
+}
+
 int
 main(void)
 {
@@ -660,6 +676,7 @@ main(void)
 	chains();
 	cancels();
 	registered();
+	two_names();
 	hostile();
 	return 0;
 }

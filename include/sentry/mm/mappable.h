@@ -16,6 +16,8 @@ struct mappable_ops {
 	/* The host fd to map for this access, borrowed; valid as long as the mappable. Called again
 	 * for each host mmap. -errno. */
 	int (*host_fd)(struct mappable *m, int prot, bool shared);
+	/* Where in that file what is mapped from off on lies, or -EINVAL; NULL: there. */
+	int64_t (*place)(struct mappable *m, uint64_t off, uint64_t len);
 	void (*release)(struct mappable *m); /* the last reference is gone */
 };
 
