@@ -220,7 +220,7 @@ ssize_t
 trap_stream_out(struct plat_thread *t, uint64_t dst, size_t len, plat_fill_fn *fill, void *arg)
 {
 	bool alone = trap.env->ncpu == 1 || trap_crowded();
-	size_t half = alone ? STUB_LARGE_SZ : STUB_LARGE_SZ / 4;
+	size_t half = alone ? STUB_LARGE_SZ : STUB_LARGE_SZ / 2;
 	size_t done = 0, queued = 0, flying = 0, at = 0;
 	struct stub_op *op;
 	uint8_t *buf;
