@@ -79,6 +79,12 @@ sed -i 's/"namespaces":/"devices":[{"path":"\/dev\/x","type":"c","major":1,"mino
 run
 same "status when a device is refused" 1 $status
 grep -q 'config.json: linux.devices\[0\]: /dev/x: a sandbox gets no device of the host' "$work/err" || die "device: $(cat "$work/err")"
+# Those that it has of its own may be named.
+config '["sh","-c","echo x >/dev/null && echo fine"]'
+sed -i 's/"namespaces":/"devices":[{"path":"\/dev\/null","type":"c","major":1,"minor":3,"fileMode":438}],&/' "$work/b/config.json"
+run
+same "status with a device that moat has" 0 $status
+same "what it prints" fine "$out"
 config '["true"]'
 sed -i 's|{"type":"pid"}|{"type":"pid","path":"/proc/1/ns/pid"}|' "$work/b/config.json"
 run

@@ -125,20 +125,49 @@ read_personality(struct oci *o, json_t *l)
 		       : oci_error(o, "linux.personality.domain: \"%s\" is not supported", domain);
 }
 
+/* One of those that every container has in /dev (OCI, config-linux.md, default devices), and a
+ * sandbox from its own kernel. */
+static bool
+own_device(json_t *d)
+{
+	static const struct {
+		const char *path;
+		int major, minor;
+	} own[] = {{"/dev/null", 1, 3}, {"/dev/zero", 1, 5}, {"/dev/full", 1, 7},
+		{"/dev/random", 1, 8}, {"/dev/urandom", 1, 9}, {"/dev/tty", 5, 0}};
+	const char *path = json_string_value(json_object_get(d, "path"));
+	const char *type = json_string_value(json_object_get(d, "type"));
+
+	if (!path || !type || (strcmp(type, "c") != 0 && strcmp(type, "u") != 0))
+		return false;
+	for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+		if (strcmp(path, own[i].path) == 0 &&
+			json_integer_value(json_object_get(d, "major")) == own[i].major &&
+			json_integer_value(json_object_get(d, "minor")) == own[i].minor)
+			return true;
+	return false;
+}
+
 /* What a driver of the host does with a program's requests is nothing that a sandbox could answer
  * for. */
 static int
 refuse_devices(struct oci *o, json_t *l)
 {
-	json_t *list, *path;
+	json_t *list, *d, *path;
+	size_t i;
 
 	if (oci_array(o, l, "linux", "devices", &list) < 0)
 		return -1;
-	if (json_array_size(list) == 0)
-		return 0;
-	path = json_object_get(json_array_get(list, 0), "path");
-	return oci_error(o, "linux.devices[0]: %.200s: a sandbox gets no device of the host",
-		json_is_string(path) ? json_string_value(path) : "(no path)");
+	json_array_foreach(list, i, d)
+	{
+		if (own_device(d))
+			continue;
+		path = json_object_get(d, "path");
+		return oci_error(o,
+			"linux.devices[%zu]: %.200s: a sandbox gets no device of the host", i,
+			json_is_string(path) ? json_string_value(path) : "(no path)");
+	}
+	return 0;
 }
 
 int
