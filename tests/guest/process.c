@@ -376,7 +376,8 @@ test_usage(void)
 	volatile unsigned long x = 0;
 	clock_t end = clock() + 5 * CLOCKS_PER_SEC;
 
-	/* How the time is split into user's and system's is sampled: a short run may have none of the one. */
+	/* How the time is split into user's and system's is sampled: a short run may have none of
+	 * the one. */
 	do {
 		for (unsigned long i = 0; i < 3000000; i++)
 			x += i;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Starting the process that stands for a container towards its engine (platform/anchor/anchor.c): in the
- * sentry's namespaces, but with a mount namespace of its own, in which the container's root is the
- * root.
+ * Starting the process that stands for a container towards its engine (platform/anchor/anchor.c):
+ * in the sentry's namespaces, but with a mount namespace of its own, in which the container's root
+ * is the root.
  */
 #ifndef PLATFORM_HOST_ANCHOR_H
 #define PLATFORM_HOST_ANCHOR_H

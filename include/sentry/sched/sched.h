@@ -41,7 +41,7 @@ struct hostfd_watch {
 	int fd;
 	struct waitq *q;
 	void (*fn)(struct hostfd_watch *w, uint32_t events); /* instead of q, if not NULL */
-	uint32_t place; /* of the scheduler */
+	uint32_t place;					     /* of the scheduler */
 };
 
 /* How many fibers wait for an answer that comes soon by a host descriptor: while there are any, a
