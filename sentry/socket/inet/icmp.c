@@ -364,21 +364,6 @@ icmp_filter_get(struct inet_sock *i, uint8_t *val, uint32_t *len)
 
 /* --- the rest --- */
 
-static int
-icmp_shutdown(struct sock *s, int how)
-{
-	int err = 0;
-
-	mutex_lock(&s->lock);
-	if (!is(s)->connected)
-		err = -ENOTCONN;
-	s->shut_rd |= how != LX_SHUT_WR;
-	s->shut_wr |= how != LX_SHUT_RD;
-	mutex_unlock(&s->lock);
-	waitq_notify(&s->wq, ~0u);
-	return err;
-}
-
 static uint32_t
 icmp_poll(struct sock *s)
 {
@@ -416,21 +401,14 @@ icmp_free(struct sock *s)
 	free(is(s));
 }
 
-static int
-no_listen(struct sock *s, const struct call *c, int backlog)
-{
-	(void)s, (void)c, (void)backlog;
-	return -EOPNOTSUPP;
-}
-
 const struct sock_ops icmp_ops = {
 	.bind = icmp_bind,
 	.connect = icmp_connect,
-	.listen = no_listen,
+	.listen = inet_dgram_listen,
 	.getname = inet_getname,
 	.sendmsg = icmp_sendmsg,
 	.recvmsg = icmp_recvmsg,
-	.shutdown = icmp_shutdown,
+	.shutdown = inet_dgram_shutdown,
 	.setsockopt = inet_setsockopt,
 	.getsockopt = inet_getsockopt,
 	.poll = icmp_poll,

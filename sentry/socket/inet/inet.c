@@ -88,6 +88,30 @@ inet_init(void)
 	sock_family_register(&v6);
 }
 
+/* --- what the kinds without connections share --- */
+
+int
+inet_dgram_shutdown(struct sock *s, int how)
+{
+	int err = 0;
+
+	mutex_lock(&s->lock);
+	if (!is(s)->connected)
+		err = -ENOTCONN;
+	s->shut_rd |= how != LX_SHUT_WR;
+	s->shut_wr |= how != LX_SHUT_RD;
+	mutex_unlock(&s->lock);
+	waitq_notify(&s->wq, ~0u);
+	return err;
+}
+
+int
+inet_dgram_listen(struct sock *s, const struct call *c, int backlog)
+{
+	(void)s, (void)c, (void)backlog;
+	return -EOPNOTSUPP;
+}
+
 /* --- options --- */
 
 struct option {

@@ -86,6 +86,8 @@ void inet_ctl_out(struct sock *s, struct sock_msg *m);
 struct inet_sock *icmp_new(const struct call *c, int family, int type, int protocol);
 int icmp_filter_set(struct inet_sock *i, const uint8_t *val, uint32_t len);
 int icmp_filter_get(struct inet_sock *i, uint8_t *val, uint32_t *len);
+int inet_dgram_shutdown(struct sock *s, int how);
+int inet_dgram_listen(struct sock *s, const struct call *c, int backlog); /* -EOPNOTSUPP */
 bool inet_describe(struct sock *s, struct sock_info *x);
 struct inet_sock *inet_new(const struct call *c, int family, int type, int protocol);
 enum tcp_state tcp_state(struct inet_sock *i);

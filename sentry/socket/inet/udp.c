@@ -180,21 +180,6 @@ udp_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	return n;
 }
 
-static int
-udp_shutdown(struct sock *s, int how)
-{
-	int err = 0;
-
-	mutex_lock(&s->lock);
-	if (!is(s)->connected)
-		err = -ENOTCONN;
-	s->shut_rd |= how != LX_SHUT_WR;
-	s->shut_wr |= how != LX_SHUT_RD;
-	mutex_unlock(&s->lock);
-	waitq_notify(&s->wq, ~0u);
-	return err;
-}
-
 static uint32_t
 udp_poll(struct sock *s)
 {
@@ -230,23 +215,14 @@ udp_free(struct sock *s)
 	free(is(s));
 }
 
-static int
-no_listen(struct sock *s, const struct call *c, int backlog)
-{
-	(void)s;
-	(void)c;
-	(void)backlog;
-	return -EOPNOTSUPP;
-}
-
 const struct sock_ops udp_ops = {
 	.bind = inet_bind,
 	.connect = udp_connect,
-	.listen = no_listen,
+	.listen = inet_dgram_listen,
 	.getname = inet_getname,
 	.sendmsg = udp_sendmsg,
 	.recvmsg = udp_recvmsg,
-	.shutdown = udp_shutdown,
+	.shutdown = inet_dgram_shutdown,
 	.setsockopt = inet_setsockopt,
 	.getsockopt = inet_getsockopt,
 	.poll = udp_poll,
