@@ -43,6 +43,7 @@ struct node {
 struct reply {
 	int fds[WIRE_FDS_MAX]; /* passed and then closed */
 	unsigned nfds;
+	int given; /* what is to be reopened, -1: no number was free for it; the dispatcher's */
 	void *mem[REPLY_NODES_MAX + 4 * (WIRE_LISTS_MAX + 2)];
 	unsigned nmem;
 };

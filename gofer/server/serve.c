@@ -39,11 +39,18 @@ send_reply(int sock, const struct wire_head *h, int err, const ProtobufCMessage 
 	return sent;
 }
 
+/* One with a request to reopen it, unless it was lost for want of a free number here; else none. */
+static bool
+fds_ok(const struct wire_packet *p)
+{
+	return p->nfds + p->fds_lost == (p->head.type == GOFER_REOPEN);
+}
+
 /* 0, or -EPROTO: the body is no message of its type. Other errors go into the reply. */
 static int
 dispatch(int sock, const struct wire_packet *p)
 {
-	struct reply r = {.nfds = 0};
+	struct reply r = {.given = p->nfds ? p->fds[0] : -1};
 	int sent = -EPROTO;
 
 	switch (p->head.type) {
@@ -80,12 +87,9 @@ serve(int sock)
 		r = wire_recv(sock, p, 0);
 		if (r == 0)
 			_exit(0); /* the sandbox is gone */
-		if (r > 0 && (p->nfds || p->fds_lost)) {
-			wire_close_fds(p, 0);
-			r = -EPROTO;
-		}
 		if (r > 0)
-			r = dispatch(sock, p);
+			r = fds_ok(p) ? dispatch(sock, p) : -EPROTO;
+		wire_close_fds(p, 0);
 		if (r == -EPIPE)
 			_exit(0);
 		if (r < 0) {

@@ -15,6 +15,7 @@
 #include "sentry/control/process.h"
 #include "sentry/fs/dev.h"
 #include "sentry/fs/gofer.h"
+#include "sentry/fs/tmpfs.h"
 #include "sentry/fs/tty.h"
 #include "sentry/kernel/init.h"
 #include "sentry/sched/fiber.h"
@@ -216,6 +217,7 @@ main(void)
 			 NS_CONTROL_FD, start.listen, signals, start.anchor, start.m->hold)) < 0 ||
 		(r = fiber_spawn(boot, NULL, &f)) < 0 || (r = sched_start()) < 0)
 		boot_fail(r, "cannot start: %s", strerror(-r));
+	tmpfs_set_reopen(gofer_reopen);
 	seal();
 	host_text_drop();
 	sched_run();

@@ -20,4 +20,8 @@ struct gofer_mount {
  */
 int gofer_init(int sock, void (*died)(const char *why));
 
+/* A memory file of ours (borrowed) opened once more, to be read only: a new descriptor, the
+ * caller's. Nothing but the gofer can open anything. Parks. -errno. */
+int gofer_reopen(int fd);
+
 #endif

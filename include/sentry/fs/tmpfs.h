@@ -9,6 +9,10 @@
 /* Register the type and make the internal super of nameless files. */
 int tmpfs_init(void);
 
+/* Before the first guest runs: how to open a memory file once more, to be read only (a new
+ * descriptor, or -errno; may park). That is what a guest gets which may not write the file. */
+void tmpfs_set_reopen(int (*reopen)(int fd));
+
 /* A fresh tmpfs; options as for mount(2). */
 int tmpfs_new(const struct call *c, const char *options, struct super **ret);
 

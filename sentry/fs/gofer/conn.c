@@ -191,19 +191,20 @@ poll_reply(struct pending *p)
 	}
 }
 
-/* Send one packet; parks while there is no room. */
+/* Send one packet; parks while there is no room. given: a descriptor to pass, or -1. */
 static int
-send_request(uint16_t type, uint64_t id, const ProtobufCMessage *req)
+send_request(uint16_t type, uint64_t id, const ProtobufCMessage *req, int given)
 {
 	struct waiter w;
-	int r = wire_send_msg(conn.sock, type, id, 0, req, NULL, 0, MSG_DONTWAIT);
+	uint32_t n = given >= 0;
+	int r = wire_send_msg(conn.sock, type, id, 0, req, &given, n, MSG_DONTWAIT);
 
 	if (r != -EAGAIN)
 		return r;
 	waiter_init_fiber(&w, fiber_self(), ~0u);
 	waitq_add(&conn.writable, &w);
 	/* The deadline is for a notification that came between the try and the registration. */
-	while ((r = wire_send_msg(conn.sock, type, id, 0, req, NULL, 0, MSG_DONTWAIT)) == -EAGAIN)
+	while ((r = wire_send_msg(conn.sock, type, id, 0, req, &given, n, MSG_DONTWAIT)) == -EAGAIN)
 		fiber_park_until(sched_now_ns() + 1000000);
 	waitq_remove(&w);
 	return r;
@@ -244,8 +245,8 @@ gofer_forget(uint64_t node)
 		flush_forgotten_locked();
 }
 
-int
-gofer_call_fds(uint16_t type, const ProtobufCMessage *req, void *rep, int *fds, uint32_t max,
+static int
+call(uint16_t type, const ProtobufCMessage *req, int given, void *rep, int *fds, uint32_t max,
 	uint32_t *nfds)
 {
 	struct pending p = {.type = type, .fiber = fiber_self()};
@@ -261,7 +262,7 @@ gofer_call_fds(uint16_t type, const ProtobufCMessage *req, void *rep, int *fds, 
 	p.id = ++conn.next_id;
 	list_push_back(&conn.pending[p.id % BUCKETS], &p.node);
 	mutex_unlock(&conn.lock);
-	r = send_request(type, p.id, req);
+	r = send_request(type, p.id, req, given);
 	if (r < 0) {
 		mutex_lock(&conn.lock);
 		if (!p.done)
@@ -301,6 +302,23 @@ gofer_call_fds(uint16_t type, const ProtobufCMessage *req, void *rep, int *fds, 
 	else if (m)
 		protobuf_c_message_free_unpacked(m, NULL);
 	return r;
+}
+
+int
+gofer_call_fds(uint16_t type, const ProtobufCMessage *req, void *rep, int *fds, uint32_t max,
+	uint32_t *nfds)
+{
+	return call(type, req, -1, rep, fds, max, nfds);
+}
+
+int
+gofer_reopen(int fd)
+{
+	Gofer__Empty q = GOFER__EMPTY__INIT;
+	uint32_t n;
+	int ret, r = call(GOFER_REOPEN, &q.base, fd, NULL, &ret, 1, &n);
+
+	return r < 0 ? r : n ? ret : -EIO;
 }
 
 int

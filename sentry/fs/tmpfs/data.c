@@ -8,6 +8,7 @@
  * What is mapped can be written by guests at any time, so contents are only ever copied: with pread
  * and pwrite, or once from a mapping, under the lock that keeps the size.
  */
+#include "abi/mman.h"
 #include "internal.h"
 #include "platform/host/fdstat.h"
 #include "platform/host/file.h"
@@ -51,6 +52,8 @@ tdata_free(struct tnode *n)
 	tmpfs_uncharge(n->i.sb, n->pages);
 	free(n->mem);
 	host_fd_unmap(n->map, n->map_len);
+	if (n->ro_fd >= 0)
+		host_fd_close(n->ro_fd);
 	if (n->fd >= 0)
 		host_fd_close(n->fd);
 }
@@ -512,11 +515,36 @@ struct tmap {
 	bool writable;
 };
 
+static int (*reopen)(int fd);
+
+void
+tmpfs_set_reopen(int (*fn)(int fd))
+{
+	reopen = fn;
+}
+
+/* The memfd for who may only read it: what a process has been given to map, its hostile code can
+ * map as it likes. */
+static int
+readonly_fd(struct tnode *n)
+{
+	int fd = atomic_load(&n->ro_fd), none = -1;
+
+	if (fd >= 0)
+		return fd;
+	fd = reopen(n->fd);
+	if (fd < 0 || atomic_compare_exchange_strong(&n->ro_fd, &none, fd))
+		return fd;
+	host_fd_close(fd); /* another was faster */
+	return none;
+}
+
 static int
 map_fd(struct mappable *m, int prot, bool shared)
 {
-	(void)prot, (void)shared;
-	return tnode_of(m->file->inode)->fd;
+	struct tnode *n = tnode_of(m->file->inode);
+
+	return shared && (prot & LX_PROT_WRITE) ? n->fd : readonly_fd(n);
 }
 
 static void

@@ -57,6 +57,7 @@ struct tnode {
 	char *mem; /* the first mem_len bytes; the rest up to size is zero; NULL once in a memfd */
 	uint32_t mem_len, mem_cap;
 	int fd; /* -1: none */
+	_Atomic int ro_fd; /* the same to be read only, made when first asked for; -1: not yet */
 	/* Of the memfd, for large reads; made once, under dir_lock, and never touched here. */
 	const void *map;
 	size_t map_len;

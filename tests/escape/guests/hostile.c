@@ -206,6 +206,64 @@ case_jump(void)
 		apart(jump_to, (uint64_t)stub + i, 39 << 1, 3);
 }
 
+/* A file that it may only read, mapped, and made writable behind the sentry's back: by the stub's
+ * own call, and a return from there to where it is written. */
+#define READONLY_FILE "/tmp/readonly"
+static volatile char *readonly_map;
+
+static void
+landed(void)
+{
+	*readonly_map = 'w';
+	_exit(0);
+}
+
+static void
+protect_and_write(uint64_t at, uint64_t unused)
+{
+	static uint64_t stack[4096], area[4096];
+	int fd = open(READONLY_FILE, O_RDONLY);
+
+	(void)unused;
+	if (setresuid(12345, 12345, 12345) || open(READONLY_FILE, O_WRONLY) >= 0)
+		_exit(1);
+	readonly_map = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+	if (*readonly_map != 'r')
+		_exit(1);
+	for (unsigned i = 0; i < 4096; i++)
+		stack[i] = (uint64_t)landed;
+	__asm__ volatile("movq %0, %%rcx\n\tmovq %1, %%rsp\n\tmovq %2, %%rbx\n\t"
+			 "movq %%rbx, %%rbp\n\tmovq %%rbx, %%r12\n\tmovq %%rbx, %%r13\n\t"
+			 "movq %%rbx, %%r14\n\tmovq %%rbx, %%r15\n\t"
+			 "movl $10, %%eax\n\tmovl $4096, %%esi\n\tmovl $3, %%edx\n\tjmp *%%rcx"
+			 :
+			 : "a"(at), "S"(stack + 2048), "d"(area), "D"(readonly_map)
+			 : "rcx", "memory");
+	__builtin_unreachable();
+}
+
+static void
+case_readonly(void)
+{
+	unsigned char *stub = find_stub();
+	static char page[4096];
+	int fd = open(READONLY_FILE, O_RDWR | O_CREAT | O_TRUNC, 0444);
+
+	memset(page, 'r', sizeof page);
+	for (int i = 0; i < 100; i++)
+		(void)!write(fd, page, sizeof page);
+	for (unsigned i = 0; stub && i < 0x4000; i++) {
+		if (!(i & 0xfff) && !readable((char *)stub + i))
+			break;
+		if (stub[i] == 0x0f && stub[i + 1] == 0x05)
+			apart(protect_and_write, (uint64_t)stub + i, 0, 20);
+	}
+	if (pread(fd, page, 1, 0) != 1 || page[0] != 'r') {
+		printf("readonly: written\n");
+		_exit(1);
+	}
+}
+
 static void *
 caller(void *arg)
 {
@@ -814,10 +872,10 @@ static const struct {
 	const char *name;
 	void (*fn)(void);
 } cases[] = {{"jump", case_jump}, {"scribble", case_scribble}, {"unmap", case_unmap},
-	{"code", case_code}, {"old-calls", case_old_calls}, {"bases", case_bases},
-	{"sigreturn", case_sigreturn}, {"argv", case_argv}, {"forks", case_forks},
-	{"exhaust", case_exhaust}, {"names", case_names}, {"sockets", case_sockets},
-	{"random", case_random}};
+	{"readonly", case_readonly}, {"code", case_code}, {"old-calls", case_old_calls},
+	{"bases", case_bases}, {"sigreturn", case_sigreturn}, {"argv", case_argv},
+	{"forks", case_forks}, {"exhaust", case_exhaust}, {"names", case_names},
+	{"sockets", case_sockets}, {"random", case_random}};
 
 int
 main(int argc, char **argv)

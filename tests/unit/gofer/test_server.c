@@ -2,6 +2,7 @@
 /* The gofer as its client sees it: the real program, confined as in a sandbox, over its real
  * socket. */
 #include "lib/gofer_process.h"
+#include <sys/mman.h>
 
 static struct wire_packet reply;
 
@@ -349,6 +350,42 @@ START_TEST(xattrs)
 }
 END_TEST
 
+/* A memory file of the sentry's comes back to be read only; no other file does. */
+START_TEST(reopens)
+{
+	Gofer__Empty q = GOFER__EMPTY__INIT;
+	int fd = memfd_create("m", 0), other = memfd_create("n", 0), status;
+	char path[160];
+
+	gofer_process_start(false);
+	attach();
+	ck_assert_int_eq(pwrite(fd, "x", 1, 0), 1);
+	ck_assert_int_eq(wire_send_msg(conn, GOFER_REOPEN, 77, 0, &q.base, &fd, 1, 0), 0);
+	ck_assert_int_eq(wire_recv(conn, &reply, 0), 1);
+	ck_assert_int_eq(reply.head.error, 0);
+	ck_assert_uint_eq(reply.nfds, 1);
+	ck_assert_int_eq(fcntl(reply.fds[0], F_GETFL) & O_ACCMODE, O_RDONLY);
+	ck_assert_int_eq(pread(reply.fds[0], path, 8, 0), 1);
+	ck_assert_int_eq(path[0], 'x');
+	ck_assert_ptr_eq(
+		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, reply.fds[0], 0), MAP_FAILED);
+	snprintf(path, sizeof path, "%s/a/file", dir);
+	dup2(open(path, O_WRONLY), other);
+	ck_assert_int_eq(wire_send_msg(conn, GOFER_REOPEN, 78, 0, &q.base, &other, 1, 0), 0);
+	ck_assert_int_eq(wire_recv(conn, &reply, 0), 1);
+	ck_assert_int_eq(reply.head.error, -EINVAL);
+	ck_assert_uint_eq(reply.nfds, 0);
+	/* With any other request a descriptor is no message. */
+	ck_assert_int_eq(wire_send_msg(conn, GOFER_GETATTR, 79, 0, &q.base, &fd, 1, 0), 0);
+	ck_assert_int_eq(wire_recv(conn, &reply, 0), 0);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+	close(conn);
+	snprintf(path, sizeof path, "rm -rf %s", dir);
+	ck_assert_int_eq(system(path), 0);
+}
+END_TEST
+
 /* A peer that breaks the protocol is dropped; nothing else happens. */
 START_TEST(garbage)
 {
@@ -383,6 +420,7 @@ main(void)
 	tcase_add_test(t, readonly_export);
 	tcase_add_test(t, xattrs);
 	tcase_add_test(t, many_at_once);
+	tcase_add_test(t, reopens);
 	tcase_add_test(t, garbage);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
