@@ -166,6 +166,18 @@ stub_regs_from_frame(struct stub_slot *s, const struct host_ucontext *uc)
 	s->regs.ss = uc->mc.ss;
 }
 
+/* Where only the host can read the base, which costs more than all else here, it is what the sentry
+ * has last set, unless the guest has loaded a selector. */
+static inline void
+note_fs_base(struct stub_slot *s)
+{
+	uint32_t selector;
+
+	__asm__ volatile("movl %%fs, %0" : "=r"(selector));
+	if (selector || public_page()->fsgsbase)
+		s->regs.fs_base = get_fs_base();
+}
+
 static void make_futex(struct stub_slot *s, struct host_ucontext *uc);
 
 /* Post a request, and make what the sentry answers until it lets the thread go. */
@@ -180,7 +192,7 @@ stub_serve(struct stub_slot *s, int kind, struct host_ucontext *uc)
 		if (kind == STUB_K_READY) {
 			post_ready(s, kind | frame); /* the registers may be there already */
 		} else {
-			s->regs.fs_base = get_fs_base();
+			note_fs_base(s);
 			post(s, kind | frame);
 		}
 		wait_reply(s);
