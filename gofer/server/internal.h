@@ -75,6 +75,7 @@ int open_beneath(int dirfd, const char *name, int flags, uint32_t mode);
 
 extern struct export_root *exports;
 extern uint32_t nexports;
+extern int memory_dir; /* of a tmpfs of its own, with no name in it; -1: there is none */
 
 #define GOFER(NAME, name, Req, req, Rep, rep)                                                      \
 	int op_##name(const Gofer__##Req *q, Gofer__##Rep *a, struct reply *r);

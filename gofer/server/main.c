@@ -9,6 +9,7 @@
 #include "internal.h"
 #include "platform/host/confine.h"
 #include "platform/host/err.h"
+#include "platform/host/memdir.h"
 #include "platform/host/ns.h"
 #include "platform/host/text.h"
 #include <linux/capability.h>
@@ -30,6 +31,7 @@
 
 struct export_root *exports;
 uint32_t nexports;
+int memory_dir = -1;
 
 static _Noreturn void
 fail(int err, const char *text)
@@ -81,6 +83,8 @@ shut_in(uint32_t weaker)
 			BIT(CAP_FOWNER) | BIT(CAP_FSETID) | BIT(CAP_MKNOD) | BIT(CAP_SETFCAP);
 	char err[256];
 	int r = confine_cwd_to_fds(err, sizeof err);
+
+	memory_dir = host_memory_dir();
 
 	if (r == 0 && !(weaker & WEAKER_MNTNS))
 		r = confine_empty_root(true, err, sizeof err);

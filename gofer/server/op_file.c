@@ -545,3 +545,22 @@ op_reopen(const Gofer__Empty *q, Gofer__Empty *a, struct reply *r)
 	r->fds[r->nfds++] = fd;
 	return 0;
 }
+
+/* New files in memory. */
+int
+op_memory(const Gofer__MemoryReq *q, Gofer__Empty *a, struct reply *r)
+{
+	int fd = -EOPNOTSUPP;
+
+	(void)a;
+	if (q->count == 0 || q->count > WIRE_MEMORY_MAX)
+		return -EINVAL;
+	while (memory_dir >= 0 && r->nfds < q->count) {
+		fd = HOST_RETRY(
+			openat(memory_dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600));
+		if (fd < 0)
+			break;
+		r->fds[r->nfds++] = fd;
+	}
+	return r->nfds ? 0 : fd;
+}

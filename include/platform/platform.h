@@ -123,6 +123,16 @@ struct plat_identity {
  * -errno. buf is shared with the guest: it is written to, and not read. May park. */
 typedef ssize_t plat_fill_fn(void *arg, void *buf, uint64_t at, size_t len);
 
+/* A piece of a file whose contents a guest's process may read, and may go on reading as long as it
+ * lives, as if it had mapped it. */
+struct plat_file {
+	uint64_t id; /* of the file; never that of another */
+	uint64_t off;
+	void *owner; /* keeps the contents; the engine calls put when they have been read */
+	void (*put)(void *owner);
+	int (*fd)(void *owner); /* borrowed; it can do nothing but read. -errno. Parks */
+};
+
 struct plat_ops {
 	const char *name;
 
@@ -145,6 +155,9 @@ struct plat_ops {
 	/* As many threads run guest code as there are CPUs: giving way to them pays, spinning does
 	 * not. NULL: never. */
 	bool (*crowded)(void);
+	/* Until when (CLOCK_MONOTONIC) a request is likely to come, however long ago the last one
+	 * was: a thread makes something that takes a known time. NULL: not known. */
+	int64_t (*expects)(void);
 	/* Publish "ring the doorbell"; true: work came meanwhile, do not sleep. The engine may set
 	 * *until_ns (CLOCK_MONOTONIC) to an earlier time, at which it wants to be woken. */
 	bool (*prepare_sleep)(int64_t *until_ns);
@@ -236,6 +249,10 @@ struct plat_ops {
 	 * nothing; -EOPNOTSUPP: not now, and fill was not called. NULL: never. Parks. */
 	ssize_t (*stream_out)(
 		struct plat_thread *t, uint64_t dst, size_t len, plat_fill_fn *fill, void *arg);
+	/* The guest's process reads len bytes itself, straight to dst, with the reply or before;
+	 * what the file turns out to be short of is zero. 0: owner is the engine's until put.
+	 * -EFAULT, or -EOPNOTSUPP: not now; owner stays the caller's. NULL: never. Parks. */
+	int (*file_out)(struct plat_thread *t, uint64_t dst, size_t len, const struct plat_file *f);
 	const void *(*carried)(struct plat_thread *t, uint64_t src, size_t *ret_len);
 	/* The memory that the request carried may have changed: read it anew. */
 	void (*forget_carried)(struct plat_thread *t);

@@ -79,21 +79,6 @@ host_memfd(const char *name, unsigned flags)
 	return RETRY(memfd_create(name, flags | MFD_CLOEXEC));
 }
 
-const void *
-host_fd_map(int fd, size_t len)
-{
-	void *p = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
-
-	return p == MAP_FAILED ? NULL : p;
-}
-
-void
-host_fd_unmap(const void *map, size_t len)
-{
-	if (map)
-		munmap((void *)map, len);
-}
-
 int
 host_fd_poll(int fd, short events, int timeout_ms)
 {

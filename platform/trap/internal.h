@@ -41,20 +41,29 @@ struct trap_slot {
 	bool known;	       /* (L) its process has it mapped, with its private memory */
 };
 
+/* A file that the process keeps a descriptor of. */
+struct trap_file {
+	uint64_t id;	/* 0: none */
+	uint64_t used;	/* when it last was; counts */
+	uint32_t users; /* threads that may be reading it */
+	bool there;	/* the process has some descriptor here */
+};
+
 struct plat_space {
 	pid_t pid;
-	int sock;			    /* the sentry's end */
-	int memfd;			    /* the slots */
-	struct list threads;		    /* (L) */
-	_Atomic uint32_t nthreads;	    /* (L) */
-	bool dead;			    /* (L) reaped */
-	bool dying;			    /* (L) killed by us: nobody is to be told */
-	struct trap_slot *slots;	    /* (L) */
-	uint32_t nslots;		    /* (L) */
-	struct plat_space *hash_next;	    /* (L) */
-	_Atomic(struct trap_sites *) sites; /* rewritten sites, or NULL (site.c) */
-	_Atomic bool large_busy;	    /* one of the threads has the large buffer; it alone */
-	uint8_t *large;			    /* touches this: NULL when not mapped yet */
+	int sock;			     /* the sentry's end */
+	int memfd;			     /* the slots */
+	struct list threads;		     /* (L) */
+	_Atomic uint32_t nthreads;	     /* (L) */
+	bool dead;			     /* (L) reaped */
+	bool dying;			     /* (L) killed by us: nobody is to be told */
+	struct trap_slot *slots;	     /* (L) */
+	uint32_t nslots;		     /* (L) */
+	struct plat_space *hash_next;	     /* (L) */
+	_Atomic(struct trap_sites *) sites;  /* rewritten sites, or NULL (site.c) */
+	_Atomic bool large_busy;	     /* one of the threads has the large buffer; it alone */
+	uint8_t *large;			     /* touches this: NULL when not mapped yet */
+	struct trap_file files[STUB_NFILES]; /* (L) */
 };
 
 struct plat_thread {
@@ -94,6 +103,9 @@ struct plat_thread {
 	uint32_t nops, nfds;
 	uint32_t bounce; /* bytes of the bounce buffer in use */
 	bool large;	 /* has the large buffer of its space */
+	uint8_t file;	 /* which of its space's files it reads, while file_owner is set */
+	void *file_owner;
+	void (*file_put)(void *owner);
 	uint8_t codes[STUB_NOPS];
 	struct plat_identity ident;
 	bool watched;
@@ -121,6 +133,7 @@ struct trap_engine {
 
 	_Atomic int64_t
 		lost_ns; /* when to look for threads that do not come back; INT64_MAX: never */
+	_Atomic int64_t expect_ns; /* until when a request is likely */
 	_Atomic int poll_lock;
 	_Atomic uint32_t running;	  /* of the hot threads, at the last look: in guest code */
 	struct plat_thread **hot, **cold; /* (P) */
@@ -147,6 +160,9 @@ void trap_poll_kicked(int64_t at_ns);
 void trap_poll_gone(struct plat_thread *t);
 bool trap_poll(void);
 bool trap_crowded(void);
+/* A stub is about to move that many bytes. */
+void trap_expect(uint64_t bytes);
+int64_t trap_expects(void);
 bool trap_prepare_sleep(int64_t *until_ns);
 void trap_woke(void);
 int trap_doorbell_fd(void);
@@ -209,6 +225,11 @@ void trap_window_cut(struct plat_thread *t, size_t len);
 ssize_t trap_stream_out(
 	struct plat_thread *t, uint64_t dst, size_t len, plat_fill_fn *fill, void *arg);
 void trap_large_release(struct plat_thread *t);
+
+/* file.c */
+int trap_file_out(struct plat_thread *t, uint64_t dst, size_t len, const struct plat_file *f);
+void trap_file_release(struct plat_thread *t);
+
 const void *trap_carried(struct plat_thread *t, uint64_t src, size_t *ret_len);
 int trap_peek(struct plat_thread *t, void *dst, uint64_t src, size_t len);
 int trap_poke(struct plat_thread *t, uint64_t dst, const void *src, size_t len);

@@ -276,6 +276,7 @@ trap_stream_out(struct plat_thread *t, uint64_t dst, size_t len, plat_fill_fn *f
 				return e == -EBUSY ? (ssize_t)done : -EFAULT;
 			continue;
 		}
+		trap_expect(queued);
 		if (trap_begin(t, STUB_R_AGAIN) < 0)
 			return -EFAULT;
 		flying = queued;

@@ -16,6 +16,9 @@ enum {
 	COLD_AFTER_FUTEX = 64, /* the same, when it sleeps in a futex */
 	COLD_CHUNK = 8,	       /* cold threads in one look */
 	LOST_CHECK = 1 << 16, /* looks between two checks for lost threads, while there are looks */
+	SLOW_BYTES_PER_NS = 4, /* what a stub moves, where that is slow */
+	MOVE_NS = 30000,
+	EXPECT_MAX_NS = 600000,
 };
 
 static bool
@@ -110,6 +113,21 @@ trap_crowded(void)
 {
 	return atomic_load_explicit(&trap.running, memory_order_relaxed) >=
 	       (uint32_t)trap.env->ncpu;
+}
+
+void
+trap_expect(uint64_t bytes)
+{
+	int64_t ns = (int64_t)(bytes / SLOW_BYTES_PER_NS) + MOVE_NS;
+
+	atomic_store_explicit(&trap.expect_ns,
+		host_now_ns() + (ns < EXPECT_MAX_NS ? ns : EXPECT_MAX_NS), memory_order_relaxed);
+}
+
+int64_t
+trap_expects(void)
+{
+	return atomic_load_explicit(&trap.expect_ns, memory_order_relaxed);
 }
 
 void

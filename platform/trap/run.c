@@ -160,6 +160,7 @@ static void
 new_request(struct plat_thread *t)
 {
 	trap_large_release(t);
+	trap_file_release(t);
 	t->nops = t->nfds = 0;
 	t->regs_known = t->dirty = t->has_result = t->carried_known = false;
 	t->bounce = SLOT_BOUNCE_SZ; /* not known until the list of what was carried is read */
@@ -261,7 +262,8 @@ trap_run(struct plat_thread *t, struct plat_event *ev)
 		if (kind == STUB_K_FAILED) {
 			uint32_t at = t->s->failed;
 
-			if (at >= t->nops || t->codes[at] != STUB_OP_COPY_OUT) {
+			if (at >= t->nops || (t->codes[at] != STUB_OP_COPY_OUT &&
+						     t->codes[at] != STUB_OP_PREAD)) {
 				log_debug("pid %d: host call %u of a reply failed: %lld",
 					(int)t->sp->pid, at < t->nops ? t->codes[at] : 0,
 					at < t->nops ? (long long)t->s->ops[at].result : 0);

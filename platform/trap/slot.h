@@ -129,6 +129,9 @@ enum stub_op_code {
 	STUB_OP_GETX,	 /* bounce: XSAVE area; result is its size */
 	STUB_OP_SETX,	 /* len; 0: as in a fresh process */
 	STUB_OP_CPUTIME, /* result is the thread's CPU time in ns */
+	STUB_OP_FILE,  /* index, is one there that goes; takes a descriptor to keep as file `index`
+			*/
+	STUB_OP_PREAD, /* dst len off index: of a file that is kept; zero beyond its end */
 };
 
 struct stub_op {
@@ -206,11 +209,14 @@ struct stub_public {
 	struct plat_syscall_desc desc[PLAT_NR_SYSCALLS];
 };
 
+#define STUB_NFILES 4
+
 /* Private memory of a process; lost and made anew by the child of a fork. */
 struct stub_proc {
 	int32_t sock_fd;
 	int32_t mem_fd;
 	uint32_t recv_lock;
+	int32_t files[STUB_NFILES]; /* to be read from; which are there, the sentry knows */
 };
 
 #define STUB_MAX_FDS 12 /* descriptors on their way to one thread */

@@ -198,6 +198,7 @@ detach(struct plat_thread *t, bool never_started, bool *ret_free)
 
 	trap_poll_remove(t);
 	trap_large_release(t);
+	trap_file_release(t);
 	mutex_lock(&trap.lock);
 	list_del(&t->link);
 	last = --sp->nthreads == 0;

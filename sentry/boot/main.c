@@ -167,6 +167,8 @@ take_terminal(void)
 		(void)ioctl(start.fds[0], TIOCSCTTY, 0);
 }
 
+static const struct tmpfs_memory memory = {.reopen = gofer_reopen, .large = gofer_memory_file};
+
 int
 main(void)
 {
@@ -217,7 +219,7 @@ main(void)
 			 NS_CONTROL_FD, start.listen, signals, start.anchor, start.m->hold)) < 0 ||
 		(r = fiber_spawn(boot, NULL, &f)) < 0 || (r = sched_start()) < 0)
 		boot_fail(r, "cannot start: %s", strerror(-r));
-	tmpfs_set_reopen(gofer_reopen);
+	tmpfs_set_memory(&memory);
 	seal();
 	host_text_drop();
 	sched_run();

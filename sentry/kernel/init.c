@@ -139,6 +139,7 @@ kernel_init(const struct kernel_config *cfg)
 	hooks = (struct sched_hooks){
 		.poll = plat->poll,
 		.crowded = plat->crowded,
+		.expects = plat->expects,
 		.prepare_sleep = plat->prepare_sleep,
 		.woke = plat->woke,
 		.doorbell_fd = plat->doorbell_fd(),

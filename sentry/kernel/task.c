@@ -224,6 +224,16 @@ mem_stream(struct usermem *um, struct uaddr dst, size_t len, plat_fill_fn *fill,
 	return plat->stream_out(t->pt, dst.v, len, fill, arg);
 }
 
+static int
+mem_file(struct usermem *um, struct uaddr dst, size_t len, const struct plat_file *f)
+{
+	struct task *t = ((struct task_mem *)um)->task;
+
+	if (!plat->file_out || !may_write(t, dst, len))
+		return -EOPNOTSUPP;
+	return plat->file_out(t->pt, dst.v, len, f);
+}
+
 static const struct usermem_ops task_mem_ops = {
 	.in = mem_in,
 	.out = mem_out,
@@ -232,6 +242,7 @@ static const struct usermem_ops task_mem_ops = {
 	.window_cut = mem_window_cut,
 	.carried = mem_carried,
 	.stream = mem_stream,
+	.file = mem_file,
 };
 
 static bool

@@ -7,9 +7,9 @@
  * sleeps in epoll. Workers that find the poller's place taken sleep on idle_cond, and are woken
  * when there is more ready than the awake ones can take.
  *
- * When spinning pays: there is more than one CPU, a request came within SPIN_NS, and nobody else
- * wanted this CPU: a gap of STOLEN_NS between two looks means that the host ran something else
- * here, and spinning is off for PENALTY_NS.
+ * When spinning pays: there is more than one CPU, a request came within SPIN_NS or is expected, and
+ * nobody else wanted this CPU: a gap of STOLEN_NS between two looks means that the host ran
+ * something else here, and spinning is off for PENALTY_NS.
  *
  * Where guests run on all CPUs the poller does not spin but gives way (sched_yield), and so does a
  * stub that has asked: that hands the CPU over for half of what sleeping and waking costs. A yield
@@ -304,7 +304,7 @@ poll_until_work(void)
 			return;
 		if (may_spin && hooks.poll && !(hooks.crowded && hooks.crowded()) &&
 			!atomic_load(&sched_host_waits) && last >= no_spin_before_ns &&
-			last - start < SPIN_NS) {
+			(last - start < SPIN_NS || (hooks.expects && last < hooks.expects()))) {
 			int64_t now;
 
 			for (int i = 0; i < SPIN_BATCH; i++) {

@@ -264,6 +264,22 @@ uio_stream(struct uio *u, plat_fill_fn *fill, void *arg)
 }
 
 ssize_t
+uio_file(struct uio *u, const struct plat_file *f, size_t len)
+{
+	uint64_t addr;
+	size_t n = piece(u, len, &addr);
+	int r;
+
+	if (n < STREAM_BYTES || !u->um || !u->um->ops->file)
+		return -EOPNOTSUPP;
+	r = u->um->ops->file(u->um, ua(addr), n, f);
+	if (r < 0)
+		return r;
+	advance(u, n);
+	return (ssize_t)n;
+}
+
+ssize_t
 uio_fd_write(struct uio *u, int fd, int64_t off)
 {
 	char *heap __attribute__((cleanup(large_give))) = NULL;

@@ -9,7 +9,8 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 
-enum { FILE_BYTES = (5 << 20) + 12345, MAX_BYTES = 4 << 20 };
+/* More files than a process of moat keeps open to read from. */
+enum { FILE_BYTES = (5 << 20) + 12345, MAX_BYTES = 4 << 20, FILES = 6 };
 
 static unsigned char
 pattern(uint64_t at, unsigned seed)
@@ -168,27 +169,28 @@ read_often(void *arg)
 static void
 at_once(void)
 {
-	struct job j[4];
-	pthread_t t[4];
+	struct job j[FILES];
+	pthread_t t[FILES];
 	int status;
 	pid_t p;
 
-	for (unsigned i = 0; i < 4; i++)
+	for (unsigned i = 0; i < FILES; i++)
 		j[i] = (struct job){make_file(i + 10, FILE_BYTES), i + 10, false};
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < FILES; i++)
 		pthread_create(&t[i], NULL, read_often, &j[i]);
 	p = fork();
 	if (!p) {
 		read_often(&j[2]);
 		_exit(j[2].right ? 7 : 8);
 	}
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < FILES; i++)
 		pthread_join(t[i], NULL);
 	waitpid(p, &status, 0);
-	printf("threads: %d %d %d %d, child: %d\n", j[0].right, j[1].right, j[2].right, j[3].right,
-		WEXITSTATUS(status));
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < FILES; i++) {
+		printf("thread %d: %d\n", i, j[i].right);
 		close(j[i].fd);
+	}
+	printf("child: %d\n", WEXITSTATUS(status));
 }
 
 static volatile bool stop;

@@ -24,4 +24,8 @@ int gofer_init(int sock, void (*died)(const char *why));
  * caller's. Nothing but the gofer can open anything. Parks. -errno. */
 int gofer_reopen(int fd);
 
+/* An empty memory file in which large contents cost less than in a memfd; the caller's.
+ * -EOPNOTSUPP: the gofer has none. Parks. -errno. */
+int gofer_memory_file(void);
+
 #endif

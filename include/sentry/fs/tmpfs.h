@@ -9,9 +9,14 @@
 /* Register the type and make the internal super of nameless files. */
 int tmpfs_init(void);
 
-/* Before the first guest runs: how to open a memory file once more, to be read only (a new
- * descriptor, or -errno; may park). That is what a guest gets which may not write the file. */
-void tmpfs_set_reopen(int (*reopen)(int fd));
+/* Before the first guest runs: how to open a memory file once more, to be read only (that is what a
+ * guest gets which may not write the file), and how to get one for much data, where a memfd would
+ * do too. A new descriptor, or -errno; both may park. */
+struct tmpfs_memory {
+	int (*reopen)(int fd);
+	int (*large)(void);
+};
+void tmpfs_set_memory(const struct tmpfs_memory *m);
 
 /* A fresh tmpfs; options as for mount(2). */
 int tmpfs_new(const struct call *c, const char *options, struct super **ret);

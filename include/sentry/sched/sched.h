@@ -16,6 +16,7 @@
 struct sched_hooks {
 	bool (*poll)(void);
 	bool (*crowded)(void);
+	int64_t (*expects)(void);
 	bool (*prepare_sleep)(int64_t *until_ns);
 	void (*woke)(void);
 	int doorbell_fd; /* -1: none */

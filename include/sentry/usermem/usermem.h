@@ -24,6 +24,8 @@ struct usermem_ops {
 	/* May be NULL; see uio_stream. */
 	ssize_t (*stream)(
 		struct usermem *um, struct uaddr dst, size_t len, plat_fill_fn *fill, void *arg);
+	/* May be NULL; see uio_file. */
+	int (*file)(struct usermem *um, struct uaddr dst, size_t len, const struct plat_file *f);
 };
 
 struct usermem {
@@ -94,6 +96,11 @@ ssize_t uio_fd_write(struct uio *u, int fd, int64_t off);
  * fill failed with; -EOPNOTSUPP: not possible here, nothing was moved and fill not called. */
 #define STREAM_BYTES (128UL << 10)
 ssize_t uio_stream(struct uio *u, plat_fill_fn *fill, void *arg);
+
+/* Let the guest's process read up to len bytes of a file into the next buffer, at least
+ * STREAM_BYTES of them. Bytes, which may be less; -EOPNOTSUPP: not possible here; -EFAULT. The
+ * owner is as with plat_ops.file_out. */
+ssize_t uio_file(struct uio *u, const struct plat_file *f, size_t len);
 
 /* A flat buffer as guest memory: address a is buf[a - base]. For unit tests. */
 struct usermem_flat {

@@ -461,6 +461,46 @@ copy_out(struct stub_slot *s, const uint64_t a[6])
 }
 
 static long
+keep_file(struct stub_slot *s, uint64_t index, bool one_goes)
+{
+	int32_t *file = &proc_page()->files[index % STUB_NFILES];
+	int fd = take_fd(s);
+
+	if (fd < 0)
+		return fd;
+	if (one_goes)
+		sys1(__NR_close, *file);
+	*file = fd;
+	return 0;
+}
+
+static long
+read_file(const uint64_t a[6])
+{
+	int fd = proc_page()->files[a[3] % STUB_NFILES];
+	const uint8_t zero = 0;
+	uint64_t done = 0;
+
+	while (done < a[1]) {
+		long r = sys4(__NR_pread64, fd, a[0] + done, a[1] - done, a[2] + done);
+
+		if (r < 0 && r > -4096)
+			return r;
+		if (r == 0)
+			break; /* somebody has made it shorter */
+		done += (uint64_t)r;
+	}
+	if (done >= a[1])
+		return 0;
+	/* Byte by byte, each from the one before. */
+	if (stub_copy((void *)(a[0] + done), &zero, 1) != 0)
+		return -E_FAULT;
+	return stub_copy((void *)(a[0] + done + 1), (void *)(a[0] + done), a[1] - done - 1)
+		       ? -E_FAULT
+		       : 0;
+}
+
+static long
 do_op(struct stub_slot *s, struct host_ucontext *uc, const struct stub_op *op,
 	const struct stub_op *next, bool *ready)
 {
@@ -518,6 +558,10 @@ do_op(struct stub_slot *s, struct host_ucontext *uc, const struct stub_op *op,
 		return do_xstate(s, uc, false, 0);
 	case STUB_OP_SETX:
 		return do_xstate(s, uc, true, a[0]);
+	case STUB_OP_FILE:
+		return keep_file(s, a[0], a[1] != 0);
+	case STUB_OP_PREAD:
+		return read_file(a);
 	case STUB_OP_CPUTIME:
 		r = sys2(__NR_clock_gettime, 3, ts);
 		return r < 0 ? r : (long)(ts[0] * 1000000000ull + ts[1]);
@@ -542,7 +586,7 @@ stub_ops(struct stub_slot *s, struct host_ucontext *uc, unsigned n, bool *ready)
 		op->result = r;
 		if (r >= 0 || r <= -4096)
 			continue;
-		if (copy.code == STUB_OP_COPY_OUT) {
+		if (copy.code == STUB_OP_COPY_OUT || copy.code == STUB_OP_PREAD) {
 			if (soft < 0)
 				soft = (int)i;
 			continue;

@@ -321,6 +321,44 @@ gofer_reopen(int fd)
 	return r < 0 ? r : n ? ret : -EIO;
 }
 
+/* A few are asked for at once, the more the more are needed. */
+int
+gofer_memory_file(void)
+{
+	static struct {
+		struct mutex lock;
+		int fds[WIRE_MEMORY_MAX];
+		uint32_t n, batch;
+		bool none;
+	} pool = {.lock = MUTEX_INIT(GOFER), .batch = 1};
+	Gofer__MemoryReq q = GOFER__MEMORY_REQ__INIT;
+	int fds[WIRE_MEMORY_MAX], r = 0;
+	uint32_t n = 0;
+
+	mutex_lock(&pool.lock);
+	if (pool.n)
+		fds[n++] = pool.fds[--pool.n];
+	else if (pool.none)
+		r = -EOPNOTSUPP;
+	q.count = pool.batch;
+	mutex_unlock(&pool.lock);
+	if (n || r < 0)
+		return r < 0 ? r : fds[0];
+	r = call(GOFER_MEMORY, &q.base, -1, NULL, fds, WIRE_MEMORY_MAX, &n);
+	if (r == 0 && n == 0)
+		r = -EIO;
+	mutex_lock(&pool.lock);
+	pool.none = r == -EOPNOTSUPP;
+	if (r == 0 && pool.batch < WIRE_MEMORY_MAX)
+		pool.batch *= 2;
+	while (r == 0 && n > 1 && pool.n < WIRE_MEMORY_MAX)
+		pool.fds[pool.n++] = fds[--n];
+	mutex_unlock(&pool.lock);
+	while (r == 0 && n > 1) /* others have asked meanwhile, too */
+		close(fds[--n]);
+	return r < 0 ? r : fds[0];
+}
+
 int
 gofer_call(uint16_t type, const ProtobufCMessage *req, void *rep, int *fd)
 {

@@ -51,9 +51,10 @@ tdata_free(struct tnode *n)
 {
 	tmpfs_uncharge(n->i.sb, n->pages);
 	free(n->mem);
-	host_fd_unmap(n->map, n->map_len);
-	if (n->ro_fd >= 0)
+	if (n->ro_fd >= 0) {
 		host_fd_close(n->ro_fd);
+		(void)host_fd_truncate(n->fd, 0); /* processes may have kept it open */
+	}
 	if (n->fd >= 0)
 		host_fd_close(n->fd);
 }
@@ -88,15 +89,28 @@ mem_reserve(struct tnode *n, uint32_t len)
 	return 0;
 }
 
-/* Move to a memfd. */
-static int
-to_memfd(struct tnode *n)
+static _Atomic uint64_t last_id;
+static struct tmpfs_memory memory;
+
+void
+tmpfs_set_memory(const struct tmpfs_memory *m)
 {
-	int fd, r;
+	memory = *m;
+}
+
+/* Move to a memfd; dense: to one with large pages, of which those of a file with holes would fill
+ * them, and a mapping of which little is touched would have too much. */
+static int
+to_memfd(struct tnode *n, bool dense)
+{
+	int fd = -EOPNOTSUPP, r;
 
 	if (n->fd >= 0)
 		return 0;
-	fd = host_memfd("tmpfs", 0);
+	if (dense && memory.large)
+		fd = memory.large();
+	if (fd == -EOPNOTSUPP)
+		fd = host_memfd("tmpfs", 0);
 	if (fd < 0)
 		return fd;
 	r = host_fd_truncate(fd, n->i.size);
@@ -113,6 +127,7 @@ to_memfd(struct tnode *n)
 		return r;
 	}
 	n->fd = fd;
+	n->id = atomic_fetch_add(&last_id, 1) + 1;
 	free(n->mem);
 	n->mem = NULL;
 	n->mem_len = n->mem_cap = 0;
@@ -141,58 +156,60 @@ mem_read(struct tnode *n, struct uio *u, int64_t pos, uint64_t len)
 	return got;
 }
 
-struct source {
-	struct tnode *n;
-	int64_t pos;
-};
-
-/*
- * A piece of a large read. From a mapping, which costs half of what the host's pread does; but not
- * from a file with holes: a look through a mapping would fill them. Nobody can make the file
- * shorter while we hold dir_lock: only the sentry changes the size of a memfd.
- */
-static ssize_t
-fill_from_memfd(void *arg, void *buf, uint64_t at, size_t len)
+/* The memfd for who may only read it: what a process has been given to map, its hostile code can
+ * map as it likes. */
+static int
+readonly_fd(struct tnode *n)
 {
-	const struct source *s = arg;
-	struct tnode *n = s->n;
-	uint64_t pos = (uint64_t)s->pos + at, size;
-	ssize_t r = (ssize_t)len;
+	int fd = atomic_load(&n->ro_fd), none = -1;
 
-	sleeplock_lock(&n->i.dir_lock);
-	size = (uint64_t)n->i.size;
-	if (pos >= size) {
-		r = 0;
-	} else {
-		if (len > size - pos)
-			r = (ssize_t)(size - pos);
-		if (!n->map_len) {
-			/* room to grow; a file that outgrows even that is read the other way */
-			n->map_len = size * 2;
-			n->map = host_fd_map(n->fd, n->map_len);
-		}
-		if (n->map && pos + (uint64_t)r <= n->map_len && n->pages >= pages_of(size))
-			memcpy(buf, (const char *)n->map + pos, (size_t)r);
-		else
-			r = host_fd_pread(n->fd, buf, (size_t)r, (int64_t)pos);
-	}
-	sleeplock_unlock(&n->i.dir_lock);
-	return r;
+	if (fd >= 0)
+		return fd;
+	fd = memory.reopen(n->fd);
+	if (fd < 0 || atomic_compare_exchange_strong(&n->ro_fd, &none, fd))
+		return fd;
+	host_fd_close(fd); /* another was faster */
+	return none;
 }
 
-static ssize_t
-memfd_read(struct tnode *n, struct uio *u, int64_t pos)
+static void
+contents_put(void *owner)
 {
-	struct source s = {n, pos};
-	ssize_t done = 0, r;
+	inode_put(owner);
+}
 
-	while ((r = uio_stream(u, fill_from_memfd, &s)) > 0) {
-		done += r;
-		s.pos += r;
+static int
+contents_fd(void *owner)
+{
+	return readonly_fd(tnode_of(owner));
+}
+
+/* Up to len bytes, which are there, and more if meanwhile there is more. A long read the guest's
+ * process makes itself. */
+static ssize_t
+memfd_read(struct tnode *n, struct uio *u, int64_t pos, uint64_t len)
+{
+	struct plat_file f = {.id = n->id, .owner = &n->i, .put = contents_put, .fd = contents_fd};
+	uint64_t done = 0;
+	ssize_t r;
+
+	while (len - done >= STREAM_BYTES) {
+		f.off = (uint64_t)pos + done;
+		inode_get(&n->i);
+		r = uio_file(u, &f, len - done);
+		if (r < 0)
+			inode_put(&n->i);
+		if (r == -EOPNOTSUPP)
+			break;
+		if (r < 0)
+			return done ? (ssize_t)done : r;
+		done += (uint64_t)r;
 	}
+	if (done == len)
+		return (ssize_t)done;
 	/* the host stops at the end of the file, which is ours */
-	r = uio_fd_read(u, n->fd, s.pos);
-	return r < 0 && done ? done : r + done;
+	r = uio_fd_read(u, n->fd, pos + (int64_t)done);
+	return r < 0 && done ? (ssize_t)done : r + (ssize_t)done;
 }
 
 static ssize_t
@@ -214,7 +231,7 @@ reg_read(struct file *f, const struct call *c, struct uio *u, int64_t *pos, uint
 			len = (uint64_t)(i->size - *pos);
 		if (n->fd >= 0) {
 			sleeplock_unlock(&i->dir_lock);
-			r = memfd_read(n, u, *pos);
+			r = memfd_read(n, u, *pos, len);
 			goto done;
 		}
 		r = mem_read(n, u, *pos, len);
@@ -306,7 +323,7 @@ write_locked(struct file *f, const struct call *c, struct uio *u, int64_t *pos, 
 	if (r)
 		return r;
 	if (n->fd < 0 && (uint64_t)*pos + len > TMPFS_SMALL) {
-		r = to_memfd(n);
+		r = to_memfd(n, *pos <= n->mem_len && n->mem_len == (uint64_t)i->size);
 		if (r)
 			return r;
 	}
@@ -481,7 +498,7 @@ reg_fallocate(struct file *f, const struct call *c, int mode, int64_t off, int64
 		uint64_t need = pages_of((uint64_t)end) - (uint64_t)off / LX_PAGE_SIZE;
 
 		if (end > TMPFS_SMALL || (mode & LX_FALLOC_FL_KEEP_SIZE))
-			r = to_memfd(n);
+			r = to_memfd(n, false);
 		if (!r && n->fd >= 0) {
 			settle(n);
 			if (!tmpfs_charge(i->sb, need)) {
@@ -514,30 +531,6 @@ struct tmap {
 	struct mappable m;
 	bool writable;
 };
-
-static int (*reopen)(int fd);
-
-void
-tmpfs_set_reopen(int (*fn)(int fd))
-{
-	reopen = fn;
-}
-
-/* The memfd for who may only read it: what a process has been given to map, its hostile code can
- * map as it likes. */
-static int
-readonly_fd(struct tnode *n)
-{
-	int fd = atomic_load(&n->ro_fd), none = -1;
-
-	if (fd >= 0)
-		return fd;
-	fd = reopen(n->fd);
-	if (fd < 0 || atomic_compare_exchange_strong(&n->ro_fd, &none, fd))
-		return fd;
-	host_fd_close(fd); /* another was faster */
-	return none;
-}
 
 static int
 map_fd(struct mappable *m, int prot, bool shared)
@@ -575,7 +568,7 @@ reg_mappable(struct file *f, const struct call *c, int prot, bool shared, struct
 	if (shared && (prot & 2) && (n->seals & (LX_F_SEAL_WRITE | LX_F_SEAL_FUTURE_WRITE)))
 		r = -EPERM;
 	else
-		r = to_memfd(n);
+		r = to_memfd(n, false);
 	if (!r && writable && !(n->seals & (LX_F_SEAL_WRITE | LX_F_SEAL_FUTURE_WRITE))) {
 		t->writable = true;
 		atomic_fetch_add(&n->writable_maps, 1);

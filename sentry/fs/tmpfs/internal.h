@@ -56,12 +56,10 @@ struct tnode {
 	/* regular file */
 	char *mem; /* the first mem_len bytes; the rest up to size is zero; NULL once in a memfd */
 	uint32_t mem_len, mem_cap;
-	int fd; /* -1: none */
+	int fd;		   /* -1: none */
 	_Atomic int ro_fd; /* the same to be read only, made when first asked for; -1: not yet */
-	/* Of the memfd, for large reads; made once, under dir_lock, and never touched here. */
-	const void *map;
-	size_t map_len;
-	uint64_t pages; /* charged to the super */
+	uint64_t id;	   /* of the memfd, of all that there ever were */
+	uint64_t pages;	   /* charged to the super */
 	uint32_t seals;
 	_Atomic uint32_t writable_maps;
 };

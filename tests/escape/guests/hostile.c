@@ -190,7 +190,7 @@ static void
 case_jump(void)
 {
 	unsigned char *stub = find_stub();
-	static const int nr[] = {0, 1, 2, 9, 10, 11, 15, 25, 28, 41, 46, 47, 56, 57, 59, 60, 62,
+	static const int nr[] = {0, 1, 2, 9, 10, 11, 15, 17, 25, 28, 41, 46, 47, 56, 57, 59, 60, 62,
 		101, 158, 202, 231, 257, 310, 311, 434, 438, 425};
 
 	for (unsigned i = 0; stub && i < 0x4000; i++) {
