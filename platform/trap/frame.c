@@ -140,6 +140,8 @@ trap_sigreturn(struct plat_thread *t, uint64_t *ret_mask, void *ret_uc_stack24)
 {
 	int64_t r = -EAGAIN;
 
+	if (t->kind == STUB_K_SYSCALL && __atomic_load_n(&t->s->returned, __ATOMIC_RELAXED))
+		r = 0;
 	for (int i = t->frame; i < 2 && r == -EAGAIN; i++) {
 		r = push(t, i == 1);
 		if (r == 0)

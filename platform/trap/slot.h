@@ -175,10 +175,10 @@ struct stub_slot {
 	uint32_t watched;
 	uint32_t answers; /* the stub may answer by itself */
 	uint32_t marshal;
-	uint32_t rewrite; /* show the sentry sites that can be rewritten */
-	uint32_t pad3;
-	uint8_t code[16]; /* around the end of the syscall instruction which trapped */
-	uint32_t ncode;	  /* how many bytes of it could be read: 0, 8 or 16 */
+	uint32_t rewrite;  /* show the sentry sites that can be rewritten */
+	uint32_t returned; /* with rt_sigreturn: STUB_OP_SIGRETURN has been made already */
+	uint8_t code[16];  /* around the end of the syscall instruction which trapped */
+	uint32_t ncode;	   /* how many bytes of it could be read: 0, 8 or 16 */
 	uint32_t failed;
 	int32_t signo, sigcode;
 	uint64_t fault_addr, fault_err, fault_trapno;

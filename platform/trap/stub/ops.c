@@ -362,8 +362,8 @@ take_fpu(uint8_t *area, uint64_t fp)
 	return 0;
 }
 
-static long
-do_sigreturn(struct stub_slot *s, struct host_ucontext *uc)
+long
+stub_sigreturn(struct stub_slot *s, struct host_ucontext *uc)
 {
 	struct host_ucontext g;
 
@@ -536,7 +536,7 @@ do_op(struct stub_slot *s, struct host_ucontext *uc, const struct stub_op *op,
 	case STUB_OP_SIGFRAME:
 		return do_sigframe(s, uc, a);
 	case STUB_OP_SIGRETURN:
-		return do_sigreturn(s, uc);
+		return stub_sigreturn(s, uc);
 	case STUB_OP_CMPXCHG:
 		return stub_cmpxchg((uint32_t *)a[0], (uint32_t)a[1], (uint32_t)a[2]);
 	case STUB_OP_WAKE:
