@@ -212,10 +212,11 @@ struct plat_ops {
 	 * registers those of regs(); then sets rip, rsp, rdi, rsi, rdx, rax for the handler.
 	 * Returns -EFAULT if the frame cannot be written. sigreturn loads registers and FPU from
 	 * the frame at regs()->rsp, as the kernel would; mask and stack are copied to the caller.
-	 * Both are done at once, not queued. */
+	 * Both are done at once; sure says that the page below sp can be written, and then the
+	 * frame may be made with the next run(), which gives a SIGSEGV if it cannot. */
 	int (*signal_deliver)(struct plat_thread *t, int signo, const void *siginfo128,
 		uint64_t handler, uint64_t restorer, uint64_t sp, uint64_t sigmask,
-		const void *uc_stack24);
+		const void *uc_stack24, bool sure);
 	int (*sigreturn)(struct plat_thread *t, uint64_t *ret_mask, void *ret_uc_stack24);
 
 	/* Mappings. Queued: they ride on the next run, or are made by flush, in order. flags are

@@ -114,7 +114,7 @@ pt_set_xstate(struct plat_thread *t, const void *buf, size_t len)
 
 int
 pt_signal_deliver(struct plat_thread *t, int signo, const void *siginfo128, uint64_t handler,
-	uint64_t restorer, uint64_t sp, uint64_t sigmask, const void *uc_stack24)
+	uint64_t restorer, uint64_t sp, uint64_t sigmask, const void *uc_stack24, bool sure)
 {
 	const uint32_t magic2 = X86_FP_MAGIC2;
 	struct guest_regs *r;
@@ -124,6 +124,7 @@ pt_signal_deliver(struct plat_thread *t, int signo, const void *siginfo128, uint
 	uint64_t fp, at, size, feat;
 	int64_t e;
 
+	(void)sure;
 	if (pt_flush(t) < 0)
 		return -EFAULT;
 	pt_regs_dirty(t);

@@ -184,6 +184,6 @@ int pt_set_xstate(struct plat_thread *t, const void *buf, size_t len);
 int pt_reset_xstate(struct plat_thread *t);
 int64_t pt_xstate_fresh(struct plat_thread *t); /* (T) */
 int pt_signal_deliver(struct plat_thread *t, int signo, const void *siginfo128, uint64_t handler,
-	uint64_t restorer, uint64_t sp, uint64_t sigmask, const void *uc_stack24);
+	uint64_t restorer, uint64_t sp, uint64_t sigmask, const void *uc_stack24, bool sure);
 int pt_sigreturn(struct plat_thread *t, uint64_t *ret_mask, void *ret_uc_stack24);
 #endif

@@ -6,6 +6,11 @@
  */
 #include "platform/trap/internal.h"
 
+enum {
+	FRAME_ROOM = 1280,  /* red zone, siginfo, ucontext and alignment, beside the FPU's state */
+	SIGNAL_BYTES = 192, /* of the bounce buffer, for the stub */
+};
+
 ssize_t
 trap_get_xstate(struct plat_thread *t, void *buf, size_t cap)
 {
@@ -116,19 +121,63 @@ over(struct plat_thread *t, int64_t r)
 	return 0;
 }
 
+void
+trap_frame_now(struct plat_thread *t)
+{
+	t->framed = false;
+	if (over(t, trap_flush(t)) < 0)
+		trap_space_kill(t->sp);
+}
+
+static void
+put_signal(struct plat_thread *t, const void *siginfo128, const void *uc_stack24)
+{
+	memcpy(t->s->bounce, siginfo128, 128);
+	memcpy(t->s->bounce + 128, uc_stack24, 24);
+}
+
+/* Leave the frame to the next reply, when nothing can come between. */
+static bool
+defer(struct plat_thread *t, uint64_t handler)
+{
+	const uint32_t size = trap.pub->fp_extended;
+
+	return size && size + FRAME_ROOM <= LX_PAGE_SIZE && !t->nops && !t->watched &&
+	       !(trap_regs(t)->eflags & X86_EFLAGS_TF) && trap_regs(t)->gs_base == t->gs_base &&
+	       trap_site_enter(t, handler) == handler;
+}
+
 int
 trap_signal_deliver(struct plat_thread *t, int signo, const void *siginfo128, uint64_t handler,
-	uint64_t restorer, uint64_t sp, uint64_t sigmask, const void *uc_stack24)
+	uint64_t restorer, uint64_t sp, uint64_t sigmask, const void *uc_stack24, bool sure)
 {
 	bool red = sp == trap_regs(t)->rsp;
 	int64_t r = -EAGAIN;
 
+	if (sure && defer(t, handler)) {
+		struct stub_op *op;
+
+		r = push(t, false);
+		op = r < 0 ? NULL : trap_op_new(t, STUB_OP_SIGFRAME);
+		if (!op)
+			return -ESRCH;
+		put_signal(t, siginfo128, uc_stack24);
+		if (t->bounce < SIGNAL_BYTES)
+			t->bounce = SIGNAL_BYTES;
+		op->a[0] = sp;
+		op->a[1] = handler;
+		op->a[2] = restorer;
+		op->a[3] = (uint64_t)signo;
+		op->a[4] = sigmask;
+		op->a[5] = red;
+		t->framed = true;
+		return 0;
+	}
 	for (int i = t->frame; i < 2 && r == -EAGAIN; i++) {
 		r = push(t, i == 1);
 		if (r < 0)
 			break;
-		memcpy(t->s->bounce, siginfo128, 128);
-		memcpy(t->s->bounce + 128, uc_stack24, 24);
+		put_signal(t, siginfo128, uc_stack24);
 		r = trap_op_now(
 			t, STUB_OP_SIGFRAME, sp, handler, restorer, (uint64_t)signo, sigmask, red);
 	}

@@ -96,7 +96,8 @@ struct plat_thread {
 	bool carried_known;
 	/* (F) what will be answered */
 	bool regs_known, dirty, has_result, futex;
-	bool push; /* the next reply loads the registers even if the thread does not go on */
+	bool framed; /* STUB_OP_SIGFRAME is queued: the registers are those before it */
+	bool push;   /* the next reply loads the registers even if the thread does not go on */
 	int64_t result;
 	struct guest_regs regs;
 	uint64_t fs_base, gs_base; /* as the stub has them */
@@ -243,7 +244,8 @@ ssize_t trap_get_xstate(struct plat_thread *t, void *buf, size_t cap);
 int trap_set_xstate(struct plat_thread *t, const void *buf, size_t len);
 int trap_reset_xstate(struct plat_thread *t);
 int trap_signal_deliver(struct plat_thread *t, int signo, const void *siginfo128, uint64_t handler,
-	uint64_t restorer, uint64_t sp, uint64_t sigmask, const void *uc_stack24);
+	uint64_t restorer, uint64_t sp, uint64_t sigmask, const void *uc_stack24, bool sure);
+void trap_frame_now(struct plat_thread *t); /* make what is queued */
 int trap_sigreturn(struct plat_thread *t, uint64_t *ret_mask, void *ret_uc_stack24);
 
 /* site.c */

@@ -162,13 +162,15 @@ new_request(struct plat_thread *t)
 	trap_large_release(t);
 	trap_file_release(t);
 	t->nops = t->nfds = 0;
-	t->regs_known = t->dirty = t->has_result = t->carried_known = false;
+	t->regs_known = t->dirty = t->has_result = t->carried_known = t->framed = false;
 	t->bounce = SLOT_BOUNCE_SZ; /* not known until the list of what was carried is read */
 }
 
 struct guest_regs *
 trap_regs(struct plat_thread *t)
 {
+	if (t->framed)
+		trap_frame_now(t);
 	if (!t->regs_known) {
 		memcpy(&t->regs, &t->s->regs, sizeof t->regs);
 		t->regs.cs = 0x33;
@@ -262,6 +264,14 @@ trap_run(struct plat_thread *t, struct plat_event *ev)
 		if (kind == STUB_K_FAILED) {
 			uint32_t at = t->s->failed;
 
+			if (at < t->nops && t->codes[at] == STUB_OP_SIGFRAME) {
+				new_request(t);
+				t->kind = STUB_K_FAULT;
+				ev->kind = PLAT_EV_FAULT;
+				ev->fault.signo = SIGSEGV;
+				ev->fault.code = 0x80; /* SI_KERNEL */
+				return;
+			}
 			if (at >= t->nops || (t->codes[at] != STUB_OP_COPY_OUT &&
 						     t->codes[at] != STUB_OP_PREAD)) {
 				log_debug("pid %d: host call %u of a reply failed: %lld",

@@ -90,6 +90,7 @@ run_handler(struct task *t, int signo, const struct lx_siginfo *info, const stru
 	struct lx_stack uc_stack = t->altstack;
 	uint64_t sp = r->rsp - REDZONE;
 	struct lx_sigaction none = {0};
+	bool sure;
 
 	uc_stack.pad = 0;
 	if ((a->flags & LX_SA_ONSTACK) && t->altstack.size &&
@@ -104,9 +105,10 @@ run_handler(struct task *t, int signo, const struct lx_siginfo *info, const stru
 		/* The frame may lie below what the stack has been grown to. */
 		task_mm_call(t, &mc);
 		(void)mm_accessible(&mc, sp - 1024, 1024, 2);
-		(void)mm_accessible(&mc, sp - 4096, 1024, 2);
+		sure = mm_accessible(&mc, sp - LX_PAGE_SIZE, LX_PAGE_SIZE, 2);
 	}
-	if (plat->signal_deliver(t->pt, signo, info, a->handler, a->restorer, sp, mask, &uc_stack))
+	if (plat->signal_deliver(
+		    t->pt, signo, info, a->handler, a->restorer, sp, mask, &uc_stack, sure))
 		goto bad;
 	t->flags &= ~(uint32_t)TF_RESTORE_MASK;
 	if (t->altstack.flags & (int32_t)LX_SS_AUTODISARM)

@@ -301,8 +301,8 @@ deliver(struct run *r, struct plat_thread *t, int signo)
 	uint64_t stack[3] = {0};
 
 	memcpy(info, &signo, sizeof signo);
-	if (plat->signal_deliver(
-		    t, signo, info, r->handler, r->restorer, plat->regs(t)->rsp, 0, stack) != 0)
+	if (plat->signal_deliver(t, signo, info, r->handler, r->restorer, plat->regs(t)->rsp, 0,
+		    stack, true) != 0)
 		fail("signal_deliver");
 }
 
