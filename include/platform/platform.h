@@ -280,11 +280,16 @@ struct plat_ops {
 	void (*set_watched)(struct plat_thread *t, bool on);
 	void (*set_name)(struct plat_thread *t, const char *comm);
 
-	/* CPU time used by the host thread / all threads of its process, in ns; any thread. */
+	/* CPU time used by the host thread / all threads of its process, in ns; any thread. That of
+	 * one thread among several is what was last seen of it, own_cpu_ns looks at it: only its
+	 * fiber; parks. */
 	int64_t (*thread_cpu_ns)(struct plat_thread *t);
+	int64_t (*own_cpu_ns)(struct plat_thread *t);
 	int64_t (*space_cpu_ns)(struct plat_thread *t);
 	/* Affinity of the host thread (cpu_set_t bytes); any thread. */
 	int (*set_affinity)(struct plat_thread *t, const void *mask, size_t len);
+	/* Does it sleep in a futex of the host? Any thread; a hint. */
+	bool (*in_futex)(struct plat_thread *t);
 	pid_t (*host_tid)(struct plat_thread *t);
 	pid_t (*host_pid)(struct plat_thread *t);
 };

@@ -55,6 +55,7 @@ struct plat_space {
 	pid_t pid;
 	uint32_t nthreads;	/* (T) not reaped */
 	_Atomic uint32_t nlive; /* threads that the kernel holds */
+	_Atomic bool had_many;	/* more than one, once */
 };
 
 /* Where the host runs a thread. */
@@ -93,7 +94,9 @@ struct plat_thread {
 	struct pt_op ops[PT_NOPS];
 	uint32_t nops;
 	bool futex;
-	uint32_t futex_nr; /* which call */
+	uint32_t futex_nr;	  /* which call */
+	_Atomic bool futex_waits; /* (A) the host makes it */
+	_Atomic int64_t cpu_seen; /* (A) its CPU time when it was last looked at, ns */
 	pid_t child;	   /* (T) what the last event said */
 };
 

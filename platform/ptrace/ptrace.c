@@ -129,13 +129,41 @@ space_cpu_ns(struct plat_thread *t)
 	return v < 0 ? 0 : v;
 }
 
-/* The clock of one thread is closed to other processes: an even share of its process's. */
+/* The clock of one thread is closed to other processes. */
 static int64_t
 thread_cpu_ns(struct plat_thread *t)
 {
-	uint32_t n = atomic_load(&t->sp->nlive);
+	return atomic_load(&t->sp->had_many) ? atomic_load(&t->cpu_seen) : space_cpu_ns(t);
+}
 
-	return space_cpu_ns(t) / (n ? n : 1);
+static int64_t
+job_cpu(struct plat_thread *t, void *arg)
+{
+	const uint64_t at = pt.lay.base + PT_SCRATCH;
+	int64_t *ts = arg;
+	int64_t r = pt_syscall(t, SYS_clock_gettime, CLOCK_THREAD_CPUTIME_ID, at, 0, 0, 0, 0);
+
+	if (r < 0)
+		return r;
+	return host_vm_read(t->sp->pid, ts, at, 2 * sizeof *ts) < 0 ? -ESRCH : 0;
+}
+
+static int64_t
+own_cpu_ns(struct plat_thread *t)
+{
+	int64_t ts[2];
+
+	if (pt_job(job_cpu, t, ts) < 0 || ts[0] < 0 || ts[0] > INT64_MAX / 2000000000 ||
+		ts[1] < 0 || ts[1] >= 1000000000)
+		return thread_cpu_ns(t);
+	atomic_store(&t->cpu_seen, ts[0] * 1000000000 + ts[1]);
+	return atomic_load(&t->cpu_seen);
+}
+
+static bool
+in_futex(struct plat_thread *t)
+{
+	return atomic_load_explicit(&t->futex_waits, memory_order_relaxed);
 }
 
 static pid_t
@@ -198,6 +226,8 @@ const struct plat_ops ptrace_ops = {
 	.set_watched = set_watched,
 	.set_name = pt_set_name,
 	.thread_cpu_ns = thread_cpu_ns,
+	.own_cpu_ns = own_cpu_ns,
+	.in_futex = in_futex,
 	.space_cpu_ns = space_cpu_ns,
 	.set_affinity = pt_set_affinity,
 	.host_tid = host_tid,

@@ -74,6 +74,7 @@ futex_over(struct plat_thread *t, bool interrupted)
 {
 	int64_t r;
 
+	atomic_store_explicit(&t->futex_waits, false, memory_order_relaxed);
 	pt_fetch_regs(t);
 	r = (int64_t)t->regs.rax;
 	if (interrupted) {
@@ -187,6 +188,7 @@ load(struct plat_thread *t)
 		r.orig_rax = (uint64_t)-1;
 		t->futex = false;
 		t->state = PT_FUTEX;
+		atomic_store_explicit(&t->futex_waits, true, memory_order_relaxed);
 		pt_write_regs(t, &r);
 	} else if (t->regs_dirty) {
 		t->regs.orig_rax = (uint64_t)-1;

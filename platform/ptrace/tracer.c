@@ -76,7 +76,8 @@ pt_thread_add(struct plat_space *sp, pid_t tid)
 	*bucket(tid) = t;
 	list_init(&t->running);
 	sp->nthreads++;
-	atomic_fetch_add(&sp->nlive, 1);
+	if (atomic_fetch_add(&sp->nlive, 1))
+		atomic_store(&sp->had_many, true);
 	LIVE_INC(PLAT_THREAD);
 	return t;
 }

@@ -55,6 +55,7 @@ struct plat_space {
 	int memfd;			     /* the slots */
 	struct list threads;		     /* (L) */
 	_Atomic uint32_t nthreads;	     /* (L) */
+	_Atomic bool had_many;		     /* (A) more than one thread, once */
 	bool dead;			     /* (L) reaped */
 	bool dying;			     /* (L) killed by us: nobody is to be told */
 	struct trap_slot *slots;	     /* (L) */
@@ -110,6 +111,7 @@ struct plat_thread {
 	uint8_t codes[STUB_NOPS];
 	struct plat_identity ident;
 	bool watched;
+	_Atomic int64_t cpu_seen; /* (A) CPU time when it was last looked at, ns */
 };
 
 #define TRAP_AHEAD 2 /* empty processes that wait for a program; some 60 KiB each */

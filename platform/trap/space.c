@@ -168,7 +168,8 @@ trap_thread_alloc(struct plat_space *sp, uint32_t index, void *owner, int *err)
 	ref_init(&t->ref);
 	t->bounce = SLOT_BOUNCE_SZ;
 	list_push_back(&sp->threads, &t->link);
-	sp->nthreads++;
+	if (sp->nthreads++)
+		atomic_store(&sp->had_many, true);
 	mutex_unlock(&trap.lock);
 	trap_poll_add(t);
 	LIVE_INC(PLAT_THREAD);

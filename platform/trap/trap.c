@@ -82,10 +82,29 @@ thread_cpu_ns(struct plat_thread *t)
 	struct plat_space *sp = t->sp;
 	int64_t all = host_process_cpu_ns(sp->pid), v;
 
-	if (sp->nthreads == 1 || all < 0)
+	if (!atomic_load(&sp->had_many) || all < 0)
 		return all < 0 ? 0 : all;
 	v = (int64_t)t->s->cpu_ns;
-	return v < 0 ? 0 : v > all ? all : v;
+	if (v < atomic_load(&t->cpu_seen))
+		v = atomic_load(&t->cpu_seen);
+	return v > all ? all : v;
+}
+
+static int64_t
+own_cpu_ns(struct plat_thread *t)
+{
+	int64_t v = trap_op_now(t, STUB_OP_CPUTIME, 0, 0, 0, 0, 0, 0);
+
+	if (v < 0)
+		return thread_cpu_ns(t);
+	atomic_store(&t->cpu_seen, v);
+	return v;
+}
+
+static bool
+in_futex(struct plat_thread *t)
+{
+	return __atomic_load_n(&t->s->state, __ATOMIC_RELAXED) == STUB_FUTEX;
 }
 
 static int64_t
@@ -166,6 +185,8 @@ const struct plat_ops trap_ops = {
 	.set_watched = set_watched,
 	.set_name = set_name,
 	.thread_cpu_ns = thread_cpu_ns,
+	.own_cpu_ns = own_cpu_ns,
+	.in_futex = in_futex,
 	.space_cpu_ns = space_cpu_ns,
 	.set_affinity = set_affinity,
 	.host_tid = host_tid,

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Clocks: the host's, and CPU time of tasks and groups. */
+#include "sentry/kernel/info.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/timers.h"
 #include <time.h>
 
 #define NS 1000000000LL
+/* For a thread that does not come when it is asked for its time. */
+#define LOOK_LIMIT_NS 20000000
 
 int64_t
 task_cpu_ns(struct task *t)
@@ -19,17 +22,96 @@ task_cpu_ns(struct task *t)
 }
 
 int64_t
-tgroup_cpu_ns(struct tgroup *g)
+task_own_cpu_ns(struct task *t)
+{
+	return t->pt ? plat->own_cpu_ns(t->pt) : 0;
+}
+
+int64_t
+task_seen_cpu_ns(struct task *o)
+{
+	struct task *t = task_current();
+	struct tgroup *g = o->tgroup;
+	int64_t deadline = sched_now_ns() + LOOK_LIMIT_NS;
+	struct waiter w;
+	bool asked = false;
+
+	if (o == t)
+		return task_own_cpu_ns(t);
+	if (!t || !task_computes(o))
+		return task_cpu_ns(o);
+	waiter_init_fiber(&w, t->fiber, ~0u);
+	waitq_add(&g->cpu_wait, &w);
+	mutex_lock(&g->sighand->lock);
+	if (!o->dead) {
+		asked = true;
+		atomic_fetch_or(&o->work, TW_CPU);
+		task_wake_for_work(o);
+	}
+	mutex_unlock(&g->sighand->lock);
+	while (asked && (atomic_load(&o->work) & TW_CPU) && sched_now_ns() < deadline)
+		if (task_park(t, deadline))
+			break;
+	waitq_remove(&w);
+	return task_cpu_ns(o);
+}
+
+/* A host's process has the threads of one group, but after a clone that shares the memory. */
+static int64_t
+space_cpu_ns_locked(struct tgroup *g)
 {
 	struct task *t;
-	int64_t ns;
+	int64_t ns = 0;
+
+	list_for_each_entry (t, &g->threads, tg_node) {
+		mutex_lock(&t->pt_lock);
+		if (t->pt)
+			ns = plat->space_cpu_ns(t->pt);
+		mutex_unlock(&t->pt_lock);
+		if (ns)
+			break;
+	}
+	return ns > g->space_seen_ns ? ns - g->space_seen_ns : 0;
+}
+
+int64_t
+tgroup_live_cpu_ns(struct tgroup *g)
+{
+	struct task *t;
+	int64_t ns = 0;
 
 	mutex_lock(&g->sighand->lock);
-	ns = g->dead_utime_ns + g->dead_stime_ns;
-	list_for_each_entry (t, &g->threads, tg_node)
-		ns += task_cpu_ns(t);
+	if (!atomic_load(&g->shares_space))
+		ns = space_cpu_ns_locked(g);
+	else
+		list_for_each_entry (t, &g->threads, tg_node)
+			ns += task_cpu_ns(t);
 	mutex_unlock(&g->sighand->lock);
 	return ns;
+}
+
+int64_t
+tgroup_cpu_ns(struct tgroup *g)
+{
+	return g->dead_utime_ns + g->dead_stime_ns + tgroup_live_cpu_ns(g);
+}
+
+void
+task_cpu_leave_locked(struct task *t, int64_t thread_ns, int64_t space_ns, bool exec)
+{
+	struct tgroup *g = t->tgroup;
+	int64_t ns = thread_ns;
+
+	if (!atomic_load(&g->shares_space)) {
+		ns = space_ns > g->space_seen_ns ? space_ns - g->space_seen_ns : 0;
+		g->space_seen_ns += ns;
+	}
+	g->dead_utime_ns += ns;
+	kernel_dead_cpu_ns += ns;
+	if (exec) {
+		g->space_seen_ns = 0;
+		atomic_store(&g->shares_space, false);
+	}
 }
 
 bool
@@ -53,7 +135,7 @@ other_cpu_clock(struct task *t, int32_t clock, int64_t *ret)
 		struct task *o = id ? task_find_get(id) : task_get(t);
 
 		if (o && o->tgroup == t->tgroup) {
-			*ret = task_cpu_ns(o);
+			*ret = task_seen_cpu_ns(o);
 			err = 0;
 		}
 		task_put(o);
@@ -79,7 +161,7 @@ clock_now(struct task *t, int32_t clock, int64_t *ret)
 		*ret = tgroup_cpu_ns(t->tgroup);
 		return 0;
 	case LX_CLOCK_THREAD_CPUTIME_ID:
-		*ret = task_cpu_ns(t);
+		*ret = task_own_cpu_ns(t);
 		return 0;
 	case LX_CLOCK_REALTIME:
 	case LX_CLOCK_MONOTONIC:

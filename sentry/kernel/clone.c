@@ -156,6 +156,8 @@ copy_space(struct task *t, struct task *n, uint64_t f)
 			return err;
 		n->mm = mm_get(t->mm);
 		mm_add_user(n->mm);
+		if (!(f & LX_CLONE_THREAD))
+			atomic_store(&n->tgroup->shares_space, true);
 		return 0;
 	}
 	/* Nobody may change the map between the host's copy and ours. */

@@ -11,6 +11,7 @@
 #include "sentry/kernel/futex.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/ptrace.h"
+#include "sentry/kernel/timers.h"
 #include "sentry/syscall/syscall.h"
 #include "sentry/vfs/mount.h"
 #include "sentry/vfs/path.h"
@@ -298,11 +299,10 @@ task_exec(struct task *t, struct program *p, const struct path *base, const char
 		t->files = files;
 	mutex_unlock(&t->pt_lock);
 	if (old_pt) {
-		int64_t cpu = plat->thread_cpu_ns(old_pt);
+		int64_t cpu = plat->thread_cpu_ns(old_pt), space_cpu = plat->space_cpu_ns(old_pt);
 
 		mutex_lock(&tasklist_lock);
-		g->dead_utime_ns += cpu;
-		kernel_dead_cpu_ns += cpu;
+		task_cpu_leave_locked(t, cpu, space_cpu, true);
 		mutex_unlock(&tasklist_lock);
 		plat->thread_exit(old_pt, clear_tid);
 		want_ahead();

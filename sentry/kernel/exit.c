@@ -11,6 +11,7 @@
 #include "sentry/kernel/pid_ns.h"
 #include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/seccomp.h"
+#include "sentry/kernel/timers.h"
 #include "sentry/kernel/tty.h"
 #include "sentry/syscall/syscall.h"
 #include "sentry/vfs/mount.h"
@@ -371,13 +372,14 @@ drop_resources(struct task *t)
 	struct fs_ctx *fs;
 	struct plat_thread *pt;
 	uint64_t clear_tid = 0;
-	int64_t cpu;
+	int64_t cpu, space_cpu;
 
 	futex_exit(t, true);
 	uring_task_exit(t);
 	if (!ua_null(t->clear_child_tid) && atomic_load(&t->mm->users) > 1)
 		clear_tid = t->clear_child_tid.v;
 	cpu = t->pt ? plat->thread_cpu_ns(t->pt) : 0;
+	space_cpu = t->pt ? plat->space_cpu_ns(t->pt) : 0;
 
 	sem_undo_put(t->sem_undo, task_tgid(t));
 	t->sem_undo = NULL;
@@ -394,9 +396,8 @@ drop_resources(struct task *t)
 	mutex_unlock(&t->pt_lock);
 	fs_ctx_put(fs);
 	mutex_lock(&tasklist_lock);
-	t->tgroup->dead_utime_ns += cpu;
+	task_cpu_leave_locked(t, cpu, space_cpu, false);
 	t->tgroup->dead_stime_ns += t->stime_ns;
-	kernel_dead_cpu_ns += cpu;
 	mutex_unlock(&tasklist_lock);
 	if (pt)
 		plat->thread_exit(pt, clear_tid);

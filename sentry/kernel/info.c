@@ -34,6 +34,19 @@ kernel_loadavg(uint64_t ret[3], int shift)
 		ret[i] = si.loads[i] >> (16 - shift);
 }
 
+bool
+task_computes(struct task *t)
+{
+	bool r = atomic_load(&t->in_guest);
+
+	if (!r)
+		return false;
+	mutex_lock(&t->pt_lock);
+	r = t->pt && !plat->in_futex(t->pt);
+	mutex_unlock(&t->pt_lock);
+	return r;
+}
+
 int64_t kernel_dead_cpu_ns; /* tasklist_lock */
 
 void
@@ -45,10 +58,10 @@ kernel_cpu_ns(int64_t *ret_guest, int64_t *ret_sentry)
 	ns = kernel_dead_cpu_ns;
 	for (int32_t nr = 1; nr < 32768; nr++) {
 		struct pid *p = pid_find_global_locked(nr);
-		struct task *t = p ? p->task : NULL;
+		struct tgroup *g = p ? p->tgroup : NULL;
 
-		if (t)
-			ns += task_cpu_ns(t);
+		if (g && g->state < TG_ZOMBIE)
+			ns += tgroup_live_cpu_ns(g);
 	}
 	mutex_unlock(&tasklist_lock);
 	*ret_guest = ns;
@@ -71,7 +84,7 @@ kernel_nr_running(void)
 		struct pid *p = pid_find_global_locked(nr);
 		struct task *t = p ? p->task : NULL;
 
-		if (t && atomic_load(&t->in_guest))
+		if (t && task_computes(t))
 			n++;
 	}
 	mutex_unlock(&tasklist_lock);

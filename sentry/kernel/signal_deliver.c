@@ -5,6 +5,7 @@
  */
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/ptrace.h"
+#include "sentry/kernel/timers.h"
 
 #define LX_NR_restart_syscall 219
 #define REDZONE		      128
@@ -272,6 +273,10 @@ signal_work(struct task *t, bool has_result, int64_t result)
 		}
 		if (work & (TW_EXIT | TW_GONE))
 			task_do_exit(t);
+		if (work & TW_CPU) {
+			task_cpu_sample(t);
+			continue;
+		}
 		if (work & (TW_STOP | TW_PTRACE)) {
 			show_result(t, has_result, result);
 			if (work & TW_STOP)

@@ -4,6 +4,7 @@
  * kernel/signal.c. Everything about queues is under the sighand's lock.
  */
 #include "sentry/cred/user_ns.h"
+#include "sentry/kernel/info.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/timers.h"
@@ -139,7 +140,7 @@ signal_recalc_locked(struct task *t)
 bool
 task_interrupted(const struct task *t)
 {
-	return atomic_load(&((struct task *)t)->work) & ~TW_IDENTITY;
+	return atomic_load(&((struct task *)t)->work) & ~(TW_IDENTITY | TW_CPU);
 }
 
 static bool
@@ -188,15 +189,39 @@ tgroup_start_exit_locked(struct tgroup *g, int status, struct task *except)
 	waitq_notify(&g->stop_wait, ~0u);
 }
 
+/* The signals of CPU timers go to a thread that runs, as on Linux, where the tick of a running
+ * thread sends them: to each in its turn. NULL: none does. */
+static struct task *
+running_locked(struct tgroup *g, int signo)
+{
+	struct task *t, *least = NULL, *next = NULL;
+
+	list_for_each_entry (t, &g->threads, tg_node) {
+		if (!wants_locked(t, signo) || !task_computes(t))
+			continue;
+		if (!least || t->tid < least->tid)
+			least = t;
+		if (t->tid > g->prof_tid && (!next || t->tid < next->tid))
+			next = t;
+	}
+	if (!next)
+		next = least;
+	if (next)
+		g->prof_tid = next->tid;
+	return next;
+}
+
 /* Who shall take a signal that was queued: wake it. */
 static void
 choose_and_wake_locked(struct tgroup *g, struct task *target, int signo)
 {
 	struct task *t, *best = NULL;
 
-	if (target) {
+	if (target)
 		best = target;
-	} else {
+	else if (signo == LX_SIGPROF || signo == LX_SIGVTALRM)
+		best = running_locked(g, signo);
+	if (!best) {
 		list_for_each_entry (t, &g->threads, tg_node) {
 			if (!wants_locked(t, signo) && !(t->waiting_for & LX_SIGBIT(signo)))
 				continue;

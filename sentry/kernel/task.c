@@ -69,6 +69,7 @@ tgroup_put(struct tgroup *g)
 	sigpending_flush(&g->shared_pending, ~0ULL);
 	waitq_destroy(&g->wait_children);
 	waitq_destroy(&g->stop_wait);
+	waitq_destroy(&g->cpu_wait);
 	sighand_put(g->sighand);
 	free(g);
 	LIVE_DEC(TGROUP);
@@ -292,6 +293,7 @@ tgroup_alloc(void)
 	sigpending_init(&g->shared_pending);
 	waitq_init(&g->wait_children);
 	waitq_init(&g->stop_wait);
+	waitq_init(&g->cpu_wait);
 	list_init(&g->posix_timers);
 	itimers_init(g);
 	g->exit_signal = LX_SIGCHLD;

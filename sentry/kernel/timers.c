@@ -6,6 +6,7 @@
  * held while waiting for a callback.
  */
 #include "sentry/kernel/timers.h"
+#include "sentry/kernel/info.h"
 #include "sentry/kernel/internal.h"
 #include <stdlib.h>
 
@@ -18,8 +19,9 @@ struct posix_timer {
 	struct posix_timer_spec spec;
 	struct timer timer;
 	int64_t interval_ns;
-	int64_t deadline_ns; /* host CLOCK_MONOTONIC, or CPU time; 0: not armed */
-	struct task *task;   /* SIGEV_THREAD_ID: a reference */
+	int64_t deadline_ns;	 /* host CLOCK_MONOTONIC, or CPU time; 0: not armed */
+	struct task *task;	 /* SIGEV_THREAD_ID: a reference */
+	struct task *clock_task; /* on whose CPU time it is, a reference; NULL: another clock */
 	int32_t overrun, last_overrun;
 	bool pending; /* its signal is queued */
 	bool dead;
@@ -36,28 +38,35 @@ overruns(int64_t *deadline, int64_t interval, int64_t now)
 
 /* --- CPU time --- */
 
+/* When to look again. A thread uses no more CPU time than time goes by, all of them together no
+ * more than that many times. */
 static void
 arm_cpu_timer_locked(struct tgroup *g, int64_t cpu)
 {
-	int64_t first = INT64_MAX;
+	int64_t first = INT64_MAX, wait = INT64_MAX;
 	struct posix_timer *p;
 	uint64_t lim = rlimit_cur(&g->rlim, LX_RLIMIT_CPU);
 
 	for (int i = 0; i < 2; i++)
 		if (g->cpu_itimer[i].deadline_cpu_ns && g->cpu_itimer[i].deadline_cpu_ns < first)
 			first = g->cpu_itimer[i].deadline_cpu_ns;
-	list_for_each_entry (p, &g->posix_timers, node)
-		if (clock_is_cpu(p->spec.clock) && p->deadline_ns && p->deadline_ns < first)
+	list_for_each_entry (p, &g->posix_timers, node) {
+		if (!clock_is_cpu(p->spec.clock) || !p->deadline_ns)
+			continue;
+		if (!p->clock_task && p->deadline_ns < first)
 			first = p->deadline_ns;
+		if (p->clock_task && !p->clock_task->dead &&
+			p->deadline_ns - task_cpu_ns(p->clock_task) < wait)
+			wait = p->deadline_ns - task_cpu_ns(p->clock_task);
+	}
 	if (lim != LX_RLIM_INFINITY && lim < INT64_MAX / 1000000000 &&
 		(int64_t)lim * 1000000000 < first)
 		first = (int64_t)lim * 1000000000;
-	if (first != INT64_MAX) {
-		int64_t wait = (first - cpu) / (g->nr_threads ? g->nr_threads : 1);
-
+	if (first != INT64_MAX && (first - cpu) / (g->nr_threads ? g->nr_threads : 1) < wait)
+		wait = (first - cpu) / (g->nr_threads ? g->nr_threads : 1);
+	if (wait != INT64_MAX)
 		timer_arm(&g->cpu_timer,
 			sched_now_ns() + (wait < CPU_SAMPLE_MIN_NS ? CPU_SAMPLE_MIN_NS : wait));
-	}
 }
 
 static void
@@ -110,11 +119,24 @@ posix_timer_signal_taken_locked(struct tgroup *g, int32_t id)
 	}
 }
 
+/* A thread that runs is asked: the host shows its time to nobody else. */
 static void
-cpu_sample(struct timer *timer)
+sample_thread_locked(struct posix_timer *p)
+{
+	struct task *o = p->clock_task;
+
+	if (task_cpu_ns(o) >= p->deadline_ns) {
+		fire_posix_locked(p, task_cpu_ns(o));
+	} else if (o != task_current() && !o->dead && task_computes(o) &&
+		   !(atomic_fetch_or(&o->work, TW_CPU) & TW_CPU)) {
+		task_wake_for_work(o);
+	}
+}
+
+static void
+sample(struct tgroup *g)
 {
 	static const int signals[2] = {LX_SIGVTALRM, LX_SIGPROF};
-	struct tgroup *g = timer->arg;
 	int64_t cpu = tgroup_cpu_ns(g);
 	uint64_t lim = rlimit_cur(&g->rlim, LX_RLIMIT_CPU);
 	struct posix_timer *p;
@@ -131,9 +153,14 @@ cpu_sample(struct timer *timer)
 			it->deadline_cpu_ns = 0;
 		send_locked(g, NULL, signals[i], NULL);
 	}
-	list_for_each_entry (p, &g->posix_timers, node)
-		if (clock_is_cpu(p->spec.clock) && p->deadline_ns && cpu >= p->deadline_ns)
+	list_for_each_entry (p, &g->posix_timers, node) {
+		if (!clock_is_cpu(p->spec.clock) || !p->deadline_ns)
+			continue;
+		if (p->clock_task)
+			sample_thread_locked(p);
+		else if (cpu >= p->deadline_ns)
 			fire_posix_locked(p, cpu);
+	}
 	if (lim != LX_RLIM_INFINITY && cpu >= (int64_t)lim * 1000000000) {
 		if (cpu >= (int64_t)g->rlim.r[LX_RLIMIT_CPU].max * 1000000000 &&
 			g->rlim.r[LX_RLIMIT_CPU].max < INT64_MAX / 1000000000) {
@@ -146,6 +173,21 @@ cpu_sample(struct timer *timer)
 	if (g->nr_threads)
 		arm_cpu_timer_locked(g, cpu);
 	mutex_unlock(&g->sighand->lock);
+}
+
+static void
+cpu_sample(struct timer *timer)
+{
+	sample(timer->arg);
+}
+
+void
+task_cpu_sample(struct task *t)
+{
+	(void)task_own_cpu_ns(t);
+	atomic_fetch_and(&t->work, ~TW_CPU);
+	waitq_notify(&t->tgroup->cpu_wait, ~0u);
+	sample(t->tgroup);
 }
 
 void
@@ -262,6 +304,31 @@ posix_expired(struct timer *timer)
 	mutex_unlock(&s->lock);
 }
 
+/* The thread whose CPU time a clock is; a reference, NULL for other clocks. clock_now() has
+ * accepted it. */
+static int
+clock_owner(struct task *t, int32_t clock, struct task **ret)
+{
+	int32_t id = ~(clock >> 3);
+	struct tgroup *g;
+	bool own;
+
+	if (clock == LX_CLOCK_THREAD_CPUTIME_ID || (clock < 0 && (clock & 4) && !id)) {
+		*ret = task_get(t);
+		return 0;
+	}
+	if (clock >= 0)
+		return 0;
+	if (clock & 4) {
+		*ret = task_find_get(id);
+		return *ret ? 0 : -EINVAL;
+	}
+	g = id ? tgroup_find_get(id) : tgroup_get(t->tgroup);
+	own = g == t->tgroup;
+	tgroup_put(g);
+	return own ? 0 : -EINVAL;
+}
+
 static struct posix_timer *
 find_locked(struct tgroup *g, int32_t id)
 {
@@ -279,6 +346,7 @@ free_timer(struct posix_timer *p)
 	timer_cancel_sync(&p->timer);
 	timer_cancel_sync(&p->timer); /* it may have armed itself again meanwhile */
 	task_put(p->task);
+	task_put(p->clock_task);
 	free(p);
 	LIVE_DEC(TIMER);
 }
@@ -288,24 +356,30 @@ posix_timer_create(struct task *t, const struct posix_timer_spec *s, int32_t *re
 {
 	struct tgroup *g = t->tgroup;
 	struct posix_timer *p;
-	struct task *target = NULL;
+	struct task *target = NULL, *clock_task = NULL;
+	int err = clock_owner(t, s->clock, &clock_task);
 
+	if (err)
+		return err;
 	if (s->notify == LX_SIGEV_THREAD_ID) {
 		target = task_find_get(s->tid);
 		if (!target || target->tgroup != g) {
 			task_put(target);
+			task_put(clock_task);
 			return -EINVAL;
 		}
 	}
 	p = calloc(1, sizeof *p);
 	if (!p) {
 		task_put(target);
+		task_put(clock_task);
 		return -EAGAIN;
 	}
 	LIVE_INC(TIMER);
 	p->g = g;
 	p->spec = *s;
 	p->task = target;
+	p->clock_task = clock_task;
 	timer_init(&p->timer, posix_expired, p);
 	mutex_lock(&g->sighand->lock);
 	p->id = g->next_timer_id++;
@@ -324,28 +398,26 @@ get_locked(struct posix_timer *p, int64_t now, struct itimer *ret)
 	ret->value_ns = !p->deadline_ns ? 0 : p->deadline_ns > now ? p->deadline_ns - now : 1;
 }
 
-static int64_t
-timer_now(struct tgroup *g, const struct posix_timer *p)
-{
-	return clock_is_cpu(p->spec.clock) ? tgroup_cpu_ns(g) : sched_now_ns();
-}
-
-/* The lock is not held while CPU time is read: that takes it. */
+/* The lock is not held while CPU time is read: that takes it, or parks. */
 static int
 with_timer(struct task *t, int32_t id, int64_t *now)
 {
 	struct tgroup *g = t->tgroup;
 	struct posix_timer *p;
-	struct posix_timer copy;
+	struct task *o = NULL;
+	bool cpu = false;
 
 	mutex_lock(&g->sighand->lock);
 	p = find_locked(g, id);
-	if (p)
-		copy.spec = p->spec;
+	if (p) {
+		cpu = clock_is_cpu(p->spec.clock);
+		o = p->clock_task ? task_get(p->clock_task) : NULL;
+	}
 	mutex_unlock(&g->sighand->lock);
 	if (!p)
 		return -EINVAL;
-	*now = timer_now(g, &copy);
+	*now = o ? task_seen_cpu_ns(o) : cpu ? tgroup_cpu_ns(g) : sched_now_ns();
+	task_put(o);
 	return 0;
 }
 
@@ -355,7 +427,7 @@ posix_timer_set(
 {
 	struct tgroup *g = t->tgroup;
 	struct posix_timer *p;
-	int64_t now;
+	int64_t now, group_now = tgroup_cpu_ns(g);
 	int err = with_timer(t, id, &now);
 
 	if (err)
@@ -380,7 +452,7 @@ posix_timer_set(
 	if (p->deadline_ns < 0)
 		p->deadline_ns = 1;
 	if (clock_is_cpu(p->spec.clock)) {
-		arm_cpu_timer_locked(g, now);
+		arm_cpu_timer_locked(g, p->clock_task ? group_now : now);
 	} else if (p->deadline_ns) {
 		timer_arm(&p->timer, p->deadline_ns);
 	} else {

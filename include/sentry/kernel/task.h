@@ -143,6 +143,12 @@ struct tgroup {
 
 	/* resources of threads and children that are gone, ns and counts (T) */
 	int64_t dead_utime_ns, dead_stime_ns, child_utime_ns, child_stime_ns;
+	/* (T) CPU time of the space that the threads share with nobody, as one that ended saw it;
+	 * a part of dead_utime_ns. */
+	int64_t space_seen_ns;
+	struct waitq cpu_wait;	   /* notified when a thread has looked at its CPU time */
+	_Atomic bool shares_space; /* with another group: CPU time is that of its threads */
+	int32_t prof_tid;	   /* (S) who took the last SIGPROF or SIGVTALRM */
 	int64_t maxrss_kb, child_maxrss_kb;
 	int64_t start_ns; /* (C) host CLOCK_MONOTONIC */
 	int oom_score_adj;
@@ -284,6 +290,7 @@ struct task {
 		       */
 #define TW_GONE	  8u  /* the host thread died */
 #define TW_PTRACE 32u /* stop for the tracer (PTRACE_EVENT_STOP) */
+#define TW_CPU	  64u /* look at its CPU time: a timer may be due */
 
 /* The task of the calling fiber; NULL in fibers that are no guest threads. */
 struct task *task_current(void);

@@ -24,7 +24,16 @@ struct tgroup;
 
 /* CPU time of a whole group so far: threads that live and those that are gone. */
 int64_t tgroup_cpu_ns(struct tgroup *g);
+int64_t tgroup_live_cpu_ns(struct tgroup *g); /* without those that are gone */
 int64_t task_cpu_ns(struct task *t);
+/* The same, exact, for the calling task; parks. */
+int64_t task_own_cpu_ns(struct task *t);
+/* The same, of any task, by a task: one that runs is asked; parks for some us. */
+int64_t task_seen_cpu_ns(struct task *o);
+/* TW_CPU was set. */
+void task_cpu_sample(struct task *t);
+/* CPU time of t, which ends or leaves its space, goes to its group. tasklist_lock held. */
+void task_cpu_leave_locked(struct task *t, int64_t thread_ns, int64_t space_ns, bool exec);
 
 /* RLIMIT_CPU was changed. */
 void tgroup_cpu_limit_changed(struct tgroup *g);

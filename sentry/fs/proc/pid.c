@@ -6,6 +6,7 @@
 #include "sentry/kernel/info.h"
 #include "sentry/kernel/nsfs.h"
 #include "sentry/kernel/ptrace.h"
+#include "sentry/kernel/timers.h"
 #include "sentry/vfs/mount.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -375,13 +376,8 @@ static int
 show_schedstat(const struct pseudo_ctx *x, struct sbuf *b)
 {
 	struct task *t = proc_task(x);
-	int64_t ns = 0;
 
-	mutex_lock(&t->pt_lock);
-	if (t->pt)
-		ns = plat->thread_cpu_ns(t->pt);
-	mutex_unlock(&t->pt_lock);
-	sbuf_printf(b, "%lld 0 %llu\n", (long long)ns, (unsigned long long)t->nvcsw);
+	sbuf_printf(b, "%lld 0 %llu\n", (long long)task_seen_cpu_ns(t), (unsigned long long)t->nvcsw);
 	return 0;
 }
 
@@ -615,8 +611,8 @@ write_setgroups(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t
 /* What a process and each of its threads have. */
 #define COMMON_ROWS                                                                                \
 	REG("status", 0444, proc_show_status), REG("statm", 0444, proc_show_statm),                \
-		REGA("stat", 0444, proc_show_stat, 0), REGA("cmdline", 0444, show_range, 0),       \
-		GUARDED("environ", 0400, show_range, 1), GUARDED("auxv", 0400, show_auxv, 0),      \
+		REGA("cmdline", 0444, show_range, 0), GUARDED("environ", 0400, show_range, 1),     \
+		GUARDED("auxv", 0400, show_auxv, 0),                                               \
 		{.name = "comm",                                                                   \
 			.mode = LX_S_IFREG | 0644,                                                 \
 			.show = show_comm,                                                         \
@@ -693,10 +689,12 @@ write_setgroups(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t
 			.attr = proc_owner},                                                       \
 		REG("children", 0444, show_children)
 
-const struct pseudo_row proc_tid_rows[] = {COMMON_ROWS, {.name = NULL}};
+const struct pseudo_row proc_tid_rows[] = {
+	COMMON_ROWS, REGA("stat", 0444, proc_show_stat, 1), {.name = NULL}};
 
 const struct pseudo_row proc_pid_rows[] = {
 	COMMON_ROWS,
+	REGA("stat", 0444, proc_show_stat, 0),
 	REGA("mountstats", 0400, show_mounts, MNT_SHOW_MOUNTSTATS),
 	REG("timerslack_ns", 0666, show_slack),
 	REG("timers", 0444, proc_show_timers),

@@ -18,7 +18,7 @@ proc_state(const struct task *t)
 		return g->state >= TG_DEAD ? 'X' : 'Z';
 	if (t->stopped_here || g->stopped)
 		return 'T';
-	if (t == task_current() || atomic_load(&((struct task *)t)->in_guest))
+	if (t == task_current() || task_computes((struct task *)t))
 		return 'R';
 	return 'S';
 }
@@ -123,6 +123,10 @@ proc_show_stat(const struct pseudo_ctx *x, struct sbuf *b)
 	bool may = proc_may_look(x, 0) == 0;
 
 	ids_of(t, &id);
+	if (x->row->arg) { /* of the one thread */
+		id.utime = task_seen_cpu_ns(t);
+		id.stime = t->stime_ns;
+	}
 	signals_of(t, &s);
 	memory_of(x, &m);
 	sbuf_printf(b,
