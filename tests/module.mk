@@ -43,7 +43,7 @@ unit_jobs = for t in $(UNIT_BINS); do \
 guest_jobs = for p in $(PLATFORMS); do for t in $(GUEST_BINS); do \
 	printf '%s\t%s\t%s\n' "$$(basename $$t)/$$p" $(TEST_SECONDS) "BUILD=$(BUILD) tests/lib/guest-one $$t --platform=$$p"; done; done
 script_jobs = for t in $(filter-out $(2),$(wildcard tests/$(1)/*.sh)); do \
-	printf '%s\t%s\t%s\n' "$${t\#tests/}" $$(($(TEST_SECONDS) * 2)) "BUILD=$(BUILD) bash $$t"; done
+	printf '%s\t%s\t%s\n' "$${t\#tests/}" $$(($(TEST_SECONDS) * 5)) "BUILD=$(BUILD) bash $$t"; done
 
 .PHONY: test-unit test-guest test-escape test-oci test-engines test-chaos tests-clear
 # docker, containerd, podman (as root, as a user): each operation as with runc. ENGINES="docker podman", PATTERN=exec: a part.
@@ -102,8 +102,11 @@ test-long: test-leaks
 	@for i in $$(seq $(REPEAT)); do echo "run $$i of $(REPEAT)"; $(MAKE) --no-print-directory test || exit 1; done
 
 # A Debian tree for the programs that moat has to run: base alone, and with all of them.
-APPS := python3 perl gcc libc6-dev make git redis-server redis-tools nginx-light wrk postgresql-15 nodejs golang-go \
-	openjdk-17-jdk-headless sqlite3 procps file less gawk bzip2 xz-utils ca-certificates strace gdb
+APPS := python3 perl gcc g++ clang libc6-dev make git redis-server redis-tools nginx-light wrk postgresql-15 nodejs golang-go \
+	openjdk-17-jdk-headless sqlite3 procps file less gawk bzip2 xz-utils ca-certificates strace gdb mariadb-server \
+	memcached apache2 apache2-utils php-cli php-fpm php-sqlite3 ruby lua5.4 luajit r-base-core ocaml-nox erlang-base \
+	tmux screen vim-tiny openssh-server openssh-client rsync bubblewrap sudo cron iproute2 util-linux acl attr cpio \
+	iputils-ping busybox socat netcat-openbsd bc openssl tzdata numactl psmisc lsof stress-ng fio bsdextrautils
 MIRROR ?= $(shell awk '/^deb /{print $$2; exit} /^URIs:/{print $$2; exit}' /etc/apt/sources.list \
 	/etc/apt/sources.list.d/* 2>/dev/null)
 rootfs: $(BUILD)/rootfs/.done
