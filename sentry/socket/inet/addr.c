@@ -200,7 +200,8 @@ inet_bind(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t le
 		return err;
 	if (s->family == LX_AF_INET6 && i->v6only && inet_is_v4(&a))
 		return -EINVAL;
-	if (!inet_is_any(&a) && !net_may_bind(s->net, a.ip))
+	if (!inet_is_any(&a) && !net_may_bind(s->net, a.ip) &&
+		!(s->type == LX_SOCK_DGRAM && inet_is_multicast(&a)))
 		return -EADDRNOTAVAIL;
 	if (a.port && a.port < 1024 &&
 		!cred_capable_in(c->cred, net_ns_owner(s->net), LX_CAP_NET_BIND_SERVICE))
@@ -265,6 +266,37 @@ inet_find(const struct net_ns *net, int protocol, bool listening, const struct i
 		best = NULL;
 	mutex_unlock(&table_lock);
 	return best ? &best->s : NULL;
+}
+
+unsigned
+inet_find_all(const struct net_ns *net, int protocol, const struct inet_addr *to,
+	const struct inet_addr *from, struct sock *ret[INET_FIND_MAX])
+{
+	struct inet_sock *o;
+	unsigned n = 0;
+
+	if (!inet_has_members(net, to))
+		return 0;
+	mutex_lock(&table_lock);
+	list_for_each_entry (o, &table[to->port % BUCKETS], port_node) {
+		if (n == INET_FIND_MAX)
+			break;
+		if (o->s.net != net || o->local.port != to->port || o->s.protocol != protocol ||
+			o->s.closed)
+			continue;
+		if (inet_is_v4(to) ? o->s.family == LX_AF_INET6 && o->v6only
+				   : o->s.family == LX_AF_INET)
+			continue;
+		if (!inet_is_any(&o->local) && !inet_same_ip(&o->local, to))
+			continue;
+		if (o->connected &&
+			(o->remote.port != from->port || !inet_same_ip(&o->remote, from)))
+			continue;
+		if (inet_gets_group(o, to) && ref_get_unless_zero(&o->s.ref))
+			ret[n++] = &o->s;
+	}
+	mutex_unlock(&table_lock);
+	return n;
 }
 
 int

@@ -161,10 +161,12 @@ static const struct option kept[] = {
 	{LX_SOL_IPV6, 67, -1, 255, 0},	   /* IPV6_TCLASS */
 };
 
-#define IP_TTL	       2
-#define IPV6_V6ONLY    26
-#define TCP_INFO_OPT   11
-#define TCP_CONGESTION 13
+#define IP_TTL		   2
+#define IP_MULTICAST_ALL   49
+#define IPV6_MULTICAST_ALL 29
+#define IPV6_V6ONLY	   26
+#define TCP_INFO_OPT	   11
+#define TCP_CONGESTION	   13
 
 static const struct option *
 find_option(int level, int opt)
@@ -245,8 +247,18 @@ inet_setsockopt(
 	if (level == LX_SOL_TCP && opt == TCP_CONGESTION)
 		return len >= 5 && (!memcmp(val, "cubic", 5) || !memcmp(val, "reno", 4)) ? 0
 											 : -ENOENT;
+	if ((level == LX_SOL_IP && opt == IP_MULTICAST_ALL) ||
+		(level == LX_SOL_IPV6 && opt == IPV6_MULTICAST_ALL)) {
+		if (len < 1 || (level == LX_SOL_IPV6 && len < 4))
+			return -EINVAL;
+		memcpy(&v, val, len < 4 ? 1 : 4);
+		if (v != 0 && v != 1)
+			return -EINVAL;
+		i->own_groups_only = !v;
+		return 0;
+	}
 	if (!o && !(level == LX_SOL_IPV6 && opt == IPV6_V6ONLY))
-		return -ENOPROTOOPT;
+		return inet_multicast_set(i, level, opt, val, len);
 	if (len >= 4)
 		memcpy(&v, val, 4);
 	else if (len >= 1 && level == LX_SOL_IP)
@@ -329,6 +341,11 @@ inet_getsockopt(
 		v = opt == UDPLITE_SEND_CSCOV ? i->send_cover : i->recv_cover;
 	} else if (level == LX_SOL_IPV6 && opt == IPV6_V6ONLY) {
 		v = i->v6only;
+	} else if ((level == LX_SOL_IP && opt == IP_MULTICAST_ALL) ||
+		   (level == LX_SOL_IPV6 && opt == IPV6_MULTICAST_ALL)) {
+		v = !i->own_groups_only;
+	} else if (inet_multicast_get(i, level, opt, (uint8_t *)&v) == 0) {
+		;
 	} else {
 		o = find_option(level, opt);
 		if (!o)

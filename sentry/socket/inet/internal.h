@@ -42,6 +42,10 @@ struct inet_sock {
 	int32_t ip_opt[64], ip6_opt[128];
 	uint32_t icmp_filter[8];	 /* ICMP_FILTER, ICMP6_FILTER: types that do not come */
 	uint16_t send_cover, recv_cover; /* UDP-Lite; 0: all of a message */
+	uint32_t memberships;		 /* multicast groups; their list's lock */
+	bool own_groups_only;		 /* IP_MULTICAST_ALL is off */
+	bool mc_lo, mc_lo6;		 /* messages to groups leave by lo */
+	uint8_t mc_addr[4];		 /* as IP_MULTICAST_IF named it */
 };
 
 static inline struct inet_sock *
@@ -68,6 +72,10 @@ void inet_unbind(struct inet_sock *i);
  * SO_REUSEPORT sockets and connected UDP ones. */
 struct sock *inet_find(const struct net_ns *net, int protocol, bool listening,
 	const struct inet_addr *to, const struct inet_addr *from);
+/* All that get what is sent to a group: how many references are in ret. */
+#define INET_FIND_MAX 256
+unsigned inet_find_all(const struct net_ns *net, int protocol, const struct inet_addr *to,
+	const struct inet_addr *from, struct sock *ret[INET_FIND_MAX]);
 int inet_getname(struct sock *s, bool peer, uint8_t *addr, uint32_t *len);
 /* Where a connection to `to` goes: loopback instead of the unspecified address. -ENETUNREACH. */
 int inet_route(struct sock *s, struct inet_addr *to);
@@ -81,6 +89,20 @@ int inet_ctl_in(
 	struct sock *s, const struct sock_msg *m, struct inet_addr *from, struct sock_meta *meta);
 /* What the options of s ask to be told of a message that came. */
 void inet_ctl_out(struct sock *s, struct sock_msg *m);
+
+/* --- multicast.c --- */
+bool inet_is_multicast(const struct inet_addr *a);
+/* Options of multicast: 0 or -errno, -ENOPROTOOPT for all others. */
+int inet_multicast_set(struct inet_sock *i, int level, int opt, const uint8_t *val, uint32_t len);
+int inet_multicast_get(const struct inet_sock *i, int level, int opt, uint8_t val[4]);
+/* Is there a way to a group, by an option or by the address that i is bound to? And where does what
+ * goes that way come from, if i is not bound? */
+bool inet_multicast_route(const struct inet_sock *i, const struct inet_addr *to);
+void inet_multicast_source(const struct inet_sock *i, struct inet_addr *from);
+bool inet_has_members(const struct net_ns *net, const struct inet_addr *group);
+/* May i, bound to the port, get what is sent to the group? */
+bool inet_gets_group(const struct inet_sock *i, const struct inet_addr *group);
+void inet_leave_all(struct inet_sock *i);
 
 /* --- icmp.c --- */
 struct inet_sock *icmp_new(const struct call *c, int family, int type, int protocol);

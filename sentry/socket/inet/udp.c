@@ -10,6 +10,24 @@
 
 #define MAX_PAYLOAD 65507u
 
+/* The address that a message to `to` comes from, of a socket that has none. */
+static void
+set_source(const struct inet_sock *i, const struct inet_addr *to, struct inet_addr *ret)
+{
+	if (inet_is_multicast(to))
+		inet_multicast_source(i, ret);
+	else
+		memcpy(ret->ip, to->ip, 16);
+}
+
+static int
+route(struct inet_sock *i, struct inet_addr *to)
+{
+	if (!inet_is_multicast(to))
+		return inet_route(&i->s, to);
+	return inet_multicast_route(i, to) ? 0 : -ENETUNREACH;
+}
+
 static int
 udp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len, bool nonblock)
 {
@@ -31,11 +49,11 @@ udp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t 
 	}
 	err = inet_addr_in(s, addr, len, &to);
 	if (!err)
-		err = inet_route(s, &to);
+		err = route(i, &to);
 	if (err)
 		return err;
 	if (!i->bound) {
-		err = inet_autobind(s, &to);
+		err = inet_autobind(s, inet_is_multicast(&to) ? NULL : &to);
 		if (err)
 			return err == -EADDRNOTAVAIL ? -EAGAIN : err;
 	}
@@ -43,7 +61,7 @@ udp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t 
 	i->remote = to;
 	i->connected = true;
 	if (inet_is_any(&i->local))
-		memcpy(i->local.ip, to.ip, 16);
+		set_source(i, &to, &i->local);
 	mutex_unlock(&s->lock);
 	return 0;
 }
@@ -64,6 +82,50 @@ static bool
 covered(const struct inet_sock *dst, const struct sock_meta *meta)
 {
 	return !dst->recv_cover || !meta->coverage || meta->coverage >= dst->recv_cover;
+}
+
+/* To one receiver, or it is dropped. */
+static void
+deliver(struct sock *dst, struct skb *b, const struct inet_addr *from)
+{
+	inet_addr_out(dst, from, b->addr, &b->addr_len);
+	mutex_lock(&dst->lock);
+	if (dst->rcv_bytes + b->len + 256 > dst->rcvbuf || dst->shut_rd || dst->closed ||
+		!covered(is(dst), &b->meta)) {
+		mutex_unlock(&dst->lock);
+		skb_free(b);
+		return;
+	}
+	if (dst->stamp)
+		b->meta.stamp_ns = sock_stamp();
+	list_push_back(&dst->rcvq, &b->node);
+	dst->rcv_bytes += b->len;
+	mutex_unlock(&dst->lock);
+	waitq_notify(&dst->wq, LX_POLLIN | LX_POLLRDNORM);
+}
+
+/* To each that gets it, a copy. */
+static int
+deliver_all(struct sock *s, struct skb *b, const struct inet_addr *to, const struct inet_addr *from)
+{
+	struct sock **all = calloc(INET_FIND_MAX, sizeof *all);
+	unsigned n = all ? inet_find_all(s->net, s->protocol, to, from, all) : 0;
+
+	for (unsigned k = 0; k < n; k++) {
+		struct skb *copy = skb_new(b->len);
+
+		if (copy) {
+			memcpy(copy->data, b->data, b->len);
+			copy->len = b->len;
+			copy->meta = b->meta;
+			net_lo_count(s->net, b->len);
+			deliver(all[k], copy, from);
+		}
+		sock_put(all[k]);
+	}
+	skb_free(b);
+	free(all);
+	return all ? 0 : -ENOMEM;
 }
 
 static ssize_t
@@ -96,7 +158,7 @@ udp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 		if (!err && !to.port)
 			err = -EINVAL;
 		if (!err)
-			err = inet_route(s, &to);
+			err = route(i, &to);
 		if (err)
 			return err;
 	}
@@ -108,8 +170,8 @@ udp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	mutex_lock(&s->lock);
 	from = i->local;
 	mutex_unlock(&s->lock);
-	if (inet_is_any(&from))
-		memcpy(from.ip, to.ip, 16);
+	if (inet_is_any(&from) || inet_is_multicast(&from))
+		set_source(i, &to, &from);
 	memcpy(meta.to, to.ip, 16);
 	meta_of_options(i, inet_is_v4(&to), (uint32_t)n, &meta);
 	err = inet_ctl_in(s, m, &from, &meta);
@@ -124,6 +186,10 @@ udp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	}
 	b->len = (uint32_t)n;
 	b->meta = meta;
+	if (inet_is_multicast(&to)) {
+		err = deliver_all(s, b, &to, &from);
+		return err ? err : (ssize_t)n;
+	}
 	dst = inet_find(s->net, s->protocol, false, &to, &from);
 	if (!dst) {
 		/* ICMP port unreachable comes back: told to a connected socket only. */
@@ -136,20 +202,7 @@ udp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 		return (ssize_t)n;
 	}
 	net_lo_count(s->net, n);
-	inet_addr_out(dst, &from, b->addr, &b->addr_len);
-	mutex_lock(&dst->lock);
-	if (dst->rcv_bytes + n + 256 > dst->rcvbuf || dst->shut_rd || dst->closed ||
-		!covered(is(dst), &meta)) {
-		mutex_unlock(&dst->lock);
-		skb_free(b);
-	} else {
-		if (dst->stamp)
-			b->meta.stamp_ns = sock_stamp();
-		list_push_back(&dst->rcvq, &b->node);
-		dst->rcv_bytes += (uint32_t)n;
-		mutex_unlock(&dst->lock);
-		waitq_notify(&dst->wq, LX_POLLIN | LX_POLLRDNORM);
-	}
+	deliver(dst, b, &from);
 	sock_put(dst);
 	return (ssize_t)n;
 }
@@ -201,6 +254,7 @@ udp_poll(struct sock *s)
 static void
 udp_close(struct sock *s)
 {
+	inet_leave_all(is(s));
 	inet_unbind(is(s));
 	mutex_lock(&s->lock);
 	s->closed = true;
@@ -210,6 +264,7 @@ udp_close(struct sock *s)
 static void
 udp_free(struct sock *s)
 {
+	inet_leave_all(is(s));
 	inet_unbind(is(s));
 	sock_fini(s);
 	free(is(s));

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Multicast over lo (ip(7), ipv6(7)). A message to a group that some socket of the namespace is a
+ * member of comes to every socket bound to its port, members or not, unless IP_MULTICAST_ALL is
+ * off. Interfaces other than lo have nobody behind them.
+ */
+#include "internal.h"
+#include "sentry/net/link.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define IP_MULTICAST_IF	  32
+#define IP_ADD_MEMBERSHIP 35
+#define IP_DROP		  36
+#define IPV6_MULTICAST_IF 17
+#define IPV6_JOIN_GROUP	  20
+#define IPV6_LEAVE_GROUP  21
+#define MCAST_JOIN_GROUP  42
+#define MCAST_LEAVE_GROUP 45
+#define MAX_MEMBERSHIPS	  20 /* net.ipv4.igmp_max_memberships */
+
+/* Of one socket; all of them hang in one list. */
+struct membership {
+	struct list node;
+	const struct inet_sock *sock;
+	struct inet_addr group;
+};
+
+static struct mutex members_lock = MUTEX_INIT(LEAF);
+static struct list members = LIST_INIT(members);
+
+static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+bool
+inet_is_multicast(const struct inet_addr *a)
+{
+	return inet_is_v4(a) ? (a->ip[12] & 0xf0) == 0xe0 : a->ip[0] == 0xff;
+}
+
+static struct membership *
+find_locked(const struct inet_sock *i, const struct inet_addr *group)
+{
+	struct membership *m;
+
+	list_for_each_entry (m, &members, node)
+		if (m->sock == i && inet_same_ip(&m->group, group))
+			return m;
+	return NULL;
+}
+
+static int
+join(struct inet_sock *i, const struct inet_addr *group)
+{
+	struct membership *m = calloc(1, sizeof *m);
+	int r = 0;
+
+	if (!m)
+		return -ENOMEM;
+	m->sock = i;
+	m->group = *group;
+	mutex_lock(&members_lock);
+	if (find_locked(i, group))
+		r = -EADDRINUSE;
+	else if (i->memberships >= MAX_MEMBERSHIPS && inet_is_v4(group))
+		r = -ENOBUFS;
+	if (!r) {
+		list_push_back(&members, &m->node);
+		i->memberships++;
+	}
+	mutex_unlock(&members_lock);
+	if (r)
+		free(m);
+	return r;
+}
+
+static int
+leave(struct inet_sock *i, const struct inet_addr *group)
+{
+	struct membership *m;
+
+	mutex_lock(&members_lock);
+	m = find_locked(i, group);
+	if (m) {
+		list_del(&m->node);
+		i->memberships--;
+	}
+	mutex_unlock(&members_lock);
+	free(m);
+	return m ? 0 : -EADDRNOTAVAIL;
+}
+
+void
+inet_leave_all(struct inet_sock *i)
+{
+	struct membership *m, *next;
+
+	if (!i->memberships)
+		return;
+	mutex_lock(&members_lock);
+	list_for_each_entry_safe (m, next, &members, node) {
+		if (m->sock == i) {
+			list_del(&m->node);
+			free(m);
+		}
+	}
+	i->memberships = 0;
+	mutex_unlock(&members_lock);
+}
+
+bool
+inet_gets_group(const struct inet_sock *i, const struct inet_addr *group)
+{
+	bool r = !i->own_groups_only;
+
+	if (!r) {
+		mutex_lock(&members_lock);
+		r = find_locked(i, group) != NULL;
+		mutex_unlock(&members_lock);
+	}
+	return r;
+}
+
+bool
+inet_has_members(const struct net_ns *net, const struct inet_addr *group)
+{
+	struct membership *m;
+	bool r = false;
+
+	mutex_lock(&members_lock);
+	list_for_each_entry (m, &members, node)
+		r = r || (m->sock->s.net == net && inet_same_ip(&m->group, group));
+	mutex_unlock(&members_lock);
+	return r;
+}
+
+/* What an interface is named by, an address or a number (0: the one that the routes say, and there
+ * is no route to groups): 0 or -ENODEV. */
+static int
+is_lo(struct sock *s, const uint8_t addr[4], int32_t index)
+{
+	uint8_t ip[16];
+
+	if (index)
+		return index == NET_LO_INDEX ? 0 : -ENODEV;
+	memcpy(ip, mapped, sizeof mapped);
+	memcpy(ip + 12, addr, 4);
+	return memcmp(addr, "\0\0\0\0", 4) != 0 && net_is_local(s->net, ip) ? 0 : -ENODEV;
+}
+
+static int
+change(struct inet_sock *i, bool add, const struct inet_addr *group, int dev)
+{
+	if (add && !inet_is_multicast(group))
+		return -EINVAL;
+	if (add)
+		return dev ? dev : join(i, group);
+	return dev ? -EADDRNOTAVAIL : leave(i, group);
+}
+
+static int
+option4(struct inet_sock *i, int opt, const uint8_t *val, uint32_t len)
+{
+	static const uint8_t none[4];
+	struct inet_addr group = {.port = 0};
+	int32_t index = 0;
+
+	memcpy(group.ip, mapped, sizeof mapped);
+	switch (opt) {
+	case IP_MULTICAST_IF:
+		if (len < 4)
+			return -EINVAL;
+		if (len >= 12)
+			memcpy(&index, val + 8, 4);
+		if (len >= 8)
+			val += 4; /* struct ip_mreq, ip_mreqn */
+		if (!index && !memcmp(val, none, 4)) {
+			i->mc_lo = false;
+			memset(i->mc_addr, 0, 4);
+			return 0;
+		}
+		if (is_lo(&i->s, val, index))
+			return -EADDRNOTAVAIL;
+		i->mc_lo = true;
+		memcpy(i->mc_addr, val, 4); /* none, where the interface was named by its number */
+		return 0;
+	case IP_ADD_MEMBERSHIP:
+	case IP_DROP:
+		if (len < 8)
+			return -EINVAL;
+		memcpy(group.ip + 12, val, 4);
+		if (len >= 12)
+			memcpy(&index, val + 8, 4);
+		if (opt == IP_DROP && !index && !memcmp(val + 4, none, 4))
+			return -ENODEV;
+		return change(i, opt == IP_ADD_MEMBERSHIP, &group, is_lo(&i->s, val + 4, index));
+	default:
+		return -ENOPROTOOPT;
+	}
+}
+
+static int
+option6(struct inet_sock *i, int opt, const uint8_t *val, uint32_t len)
+{
+	struct inet_addr group = {.port = 0};
+	int32_t index;
+
+	if (opt == IPV6_MULTICAST_IF) {
+		if (len < 4)
+			return -EINVAL;
+		memcpy(&index, val, 4);
+		if (index && index != NET_LO_INDEX)
+			return -ENODEV;
+		i->mc_lo6 = index != 0;
+		return 0;
+	}
+	if (opt != IPV6_JOIN_GROUP && opt != IPV6_LEAVE_GROUP)
+		return -ENOPROTOOPT;
+	if (len < 20)
+		return -EINVAL;
+	memcpy(group.ip, val, 16);
+	memcpy(&index, val + 16, 4);
+	if (inet_is_v4(&group))
+		return -EINVAL;
+	return change(i, opt == IPV6_JOIN_GROUP, &group, index == NET_LO_INDEX ? 0 : -ENODEV);
+}
+
+/* struct group_req */
+static int
+group_req(struct inet_sock *i, bool add, bool v6, const uint8_t *val, uint32_t len)
+{
+	struct inet_addr group = {.port = 0};
+	uint32_t index;
+	uint16_t family;
+
+	if (len < 136)
+		return -EINVAL;
+	memcpy(&index, val, 4);
+	memcpy(&family, val + 8, 2);
+	if (family != (v6 ? LX_AF_INET6 : LX_AF_INET))
+		return -EADDRNOTAVAIL;
+	if (v6) {
+		memcpy(group.ip, val + 8 + 8, 16);
+	} else {
+		memcpy(group.ip, mapped, sizeof mapped);
+		memcpy(group.ip + 12, val + 8 + 4, 4);
+	}
+	return change(i, add, &group, index == NET_LO_INDEX ? 0 : -ENODEV);
+}
+
+int
+inet_multicast_set(struct inet_sock *i, int level, int opt, const uint8_t *val, uint32_t len)
+{
+	if (level != LX_SOL_IP && level != LX_SOL_IPV6)
+		return -ENOPROTOOPT;
+	if (i->s.type != LX_SOCK_DGRAM)
+		return level == LX_SOL_IP && (opt == IP_ADD_MEMBERSHIP || opt == IP_DROP)
+			       ? -EPROTO
+			       : -ENOPROTOOPT;
+	if (opt == MCAST_JOIN_GROUP || opt == MCAST_LEAVE_GROUP)
+		return group_req(i, opt == MCAST_JOIN_GROUP, level == LX_SOL_IPV6, val, len);
+	return level == LX_SOL_IP ? option4(i, opt, val, len) : option6(i, opt, val, len);
+}
+
+int
+inet_multicast_get(const struct inet_sock *i, int level, int opt, uint8_t val[4])
+{
+	int32_t index = NET_LO_INDEX;
+
+	memset(val, 0, 4);
+	if (level == LX_SOL_IPV6 && opt == IPV6_MULTICAST_IF) {
+		if (i->mc_lo6)
+			memcpy(val, &index, 4);
+		return 0;
+	}
+	if (level != LX_SOL_IP || opt != IP_MULTICAST_IF)
+		return -ENOPROTOOPT;
+	memcpy(val, i->mc_addr, 4);
+	return 0;
+}
+
+bool
+inet_multicast_route(const struct inet_sock *i, const struct inet_addr *to)
+{
+	static const uint8_t lo4[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1};
+
+	/* Linux gives lo no route to IPv6 groups, whatever the options say. */
+	if (!inet_is_v4(to) || !net_is_local(i->s.net, lo4))
+		return false;
+	return i->mc_lo ||
+	       (!inet_is_any(&i->local) && inet_is_v4(&i->local) && !inet_is_multicast(&i->local));
+}
+
+void
+inet_multicast_source(const struct inet_sock *i, struct inet_addr *from)
+{
+	memcpy(from->ip, mapped, sizeof mapped);
+	memcpy(from->ip + 12, i->mc_addr, 4);
+}
