@@ -124,5 +124,6 @@ $(BUILD)/apps-rootfs/.done: $(BUILD)/rootfs/.done
 .PHONY: rootfs apps-rootfs test-apps test-san
 test-apps: tests-clear all apps-rootfs
 	@for p in $(PLATFORMS); do for t in $(wildcard tests/apps/*.sh); do \
-		printf '%s\t%s\t%s\n' "apps/$$(basename $$t)/$$p" 300 "BUILD=$(BUILD) tests/lib/app-one $$t $$p"; done; done \
-		| JOBS_AT_ONCE=1 tests/lib/runtests $(RESULTS); tests/lib/summary $(RESULTS)
+		printf '%s\t%s\t%s\n' "apps/$$(basename $$t)/$$p" 700 "BUILD=$(BUILD) tests/lib/app-one $$t $$p"; done; done \
+		| VERBOSE=1 JOBS_AT_ONCE=1 tests/lib/runtests $(RESULTS); \
+		tests/lib/app-table $(BUILD)/tests/apps tests/apps/differences; tests/lib/summary $(RESULTS)
