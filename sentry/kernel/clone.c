@@ -179,7 +179,7 @@ copy_space(struct task *t, struct task *n, uint64_t f)
 }
 
 static void
-undo_parts(struct task *n)
+undo_parts(struct task *t, struct task *n)
 {
 	if (n->pt)
 		plat->thread_exit(n->pt, 0);
@@ -190,7 +190,7 @@ undo_parts(struct task *n)
 	n->pt = NULL;
 	n->mm = NULL;
 	if (n->files)
-		fdtable_put(n->files, NULL);
+		fdtable_put(n->files, &t->call);
 	if (n->fs)
 		fs_ctx_put(n->fs);
 	sem_undo_put(n->sem_undo, 0);
@@ -370,6 +370,6 @@ undo_pid:
 undo_count:
 	user_add_process(n->user, -1);
 undo:
-	undo_parts(n);
+	undo_parts(t, n);
 	return err;
 }

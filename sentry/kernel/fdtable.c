@@ -125,12 +125,11 @@ fdtable_get(struct fdtable *t)
 }
 
 void
-fd_close_file(struct file *f, const struct call *c)
+fd_close_file(struct fdtable *t, struct file *f, const struct call *c)
 {
-	if (f->ops->flush)
+	if (c && f->ops->flush)
 		f->ops->flush(f, c);
-	if (c)
-		file_locks_close(f, c->files_id);
+	file_locks_close(f, t->id);
 	file_put(f);
 }
 
@@ -141,7 +140,7 @@ fdtable_put(struct fdtable *t, const struct call *c)
 		return;
 	for (uint32_t i = 0; i < t->size; i++)
 		if (t->files[i])
-			fd_close_file(t->files[i], c);
+			fd_close_file(t, t->files[i], c);
 	free(t->files);
 	free(t->used);
 	free(t->cloexec);
@@ -298,7 +297,7 @@ fdtable_close_on_exec(struct fdtable *t, const struct call *c)
 			mutex_unlock(&t->lock);
 			if (!f)
 				break;
-			fd_close_file(f, c);
+			fd_close_file(t, f, c);
 		}
 		if (w >= t->size / WORD_BITS)
 			break;
@@ -323,7 +322,7 @@ fdtable_close_range(
 		}
 		mutex_unlock(&t->lock);
 		if (f)
-			fd_close_file(f, c);
+			fd_close_file(t, f, c);
 		if (end)
 			break;
 	}

@@ -271,7 +271,7 @@ give_file(struct task *target, struct file *file, const struct lx_seccomp_notif_
 		if (!fd)
 			fd = (int)a->newfd;
 		if (old)
-			fd_close_file(old, NULL);
+			fd_close_file(files, old, NULL);
 	}
 	fdtable_put(files, NULL);
 	return fd;

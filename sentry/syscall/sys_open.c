@@ -164,7 +164,7 @@ sys_close(struct task *t, const uint64_t a[6])
 
 	if (r)
 		return r;
-	fd_close_file(f, &t->call);
+	fd_close_file(t->files, f, &t->call);
 	return 0;
 }
 
@@ -191,7 +191,7 @@ dup_to(struct task *t, int from, int to, bool cloexec)
 	r = fdtable_install_at(t->files, f, to, cloexec, &old);
 	file_put(f);
 	if (old)
-		fd_close_file(old, &t->call);
+		fd_close_file(t->files, old, &t->call);
 	return r < 0 ? r : to;
 }
 

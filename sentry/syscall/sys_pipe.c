@@ -32,11 +32,11 @@ do_pipe(struct task *t, uint64_t addr, uint32_t flags)
 		if (!copy_out(t->call.um, ua(addr), fds, sizeof fds))
 			return 0;
 		if (!fdtable_remove(t->files, (int)fd1, &w))
-			fd_close_file(w, &t->call);
+			fd_close_file(t->files, w, &t->call);
 		fd1 = -EFAULT;
 	}
 	if (!fdtable_remove(t->files, (int)fd0, &r))
-		fd_close_file(r, &t->call);
+		fd_close_file(t->files, r, &t->call);
 	return fd1;
 }
 

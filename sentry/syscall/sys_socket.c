@@ -70,7 +70,7 @@ sys_socketpair(struct task *t, const uint64_t a[6])
 		return 0;
 	for (int i = 0; i < 2; i++)
 		if (fd[i] >= 0 && !fdtable_remove(t->files, fd[i], &f))
-			fd_close_file(f, &t->call);
+			fd_close_file(t->files, f, &t->call);
 	return err;
 }
 

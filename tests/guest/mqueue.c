@@ -3,6 +3,7 @@
  */
 #include "guest.h"
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <mqueue.h>
 #include <poll.h>
 #include <pthread.h>
@@ -442,9 +443,28 @@ in_child(const char *what, void (*fn)(void))
 	printf("%s: status %x\n", what, st);
 }
 
+/* The table of a child that is never born is nobody's: what is open there stays as it is. */
+static void
+unborn(void)
+{
+	pid_t tid = 1;
+	struct clone_args a = {
+		.exit_signal = SIGCHLD, .set_tid = (uintptr_t)&tid, .set_tid_size = 1};
+	struct sigevent ev = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
+	mqd_t q = mq_open("/guest-unborn", O_CREAT | O_RDWR, 0600, NULL);
+
+	mq_unlink("/guest-unborn");
+	signal(SIGUSR1, SIG_IGN);
+	SHOW(mq_notify(q, &ev));
+	SHOW(syscall(SYS_clone3, &a, sizeof a));
+	SHOW(mq_notify(q, &ev));
+	SHOW(mq_send(q, "x", 1, 0));
+}
+
 int
 main(void)
 {
+	in_child("unborn", unborn);
 	in_child("names", names);
 	in_child("order", order);
 	in_child("waiting", waiting);

@@ -46,7 +46,7 @@ struct file *task_file_raw(struct task *t, int fd);		   /* also O_PATH */
 int task_fd_install(struct task *t, struct file *f, bool cloexec); /* lowest free */
 /* The same, and drops the caller's reference on f in every case. */
 int task_fd_install_put(struct task *t, struct file *f, bool cloexec);
-/* Drop a descriptor's file: flush, POSIX locks, reference. */
-void fd_close_file(struct file *f, const struct call *c);
+/* Drop the file of a descriptor of t: flush (if a process closes it: c), POSIX locks, reference. */
+void fd_close_file(struct fdtable *t, struct file *f, const struct call *c);
 
 #endif
