@@ -75,6 +75,15 @@ struct moat_idmap {
 	uint32_t inside, outside, count;
 };
 
+/* A container beside others in their sandbox. */
+struct moat_join {
+	struct moat_sandbox *sandbox; /* a connection to one of them, borrowed */
+	int sentry_pid;		      /* the process that is its kernel */
+	/* Whose namespaces it shares, by their numbers (moat_state); 0: it has its own. */
+	unsigned pid, ipc, uts;
+	bool net; /* it has the sandbox's network; else a loopback */
+};
+
 struct moat_config {
 	/* what runs */
 	const char *const *args; /* NULL-terminated; args[0] is looked up in PATH of env */
@@ -138,6 +147,10 @@ struct moat_config {
 	uint64_t cpu_quota_us, cpu_period_us;
 	bool die_with_parent; /* also end when the calling thread ends without moat_destroy */
 
+	/* NULL: in a sandbox of its own. Else what is of the whole sandbox (platform, network,
+	 * sysctls, logs, workers) is not looked at. */
+	const struct moat_join *join;
+
 	/* a sandbox that is made in steps, and outlives its maker */
 	bool hold;     /* load the program; it runs when moat_go says so */
 	bool detached; /* nothing of the caller's stays open in the sandbox's processes */
@@ -193,6 +206,7 @@ MOAT_API int moat_resume(struct moat_sandbox *s, struct moat_error *err);
 
 struct moat_state {
 	bool started, paused;
+	unsigned container, containers; /* its number in the sandbox, from 1; how many there are */
 };
 MOAT_API int moat_state(struct moat_sandbox *s, struct moat_state *ret, struct moat_error *err);
 
@@ -224,6 +238,8 @@ MOAT_API int moat_set_cpu(
 MOAT_API int moat_spawn(struct moat_sandbox *s, const struct moat_config *c,
 	struct moat_process **ret, struct moat_error *err);
 MOAT_API int moat_process_pid(const struct moat_process *p);
+/* As the sandbox's own pid namespace had it when it was started. */
+MOAT_API int moat_process_host_pid(const struct moat_process *p);
 MOAT_API int moat_process_fd(const struct moat_process *p); /* readable when wait will not block */
 /* timeout_ms < 0: for ever. -ETIMEDOUT; -ECONNRESET: the sandbox died. */
 MOAT_API int moat_process_wait(
@@ -237,6 +253,9 @@ MOAT_API void moat_process_free(struct moat_process *p);
 MOAT_API int moat_pid(const struct moat_sandbox *s);
 MOAT_API int moat_sentry_pid(const struct moat_sandbox *s);
 MOAT_API int moat_gofer_pid(const struct moat_sandbox *s);
+
+/* The first process's number in the sandbox's own pid namespace when it was loaded. */
+MOAT_API int moat_first_host_pid(const struct moat_sandbox *s);
 
 /* End what still runs and free everything. NULL is fine. */
 MOAT_API void moat_destroy(struct moat_sandbox *s);

@@ -14,6 +14,8 @@ enum start_fd {
 	START_FD_REST = START_FD_STDIO + 3,
 };
 
+struct gofer_conn;
+
 struct start {
 	Control__Start *m;
 	int gofer, log, trace, listen, anchor; /* -1: none */
@@ -36,7 +38,7 @@ int boot_register_fs(const struct start *s);
 int boot_copy_up(const struct call *c, const struct path *from, const struct path *to);
 
 /* Build the tree of mounts, in a fiber. -errno, with what failed in why. */
-int boot_mounts(
-	const struct start *s, const struct call *c, struct fs_ctx **ret, char *why, size_t cap);
+int boot_mounts(const Control__Start *m, struct gofer_conn *gofer, const struct call *c,
+	struct fs_ctx **ret, char *why, size_t cap);
 
 #endif

@@ -12,13 +12,9 @@
 #include "platform/host/ns.h"
 #include "platform/host/text.h"
 #include "sentry/control/control.h"
-#include "sentry/control/process.h"
-#include "sentry/fs/dev.h"
 #include "sentry/fs/gofer.h"
 #include "sentry/fs/tmpfs.h"
-#include "sentry/fs/tty.h"
 #include "sentry/kernel/init.h"
-#include "sentry/sched/fiber.h"
 #include "sentry/sched/sched.h"
 #include <malloc.h>
 #include <signal.h>
@@ -98,48 +94,6 @@ seal(void)
 		boot_fail(r, "%s", err);
 }
 
-static void
-gofer_died(const char *why)
-{
-	log_error("%s; the sandbox ends", why);
-	boot_fail(-ECONNRESET, "%s; the sandbox ends", why);
-}
-
-/* In a fiber: everything that asks the gofer. */
-static void
-boot(void *arg)
-{
-	const Control__Process *p = start.m->process;
-	struct kernel_process kp = {
-		.on_exit = control_first_ended, .on_start = control_first_started};
-	struct process_fail why = {0};
-	struct cred *root = cred_new_root();
-	struct call c = {.cred = root};
-	struct fs_ctx *world, *fs;
-	struct tty *tty = NULL;
-	char text[300];
-	int r;
-
-	(void)arg;
-	if (!root)
-		boot_fail(-ENOMEM, "out of memory");
-	r = boot_mounts(&start, &c, &world, text, sizeof text);
-	if (r < 0)
-		boot_fail(r, "%s", text);
-	fs = fs_ctx_dup(world);
-	if (!fs)
-		boot_fail(-ENOMEM, "out of memory");
-	control_world(world);
-	r = process_start(p, fs, start.fds, (int)start.nmore, &kp, &control_first_pid, &tty, &why);
-	if (r < 0)
-		boot_fail(r, "%s", why.text);
-	dev_set_console(tty);
-	control_console(tty);
-	tty_put(tty);
-	fs_ctx_put(world);
-	cred_put(root);
-}
-
 /* Signals that this process is sent are for the first process inside. They are blocked in all
  * threads, and read from a descriptor; the engine gives the stubs an empty mask. */
 static int
@@ -173,7 +127,7 @@ int
 main(void)
 {
 	struct kernel_config kc = {0};
-	struct fiber *f;
+	static struct container_fds fds;
 	char platform[8] = "", host[65], domain[65];
 	int r, signals;
 
@@ -208,16 +162,16 @@ main(void)
 	kc.workers = (int)start.m->workers;
 	kc.may_spin = !start.m->no_spin;
 	kc.trace_fd = start.trace;
-	kc.memory_limit_bytes = start.m->memory_limit;
-	kernel_set_pids_limit(start.m->pids_limit);
-	kernel_set_cpu_limit(start.m->cpu_quota_us, start.m->cpu_period_us);
+	kc.own_pid_ns = start.m->has_anchor;
 	r = kernel_init(&kc);
 	if (r < 0)
 		boot_fail(r, "cannot start the kernel on platform %s: %s", platform, strerror(-r));
-	if ((r = boot_register_fs(&start)) < 0 || (r = gofer_init(start.gofer, gofer_died)) < 0 ||
-		(r = control_start(
-			 NS_CONTROL_FD, start.listen, signals, start.anchor, start.m->hold)) < 0 ||
-		(r = fiber_spawn(boot, NULL, &f)) < 0 || (r = sched_start()) < 0)
+	fds = (struct container_fds){
+		start.gofer, start.fds, start.nmore, start.listen, start.anchor};
+	gofer_init();
+	if ((r = boot_register_fs(&start)) < 0 ||
+		(r = control_start(NS_CONTROL_FD, signals, start.m, &fds, boot_mounts)) < 0 ||
+		(r = sched_start()) < 0)
 		boot_fail(r, "cannot start: %s", strerror(-r));
 	tmpfs_set_memory(&memory);
 	seal();

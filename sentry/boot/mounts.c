@@ -16,8 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What failed, for the launcher. */
-static char failure[256];
+/* What failed, for the launcher: empty at first. */
+struct failure {
+	char text[256];
+};
 
 static const char *const type_names[] = {
 	[CONTROL__MOUNT__KIND__GOFER] = "gofer",
@@ -31,9 +33,11 @@ static const char *const type_names[] = {
 };
 
 static int
-make_super(const Control__Mount *m, const struct call *c, struct super **ret)
+make_super(
+	struct gofer_conn *gofer, const Control__Mount *m, const struct call *c, struct super **ret)
 {
-	struct gofer_mount gm = {.export = m->export,
+	struct gofer_mount gm = {.conn = gofer,
+		.export = m->export,
 		.shared = m->shared && !m->overlay,
 		.relaxed = m->target.len == 1}; /* the root, which others change rarely */
 	char *source = control_text(&m->source), *options = control_text(&m->data);
@@ -85,7 +89,8 @@ fill(const struct call *c, const Control__Mount *m, const char *target, const st
 }
 
 static int
-add_mount(const struct call *c, const Control__Mount *m)
+add_mount(struct gofer_conn *gofer, const struct call *c, const Control__Mount *m,
+	struct failure *why)
 {
 	char *target = control_text(&m->target);
 	struct super *sb = NULL;
@@ -94,7 +99,7 @@ add_mount(const struct call *c, const Control__Mount *m)
 
 	if (!target)
 		return -ENOMEM;
-	r = make_super(m, c, &sb);
+	r = make_super(gofer, m, c, &sb);
 	if (r == 0) {
 		r = find_target(c, target, m->file, &on);
 		if (r == 0) {
@@ -113,8 +118,8 @@ add_mount(const struct call *c, const Control__Mount *m)
 		r = 0;
 	}
 	if (r < 0)
-		snprintf(failure, sizeof failure, "cannot mount %s at %s: %s", type_names[m->kind],
-			target, strerror(-r));
+		snprintf(why->text, sizeof why->text, "cannot mount %s at %s: %s",
+			type_names[m->kind], target, strerror(-r));
 	free(target);
 	return r;
 }
@@ -172,7 +177,7 @@ make_readonly(const struct call *c, const char *path)
 
 static int
 each_path(const struct call *c, const ProtobufCBinaryData *b, size_t n,
-	int (*fn)(const struct call *, const char *))
+	int (*fn)(const struct call *, const char *), struct failure *why)
 {
 	int r = 0;
 
@@ -181,7 +186,7 @@ each_path(const struct call *c, const ProtobufCBinaryData *b, size_t n,
 
 		r = s ? fn(c, s) : 0;
 		if (r < 0)
-			snprintf(failure, sizeof failure, "cannot mask or protect %s: %s", s,
+			snprintf(why->text, sizeof why->text, "cannot mask or protect %s: %s", s,
 				strerror(-r));
 		free(s);
 	}
@@ -208,15 +213,15 @@ make_cwd(const struct call *c, const Control__Process *p)
 }
 
 static int
-build(const struct start *s, const struct call *c, struct fs_ctx **ret)
+build(const Control__Start *m, struct gofer_conn *gofer, const struct call *c, struct fs_ctx **ret,
+	struct failure *why)
 {
-	const Control__Start *m = s->m;
 	struct call in = *c;
 	struct mnt_ns *ns;
 	struct super *sb;
 	struct fs_ctx *fs;
 	struct path root;
-	int r = make_super(m->mounts[0], c, &sb);
+	int r = make_super(gofer, m->mounts[0], c, &sb);
 
 	if (r < 0)
 		return r;
@@ -230,12 +235,12 @@ build(const struct start *s, const struct call *c, struct fs_ctx **ret)
 		return -ENOMEM;
 	in.fs = fs;
 	for (size_t i = 1; i < m->n_mounts && r == 0; i++) {
-		r = add_mount(&in, m->mounts[i]);
+		r = add_mount(gofer, &in, m->mounts[i], why);
 	}
 	if (r == 0)
-		r = each_path(&in, m->masked_paths, m->n_masked_paths, mask);
+		r = each_path(&in, m->masked_paths, m->n_masked_paths, mask, why);
 	if (r == 0)
-		r = each_path(&in, m->readonly_paths, m->n_readonly_paths, make_readonly);
+		r = each_path(&in, m->readonly_paths, m->n_readonly_paths, make_readonly, why);
 	if (r == 0 && m->process->make_cwd)
 		r = make_cwd(&in, m->process);
 	if (r == 0 && m->root_readonly) {
@@ -253,12 +258,14 @@ build(const struct start *s, const struct call *c, struct fs_ctx **ret)
 }
 
 int
-boot_mounts(const struct start *s, const struct call *c, struct fs_ctx **ret, char *why, size_t cap)
+boot_mounts(const Control__Start *m, struct gofer_conn *gofer, const struct call *c,
+	struct fs_ctx **ret, char *why, size_t cap)
 {
-	int r = build(s, c, ret);
+	struct failure f = {""};
+	int r = build(m, gofer, c, ret, &f);
 
-	if (r < 0 && failure[0])
-		snprintf(why, cap, "%s", failure);
+	if (r < 0 && f.text[0])
+		snprintf(why, cap, "%s", f.text);
 	else if (r < 0)
 		snprintf(why, cap, "cannot build the file tree: %s", strerror(-r));
 	return r;

@@ -5,32 +5,10 @@
 #include "internal.h"
 #include "platform/host/confine.h"
 #include "platform/host/err.h"
-#include "sentry/control/process.h"
+#include "sentry/control/control.h"
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
-
-static bool
-message_ok(const Control__Start *m)
-{
-	if (!process_ok(m->process) || !control_texts_ok(m->masked_paths, m->n_masked_paths) ||
-		!control_texts_ok(m->readonly_paths, m->n_readonly_paths) ||
-		!control_texts_ok(m->sysctls, m->n_sysctls) || m->n_mounts == 0 ||
-		m->n_mounts > CONTROL_LIST_MAX)
-		return false;
-	if (!control_text_ok(&m->hostname) || !control_text_ok(&m->domainname) ||
-		m->hostname.len > 64 || m->domainname.len > 64)
-		return false;
-	for (size_t i = 0; i < m->n_mounts; i++) {
-		const Control__Mount *mnt = m->mounts[i];
-
-		if (!control_text_ok(&mnt->target) || !control_text_ok(&mnt->data) ||
-			!control_text_ok(&mnt->source) || mnt->target.len == 0 ||
-			mnt->target.data[0] != '/')
-			return false;
-	}
-	return true;
-}
 
 void
 start_receive(int sock, struct start *s)
@@ -47,7 +25,7 @@ start_receive(int sock, struct start *s)
 		want += (uint32_t)s->m->has_log + (uint32_t)s->m->has_trace +
 			(uint32_t)s->m->has_listen + (uint32_t)s->m->has_anchor;
 	if (!s->m || s->m->n_extra_fds > WIRE_FDS_MAX || c.nfds != want + s->m->n_extra_fds ||
-		!message_ok(s->m))
+		!control_start_ok(s->m))
 		boot_fail(-EPROTO, "malformed start message");
 	if (weaker_parse(s->m->weaker, &s->weaker, &bad) < 0)
 		boot_fail(-EINVAL, "unknown name in weaker isolation");

@@ -4,10 +4,10 @@
  * control.c one after the other.
  */
 #include "base/log.h"
-#include "control.pb-c.h"
 #include "internal.h"
 #include "platform/host/file.h"
 #include "sentry/fs/tty.h"
+#include "sentry/kernel/task.h"
 #include "sentry/sched/fiber.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 
 struct mutex conns_lock = MUTEX_INIT(EVENT);
-struct list conns = LIST_INIT(conns);
+struct list conns = LIST_INIT(conns), containers = LIST_INIT(containers);
 
 struct conn *
 conn_get(struct conn *c)
@@ -34,6 +34,7 @@ conn_put(struct conn *c)
 	waitq_destroy(&c->q);
 	mutex_destroy(&c->lock);
 	tty_put(c->tty);
+	container_put(c->container);
 	wire_control_free(&c->msg);
 	free(c);
 }
@@ -85,6 +86,20 @@ conn_exit(struct conn *c, int32_t pid, int status)
 	m.pid = pid;
 	m.status = status;
 	conn_send(c, CONTROL_EXIT, &m.base);
+}
+
+void
+conn_started(struct conn *c, int32_t pid, struct container *first_of)
+{
+	Control__Started m = CONTROL__STARTED__INIT;
+	struct task *t = task_current();
+
+	m.pid = pid;
+	m.container = first_of ? first_of->nr : 0;
+	mutex_lock(&t->pt_lock);
+	m.host_pid = t->pt ? plat->host_pid(t->pt) : 0;
+	mutex_unlock(&t->pt_lock);
+	conn_send(c, CONTROL_STARTED, &m.base);
 }
 
 /* Add the packet to the message. 1: it is whole; 0: more has to come; -EPROTO, -E2BIG, -ENOMEM,
@@ -160,7 +175,7 @@ serve(void *arg)
 }
 
 int
-conn_new(int sock, bool quiet, bool holds, struct conn **ret)
+conn_new(int sock, struct container *of, bool launcher, struct conn **ret)
 {
 	struct conn *c = calloc(1, sizeof *c);
 	struct fiber *f;
@@ -172,9 +187,8 @@ conn_new(int sock, bool quiet, bool holds, struct conn **ret)
 	}
 	ref_init(&c->ref);
 	c->sock = sock;
-	c->quiet = quiet;
-	c->holds = holds;
-	c->waits = holds;
+	c->container = container_get(of);
+	c->quiet = c->holds = c->waits = launcher;
 	waitq_init(&c->q);
 	mutex_init(&c->lock, LR_LEAF);
 	c->watch = (struct hostfd_watch){.fd = sock, .q = &c->q};
@@ -192,4 +206,16 @@ conn_new(int sock, bool quiet, bool holds, struct conn **ret)
 	if (r < 0)
 		panic("out of memory for a fiber");
 	return 0;
+}
+
+void
+conn_make_launcher(struct conn *c, struct container *of)
+{
+	struct container *old = c->container;
+
+	mutex_lock(&conns_lock);
+	c->container = container_get(of);
+	c->quiet = c->holds = c->waits = true;
+	mutex_unlock(&conns_lock);
+	container_put(old);
 }

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Looking into the sandbox from outside: what stands at a path of a /proc of the sentry's own,
- * which no guest has mounted or can change. Directories give their names, links where they lead,
- * files their text.
+ * Looking into the sandbox from outside: its processes, and what stands at a path of a /proc of the
+ * sentry's own, which no guest has mounted or can change. Directories give their names, links where
+ * they lead, files their text.
  */
-#include "control.pb-c.h"
 #include "internal.h"
 #include "sentry/cred/cred.h"
+#include "sentry/kernel/container.h"
 #include "sentry/vfs/fs.h"
 #include "sentry/vfs/mount.h"
 #include "sentry/vfs/path.h"
 #include "sentry/vfs/rw.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -165,12 +166,20 @@ control_inspect(struct conn *conn, struct wire_control *w)
 	Control__Text answer = CONTROL__TEXT__INIT;
 	struct text t = {.emit.fn = add_name};
 	struct call c = {0};
-	char path[256] = "";
+	char path[256] = "", inside[256] = "", *end = NULL;
+	long nr = 0;
 	int r = -EPROTO;
 
 	if (m && m->path.len > 0 && m->path.len < sizeof path &&
 		!memchr(m->path.data, 0, m->path.len)) {
-		memcpy(path, m->path.data, m->path.len);
+		memcpy(inside, m->path.data, m->path.len);
+		nr = inside[0] == '/' ? strtol(inside + 1, &end, 10) : 0;
+		/* Who looks is in no container: numbers are those outside. */
+		if (nr > 0 && nr <= INT32_MAX && (*end == '/' || !*end))
+			snprintf(path, sizeof path, "/%d%s",
+				kernel_container_pid(conn->container->kernel, (int32_t)nr), end);
+		else
+			memcpy(path, inside, sizeof path);
 		r = view(&c);
 	}
 	if (r == 0)
@@ -184,4 +193,60 @@ control_inspect(struct conn *conn, struct wire_control *w)
 	free(t.p);
 	if (m)
 		control__inspect__free_unpacked(m, NULL);
+}
+
+/* --- processes --- */
+
+struct collect {
+	Control__ProcessInfo *p;
+	size_t n, cap;
+	bool failed;
+};
+
+static void
+collect_one(void *arg, const struct kernel_process_info *in)
+{
+	struct collect *l = arg;
+	Control__ProcessInfo *p;
+
+	if (l->n == l->cap) {
+		size_t cap = l->cap ? 2 * l->cap : 64;
+
+		p = realloc(l->p, cap * sizeof *p);
+		if (!p) {
+			l->failed = true;
+			return;
+		}
+		l->p = p;
+		l->cap = cap;
+	}
+	p = &l->p[l->n++];
+	control__process_info__init(p);
+	p->pid = in->pid;
+	p->ppid = in->ppid;
+	p->host_pid = in->host_pid;
+	p->uid = in->uid;
+	p->name.data = (uint8_t *)strdup(in->name);
+	p->name.len = p->name.data ? strlen(in->name) : 0;
+}
+
+void
+control_processes(struct conn *c)
+{
+	Control__ProcessList m = CONTROL__PROCESS_LIST__INIT;
+	struct collect l = {0};
+
+	kernel_each_process(c->container->kernel, collect_one, &l);
+	m.processes = calloc(l.n + 1, sizeof *m.processes);
+	for (size_t i = 0; m.processes && i < l.n; i++)
+		m.processes[i] = &l.p[i];
+	m.n_processes = l.n;
+	if (l.failed || !m.processes)
+		conn_fail(c, ENOMEM, "out of memory", false);
+	else
+		conn_send(c, CONTROL_PROCESS_LIST, &m.base);
+	for (size_t i = 0; i < l.n; i++)
+		free(l.p[i].name.data);
+	free(m.processes);
+	free(l.p);
 }

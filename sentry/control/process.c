@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "platform/host/fdstat.h"
 #include "platform/host/file.h"
+#include "sentry/control/control.h"
 #include "sentry/fs/dev.h"
 #include "sentry/fs/hostfile.h"
 #include "sentry/fs/tty.h"
@@ -43,6 +44,28 @@ process_ok(const Control__Process *p)
 	       control_texts_ok(p->env, p->n_env) && p->n_groups <= LX_NGROUPS_MAX &&
 	       p->n_rlimits <= 64 && control_text_ok(&p->cwd) && p->cwd.len > 0 &&
 	       p->cwd.data[0] == '/' && p->seccomp_bpf.len % 8 == 0;
+}
+
+bool
+control_start_ok(const Control__Start *m)
+{
+	if (!process_ok(m->process) || !control_texts_ok(m->masked_paths, m->n_masked_paths) ||
+		!control_texts_ok(m->readonly_paths, m->n_readonly_paths) ||
+		!control_texts_ok(m->sysctls, m->n_sysctls) || m->n_mounts == 0 ||
+		m->n_mounts > CONTROL_LIST_MAX)
+		return false;
+	if (!control_text_ok(&m->hostname) || !control_text_ok(&m->domainname) ||
+		m->hostname.len > 64 || m->domainname.len > 64)
+		return false;
+	for (size_t i = 0; i < m->n_mounts; i++) {
+		const Control__Mount *mnt = m->mounts[i];
+
+		if (!control_text_ok(&mnt->target) || !control_text_ok(&mnt->data) ||
+			!control_text_ok(&mnt->source) || mnt->target.len == 0 ||
+			mnt->target.data[0] != '/')
+			return false;
+	}
+	return true;
 }
 
 char *

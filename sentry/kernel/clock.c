@@ -107,7 +107,7 @@ task_cpu_leave_locked(struct task *t, int64_t thread_ns, int64_t space_ns, bool 
 		g->space_seen_ns += ns;
 	}
 	g->dead_utime_ns += ns;
-	kernel_dead_cpu_ns += ns;
+	g->container->dead_cpu_ns += ns;
 	if (exec) {
 		g->space_seen_ns = 0;
 		atomic_store(&g->shares_space, false);

@@ -133,6 +133,7 @@ copy_parts(struct task *t, struct task *n, uint64_t f)
 				if (n->tgroup->sighand->action[i].handler != LX_SIG_IGN)
 					n->tgroup->sighand->action[i] = (struct lx_sigaction){0};
 	}
+	n->tgroup->container = kernel_container_get(g->container);
 	memcpy(&n->tgroup->rlim, &g->rlim, sizeof g->rlim);
 	n->tgroup->tty = g->tty;
 	n->tgroup->nice = g->nice;
@@ -342,7 +343,7 @@ task_clone(struct task *t, const struct clone_request *r)
 	}
 	n->flags |= TF_FORKNOEXEC;
 	ptrace_new_task_locked(t, n, event || (f & LX_CLONE_PTRACE));
-	atomic_fetch_add(&nr_tasks, 1);
+	atomic_fetch_add(&g->container->nr_tasks, 1);
 	mutex_unlock(&tasklist_lock);
 	task_init_call(n);
 	task_publish_identity(n);

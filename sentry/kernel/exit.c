@@ -152,7 +152,7 @@ static void
 reparent_children_locked(struct tgroup *g, int32_t *hup, unsigned *nhup, unsigned max)
 {
 	struct pid_ns *ns = g->pid[PID_TGID]->ns;
-	struct tgroup *reaper = ns ? ns->init : init_tgroup, *c, *tmp;
+	struct tgroup *reaper = ns ? ns->init : kernel_container_first()->init, *c, *tmp;
 
 	for (struct tgroup *a = g->parent; a && a->pid[PID_TGID] && a->pid[PID_TGID]->ns == ns;
 		a = a->parent) {
@@ -272,8 +272,8 @@ tgroup_exit(struct tgroup *g)
 	if (g->session_leader)
 		tty_session_ended(g);
 	mutex_lock(&tasklist_lock);
-	if (g == init_tgroup)
-		init_tgroup = NULL;
+	if (g == g->container->init)
+		g->container->init = NULL;
 	status = g->group_exit ? g->group_exit_code : g->leader->exit_code;
 	g->exit_code = status;
 	if (g->pid[PID_TGID]->ns && g->pid[PID_TGID]->ns->init == g)
@@ -346,24 +346,6 @@ empty_pid_ns(struct task *t, struct tgroup *g)
 	waitq_remove(&w);
 }
 
-/* Pid 1 of the sandbox is gone: so is everything else. */
-static void
-kill_everyone(struct tgroup *except)
-{
-	mutex_lock(&tasklist_lock);
-	for (int32_t nr = 1; nr < 32768; nr++) {
-		struct pid *p = pid_find_global_locked(nr);
-		struct tgroup *g = p ? p->tgroup : NULL;
-
-		if (!g || g == except || g->state >= TG_ZOMBIE)
-			continue;
-		mutex_lock(&g->sighand->lock);
-		tgroup_start_exit_locked(g, LX_SIGKILL, NULL);
-		mutex_unlock(&g->sighand->lock);
-	}
-	mutex_unlock(&tasklist_lock);
-}
-
 static void
 drop_resources(struct task *t)
 {
@@ -427,9 +409,12 @@ task_release_vfork_parent(struct task *t)
 static _Noreturn void
 end_fiber(struct task *t)
 {
+	struct kernel_container *k = kernel_container_get(t->tgroup->container);
+
 	fiber_set_local(NULL);
 	task_put(t);
-	atomic_fetch_sub(&nr_tasks, 1);
+	atomic_fetch_sub(&k->nr_tasks, 1);
+	kernel_container_put(k);
 	kernel_task_gone();
 	fiber_exit();
 }
@@ -485,7 +470,7 @@ task_do_exit(struct task *t)
 		fiber_wake(exec_task->fiber);
 	mutex_unlock(&tasklist_lock);
 	if (last) {
-		bool init = g == init_tgroup;
+		bool init = g == g->container->init;
 		int status;
 
 		itimers_stop(g);
@@ -494,8 +479,10 @@ task_do_exit(struct task *t)
 		empty_pid_ns(t, g);
 		tgroup_exit(g);
 		status = g->exit_code;
+		/* So does what entered the container from outside, or shares its pid namespace
+		 * with another one. */
 		if (init)
-			kill_everyone(g);
+			kernel_kill_others(g->container, g);
 		kernel_process_gone(g, status);
 		tgroup_put(g);
 	}

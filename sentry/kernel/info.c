@@ -47,20 +47,19 @@ task_computes(struct task *t)
 	return r;
 }
 
-int64_t kernel_dead_cpu_ns; /* tasklist_lock */
-
 void
 kernel_cpu_ns(int64_t *ret_guest, int64_t *ret_sentry)
 {
+	struct kernel_container *k = kernel_container_here();
 	int64_t ns;
 
 	mutex_lock(&tasklist_lock);
-	ns = kernel_dead_cpu_ns;
+	ns = k->dead_cpu_ns;
 	for (int32_t nr = 1; nr < 32768; nr++) {
 		struct pid *p = pid_find_global_locked(nr);
 		struct tgroup *g = p ? p->tgroup : NULL;
 
-		if (g && g->state < TG_ZOMBIE)
+		if (g && g->container == k && g->state < TG_ZOMBIE)
 			ns += tgroup_live_cpu_ns(g);
 	}
 	mutex_unlock(&tasklist_lock);
@@ -69,14 +68,9 @@ kernel_cpu_ns(int64_t *ret_guest, int64_t *ret_sentry)
 }
 
 int
-kernel_nr_tasks(void)
-{
-	return atomic_load(&nr_tasks);
-}
-
-int
 kernel_nr_running(void)
 {
+	const struct kernel_container *k = kernel_container_here();
 	int n = 0;
 
 	mutex_lock(&tasklist_lock);
@@ -84,7 +78,7 @@ kernel_nr_running(void)
 		struct pid *p = pid_find_global_locked(nr);
 		struct task *t = p ? p->task : NULL;
 
-		if (t && task_computes(t))
+		if (t && t->tgroup->container == k && task_computes(t))
 			n++;
 	}
 	mutex_unlock(&tasklist_lock);

@@ -6,6 +6,7 @@
 #include "sentry/kernel/info.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/nsfs.h"
+#include "sentry/kernel/pid_ns.h"
 #include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/sigio.h"
 #include "sentry/kernel/tty.h"
@@ -21,9 +22,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-static struct uts_ns *init_uts;
-static struct ipc_ns *init_ipc;
-static _Atomic uint64_t memory_limit, pids_limit, cpu_quota_us, cpu_period_us = 100000;
 static int64_t boot_ns;
 static int first_nice; /* of who started the sandbox: of its first processes, as in a container of
 			  runc */
@@ -31,7 +29,8 @@ static int first_nice; /* of who started the sandbox: of its first processes, as
 /* A process that was started from outside: who wants to know of its end. */
 struct outside {
 	struct list node;
-	struct tgroup *g; /* borrowed: as long as it lives */
+	struct tgroup *g;		    /* borrowed: as long as it lives */
+	struct kernel_container *container; /* a reference */
 	void (*on_exit)(void *arg, int status);
 	void *arg;
 	int status;
@@ -93,18 +92,18 @@ int
 kernel_init(const struct kernel_config *cfg)
 {
 	struct sched_config sc = {.workers = cfg->workers, .may_spin = cfg->may_spin};
+	struct kernel_container_config kc = {.net = true,
+		.hostname = cfg->hostname ? cfg->hostname : "moat",
+		.domainname = cfg->domainname ? cfg->domainname : "(none)"};
 	static struct plat_env env;
 	struct sched_hooks hooks;
 	int err;
 
 	boot_ns = sched_now_ns();
 	first_nice = getpriority(PRIO_PROCESS, 0);
-	memory_limit = cfg->memory_limit_bytes;
-	init_uts = uts_new(NULL, cfg->hostname ? cfg->hostname : "moat",
-		cfg->domainname ? cfg->domainname : "(none)");
-	init_ipc = ipc_ns_first();
-	if (!init_uts || !init_ipc)
-		return -ENOMEM;
+	err = kernel_container_init(&kc, cfg->own_pid_ns);
+	if (err)
+		return err;
 	err = nsfs_init();
 	if (err)
 		return err;
@@ -146,52 +145,6 @@ kernel_init(const struct kernel_config *cfg)
 	};
 	sched_set_hooks(&hooks);
 	return exec_init();
-}
-
-void
-kernel_set_pids_limit(uint64_t n)
-{
-	pids_limit = n;
-}
-
-bool
-kernel_task_allowed(void)
-{
-	uint64_t limit = pids_limit;
-
-	return !limit || (uint64_t)atomic_load(&nr_tasks) < limit;
-}
-
-void
-kernel_set_memory_limit(uint64_t bytes)
-{
-	memory_limit = bytes;
-}
-
-uint64_t
-kernel_memory_limit(void)
-{
-	return memory_limit;
-}
-
-uint64_t
-kernel_pids_limit(void)
-{
-	return pids_limit;
-}
-
-void
-kernel_set_cpu_limit(uint64_t quota_us, uint64_t period_us)
-{
-	cpu_quota_us = quota_us;
-	if (period_us)
-		cpu_period_us = period_us;
-}
-
-struct kernel_cpu_limit
-kernel_cpu_limit(void)
-{
-	return (struct kernel_cpu_limit){cpu_quota_us, cpu_period_us};
 }
 
 int64_t
@@ -290,6 +243,7 @@ first_fiber(void *arg)
 		list_for_each_entry_safe (o, tmp, &outsiders, node) {
 			if (o->g == t->tgroup) {
 				list_del(&o->node);
+				kernel_container_put(o->container);
 				free(o);
 			}
 		}
@@ -322,8 +276,7 @@ kernel_start_process(const struct kernel_process *p, int32_t *ret_pid)
 	struct task *t = task_alloc();
 	struct tgroup *g = tgroup_alloc();
 	size_t limit = exec_arg_limit(&p->rlim);
-	static bool had_init;
-	bool first;
+	struct kernel_container *k = p->container;
 	int err = -ENOMEM;
 
 	if (!s || !o || !t || !g)
@@ -342,10 +295,12 @@ kernel_start_process(const struct kernel_process *p, int32_t *ret_pid)
 	t->tgroup = tgroup_get(g);
 	t->cred = cred_get(p->cred);
 	t->user = user_get(t->cred->uid);
-	ref_get(&init_uts->ref);
-	t->uts = init_uts;
-	t->ipc = ipc_ns_get(init_ipc);
-	t->net = net_ns_get(net_ns_first());
+	g->container = kernel_container_get(k);
+	t->child_pid_ns = pid_ns_get(k->pid_ns);
+	ref_get(&k->uts->ref);
+	t->uts = k->uts;
+	t->ipc = ipc_ns_get(k->ipc);
+	t->net = net_ns_get(k->net);
 	t->fs = p->fs;
 	memcpy(&g->rlim, &p->rlim, sizeof g->rlim);
 	g->oom_score_adj = p->oom_score_adj;
@@ -379,8 +334,7 @@ kernel_start_process(const struct kernel_process *p, int32_t *ret_pid)
 		goto undo;
 
 	mutex_lock(&tasklist_lock);
-	first = !had_init;
-	t->pid = pid_alloc_locked(NULL, 0);
+	t->pid = pid_alloc_locked(k->pid_ns, 0);
 	if (!t->pid) {
 		mutex_unlock(&tasklist_lock);
 		err = -EAGAIN;
@@ -390,7 +344,12 @@ kernel_start_process(const struct kernel_process *p, int32_t *ret_pid)
 	t->pid->task = t;
 	t->tid = t->pid->nr;
 	g->leader = t;
-	g->unkillable = first && !p->killable;
+	/* Not so in a namespace that another container's first process is the first of. */
+	if (p->init && (!k->pid_ns || !k->pid_ns->init)) {
+		g->unkillable = !p->killable;
+		if (k->pid_ns)
+			k->pid_ns->init = g;
+	}
 	list_push_back(&g->threads, &t->tg_node);
 	g->nr_threads = 1;
 	pid_attach_tgroup_locked(g, PID_TGID, t->pid);
@@ -398,16 +357,16 @@ kernel_start_process(const struct kernel_process *p, int32_t *ret_pid)
 	pid_attach_tgroup_locked(g, PID_SID, t->pid);
 	g->session_leader = true;
 	g->nice = first_nice;
-	if (first)
-		init_tgroup = g;
-	had_init = true;
+	if (p->init)
+		k->init = g;
 	user_add_process(t->user, 1);
-	atomic_fetch_add(&nr_tasks, 1);
+	atomic_fetch_add(&k->nr_tasks, 1);
 	*ret_pid = t->tid;
 	mutex_unlock(&tasklist_lock);
 
 	o->g = g;
-	o->is_init = first;
+	o->container = kernel_container_get(k);
+	o->is_init = p->init;
 	o->on_exit = p->on_exit;
 	o->arg = p->arg;
 	mutex_lock(&outside_lock);
@@ -454,18 +413,17 @@ kernel_process_gone(struct tgroup *g, int status)
 	mutex_unlock(&outside_lock);
 }
 
-/* A fiber of a task ends. When the first process is gone its status is told only after the last of
- * all tasks. */
+/* A fiber of a task ends. When a container's first process is gone its status is told only after
+ * the last of its tasks. */
 void
 kernel_task_gone(void)
 {
 	struct outside *o, *tmp;
 	struct list done = LIST_INIT(done);
-	bool all_gone = atomic_load(&nr_tasks) == 0;
 
 	mutex_lock(&outside_lock);
 	list_for_each_entry_safe (o, tmp, &outsiders, node) {
-		if (o->ended && (all_gone || !o->is_init)) {
+		if (o->ended && (!o->is_init || atomic_load(&o->container->nr_tasks) == 0)) {
 			list_del(&o->node);
 			list_push_back(&done, &o->node);
 		}
@@ -475,6 +433,7 @@ kernel_task_gone(void)
 		if (o->on_exit)
 			o->on_exit(o->arg, o->status);
 		list_del(&o->node);
+		kernel_container_put(o->container);
 		free(o);
 	}
 }
@@ -496,21 +455,6 @@ kernel_signal(int32_t pid, int signo)
 		signal_tell_parent_continued(g);
 	tgroup_put(g);
 	return err;
-}
-
-void
-kernel_kill_all(void)
-{
-	struct tgroup *g;
-
-	mutex_lock(&tasklist_lock);
-	g = init_tgroup;
-	if (g) {
-		mutex_lock(&g->sighand->lock);
-		tgroup_start_exit_locked(g, LX_SIGKILL, NULL);
-		mutex_unlock(&g->sighand->lock);
-	}
-	mutex_unlock(&tasklist_lock);
 }
 
 void

@@ -4,6 +4,7 @@
 
 #include "abi/restart.h"
 #include "base/log.h"
+#include "sentry/kernel/container.h"
 #include "sentry/kernel/fdtable.h"
 #include "sentry/kernel/init.h"
 #include "sentry/kernel/task.h"
@@ -17,10 +18,10 @@
 struct pid *pid_alloc_locked(struct pid_ns *ns, int32_t want);
 void pid_attach_tgroup_locked(struct tgroup *g, enum pid_role role, struct pid *p);
 void pid_detach_tgroup_locked(struct tgroup *g, enum pid_role role);
+struct pid *pid_find_in_locked(const struct pid_ns *ns, int32_t nr); /* NULL: there is none */
 void pid_unused_locked(
-	struct pid *p); /* take it out of the table if nothing has this number any more */
-extern int64_t kernel_dead_cpu_ns; /* of threads that have ended; tasklist_lock */
-extern _Atomic int32_t pid_last;   /* the newest number, for /proc/loadavg */
+	struct pid *p);		 /* take it out of the table if nothing has this number any more */
+extern _Atomic int32_t pid_last; /* the newest number, for /proc/loadavg */
 
 /* --- user.c --- */
 struct user *user_get(uint32_t uid);
@@ -37,8 +38,30 @@ void sighand_put(struct sighand *s);
 struct uts_ns *uts_new(struct user_ns *owner, const char *nodename, const char *domainname);
 void uts_put(struct uts_ns *u);
 void task_init_call(struct task *t);
-extern _Atomic int32_t nr_tasks;
-extern struct tgroup *init_tgroup; /* (T) */
+
+/* --- container.c --- */
+struct kernel_container {
+	struct ref ref;	       /* processes, the control server */
+	struct pid_ns *pid_ns; /* (C) a reference; NULL: the first */
+	struct ipc_ns *ipc;    /* (C) references */
+	struct uts_ns *uts;    /* (C) */
+	struct net_ns *net;    /* (C) */
+	struct tty *console;   /* (C) a reference, or NULL */
+	struct tgroup *init;   /* (T) its first process; borrowed */
+	int64_t dead_cpu_ns;   /* (T) of threads that have ended */
+	_Atomic int32_t nr_tasks;
+	_Atomic uint64_t memory_limit, pids_limit, cpu_quota_us, cpu_period_us;
+	_Atomic bool paused;
+	struct waitq pause_q;
+};
+/* The first one. */
+int kernel_container_init(const struct kernel_container_config *cfg, bool own_pid_ns);
+/* For the run loop, before guest code. */
+void kernel_pause_here(struct task *t);
+/* All but one are to die. */
+void kernel_kill_others(struct kernel_container *k, struct tgroup *except);
+/* What /dev/console is for the calling task: a reference, or NULL. */
+struct tty *kernel_console(void);
 
 /* --- signal_send.c --- */
 #define SIG_STOPS                                                                                  \

@@ -302,15 +302,20 @@ pid_find_global_locked(int32_t nr)
 }
 
 struct pid *
-pid_find_locked(int32_t nr)
+pid_find_in_locked(const struct pid_ns *ns, int32_t nr)
 {
-	const struct pid_ns *ns = viewer();
 	struct pid_nr *n;
 
 	if (!ns)
 		return pid_find_global_locked(nr);
 	n = find_in(ns, nr);
 	return n ? n->pid : NULL;
+}
+
+struct pid *
+pid_find_locked(int32_t nr)
+{
+	return pid_find_in_locked(viewer(), nr);
 }
 
 struct task *

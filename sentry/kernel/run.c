@@ -4,7 +4,6 @@
  * signals, and again.
  */
 #include "abi/mman.h"
-#include "sentry/kernel/control.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/ptrace.h"
 #include "sentry/syscall/syscall.h"
@@ -75,7 +74,8 @@ task_main(void *arg)
 
 		/* In this order with task_wake_for_work(): both are sequentially consistent. */
 		atomic_store(&t->in_guest, true);
-		if (atomic_load(&kernel_paused) && !(atomic_load(&t->work) & TW_EXIT)) {
+		if (atomic_load(&t->tgroup->container->paused) &&
+			!(atomic_load(&t->work) & TW_EXIT)) {
 			atomic_store(&t->in_guest, false);
 			kernel_pause_here(t);
 			continue;

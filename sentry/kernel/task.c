@@ -13,8 +13,6 @@
 #include <string.h>
 
 struct mutex tasklist_lock = MUTEX_INIT(TASKLIST);
-_Atomic int32_t nr_tasks;
-struct tgroup *init_tgroup;
 bool task_watch_syscalls;
 
 const char uts_release[] = "6.12.63-moat";
@@ -71,6 +69,7 @@ tgroup_put(struct tgroup *g)
 	waitq_destroy(&g->stop_wait);
 	waitq_destroy(&g->cpu_wait);
 	sighand_put(g->sighand);
+	kernel_container_put(g->container);
 	free(g);
 	LIVE_DEC(TGROUP);
 }

@@ -235,5 +235,6 @@ tty_kernel_init(void)
 		.job_ioctl = job_ioctl,
 		.opened = opened,
 		.session = current_session,
+		.console = kernel_console,
 	};
 }

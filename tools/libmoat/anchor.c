@@ -42,7 +42,7 @@ anchor_start(struct moat_sandbox *s, const struct moat_config *c, int control, s
 	char path[4096];
 	struct anchor_spawn n = {
 		.path = program_path(c, "moat-anchor", path, sizeof path),
-		.sentry = s->sentry_pid,
+		.sentry = s->sentry_pid ? s->sentry_pid : s->joined_pid,
 		.gofer = s->gofer_pid,
 		.namespaces = s->namespaces & NS_OF_SENTRY,
 		.control = control,

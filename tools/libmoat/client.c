@@ -18,7 +18,7 @@ static const char sentry_name[] = "moat-sentry";
 
 struct moat_process {
 	int sock;
-	int pid;
+	int pid, host_pid;
 	bool exited;
 	int status;
 };
@@ -32,9 +32,8 @@ wait_readable(int sock, int timeout_ms)
 	return r == 0 ? -ETIMEDOUT : r < 0 ? r : 0;
 }
 
-/* A new connection, given to the sentry. */
-static int
-connection(struct moat_sandbox *s, int *ret, struct moat_error *err)
+int
+sandbox_connect(struct moat_sandbox *s, int *ret, struct moat_error *err)
 {
 	int sv[2], r = wire_pair(sv);
 
@@ -91,7 +90,7 @@ ask(struct moat_sandbox *s, uint16_t type, const ProtobufCMessage *msg, uint16_t
 	int sock = s->sentry_sock, r = 0;
 
 	if (!s->attached)
-		r = connection(s, &sock, err);
+		r = sandbox_connect(s, &sock, err);
 	if (r < 0)
 		return r;
 	r = ask_on(sock, type, msg, NULL, 0, want, ret, err);
@@ -195,6 +194,8 @@ moat_state(struct moat_sandbox *s, struct moat_state *ret, struct moat_error *er
 		return error_set(err, -EPROTO, "%s sent nonsense", sentry_name);
 	ret->started = st->started;
 	ret->paused = st->paused;
+	ret->container = st->container;
+	ret->containers = st->containers;
 	control__state__free_unpacked(st, NULL);
 	return 0;
 }
@@ -363,7 +364,13 @@ moat_pid(const struct moat_sandbox *s)
 int
 moat_sentry_pid(const struct moat_sandbox *s)
 {
-	return s->sentry_pid;
+	return s->sentry_pid ? s->sentry_pid : s->joined_pid;
+}
+
+int
+moat_first_host_pid(const struct moat_sandbox *s)
+{
+	return s->host_pid;
 }
 
 int
@@ -397,7 +404,7 @@ moat_spawn(struct moat_sandbox *s, const struct moat_config *c, struct moat_proc
 		error_set(err, r, "cannot describe the process: %s", strerror(-r));
 		goto out;
 	}
-	r = connection(s, &p->sock, err);
+	r = sandbox_connect(s, &p->sock, err);
 	if (r < 0)
 		goto out;
 	e.process = &pm.p;
@@ -411,6 +418,7 @@ moat_spawn(struct moat_sandbox *s, const struct moat_config *c, struct moat_proc
 		goto out;
 	}
 	p->pid = st->pid;
+	p->host_pid = st->host_pid;
 	control__started__free_unpacked(st, NULL);
 	*ret = p;
 out:
@@ -424,6 +432,12 @@ int
 moat_process_pid(const struct moat_process *p)
 {
 	return p->pid;
+}
+
+int
+moat_process_host_pid(const struct moat_process *p)
+{
+	return p->host_pid;
 }
 
 int

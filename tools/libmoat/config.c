@@ -236,74 +236,132 @@ process_message_release(struct process_message *m)
 		close(m->closed);
 }
 
+/* What a Start message of c points to. */
+struct start_message {
+	Control__Start m;
+	struct process_message pm;
+	Control__Mount *mounts, **mount_list;
+	int fds[WIRE_FDS_MAX];
+	uint32_t nfds;
+};
+
+/* All that is of one container; conn is the first descriptor. */
+static int
+start_message_fill(struct start_message *s, const struct moat_config *c, int conn)
+{
+	Control__Start *m = &s->m;
+	uint32_t next_export = 0;
+	int r;
+
+	memset(s, 0, sizeof *s);
+	control__start__init(m);
+	r = process_message_fill(&s->pm, c);
+	m->process = &s->pm.p;
+	s->mounts = calloc(c->nmounts, sizeof *s->mounts);
+	s->mount_list = calloc(c->nmounts, sizeof *s->mount_list);
+	m->masked_paths = texts(c->masked_paths, &m->n_masked_paths);
+	m->readonly_paths = texts(c->readonly_paths, &m->n_readonly_paths);
+	if (!s->mounts || !s->mount_list || !m->masked_paths || !m->readonly_paths)
+		r = -ENOMEM;
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < c->nmounts; i++) {
+		fill_mount(&s->mounts[i], &c->mounts[i], &next_export);
+		s->mount_list[i] = &s->mounts[i];
+	}
+	m->mounts = s->mount_list;
+	m->n_mounts = c->nmounts;
+	m->hostname = text(c->hostname ? c->hostname : "moat");
+	m->domainname = text(c->domainname ? c->domainname : "(none)");
+	m->memory_limit = c->memory_limit;
+	m->pids_limit = c->pids_limit;
+	m->cpu_quota_us = c->cpu_quota_us;
+	m->cpu_period_us = c->cpu_period_us;
+	m->root_readonly = c->root_readonly;
+	m->hold = c->hold;
+	s->fds[0] = conn;
+	memcpy(s->fds + 1, s->pm.fds, 3 * sizeof s->fds[0]);
+	s->nfds = 4;
+	return 0;
+}
+
+static void
+start_message_fds(struct start_message *s, const struct moat_config *c, int anchor)
+{
+	s->m.has_listen = c->listen_fd >= 0;
+	if (s->m.has_listen)
+		s->fds[s->nfds++] = c->listen_fd;
+	s->m.n_extra_fds = (uint32_t)c->nextra_fds;
+	for (size_t i = 0; i < c->nextra_fds; i++)
+		s->fds[s->nfds++] = c->extra_fds[i];
+	s->m.has_anchor = anchor >= 0;
+	if (s->m.has_anchor)
+		s->fds[s->nfds++] = anchor;
+}
+
+static void
+start_message_release(struct start_message *s)
+{
+	process_message_release(&s->pm);
+	free(s->mounts);
+	free(s->mount_list);
+	free(s->m.masked_paths);
+	free(s->m.readonly_paths);
+	free(s->m.sysctls);
+}
+
 int
 config_send_sentry(
 	int sock, const struct moat_config *c, int conn, int anchor, struct moat_error *err)
 {
-	Control__Start m = CONTROL__START__INIT;
-	struct process_message pm;
-	Control__Mount *mounts = calloc(c->nmounts, sizeof *mounts);
-	Control__Mount **mount_list = calloc(c->nmounts, sizeof *mount_list);
+	struct start_message s;
+	Control__Start *m = &s.m;
 	const char *network = c->network ? c->network : "none";
-	int fds[WIRE_FDS_MAX] = {conn}, r;
-	uint32_t nfds = 4, next_export = 0;
+	int r = start_message_fill(&s, c, conn);
 
-	r = process_message_fill(&pm, c);
-	m.process = &pm.p;
-	m.masked_paths = texts(c->masked_paths, &m.n_masked_paths);
-	m.readonly_paths = texts(c->readonly_paths, &m.n_readonly_paths);
-	m.sysctls = texts(c->sysctls, &m.n_sysctls);
-	if (!mounts || !mount_list || !m.masked_paths || !m.readonly_paths || !m.sysctls)
+	m->sysctls = texts(c->sysctls, &m->n_sysctls);
+	if (r == 0 && !m->sysctls)
 		r = -ENOMEM;
-	if (r < 0)
-		goto out;
-	for (size_t i = 0; i < c->nmounts; i++) {
-		fill_mount(&mounts[i], &c->mounts[i], &next_export);
-		mount_list[i] = &mounts[i];
-	}
-	m.mounts = mount_list;
-	m.n_mounts = c->nmounts;
-	m.hostname = text(c->hostname ? c->hostname : "moat");
-	m.domainname = text(c->domainname ? c->domainname : "(none)");
-	m.platform = text(c->platform ? c->platform : "trap");
-	m.network = text(strcmp(network, "namespace") == 0 ? "host" : network);
-	m.workers = c->workers;
-	m.no_spin = c->no_spin;
-	m.no_rewrite = c->no_rewrite;
-	m.no_stub_answers = c->no_stub_answers;
-	m.no_marshal = c->no_marshal;
-	m.memory_limit = c->memory_limit;
-	m.pids_limit = c->pids_limit;
-	m.cpu_quota_us = c->cpu_quota_us;
-	m.cpu_period_us = c->cpu_period_us;
-	m.low_ports = c->low_ports;
-	m.root_readonly = c->root_readonly;
-	m.weaker = (char *)(uintptr_t)(c->weaker ? c->weaker : "");
-	m.debug = c->debug;
-	m.hold = c->hold;
-	m.has_log = c->log_fd >= 0;
-	m.has_trace = c->trace_fd >= 0;
-	m.has_listen = c->listen_fd >= 0;
-	m.n_extra_fds = (uint32_t)c->nextra_fds;
-	memcpy(fds + 1, pm.fds, 3 * sizeof fds[0]);
-	if (m.has_log)
-		fds[nfds++] = c->log_fd;
-	if (m.has_trace)
-		fds[nfds++] = c->trace_fd;
-	if (m.has_listen)
-		fds[nfds++] = c->listen_fd;
-	for (size_t i = 0; i < c->nextra_fds; i++)
-		fds[nfds++] = c->extra_fds[i];
-	m.has_anchor = anchor >= 0;
-	if (m.has_anchor)
-		fds[nfds++] = anchor;
-	r = wire_control_send(sock, CONTROL_START, &m.base, fds, nfds);
-out:
-	process_message_release(&pm);
-	free(mounts);
-	free(mount_list);
-	free(m.masked_paths);
-	free(m.readonly_paths);
-	free(m.sysctls);
+	m->platform = text(c->platform ? c->platform : "trap");
+	m->network = text(strcmp(network, "namespace") == 0 ? "host" : network);
+	m->workers = c->workers;
+	m->no_spin = c->no_spin;
+	m->no_rewrite = c->no_rewrite;
+	m->no_stub_answers = c->no_stub_answers;
+	m->no_marshal = c->no_marshal;
+	m->low_ports = c->low_ports;
+	m->weaker = (char *)(uintptr_t)(c->weaker ? c->weaker : "");
+	m->debug = c->debug;
+	m->has_log = c->log_fd >= 0;
+	m->has_trace = c->trace_fd >= 0;
+	if (m->has_log)
+		s.fds[s.nfds++] = c->log_fd;
+	if (m->has_trace)
+		s.fds[s.nfds++] = c->trace_fd;
+	start_message_fds(&s, c, anchor);
+	if (r == 0)
+		r = wire_control_send(sock, CONTROL_START, &m->base, s.fds, s.nfds);
+	start_message_release(&s);
+	return r < 0 ? error_set(err, r, "cannot talk to moat-sentry: %s", strerror(-r)) : 0;
+}
+
+int
+config_send_join(
+	int sock, const struct moat_config *c, int conn, int anchor, struct moat_error *err)
+{
+	Control__Join j = CONTROL__JOIN__INIT;
+	struct start_message s;
+	int r = start_message_fill(&s, c, conn);
+
+	j.start = &s.m;
+	j.pid_of = c->join->pid;
+	j.ipc_of = c->join->ipc;
+	j.uts_of = c->join->uts;
+	j.net = c->join->net;
+	s.m.weaker = (char *)(uintptr_t) "";
+	start_message_fds(&s, c, anchor);
+	if (r == 0)
+		r = wire_control_send(sock, CONTROL_JOIN, &j.base, s.fds, s.nfds);
+	start_message_release(&s);
 	return r < 0 ? error_set(err, r, "cannot talk to moat-sentry: %s", strerror(-r)) : 0;
 }

@@ -13,6 +13,9 @@
 struct moat_sandbox {
 	pid_t sentry_pid, gofer_pid; /* 0: not started, or waited for */
 	pid_t anchor_pid;	     /* 0: none, too */
+	pid_t joined_pid;	     /* of a container in another's sandbox: that one's sentry */
+	unsigned container;	     /* its number in that; 0: not known */
+	int host_pid;		     /* its first process, as that one's pid namespace has it */
 	int sentry_sock, gofer_sock; /* control; -1: none */
 	unsigned namespaces;	     /* CLONE_NEW*: those of the sentry that are not the caller's */
 	uint32_t weaker;
@@ -32,6 +35,13 @@ int config_send_gofer(int sock, const struct moat_config *c, int conn, struct mo
 /* anchor: the sentry's end of the socket to it, or -1. */
 int config_send_sentry(
 	int sock, const struct moat_config *c, int conn, int anchor, struct moat_error *err);
+
+/* Ask for another container, c->join. */
+int config_send_join(
+	int sock, const struct moat_config *c, int conn, int anchor, struct moat_error *err);
+
+/* client.c: a new connection, given to the sentry. */
+int sandbox_connect(struct moat_sandbox *s, int *ret, struct moat_error *err);
 
 /* sandbox.c: a name in the folder of moat's own programs */
 const char *program_path(const struct moat_config *c, const char *name, char *buf, size_t cap);

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -269,6 +270,48 @@ start_sentry(struct moat_sandbox *s, const struct moat_config *c, struct moat_er
 	return spawn(s, &n, "moat-sentry", c, &s->sentry_sock, &s->sentry_pid, err);
 }
 
+/* The namespaces of a process that are not this one's. */
+static int
+namespaces_of(pid_t pid, unsigned *ret)
+{
+	static const struct {
+		const char *name;
+		unsigned flag;
+	} kinds[] = {{"pid", CLONE_NEWPID}, {"net", CLONE_NEWNET}, {"ipc", CLONE_NEWIPC},
+		{"uts", CLONE_NEWUTS}, {"mnt", CLONE_NEWNS}, {"cgroup", CLONE_NEWCGROUP},
+		{"user", CLONE_NEWUSER}};
+
+	*ret = 0;
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+		char own[64], theirs[64];
+		struct stat a, b;
+		int r;
+
+		snprintf(own, sizeof own, "/proc/self/ns/%s", kinds[i].name);
+		snprintf(theirs, sizeof theirs, "/proc/%d/ns/%s", (int)pid, kinds[i].name);
+		r = HOST(stat(own, &a));
+		if (r == 0)
+			r = HOST(stat(theirs, &b));
+		if (r < 0)
+			return r;
+		if (a.st_ino != b.st_ino)
+			*ret |= kinds[i].flag;
+	}
+	return 0;
+}
+
+static int
+join_sentry(struct moat_sandbox *s, const struct moat_config *c, struct moat_error *err)
+{
+	int r = namespaces_of(c->join->sentry_pid, &s->namespaces);
+
+	if (r < 0)
+		return error_set(
+			err, r, "cannot look at the sandbox's namespaces: %s", strerror(-r));
+	s->joined_pid = c->join->sentry_pid;
+	return sandbox_connect(c->join->sandbox, &s->sentry_sock, err);
+}
+
 /* The sentry, the init of their pid namespace, is not quite gone before the anchor, a child of
  * ours, has been waited for. */
 static void
@@ -335,6 +378,7 @@ static int
 await(struct moat_sandbox *s, int sock, uint16_t want, pid_t *pid, const char *name,
 	struct moat_error *err)
 {
+	Control__Started *st;
 	struct wire_control m;
 	int r = wire_control_recv(sock, &m);
 
@@ -342,6 +386,13 @@ await(struct moat_sandbox *s, int sock, uint16_t want, pid_t *pid, const char *n
 		return peer_died(s, pid, name, err);
 	if (r < 0 || m.type != want)
 		return answer_bad(&m, r, name, err);
+	st = want == CONTROL_STARTED ? wire_unpack(&control__started__descriptor, m.body, m.len)
+				     : NULL;
+	if (st) {
+		s->container = st->container;
+		s->host_pid = st->host_pid;
+		control__started__free_unpacked(st, NULL);
+	}
 	wire_control_free(&m);
 	return 0;
 }
@@ -351,7 +402,7 @@ static int
 start_processes(struct moat_sandbox *s, const struct moat_config *c, int control, struct anchor *a,
 	struct moat_error *err)
 {
-	int r = start_sentry(s, c, err);
+	int r = c->join ? join_sentry(s, c, err) : start_sentry(s, c, err);
 
 	if (r == 0)
 		r = start_gofer(s, c, err);
@@ -422,7 +473,8 @@ moat_start(const struct moat_config *c, struct moat_sandbox **ret, struct moat_e
 	/* The sentry first: it has more to do, and waits for the gofer only when it attaches the
 	 * root. */
 	if ((r = start_processes(s, c, to_anchor[1], &a, err)) < 0 ||
-		(r = config_send_sentry(s->sentry_sock, c, conn[0], to_anchor[0], err)) < 0 ||
+		(r = (c->join ? config_send_join : config_send_sentry)(
+			 s->sentry_sock, c, conn[0], to_anchor[0], err)) < 0 ||
 		(r = config_send_gofer(s->gofer_sock, c, conn[1], err)) < 0)
 		goto out;
 	for (int i = 0; i < 2; i++) {

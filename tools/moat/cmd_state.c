@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* moat state, list, ps: what there is. */
 #include "container.h"
+#include "join.h"
 #include "options.h"
 #include <dirent.h>
 #include <errno.h>
@@ -159,55 +160,6 @@ cmd_list(int argc, char **argv)
 
 /* --- ps --- */
 
-struct host_child {
-	int host, inside; /* the same process, by the host's number and in the sentry's namespace */
-};
-
-/* The processes below the sentry, which all guest processes are. */
-static struct host_child *
-children(pid_t sentry, size_t *ret_n)
-{
-	char path[300], line[256];
-	struct host_child *v = NULL;
-	size_t n = 0;
-	struct dirent *e;
-	DIR *d;
-
-	snprintf(path, sizeof path, "/proc/%d/task", (int)sentry);
-	d = opendir(path);
-	while (d && (e = readdir(d))) {
-		FILE *f;
-		int pid;
-
-		snprintf(path, sizeof path, "/proc/%d/task/%s/children", (int)sentry, e->d_name);
-		f = e->d_name[0] == '.' ? NULL : fopen(path, "re");
-		while (f && fscanf(f, "%d", &pid) == 1) {
-			v = realloc(v, (n + 1) * sizeof *v);
-			if (!v)
-				exit(complain("out of memory"));
-			v[n++] = (struct host_child){pid, 0};
-		}
-		if (f)
-			fclose(f);
-	}
-	if (d)
-		closedir(d);
-	for (size_t i = 0; i < n; i++) {
-		FILE *f;
-		char *last;
-
-		snprintf(path, sizeof path, "/proc/%d/status", v[i].host);
-		f = fopen(path, "re");
-		while (f && fgets(line, sizeof line, f))
-			if (strncmp(line, "NSpid:", 6) == 0 && (last = strrchr(line, '\t')))
-				v[i].inside = atoi(last);
-		if (f)
-			fclose(f);
-	}
-	*ret_n = n;
-	return v;
-}
-
 /* The host's ps with these options, and of its lines those of the processes. */
 static int
 print_ps(json_t *pids, int argc, char **argv)
@@ -290,7 +242,7 @@ cmd_ps(int argc, char **argv)
 	if (moat_processes(s, &p, &n, &err) < 0) {
 		r = complain("%s", err.text);
 	} else {
-		kids = children(container_process(&c, CONTAINER_SENTRY), &nkids);
+		kids = sandbox_children(container_process(&c, CONTAINER_SENTRY), &nkids);
 		for (size_t a = 0; a < n; a++)
 			for (size_t b = 0; b < nkids; b++)
 				if (p[a].host_pid && kids[b].inside == p[a].host_pid)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "container.h"
+#include "join.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -426,8 +427,10 @@ kill_process(const struct container *c, enum container_process which)
 void
 container_kill_quick(struct container *c)
 {
-	/* All that is in its pid namespace goes with it, also what stands for the container. */
-	kill_process(c, CONTAINER_SENTRY);
+	/* All that is in its pid namespace goes with it, also what stands for the container. Where
+	 * others are, the sandbox ends this one when what stands for it is gone. */
+	if (!join_has_company(c))
+		kill_process(c, CONTAINER_SENTRY);
 	kill_process(c, CONTAINER_INIT);
 }
 
@@ -442,8 +445,10 @@ container_unlock(struct container *c)
 int
 container_kill(struct container *c)
 {
+	bool company = join_has_company(c);
+
 	container_kill_quick(c);
-	for (int ms = 0; container_pid(c) || container_process(c, CONTAINER_SENTRY) ||
+	for (int ms = 0; container_pid(c) || (!company && container_process(c, CONTAINER_SENTRY)) ||
 			 container_process(c, CONTAINER_GOFER);
 		ms++) {
 		struct timespec ts = {0, 1000000};

@@ -7,6 +7,7 @@
  */
 #include "create.h"
 #include "hooks.h"
+#include "join.h"
 #include "network.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +29,8 @@ struct making {
 	struct moat_config config;
 	struct moat_cgroup *cgroup;
 	int fds[MAX_PASSED];
-	bool own_netns; /* the host's is another one: set it up */
+	bool own_netns;	       /* the host's is another one: set it up */
+	struct moat_join join; /* config.join, if it is in another's sandbox */
 	struct strings sysctls;
 };
 
@@ -151,6 +153,10 @@ set_network(struct making *m)
 	struct oci *o = &m->oci;
 	bool host = false;
 
+	if (c->join) {
+		c->network = "none";
+		return set_sysctl(m);
+	}
 	if (o->network_path) {
 		c->net_fd = network_open(o->network_path, &host);
 		if (c->net_fd < 0)
@@ -169,6 +175,22 @@ set_network(struct making *m)
 	}
 	m->own_netns = strcmp(c->network, "namespace") == 0;
 	return set_sysctl(m);
+}
+
+static int
+set_sandbox(struct making *m)
+{
+	bool hooks = has_hooks(&m->oci, "prestart") || has_hooks(&m->oci, "createRuntime");
+	int r = join_find(&m->oci, m->c, hooks, &m->join);
+
+	if (r < 0)
+		return exit_failure;
+	if (r > 0) {
+		m->config.join = &m->join;
+		if ((r = join_note(m->c)))
+			return r;
+	}
+	return set_network(m);
 }
 
 static int
@@ -310,6 +332,8 @@ notes(struct making *m, struct moat_sandbox *s)
 	container_note(m->c, CONTAINER_INIT, moat_pid(s));
 	container_note(m->c, CONTAINER_SENTRY, moat_sentry_pid(s));
 	container_note(m->c, CONTAINER_GOFER, moat_gofer_pid(s));
+	if (m->config.join)
+		join_place(m->c, moat_first_host_pid(s));
 	return container_save(m->c);
 }
 
@@ -403,7 +427,7 @@ make(struct making *m, const char *bundle, struct moat_sandbox **ret)
 		    : 0;
 	if (r == 0)
 		r = pass_fds(c, o->preserve_fds, &m->oci.env, m->fds, MAX_PASSED);
-	if (r == 0 && (r = set_network(m)) == 0 && (r = set_terminal(m)) == 0 &&
+	if (r == 0 && (r = set_sandbox(m)) == 0 && (r = set_terminal(m)) == 0 &&
 		(r = set_cgroup(m)) == 0 && (r = start_sandbox(m, &s)) == 0 &&
 		(r = notes(m, s)) == 0) {
 		if (o->pidfd_socket)
@@ -451,6 +475,7 @@ container_create(
 	if (r == 0) {
 		r = make(&m, bundle, ret);
 		moat_cgroup_free(m.cgroup);
+		moat_destroy(m.join.sandbox);
 	}
 	if (m.config.listen_fd >= 0)
 		close(m.config.listen_fd);
@@ -554,6 +579,7 @@ container_delete(struct container *c)
 	char text[400], *state;
 	json_t *j;
 
+	join_leave_cgroup(c);
 	remove_cgroup(c);
 	container_remove(c);
 	if (json_array_size(json_object_get(hooks, "poststop"))) {

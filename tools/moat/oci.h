@@ -35,8 +35,10 @@ struct oci {
 	struct oci_lists lists;
 	bool host_network;	  /* no network namespace of its own was asked for */
 	const char *network_path; /* the one to join; NULL: a new one */
-	json_t *sysctl;		  /* names and values, or NULL */
-	void *seccomp;		  /* what c->seccomp points to */
+	/* of another container, whose sandbox this one joins; NULL: its own */
+	const char *pid_path, *ipc_path, *uts_path;
+	json_t *sysctl; /* names and values, or NULL */
+	void *seccomp;	/* what c->seccomp points to */
 	bool terminal;
 	uint16_t rows, columns;
 };

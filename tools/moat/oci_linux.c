@@ -6,13 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Namespaces that a sandbox always has to itself; only the network's is a choice. */
+/* Those of a sandbox are never the host's own; the network's may be. */
 static int
 read_namespaces(struct oci *o, json_t *l)
 {
 	static const char *const known[] = {"type", "path", NULL};
 	static const char *const types[] = {
 		"pid", "ipc", "uts", "mount", "network", "user", "cgroup", "time"};
+	const char **const joined[8] = {
+		&o->pid_path, &o->ipc_path, &o->uts_path, NULL, &o->network_path};
 	bool seen[8] = {false};
 	json_t *list, *v;
 	size_t i, k;
@@ -38,11 +40,11 @@ read_namespaces(struct oci *o, json_t *l)
 			return oci_error(o, "%s.type: \"%s\" is not a namespace", where, type);
 		if (seen[k])
 			return oci_error(o, "%s.type: \"%s\" is listed twice", where, type);
-		if (path && *path && strcmp(type, "network") == 0)
-			o->network_path = path;
+		if (path && *path && joined[k])
+			*joined[k] = path;
 		else if (path && *path)
 			return oci_error(o,
-				"%s.path: cannot join the %s namespace %.200s: each sandbox has "
+				"%s.path: cannot join the %s namespace %.200s: each container has "
 				"its own",
 				where, type, path);
 		if (strcmp(type, "time") == 0)

@@ -1,34 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The control sockets: what the launcher and other clients of the sandbox order, and what they are
- * told. The launcher's is there from the start; others come through a listening socket, or are
- * handed over by a client.
+ * told; and the containers that they make. The launcher's is there from the start; others come
+ * through a listening socket, or are handed over by a client.
  */
 #ifndef SENTRY_CONTROL_CONTROL_H
 #define SENTRY_CONTROL_CONTROL_H
 
+#include "control.pb-c.h"
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
+struct call;
 struct fs_ctx;
-struct kernel_process;
+struct gofer_conn;
 struct tty;
 
-/* Begin to serve the launcher, and who connects to the socket `listen` (-1: nobody). signals: a
- * signalfd for what this process is sent, or -1; it goes to the first process. anchor: a socket to
- * the process that ends as the first one does, or -1. hold: the first process waits for GO. -errno.
- */
-int control_start(int launcher, int listen, int signals, int anchor, bool hold);
-/* The tree that further processes start in, and the first one's terminal (or NULL): references are
- * taken. */
-void control_world(struct fs_ctx *fs);
-void control_console(struct tty *t);
+/* Descriptors of a container, -1: none. */
+struct container_fds {
+	int gofer;
+	int *process; /* three streams and nmore others that its first process gets as 3, 4, ... */
+	uint32_t nmore;
+	int listen; /* who connects to it is a client */
+	int anchor; /* a socket to the process that ends as the first one does */
+};
 
-/* kernel_process.on_start and on_exit of the first process. */
-void control_first_started(void *arg, int err);
-void control_first_ended(void *arg, int status);
-/* Its number; before it is started. */
-extern int32_t control_first_pid;
+/* How the tree of mounts is built, in a fiber: -errno with what failed in why. */
+typedef int control_build(const Control__Start *m, struct gofer_conn *gofer, const struct call *c,
+	struct fs_ctx **ret, char *why, size_t cap);
+
+/* Begin to serve the launcher and the first container, whose descriptors are consumed. signals: a
+ * signalfd for what this process is sent; it goes to the first process. m is borrowed for ever.
+ * -errno. */
+int control_start(int launcher, int signals, const Control__Start *m,
+	const struct container_fds *fds, control_build *build);
+
+/* Is the message well-formed, of a container's start? */
+bool control_start_ok(const Control__Start *m);
 
 /* Tell the launcher that there will be no sandbox. exec: it is fine, but the program could not be
  * started. Works before control_start. */

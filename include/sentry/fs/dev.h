@@ -5,16 +5,11 @@
 
 #include "sentry/vfs/path.h"
 
-struct tty;
-
 /* Register the devices and the type devtmpfs. */
 int dev_init(void);
 
 /* Make what belongs into /dev, where it is missing, below dir: nodes, links, directories for
  * mounts. */
 int dev_populate(const struct call *c, const struct path *dir);
-
-/* What /dev/console is; NULL: nothing (ENXIO). Keeps a reference. */
-void dev_set_console(struct tty *t);
 
 #endif

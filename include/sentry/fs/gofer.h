@@ -6,8 +6,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct gofer_conn;
+
 /* mount_request.priv of type "gofer". */
 struct gofer_mount {
+	struct gofer_conn *conn;
 	uint32_t export; /* which of the gofer's directories */
 	bool shared;	 /* others change it too: nothing is believed without asking again, */
 	bool relaxed;	 /* but what was asked for within the last GOFER_RELAX_NS is */
@@ -15,10 +18,17 @@ struct gofer_mount {
 
 #define GOFER_RELAX_NS 100000000
 
-/* Once, at start: take over the connection (owned from then on) and register the type. died is
- * called, from any worker, when the gofer is gone or breaks the protocol: nothing works any longer.
- */
-int gofer_init(int sock, void (*died)(const char *why));
+/* Once, at start: register the type. */
+void gofer_init(void);
+
+/* Take over the connection to a gofer (sock, also on failure). died is called once, from any
+ * worker, when that is gone or breaks the protocol: its files answer EIO from then on. */
+int gofer_conn_new(
+	int sock, void (*died)(void *arg, const char *why), void *arg, struct gofer_conn **ret);
+/* End it, and with it the gofer; died is not called after that. Mounts of it may be left. */
+void gofer_conn_close(struct gofer_conn *conn);
+struct gofer_conn *gofer_conn_get(struct gofer_conn *conn);
+void gofer_conn_put(struct gofer_conn *conn);
 
 /* A memory file of ours (borrowed) opened once more, to be read only: a new descriptor, the
  * caller's. Nothing but the gofer can open anything. Parks. -errno. */

@@ -37,7 +37,8 @@ struct tty_hooks {
 		uint64_t arg, bool master);
 	/* A terminal was opened without O_NOCTTY: a session leader without one gets it. */
 	void (*opened)(struct tty *t, struct file *f);
-	int32_t (*session)(void); /* of the caller */
+	int32_t (*session)(void);     /* of the caller */
+	struct tty *(*console)(void); /* of its container, with a reference, or NULL */
 };
 extern struct tty_hooks tty_hooks; /* all NULL in unit tests */
 

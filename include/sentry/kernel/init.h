@@ -10,6 +10,7 @@
 
 struct file;
 struct fs_ctx;
+struct kernel_container;
 struct seccomp_program;
 
 struct kernel_config {
@@ -18,8 +19,9 @@ struct kernel_config {
 	struct plat_config plat;
 	int workers; /* 0: default */
 	bool may_spin;
-	int trace_fd;		     /* strace-like output, -1: none; owned by the kernel */
-	uint64_t memory_limit_bytes; /* what the guest sees as MemTotal; 0: the host's */
+	int trace_fd;	 /* strace-like output, -1: none; owned by the kernel */
+	bool own_pid_ns; /* the first container's processes are in a pid namespace of their own,
+			    which containers that come later do not see */
 };
 
 /* Everything that has to be there before tasks; called once, before the process is sealed. Starts
@@ -28,10 +30,12 @@ int kernel_init(const struct kernel_config *cfg);
 
 struct kernel_process {
 	const char *path; /* the program; if it has no '/', it is looked up in PATH of envp */
-	char *const *argv, *const *envp; /* NULL-terminated, borrowed */
-	const struct cred *cred;	 /* a reference is taken */
-	struct fs_ctx *fs;		 /* consumed */
-	struct file *stdio[3];		 /* consumed; NULL: closed */
+	char *const *argv, *const *envp;    /* NULL-terminated, borrowed */
+	const struct cred *cred;	    /* a reference is taken */
+	struct fs_ctx *fs;		    /* consumed */
+	struct kernel_container *container; /* which it is in */
+	bool init;			    /* that ends with it */
+	struct file *stdio[3];		    /* consumed; NULL: closed */
 	struct file **more; /* consumed (the array is the caller's): descriptors 3, 4, ... */
 	int nmore;
 	int oom_score_adj;
@@ -48,20 +52,12 @@ struct kernel_process {
 	void (*on_start)(void *arg, int err);
 };
 
-/* Start the first process (pid 1), or another one whose parent is the sandbox itself (exec). At
- * once; the program is loaded in a fiber. */
+/* Start the first process of a container (pid 1 in a pid namespace of its own), or another one
+ * whose parent is the sandbox itself (exec). At once; the program is loaded in a fiber. */
 int kernel_start_process(const struct kernel_process *p, int32_t *ret_pid);
 /* Signal a process from outside: as if root of the root namespace sent it. */
 int kernel_signal(int32_t pid, int signo);
-/* What the guest sees as MemTotal from now on; 0: the host's. */
-void kernel_set_memory_limit(uint64_t bytes);
-/* How many tasks there can be; 0: no limit. */
-void kernel_set_pids_limit(uint64_t n);
-/* What the guest sees as its share of CPU time: so much in each period; quota 0: no limit. */
-void kernel_set_cpu_limit(uint64_t quota_us, uint64_t period_us);
 bool kernel_task_allowed(void); /* another one */
-/* Kill everything; on_exit follows. */
-void kernel_kill_all(void);
 /* After sched_run has returned: platform down, and the live-object counters are written to the log
  * (debug). */
 void kernel_log_live(void); /* how many of each object there are, to the debug log */

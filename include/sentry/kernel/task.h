@@ -37,6 +37,7 @@ struct ipc_ns;
 struct net_ns;
 struct pid_ns;
 struct pid_nr;
+struct kernel_container;
 struct sem_undo_list;
 
 extern struct mutex tasklist_lock;
@@ -101,11 +102,12 @@ struct tgroup {
 	struct pid *pid[PID_ROLES];	 /* (T) TGID, PGID, SID; references */
 	struct list pid_node[PID_ROLES]; /* (T) */
 
-	struct tgroup *parent; /* (T) NULL only for init */
-	struct list children;  /* (T) by sibling */
-	struct list sibling;   /* (T) */
-	int32_t creator_tid;   /* (T) which thread of the parent made it, for __WNOTHREAD */
-	bool is_subreaper;     /* (T) */
+	struct kernel_container *container; /* (C) which it is in: a reference */
+	struct tgroup *parent;		    /* (T) NULL for those that come from outside */
+	struct list children;		    /* (T) by sibling */
+	struct list sibling;		    /* (T) */
+	int32_t creator_tid; /* (T) which thread of the parent made it, for __WNOTHREAD */
+	bool is_subreaper;   /* (T) */
 	bool unkillable; /* (C) pid 1: signals without a handler do nothing, but for the sandbox's
 			    own */
 	_Atomic enum tgroup_wait_state state; /* (T); signals look at it under (S) */

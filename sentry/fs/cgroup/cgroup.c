@@ -7,7 +7,7 @@
 #include "sentry/fs/cgroup.h"
 #include "abi/stat.h"
 #include "sentry/fs/pseudo.h"
-#include "sentry/kernel/control.h"
+#include "sentry/kernel/container.h"
 #include "sentry/kernel/info.h"
 #include "sentry/kernel/init.h"
 #include "sentry/vfs/mount.h"
@@ -91,7 +91,7 @@ static int
 show_procs(const struct pseudo_ctx *x, struct sbuf *b)
 {
 	(void)x;
-	kernel_each_process(add_process, b);
+	kernel_each_process(kernel_container_here(), add_process, b);
 	return 0;
 }
 

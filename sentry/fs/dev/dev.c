@@ -167,17 +167,6 @@ mem_open(struct file *f, const struct call *c)
 	}
 }
 
-static struct tty *console;
-
-void
-dev_set_console(struct tty *t)
-{
-	if (t)
-		tty_get(t);
-	tty_put(console);
-	console = t;
-}
-
 static int
 tty_open(struct file *f, const struct call *c)
 {
@@ -185,7 +174,7 @@ tty_open(struct file *f, const struct call *c)
 	int r;
 
 	if (LX_MINOR(f->inode->rdev) == 1)
-		t = console ? tty_get(console) : NULL;
+		t = tty_hooks.console ? tty_hooks.console() : NULL;
 	else
 		t = tty_hooks.session ? tty_of_session(tty_hooks.session()) : NULL;
 	if (!t)

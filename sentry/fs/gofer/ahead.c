@@ -75,7 +75,7 @@ hang(struct gdir *d, uint64_t node, struct gdir *g)
 
 /* A listing of its own from one in a reply. */
 static struct gdir *
-detach(Gofer__ReaddirRep **at, uint64_t changes, int64_t asked_ns)
+detach(struct gofer_conn *conn, Gofer__ReaddirRep **at, uint64_t changes, int64_t asked_ns)
 {
 	Gofer__ReaddirRep *k = *at, *empty;
 
@@ -83,7 +83,7 @@ detach(Gofer__ReaddirRep **at, uint64_t changes, int64_t asked_ns)
 		return NULL;
 	gofer__readdir_rep__init(empty);
 	*at = empty;
-	return gdir_new(k, k, 0, changes, asked_ns);
+	return gdir_new(conn, k, k, 0, changes, asked_ns);
 }
 
 /* What came beside d goes to the entries that it belongs to: of d, of its parent, or of one that
@@ -104,7 +104,7 @@ take_beside(struct gdir *d, struct gdir *parent, Gofer__ReaddirRep *a, const int
 			hang(parent, of, NULL);
 			continue;
 		}
-		g = detach(&a->also[i], d->changes, d->asked_ns);
+		g = detach(d->conn, &a->also[i], d->changes, d->asked_ns);
 		if (!g)
 			break; /* whose descriptors the next ones are is not known any more */
 		gdir_give_fds(g, fds, nfds, &fd);
@@ -152,7 +152,7 @@ gdir_fetch(struct gnode *n, int64_t cookie, struct gdir **ret)
 	q.also = also;
 	if (q.nodes)
 		parent = choose(n, &q);
-	r = gofer_call_fds(GOFER_READDIR, &q.base, &a, fds, WIRE_FDS_MAX, &nfds);
+	r = gofer_call_fds(gs->conn, GOFER_READDIR, &q.base, &a, fds, WIRE_FDS_MAX, &nfds);
 	if (r < 0)
 		goto out;
 	r = -EIO;
@@ -160,7 +160,7 @@ gdir_fetch(struct gnode *n, int64_t cookie, struct gdir **ret)
 		gofer_rep_free(a);
 		goto out_fds;
 	}
-	d = gdir_new(a, a, cookie, changes, asked_ns);
+	d = gdir_new(gs->conn, a, a, cookie, changes, asked_ns);
 	r = -ENOMEM;
 	if (!d)
 		goto out_fds;

@@ -28,7 +28,7 @@ gofer_refresh(struct inode *i, const struct call *c, bool force)
 		return 0;
 	}
 	q.node = n->id;
-	r = gofer_call(GOFER_GETATTR, &q.base, &a, NULL);
+	r = gofer_call(gconn_of(i), GOFER_GETATTR, &q.base, &a, NULL);
 	if (r < 0)
 		return r;
 	gnode_apply_attr(n, a->attr);
@@ -99,7 +99,7 @@ gofer_setattr(struct inode *i, const struct call *c, const struct iattr *a)
 		q.atime_ns = (uint32_t)a->atime.nsec;
 		q.mtime_s = a->mtime.sec;
 		q.mtime_ns = (uint32_t)a->mtime.nsec;
-		r = gofer_call(GOFER_SETATTR, &q.base, &rep, NULL);
+		r = gofer_call(gconn_of(i), GOFER_SETATTR, &q.base, &rep, NULL);
 		if (r < 0)
 			return r;
 		gnode_apply_attr(n, rep->attr);
@@ -124,7 +124,7 @@ gofer_getxattr(struct inode *i, const struct call *c, const char *name, void *bu
 	(void)c;
 	q.node = gnode_of(i)->id;
 	q.name = wire_bytes(name, strlen(name));
-	r = gofer_call(GOFER_GETXATTR, &q.base, &a, NULL);
+	r = gofer_call(gconn_of(i), GOFER_GETXATTR, &q.base, &a, NULL);
 	if (r < 0)
 		return r;
 	r = (ssize_t)a->value.len;
@@ -150,7 +150,7 @@ gofer_setxattr(struct inode *i, const struct call *c, const char *name, const vo
 	q.name = wire_bytes(name, strlen(name));
 	q.value = wire_bytes(val, size);
 	q.flags = (uint32_t)flags;
-	r = gofer_call(GOFER_SETXATTR, &q.base, NULL, NULL);
+	r = gofer_call(gconn_of(i), GOFER_SETXATTR, &q.base, NULL, NULL);
 	if (r == 0)
 		inode_touch(i, INODE_T_CTIME);
 	gofer_changed(i);
@@ -166,7 +166,7 @@ gofer_listxattr(struct inode *i, const struct call *c, char *buf, size_t size)
 
 	(void)c;
 	q.node = gnode_of(i)->id;
-	r = gofer_call(GOFER_LISTXATTR, &q.base, &a, NULL);
+	r = gofer_call(gconn_of(i), GOFER_LISTXATTR, &q.base, &a, NULL);
 	if (r < 0)
 		return r;
 	r = (ssize_t)a->value.len;
@@ -189,7 +189,7 @@ gofer_removexattr(struct inode *i, const struct call *c, const char *name)
 	(void)c;
 	q.node = gnode_of(i)->id;
 	q.name = wire_bytes(name, strlen(name));
-	r = gofer_call(GOFER_REMOVEXATTR, &q.base, NULL, NULL);
+	r = gofer_call(gconn_of(i), GOFER_REMOVEXATTR, &q.base, NULL, NULL);
 	if (r == 0)
 		inode_touch(i, INODE_T_CTIME);
 	gofer_changed(i);

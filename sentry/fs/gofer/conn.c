@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "internal.h"
 #include "platform/host/err.h"
+#include "platform/host/file.h"
 #include "sentry/sched/fiber.h"
 #include "sentry/sched/sched.h"
 #include <stdlib.h>
@@ -33,19 +34,26 @@ struct pending {
 	size_t len;
 };
 
-static struct {
+struct gofer_conn {
+	struct ref ref;
+	struct list node; /* of those that are not closed (gofer_conn_close) */
 	int sock;
 	struct hostfd_watch watch;
 	_Atomic uint32_t drainers;
-	struct mutex lock; /* all below */
+	struct wire_packet *packet; /* of who drains */
+	struct mutex lock;	    /* all below */
 	struct list pending[BUCKETS];
 	uint64_t next_id;
 	bool dead;
 	uint64_t *forget; /* nodes to forget, malloc'd */
 	uint32_t nforget, forget_cap;
 	struct waitq writable; /* who waits for room in the socket */
-	void (*died)(const char *why);
-} conn = {.sock = -1, .lock = MUTEX_INIT(GOFER)};
+	void (*died)(void *arg, const char *why);
+	void *arg;
+};
+
+static struct mutex living_lock = MUTEX_INIT(GOFER);
+static struct list living = LIST_INIT(living);
 
 static const struct {
 	const ProtobufCMessageDescriptor *rep;
@@ -57,17 +65,17 @@ static const struct {
 
 /* Fail all that wait, and all that come. */
 static void
-connection_lost(const char *why)
+connection_lost(struct gofer_conn *conn, const char *why)
 {
-	bool first;
+	void (*died)(void *arg, const char *why);
 
-	mutex_lock(&conn.lock);
-	first = !conn.dead;
-	conn.dead = true;
+	mutex_lock(&conn->lock);
+	died = conn->dead ? NULL : conn->died;
+	conn->dead = true;
 	for (int i = 0; i < BUCKETS; i++) {
 		struct list *l;
 
-		while ((l = list_pop_front(&conn.pending[i]))) {
+		while ((l = list_pop_front(&conn->pending[i]))) {
 			struct pending *p = list_entry(l, struct pending, node);
 
 			p->err = -EIO;
@@ -75,15 +83,15 @@ connection_lost(const char *why)
 			fiber_wake(p->fiber);
 		}
 	}
-	mutex_unlock(&conn.lock);
-	waitq_notify(&conn.writable, ~0u);
-	if (first)
-		conn.died(why);
+	mutex_unlock(&conn->lock);
+	waitq_notify(&conn->writable, ~0u);
+	if (died)
+		died(conn->arg, why);
 }
 
 /* Hand a reply to its request. False: nobody asked for this. */
 static bool
-deliver(struct wire_packet *p)
+deliver(struct gofer_conn *conn, struct wire_packet *p)
 {
 	struct pending *q, *found = NULL;
 	uint8_t *body = NULL;
@@ -95,8 +103,8 @@ deliver(struct wire_packet *p)
 		panic("out of memory");
 	if (body)
 		memcpy(body, p->body, p->head.len);
-	mutex_lock(&conn.lock);
-	list_for_each_entry (q, &conn.pending[p->head.id % BUCKETS], node)
+	mutex_lock(&conn->lock);
+	list_for_each_entry (q, &conn->pending[p->head.id % BUCKETS], node)
 		if (q->id == p->head.id && q->type == p->head.type) {
 			found = q;
 			break;
@@ -113,7 +121,7 @@ deliver(struct wire_packet *p)
 		p->nfds = 0;
 		fiber_wake(found->fiber);
 	}
-	mutex_unlock(&conn.lock);
+	mutex_unlock(&conn->lock);
 	if (!found)
 		free(body);
 	return found != NULL;
@@ -121,55 +129,55 @@ deliver(struct wire_packet *p)
 
 /* Take what there is. By one worker at a time. */
 static void
-drain(void)
+drain(struct gofer_conn *conn)
 {
-	static struct wire_packet packet;
 	int r;
 
 	for (;;) {
-		r = wire_recv(conn.sock, &packet, MSG_DONTWAIT);
+		r = wire_recv(conn->sock, conn->packet, MSG_DONTWAIT);
 		if (r == -EAGAIN)
 			return;
 		if (r <= 0)
 			break;
-		if (!deliver(&packet)) {
-			wire_close_fds(&packet, 0);
+		if (!deliver(conn, conn->packet)) {
+			wire_close_fds(conn->packet, 0);
 			r = -EPROTO;
 			break;
 		}
 	}
-	connection_lost(r == 0	       ? "the gofer died"
-			: r == -EPROTO ? "the gofer broke the protocol"
-				       : "error on the gofer's connection");
+	connection_lost(conn, r == 0	     ? "the gofer died"
+			      : r == -EPROTO ? "the gofer broke the protocol"
+					     : "error on the gofer's connection");
 }
 
 /* Whoever comes while another worker drains lets that one look again. */
 static void
-drain_once(void)
+drain_once(struct gofer_conn *conn)
 {
 	uint32_t n;
 
-	if (atomic_fetch_add(&conn.drainers, 1))
+	if (atomic_fetch_add(&conn->drainers, 1))
 		return;
 	do {
-		n = atomic_load(&conn.drainers);
-		drain();
-	} while (!atomic_compare_exchange_strong(&conn.drainers, &n, 0));
+		n = atomic_load(&conn->drainers);
+		drain(conn);
+	} while (!atomic_compare_exchange_strong(&conn->drainers, &n, 0));
 }
 
 static void
 readable(struct hostfd_watch *w, uint32_t events)
 {
-	(void)w;
+	struct gofer_conn *conn = container_of(w, struct gofer_conn, watch);
+
 	if (events & EPOLLOUT)
-		waitq_notify(&conn.writable, ~0u);
-	drain_once();
+		waitq_notify(&conn->writable, ~0u);
+	drain_once(conn);
 }
 
 /* Look for the answer a while before parking: it mostly comes sooner than a sleeping worker wakes.
  * Where it does not (the CPUs are busy), the next requests do not try. */
 static void
-poll_reply(struct pending *p)
+poll_reply(struct gofer_conn *conn, struct pending *p)
 {
 	static _Atomic int skip;
 	int64_t end;
@@ -184,8 +192,8 @@ poll_reply(struct pending *p)
 			atomic_store_explicit(&skip, POLL_SKIP, memory_order_relaxed);
 			return;
 		}
-		if (!atomic_load_explicit(&conn.drainers, memory_order_relaxed))
-			drain_once();
+		if (!atomic_load_explicit(&conn->drainers, memory_order_relaxed))
+			drain_once(conn);
 		for (int i = 0; i < 32 && !p->done; i++)
 			__builtin_ia32_pause();
 	}
@@ -193,92 +201,96 @@ poll_reply(struct pending *p)
 
 /* Send one packet; parks while there is no room. given: a descriptor to pass, or -1. */
 static int
-send_request(uint16_t type, uint64_t id, const ProtobufCMessage *req, int given)
+send_request(
+	struct gofer_conn *conn, uint16_t type, uint64_t id, const ProtobufCMessage *req, int given)
 {
 	struct waiter w;
 	uint32_t n = given >= 0;
-	int r = wire_send_msg(conn.sock, type, id, 0, req, &given, n, MSG_DONTWAIT);
+	int r = wire_send_msg(conn->sock, type, id, 0, req, &given, n, MSG_DONTWAIT);
 
 	if (r != -EAGAIN)
 		return r;
 	waiter_init_fiber(&w, fiber_self(), ~0u);
-	waitq_add(&conn.writable, &w);
+	waitq_add(&conn->writable, &w);
 	/* The deadline is for a notification that came between the try and the registration. */
-	while ((r = wire_send_msg(conn.sock, type, id, 0, req, &given, n, MSG_DONTWAIT)) == -EAGAIN)
+	while ((r = wire_send_msg(conn->sock, type, id, 0, req, &given, n, MSG_DONTWAIT)) ==
+		-EAGAIN)
 		fiber_park_until(sched_now_ns() + 1000000);
 	waitq_remove(&w);
 	return r;
 }
 
 static void
-flush_forgotten_locked(void)
+flush_forgotten_locked(struct gofer_conn *conn)
 {
-	while (conn.nforget) {
+	while (conn->nforget) {
 		Gofer__ForgetReq q = GOFER__FORGET_REQ__INIT;
 
-		q.n_nodes = conn.nforget < FORGET_BATCH ? conn.nforget : FORGET_BATCH;
-		q.nodes = conn.forget + conn.nforget - q.n_nodes;
+		q.n_nodes = conn->nforget < FORGET_BATCH ? conn->nforget : FORGET_BATCH;
+		q.nodes = conn->forget + conn->nforget - q.n_nodes;
 		/* Not sent for lack of room: they stay until next time. */
-		if (wire_send_msg(conn.sock, GOFER_FORGET, 0, 0, &q.base, NULL, 0, MSG_DONTWAIT) ==
+		if (wire_send_msg(conn->sock, GOFER_FORGET, 0, 0, &q.base, NULL, 0, MSG_DONTWAIT) ==
 			-EAGAIN)
 			break;
-		conn.nforget -= (uint32_t)q.n_nodes;
+		conn->nforget -= (uint32_t)q.n_nodes;
 	}
 }
 
 void
-gofer_forget(uint64_t node)
+gofer_forget(struct gofer_conn *conn, uint64_t node)
 {
-	WITH_MUTEX(&conn.lock);
+	WITH_MUTEX(&conn->lock);
 
-	if (conn.nforget == conn.forget_cap) {
-		uint32_t cap = conn.forget_cap ? conn.forget_cap * 2 : FORGET_BATCH;
-		uint64_t *p = realloc(conn.forget, cap * sizeof *p);
+	if (conn->dead)
+		return;
+	if (conn->nforget == conn->forget_cap) {
+		uint32_t cap = conn->forget_cap ? conn->forget_cap * 2 : FORGET_BATCH;
+		uint64_t *p = realloc(conn->forget, cap * sizeof *p);
 
 		if (!p)
 			return; /* the gofer keeps it for nothing */
-		conn.forget = p;
-		conn.forget_cap = cap;
+		conn->forget = p;
+		conn->forget_cap = cap;
 	}
-	conn.forget[conn.nforget++] = node;
-	if (conn.nforget >= FORGET_BATCH)
-		flush_forgotten_locked();
+	conn->forget[conn->nforget++] = node;
+	if (conn->nforget >= FORGET_BATCH)
+		flush_forgotten_locked(conn);
 }
 
 static int
-call(uint16_t type, const ProtobufCMessage *req, int given, void *rep, int *fds, uint32_t max,
-	uint32_t *nfds)
+call(struct gofer_conn *conn, uint16_t type, const ProtobufCMessage *req, int given, void *rep,
+	int *fds, uint32_t max, uint32_t *nfds)
 {
 	struct pending p = {.type = type, .fiber = fiber_self()};
 	ProtobufCMessage *m = NULL;
 	int r;
 
 	*nfds = 0;
-	mutex_lock(&conn.lock);
-	if (conn.dead) {
-		mutex_unlock(&conn.lock);
+	mutex_lock(&conn->lock);
+	if (conn->dead) {
+		mutex_unlock(&conn->lock);
 		return -EIO;
 	}
-	p.id = ++conn.next_id;
-	list_push_back(&conn.pending[p.id % BUCKETS], &p.node);
-	mutex_unlock(&conn.lock);
-	r = send_request(type, p.id, req, given);
+	p.id = ++conn->next_id;
+	list_push_back(&conn->pending[p.id % BUCKETS], &p.node);
+	mutex_unlock(&conn->lock);
+	r = send_request(conn, type, p.id, req, given);
 	if (r < 0) {
-		mutex_lock(&conn.lock);
+		mutex_lock(&conn->lock);
 		if (!p.done)
 			list_del(&p.node);
-		mutex_unlock(&conn.lock);
+		mutex_unlock(&conn->lock);
 		return r == -EPIPE ? -EIO : r;
 	}
 	if (sched_ncpu() > 1)
-		poll_reply(&p);
+		poll_reply(conn, &p);
 	atomic_fetch_add(&sched_host_waits, 1);
 	while (!atomic_load(&p.done))
 		fiber_park();
 	atomic_fetch_sub(&sched_host_waits, 1);
 	/* deliver() still holds the lock when it sets done: wait for it to let go of p. */
-	mutex_lock(&conn.lock);
-	mutex_unlock(&conn.lock);
+	mutex_lock(&conn->lock);
+	mutex_unlock(&conn->lock);
 	r = p.err;
 	if (r == 0) {
 		m = wire_unpack(messages[type].rep, p.body, p.len);
@@ -287,7 +299,7 @@ call(uint16_t type, const ProtobufCMessage *req, int given, void *rep, int *fds,
 				protobuf_c_message_free_unpacked(m, NULL);
 			m = NULL;
 			r = -EIO;
-			connection_lost("the gofer broke the protocol");
+			connection_lost(conn, "the gofer broke the protocol");
 		}
 	}
 	free(p.body);
@@ -305,10 +317,27 @@ call(uint16_t type, const ProtobufCMessage *req, int given, void *rep, int *fds,
 }
 
 int
-gofer_call_fds(uint16_t type, const ProtobufCMessage *req, void *rep, int *fds, uint32_t max,
+gofer_call_fds(struct gofer_conn *conn, uint16_t type, const ProtobufCMessage *req, void *rep,
+	int *fds, uint32_t max, uint32_t *nfds)
+{
+	return call(conn, type, req, -1, rep, fds, max, nfds);
+}
+
+/* What any gofer can do is asked of the oldest. */
+static int
+call_any(uint16_t type, const ProtobufCMessage *req, int given, int *fds, uint32_t max,
 	uint32_t *nfds)
 {
-	return call(type, req, -1, rep, fds, max, nfds);
+	struct gofer_conn *conn = NULL;
+	int r;
+
+	mutex_lock(&living_lock);
+	if (!list_empty(&living))
+		conn = gofer_conn_get(list_entry(living.next, struct gofer_conn, node));
+	mutex_unlock(&living_lock);
+	r = conn ? call(conn, type, req, given, NULL, fds, max, nfds) : -EIO;
+	gofer_conn_put(conn);
+	return r;
 }
 
 int
@@ -316,7 +345,7 @@ gofer_reopen(int fd)
 {
 	Gofer__Empty q = GOFER__EMPTY__INIT;
 	uint32_t n;
-	int ret, r = call(GOFER_REOPEN, &q.base, fd, NULL, &ret, 1, &n);
+	int ret, r = call_any(GOFER_REOPEN, &q.base, fd, &ret, 1, &n);
 
 	return r < 0 ? r : n ? ret : -EIO;
 }
@@ -344,7 +373,7 @@ gofer_memory_file(void)
 	mutex_unlock(&pool.lock);
 	if (n || r < 0)
 		return r < 0 ? r : fds[0];
-	r = call(GOFER_MEMORY, &q.base, -1, NULL, fds, WIRE_MEMORY_MAX, &n);
+	r = call_any(GOFER_MEMORY, &q.base, -1, fds, WIRE_MEMORY_MAX, &n);
 	if (r == 0 && n == 0)
 		r = -EIO;
 	mutex_lock(&pool.lock);
@@ -360,12 +389,12 @@ gofer_memory_file(void)
 }
 
 int
-gofer_call(uint16_t type, const ProtobufCMessage *req, void *rep, int *fd)
+gofer_call(struct gofer_conn *conn, uint16_t type, const ProtobufCMessage *req, void *rep, int *fd)
 {
 	int unused, r;
 	uint32_t n;
 
-	r = gofer_call_fds(type, req, rep, fd ? fd : &unused, fd ? 1 : 0, &n);
+	r = gofer_call_fds(conn, type, req, rep, fd ? fd : &unused, fd ? 1 : 0, &n);
 	if (fd && !n)
 		*fd = -1;
 	return r;
@@ -378,14 +407,80 @@ gofer_rep_free(void *rep)
 		protobuf_c_message_free_unpacked(rep, NULL);
 }
 
-int
-gofer_conn_start(int sock, void (*died)(const char *why))
+static void
+leave_living(struct gofer_conn *conn)
 {
+	mutex_lock(&living_lock);
+	list_del(&conn->node);
+	mutex_unlock(&living_lock);
+}
+
+int
+gofer_conn_new(
+	int sock, void (*died)(void *arg, const char *why), void *arg, struct gofer_conn **ret)
+{
+	struct gofer_conn *conn = calloc(1, sizeof *conn);
+	int r;
+
+	if (conn)
+		conn->packet = malloc(sizeof *conn->packet);
+	if (!conn || !conn->packet) {
+		free(conn);
+		host_fd_close(sock);
+		return -ENOMEM;
+	}
+	ref_init(&conn->ref);
+	mutex_init(&conn->lock, LR_GOFER);
 	for (int i = 0; i < BUCKETS; i++)
-		list_init(&conn.pending[i]);
-	waitq_init(&conn.writable);
-	conn.sock = sock;
-	conn.died = died;
-	conn.watch = (struct hostfd_watch){.fd = sock, .fn = readable};
-	return sched_watch(&conn.watch, EPOLLIN | EPOLLOUT);
+		list_init(&conn->pending[i]);
+	waitq_init(&conn->writable);
+	conn->sock = sock;
+	conn->died = died;
+	conn->arg = arg;
+	conn->watch = (struct hostfd_watch){.fd = sock, .fn = readable};
+	list_init(&conn->node);
+	r = sched_watch(&conn->watch, EPOLLIN | EPOLLOUT);
+	if (r < 0) {
+		gofer_conn_put(conn);
+		return r;
+	}
+	mutex_lock(&living_lock);
+	list_push_back(&living, &conn->node);
+	mutex_unlock(&living_lock);
+	*ret = conn;
+	return 0;
+}
+
+struct gofer_conn *
+gofer_conn_get(struct gofer_conn *conn)
+{
+	ref_get(&conn->ref);
+	return conn;
+}
+
+void
+gofer_conn_put(struct gofer_conn *conn)
+{
+	if (!conn || !ref_put(&conn->ref))
+		return;
+	sched_unwatch(&conn->watch);
+	host_fd_close(conn->sock);
+	waitq_destroy(&conn->writable);
+	mutex_destroy(&conn->lock);
+	free(conn->forget);
+	free(conn->packet);
+	free(conn);
+}
+
+void
+gofer_conn_close(struct gofer_conn *conn)
+{
+	leave_living(conn);
+	/* After that it is in no worker's hands. */
+	sched_unwatch(&conn->watch);
+	mutex_lock(&conn->lock);
+	conn->died = NULL;
+	mutex_unlock(&conn->lock);
+	connection_lost(conn, "it is no longer needed");
+	(void)shutdown(conn->sock, SHUT_RDWR);
 }

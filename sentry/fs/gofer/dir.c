@@ -94,7 +94,7 @@ walk_there(struct inode *dir, const struct name *names, int n, struct inode **in
 	q.names = list;
 	q.n_names = (size_t)n;
 	*missing = false;
-	r = gofer_call(GOFER_WALK, &q.base, &a, NULL);
+	r = gofer_call(gconn_of(dir), GOFER_WALK, &q.base, &a, NULL);
 	if (r < 0)
 		return r;
 	if (a->n_nodes > (size_t)n)
@@ -209,7 +209,7 @@ new_node(struct inode *dir, uint16_t type, const struct name *n, const struct in
 	if (spec->target)
 		q.target = wire_bytes(spec->target, strlen(spec->target));
 	q.access = WIRE_READ | WIRE_WRITE;
-	r = gofer_call(type, &q.base, &a, &fd);
+	r = gofer_call(gconn_of(dir), type, &q.base, &a, &fd);
 	if (r < 0)
 		return r;
 	r = gnode_get(dir->sb, a->node, asked_ns, &g);
@@ -273,7 +273,7 @@ gofer_link(struct inode *dir, const struct call *c, const struct name *n, struct
 	q.node = gnode_of(inode)->id;
 	q.dir = gnode_of(dir)->id;
 	q.name = bytes(n);
-	r = gofer_call(GOFER_LINK, &q.base, &a, NULL);
+	r = gofer_call(gconn_of(dir), GOFER_LINK, &q.base, &a, NULL);
 	if (r < 0)
 		return r;
 	gnode_apply_attr(gnode_of(inode), a->attr);
@@ -291,7 +291,7 @@ remove_name(struct inode *dir, const struct name *n, struct inode *inode, bool r
 	q.dir = gnode_of(dir)->id;
 	q.name = bytes(n);
 	q.rmdir = rmdir;
-	r = gofer_call(GOFER_UNLINK, &q.base, NULL, NULL);
+	r = gofer_call(gconn_of(dir), GOFER_UNLINK, &q.base, NULL, NULL);
 	if (r < 0)
 		return r;
 	if (rmdir) {
@@ -337,7 +337,7 @@ gofer_rename(struct inode *old_dir, const struct call *c, const struct name *old
 	q.new_name = bytes(new_name);
 	q.flags = (flags & LX_RENAME_NOREPLACE ? WIRE_RENAME_NOREPLACE : 0) |
 		  (flags & LX_RENAME_EXCHANGE ? WIRE_RENAME_EXCHANGE : 0);
-	r = gofer_call(GOFER_RENAME, &q.base, NULL, NULL);
+	r = gofer_call(gconn_of(old_dir), GOFER_RENAME, &q.base, NULL, NULL);
 	if (r < 0)
 		return r;
 	if (flags & LX_RENAME_EXCHANGE) {
@@ -446,7 +446,7 @@ gofer_dir_fsync(struct file *f, const struct call *c, bool data_only)
 	if (gsuper_of(f->inode)->readonly)
 		return 0;
 	q.node = gnode_of(f->inode)->id;
-	return gofer_call(GOFER_SYNCDIR, &q.base, NULL, NULL);
+	return gofer_call(gconn_of(f->inode), GOFER_SYNCDIR, &q.base, NULL, NULL);
 }
 
 const struct inode_ops gofer_dir_ops = {

@@ -28,6 +28,7 @@
 
 struct gsuper {
 	struct super *sb;
+	struct gofer_conn *conn; /* (C) a reference */
 	bool shared, relaxed, readonly;
 	uint64_t dev;	    /* host device of the root */
 	uint64_t root_node; /* number at the gofer */
@@ -55,7 +56,8 @@ struct gent {
 /* A batch of entries, as it came. */
 struct gdir {
 	struct ref ref;
-	struct mutex lock; /* ents, reps, streak, opens, listed */
+	struct gofer_conn *conn; /* (C) a reference: what is held at the gofer */
+	struct mutex lock;	 /* ents, reps, streak, opens, listed */
 	Gofer__ReaddirRep *rep;
 	void *own;		 /* what to free: rep */
 	int64_t start;		 /* the host position that was asked for */
@@ -107,6 +109,12 @@ gsuper_of(const struct inode *i)
 	return i->sb->priv;
 }
 
+static inline struct gofer_conn *
+gconn_of(const struct inode *i)
+{
+	return gsuper_of(i)->conn;
+}
+
 /* Does an answer that was asked for then still stand? */
 static inline bool
 gofer_fresh(const struct gsuper *gs, int64_t asked_ns)
@@ -123,13 +131,13 @@ gofer_now(const struct gsuper *gs)
 
 /* conn.c: one request. Parks. 0 or -errno; on success *rep is the unpacked reply (gofer_rep_free),
  * if rep is not NULL, and *fd (if not NULL) the descriptor that came with it, or -1. */
-int gofer_call(uint16_t type, const ProtobufCMessage *req, void *rep, int *fd);
-int gofer_call_fds(uint16_t type, const ProtobufCMessage *req, void *rep, int *fds, uint32_t max,
-	uint32_t *nfds);
+int gofer_call(
+	struct gofer_conn *conn, uint16_t type, const ProtobufCMessage *req, void *rep, int *fd);
+int gofer_call_fds(struct gofer_conn *conn, uint16_t type, const ProtobufCMessage *req, void *rep,
+	int *fds, uint32_t max, uint32_t *nfds);
 void gofer_rep_free(void *rep);
 /* Tell the gofer that a node is no longer needed; sent in batches. Does not park. */
-void gofer_forget(uint64_t node);
-int gofer_conn_start(int sock, void (*died)(const char *why));
+void gofer_forget(struct gofer_conn *conn, uint64_t node);
 
 /* node.c */
 /* The inode for what the gofer described when it was asked then: a known one, or a new one that
@@ -167,8 +175,8 @@ int gofer_open_file(struct inode *i, const struct call *c, struct file *f);
 /* listing.c */
 extern int gdir_nodes_max; /* nodes that may be held for nobody */
 /* own is freed with it, at once on failure. */
-struct gdir *gdir_new(
-	Gofer__ReaddirRep *rep, void *own, int64_t start, uint64_t changes, int64_t asked_ns);
+struct gdir *gdir_new(struct gofer_conn *conn, Gofer__ReaddirRep *rep, void *own, int64_t start,
+	uint64_t changes, int64_t asked_ns);
 void gdir_free(struct gdir *d); /* a reference */
 /* The listing that n keeps, with a reference, or NULL; lately: only if it may still be of use. */
 struct gdir *gdir_kept(struct gnode *n);

@@ -55,10 +55,10 @@ gdir_give_fds(struct gdir *d, const int *fds, uint32_t nfds, uint32_t *at)
 }
 
 static void
-ent_clear(struct gent *e)
+ent_clear(struct gofer_conn *conn, struct gent *e)
 {
 	if (e->node) {
-		gofer_forget(e->node->id);
+		gofer_forget(conn, e->node->id);
 		atomic_fetch_sub(&ahead_nodes, 1);
 	}
 	if (e->fd >= 0) {
@@ -77,7 +77,7 @@ gdir_free(struct gdir *d)
 	if (!d || !ref_put(&d->ref))
 		return;
 	for (size_t i = 0; d->ents && i < d->rep->n_entries; i++)
-		ent_clear(&d->ents[i]);
+		ent_clear(d->conn, &d->ents[i]);
 	for (uint32_t i = 0; i < d->nreps; i++)
 		gofer_rep_free(d->reps[i]);
 	free(d->reps);
@@ -85,12 +85,14 @@ gdir_free(struct gdir *d)
 	free(d->buckets);
 	if (d->own)
 		gofer_rep_free(d->own);
+	gofer_conn_put(d->conn);
 	mutex_destroy(&d->lock);
 	free(d);
 }
 
 struct gdir *
-gdir_new(Gofer__ReaddirRep *rep, void *own, int64_t start, uint64_t changes, int64_t asked_ns)
+gdir_new(struct gofer_conn *conn, Gofer__ReaddirRep *rep, void *own, int64_t start,
+	uint64_t changes, int64_t asked_ns)
 {
 	struct gdir *d = calloc(1, sizeof *d);
 	uint32_t nb = 8;
@@ -101,6 +103,7 @@ gdir_new(Gofer__ReaddirRep *rep, void *own, int64_t start, uint64_t changes, int
 	}
 	ref_init(&d->ref);
 	mutex_init(&d->lock, LR_FSNODE);
+	d->conn = gofer_conn_get(conn);
 	d->rep = rep;
 	d->own = own;
 	d->start = start;
@@ -327,7 +330,7 @@ take(struct inode *dir, const struct name *name, struct gent *e, struct inode **
 			gdir_keep(g, e->listing, __atomic_load_n(&g->changes, __ATOMIC_RELAXED));
 		*ret = &g->i;
 	}
-	ent_clear(e);
+	ent_clear(gs->conn, e);
 	return r;
 }
 
@@ -348,7 +351,7 @@ store(struct gdir *d, size_t i, struct gent *got)
 		e->node_ns = got->node_ns;
 	}
 	mutex_unlock(&d->lock);
-	ent_clear(&rest);
+	ent_clear(d->conn, &rest);
 }
 
 static bool
@@ -401,10 +404,10 @@ fetch(struct inode *dir, struct gdir *d, const struct name *name, size_t first, 
 	q.dir = gnode_of(dir)->id;
 	q.names = names;
 	q.n_names = used;
-	r = gofer_call_fds(GOFER_LOOKUPS, &q.base, &a, fds, WIRE_FDS_MAX, &nfds);
+	r = gofer_call_fds(gs->conn, GOFER_LOOKUPS, &q.base, &a, fds, WIRE_FDS_MAX, &nfds);
 	if (r == -ENFILE && q.open) {
 		q.open = false;
-		r = gofer_call_fds(GOFER_LOOKUPS, &q.base, &a, fds, WIRE_FDS_MAX, &nfds);
+		r = gofer_call_fds(gs->conn, GOFER_LOOKUPS, &q.base, &a, fds, WIRE_FDS_MAX, &nfds);
 	}
 	if (r < 0)
 		return r;
@@ -470,7 +473,7 @@ gdir_lookup(struct inode *dir, const struct name *n, bool ask, struct inode **re
 		gofer_fresh(gs, mine.node_ns)) {
 		r = take(dir, n, &mine, ret);
 	} else {
-		ent_clear(&mine);
+		ent_clear(gs->conn, &mine);
 		r = ask ? fetch(dir, d, n, (size_t)(e - d->ents), ret) : -EAGAIN;
 	}
 	gdir_free(d);

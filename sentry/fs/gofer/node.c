@@ -139,7 +139,7 @@ gnode_get(struct super *sb, const Gofer__Node *node, int64_t asked_ns, struct gn
 		if (!other) {
 			n = gnode_new(sb, node, ino);
 			if (!n) {
-				gofer_forget(node->id);
+				gofer_forget(gs->conn, node->id);
 				return -ENOMEM;
 			}
 			n->attr_ns = asked_ns;
@@ -156,7 +156,7 @@ gnode_get(struct super *sb, const Gofer__Node *node, int64_t asked_ns, struct gn
 			break;
 		inode_put(other);
 	}
-	gofer_forget(node->id);
+	gofer_forget(gs->conn, node->id);
 	if (gs->shared)
 		apply_fetched(n, node->attr, asked_ns);
 	*ret = n;
@@ -226,7 +226,7 @@ open_at_gofer(struct gnode *n, uint32_t access, int *ret_fd)
 
 	q.node = n->id;
 	q.access = access;
-	r = gofer_call(GOFER_OPEN, &q.base, &a, ret_fd);
+	r = gofer_call(gconn_of(&n->i), GOFER_OPEN, &q.base, &a, ret_fd);
 	if (r < 0)
 		return r;
 	if (gsuper_of(&n->i)->shared)
@@ -354,7 +354,7 @@ gnode_free(struct inode *i)
 	close_fds(n);
 	gdir_drop(n);
 	if (n->id)
-		gofer_forget(n->id);
+		gofer_forget(gconn_of(i), n->id);
 	mutex_destroy(&n->lock);
 	inode_fini(i);
 	free(n);

@@ -15,6 +15,7 @@ gofer_release_super(struct super *sb)
 	if (!gs)
 		return; /* it was never mounted */
 	mutex_destroy(&gs->lock);
+	gofer_conn_put(gs->conn);
 	free(gs);
 }
 
@@ -27,7 +28,7 @@ gofer_statfs(struct super *sb, const struct call *c, struct lx_statfs *st)
 
 	(void)c;
 	q.node = ((struct gsuper *)sb->priv)->root_node;
-	r = gofer_call(GOFER_STATFS, &q.base, &a, NULL);
+	r = gofer_call(((struct gsuper *)sb->priv)->conn, GOFER_STATFS, &q.base, &a, NULL);
 	if (r < 0)
 		return r;
 	st->type = (int64_t)a->type;
@@ -67,13 +68,14 @@ gofer_mount(const struct fs_type *type, const struct call *c, const struct mount
 	if (!gm || (rq->options && *rq->options))
 		goto undo;
 	q.export = gm->export;
-	r = gofer_call(GOFER_ATTACH, &q.base, &a, NULL);
+	r = gofer_call(gm->conn, GOFER_ATTACH, &q.base, &a, NULL);
 	if (r < 0)
 		goto undo;
 	r = -EIO;
 	if (!a->node || !a->node->attr)
 		goto undo;
 	gs->sb = sb;
+	gs->conn = gofer_conn_get(gm->conn);
 	gs->shared = gm->shared;
 	gs->relaxed = gm->relaxed;
 	gs->readonly = a->readonly;
@@ -115,9 +117,8 @@ static struct fs_type gofer_type = {
 	.mount = gofer_mount,
 };
 
-int
-gofer_init(int sock, void (*died)(const char *why))
+void
+gofer_init(void)
 {
 	fs_type_register(&gofer_type);
-	return gofer_conn_start(sock, died);
 }

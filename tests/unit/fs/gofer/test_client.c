@@ -13,10 +13,12 @@
 static struct call call;
 static void (*body)(void);
 static _Atomic int done;
+static struct gofer_conn *gofer;
 
 static void
-died(const char *why)
+died(void *arg, const char *why)
 {
+	(void)arg;
 	if (done)
 		return; /* by in_fiber */
 	fprintf(stderr, "%s\n", why);
@@ -26,7 +28,7 @@ died(const char *why)
 static void
 mount_as(bool shared, bool relaxed)
 {
-	struct gofer_mount gm = {.export = 0, .shared = shared, .relaxed = relaxed};
+	struct gofer_mount gm = {.conn = gofer, .export = 0, .shared = shared, .relaxed = relaxed};
 	struct mount_request rq = {.source = "host", .priv = &gm};
 	struct super *sb;
 	struct mnt_ns *ns;
@@ -72,7 +74,8 @@ in_fiber(void (*fn)(void))
 	ck_assert_int_eq(vfs_init(), 0);
 	ck_assert_int_eq(tmpfs_init(), 0);
 	ck_assert_int_eq(fcntl(conn, F_SETFL, O_NONBLOCK), 0);
-	ck_assert_int_eq(gofer_init(conn, died), 0);
+	gofer_init();
+	ck_assert_int_eq(gofer_conn_new(conn, died, NULL, &gofer), 0);
 	ck_assert_int_eq(sched_start(), 0);
 	ck_assert_int_eq(fiber_spawn(fiber_main, NULL, &f), 0);
 	for (int i = 0; i < 6000 && !done; i++)
