@@ -393,7 +393,8 @@ join_place(const struct container *c, int inside)
 		return;
 	kids = sandbox_children(sentry, &n);
 	for (size_t i = 0; i < n; i++)
-		if (kids[i].inside == inside && moat_cgroup_enter(g, kids[i].host, &err) < 0)
+		if (kids[i].inside == inside && moat_cgroup_enter(g, kids[i].host, &err) < 0 &&
+			err.code != ESRCH) /* it has ended already */
 			warn("%s", err.text);
 	free(kids);
 	moat_cgroup_free(g);
