@@ -3,7 +3,7 @@
 # strace over processes and threads, attached and not; gdb with breakpoints, threads, a watched variable.
 cd /tmp || exit 1
 strace -f -e trace=execve,exit_group -o o sh -c 'ls / >/dev/null; (exec true)'
-sed -E 's/^[0-9]+ +//; s/si_pid=[0-9]+/si_pid=N/; s/0x[0-9a-f]+/ADDR/; s/\/\* .* \*\///' o | grep -v '^$' | sort | uniq -c
+sed -E 's/^[0-9]+ +//; s/si_pid=[0-9]+/si_pid=N/; s/si_utime=.*\}/TIMES}/; s/0x[0-9a-f]+/ADDR/; s/\/\* .* \*\///' o | grep -v '^$' | sort | uniq -c
 sleep 5 &
 strace -o o2 -p $! 2>/dev/null & s=$!
 sleep 0.5

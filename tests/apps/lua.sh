@@ -26,4 +26,4 @@ L
 lua5.4 t.lua
 luajit t.lua
 luajit -e 'local ffi = require("ffi"); ffi.cdef[[int getppid(void); unsigned sleep(unsigned); typedef long time_t; int kill(int,int); int getpid(void);]]
-local n = 0; for i = 1, 3000000 do if ffi.C.getppid() >= 0 then n = n + 1 end end print(n); print(ffi.C.kill(ffi.C.getpid(), 0))'
+local n = 0; for i = 1, 300000 do if ffi.C.getppid() >= 0 then n = n + 1 end end print(n); print(ffi.C.kill(ffi.C.getpid(), 0))'
