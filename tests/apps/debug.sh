@@ -46,4 +46,4 @@ finish
 set variable counter = 100
 continue
 X
-gdb -q -batch -x cmd ./t 2>&1 | grep -E '^\$|^(Old|New) value|counter|work|exited' | sed -E 's/0x[0-9a-f]+/ADDR/g; s/LWP [0-9]+|process [0-9]+/N/g; s/Thread ADDR/Thread/' | grep -v Switching
+gdb -q -batch -x cmd ./t 2>&1 | grep -E '^\$|^(Old|New) value|counter|work|exited' | sed -E 's/0x[0-9a-f]+/ADDR/g; s/LWP [0-9]+|process [0-9]+/N/g; s/Thread ADDR/Thread/' | grep -vE 'Switching|Thread .N. exited'
