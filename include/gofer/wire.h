@@ -116,9 +116,9 @@ enum wire_setattr {
 #define WIRE_RENAME_NOREPLACE 1u
 #define WIRE_RENAME_EXCHANGE  2u
 #define WIRE_WALK_MAX	      16u
-#define WIRE_LOOKUPS_MAX      64u    /* names of one request; at most WIRE_FDS_MAX */
-#define WIRE_ALSO_MAX	      64u    /* directories to list beside the one of a request */
-#define WIRE_LISTS_MAX	      128u   /* listings in one reply, beside the first */
+#define WIRE_LOOKUPS_MAX      64u  /* names of one request; at most WIRE_FDS_MAX */
+#define WIRE_ALSO_MAX	      64u  /* directories to list beside the one of a request */
+#define WIRE_LISTS_MAX	      128u /* listings in one reply, beside the first */
 #define WIRE_MEMORY_MAX	      8u
 #define WIRE_XATTR_MAX	      65000u /* value bytes; Linux allows 65536 */
 

@@ -97,7 +97,7 @@ struct plat_thread {
 	uint32_t futex_nr;	  /* which call */
 	_Atomic bool futex_waits; /* (A) the host makes it */
 	_Atomic int64_t cpu_seen; /* (A) its CPU time when it was last looked at, ns */
-	pid_t child;	   /* (T) what the last event said */
+	pid_t child;		  /* (T) what the last event said */
 };
 
 /* Made by the tracer for a parked fiber. */

@@ -16,7 +16,7 @@ int host_fd_truncate(int fd, int64_t len);
 int host_fd_allocate(int fd, int mode, int64_t off, int64_t len); /* fallocate(2) */
 int64_t host_fd_seek(int fd, int64_t off, int whence);
 int host_fd_sync(int fd, int data_only);
-int host_memfd(const char *name, unsigned flags); /* memfd_create(2) | MFD_CLOEXEC */
+int host_memfd(const char *name, unsigned flags);	/* memfd_create(2) | MFD_CLOEXEC */
 int host_fd_poll(int fd, short events, int timeout_ms); /* revents, or -errno */
 int64_t host_fd_ioctl(int fd, unsigned long cmd, void *arg);
 
