@@ -124,6 +124,18 @@ fdtable_get(struct fdtable *t)
 	return t;
 }
 
+struct fdtable *
+task_files_get(struct task *t)
+{
+	struct fdtable *f = NULL;
+
+	mutex_lock(&t->pt_lock);
+	if (t->files)
+		f = fdtable_get(t->files);
+	mutex_unlock(&t->pt_lock);
+	return f;
+}
+
 void
 fd_close_file(struct fdtable *t, struct file *f, const struct call *c)
 {

@@ -252,14 +252,10 @@ give_file(struct task *target, struct file *file, const struct lx_seccomp_notif_
 {
 	uint64_t limit = rlimit_cur(&target->tgroup->rlim, LX_RLIMIT_NOFILE);
 	bool cloexec = a->newfd_flags & LX_O_CLOEXEC;
-	struct fdtable *files = NULL;
+	struct fdtable *files = task_files_get(target);
 	struct file *old = NULL;
 	int fd;
 
-	mutex_lock(&target->pt_lock);
-	if (target->files)
-		files = fdtable_get(target->files);
-	mutex_unlock(&target->pt_lock);
 	if (!files)
 		return -ENOENT;
 	if (!(a->flags & LX_SECCOMP_ADDFD_FLAG_SETFD)) {

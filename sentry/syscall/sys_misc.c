@@ -233,6 +233,69 @@ order(const void *x, const void *y)
 	return x == y ? 0 : (uintptr_t)x < (uintptr_t)y ? 1 : 2;
 }
 
+#define KCMP_FILE    0
+#define KCMP_VM	     1
+#define KCMP_FILES   2
+#define KCMP_FS	     3
+#define KCMP_SIGHAND 4
+#define KCMP_IO	     5
+#define KCMP_SYSVSEM 6
+
+static int
+order_files(struct task *x, struct task *y, int fd, int other)
+{
+	struct fdtable *in = task_files_get(x), *of = task_files_get(y);
+	struct file *f = in ? fdtable_file(in, fd) : NULL;
+	struct file *g = of ? fdtable_file(of, other) : NULL;
+	int r = f && g ? order(f, g) : -EBADF;
+
+	if (f)
+		file_put(f);
+	if (g)
+		file_put(g);
+	fdtable_put(in, NULL);
+	fdtable_put(of, NULL);
+	return r;
+}
+
+/* Only to be compared: it may be gone by now. */
+static const void *
+part_of(struct task *t, int kind)
+{
+	const void *p = NULL; /* KCMP_IO: nobody has an I/O context */
+
+	mutex_lock(&t->pt_lock);
+	switch (kind) {
+	case KCMP_VM:
+		p = t->mm;
+		break;
+	case KCMP_FILES:
+		p = t->files;
+		break;
+	case KCMP_FS:
+		p = t->fs;
+		break;
+	case KCMP_SIGHAND:
+		p = t->tgroup->sighand;
+		break;
+	case KCMP_SYSVSEM:
+		p = t->sem_undo;
+		break;
+	default:
+		break;
+	}
+	mutex_unlock(&t->pt_lock);
+	return p;
+}
+
+static int
+order_parts(struct task *x, struct task *y, int kind)
+{
+	if (kind < KCMP_VM || kind > KCMP_SYSVSEM)
+		return -EINVAL;
+	return order(part_of(x, kind), part_of(y, kind));
+}
+
 int64_t
 sys_kcmp(struct task *t, const uint64_t a[6])
 {
@@ -244,38 +307,8 @@ sys_kcmp(struct task *t, const uint64_t a[6])
 	r = -EPERM;
 	if (!task_may_access(t, x) || !task_may_access(t, y))
 		goto out;
-	switch (arg_int(a[2])) {
-	case 0: { /* KCMP_FILE */
-		struct file *f = x->files ? fdtable_file(x->files, arg_int(a[3])) : NULL;
-		struct file *g = y->files ? fdtable_file(y->files, arg_int(a[4])) : NULL;
-
-		r = f && g ? order(f, g) : -EBADF;
-		if (f)
-			file_put(f);
-		if (g)
-			file_put(g);
-		break;
-	}
-	case 1:
-		r = order(x->mm, y->mm);
-		break;
-	case 2:
-		r = order(x->files, y->files);
-		break;
-	case 3:
-		r = order(x->fs, y->fs);
-		break;
-	case 4:
-		r = order(x->tgroup->sighand, y->tgroup->sighand);
-		break;
-	case 5: /* io contexts and System V undo lists are not shared by anybody */
-	case 6:
-		r = order(x, y);
-		break;
-	default:
-		r = -EINVAL;
-		break;
-	}
+	r = arg_int(a[2]) == KCMP_FILE ? order_files(x, y, arg_int(a[3]), arg_int(a[4]))
+				       : order_parts(x, y, arg_int(a[2]));
 out:
 	task_put(x);
 	task_put(y);

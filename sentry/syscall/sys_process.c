@@ -584,14 +584,11 @@ sys_pidfd_getfd(struct task *t, const uint64_t a[6])
 		return -ESRCH;
 	r = -EPERM;
 	if (task_may_access(t, o)) {
-		mutex_lock(&o->pt_lock);
-		if (o->files)
-			files = fdtable_get(o->files);
-		mutex_unlock(&o->pt_lock);
+		files = task_files_get(o);
 		r = files ? -EBADF : -ESRCH;
 		if (files)
 			f = fdtable_file(files, arg_int(a[1]));
-		fdtable_put(files, &t->call);
+		fdtable_put(files, NULL);
 		if (f)
 			r = task_fd_install_put(t, f, true);
 	}

@@ -272,6 +272,8 @@ other_memory(void)
 	SHOW(CALL(kcmp, getpid(), getpid(), KCMP_VM, 0, 0));
 	SHOW(CALL(kcmp, getpid(), p, KCMP_FILE, 1, 1));
 	SHOW(CALL(kcmp, getpid(), p, KCMP_FILE, 1, 77));
+	SHOW(CALL(kcmp, getpid(), p, KCMP_SYSVSEM, 0, 0));
+	SHOW(CALL(kcmp, getpid(), p, KCMP_IO, 0, 0));
 	SHOW(CALL(kcmp, getpid(), p, 99, 0, 0));
 	SHOW(CALL(kcmp, getpid(), NOBODY, KCMP_VM, 0, 0));
 	kill(p, SIGKILL);

@@ -41,7 +41,10 @@ int fdtable_next(struct fdtable *t, int from);
 uint32_t fdtable_size(struct fdtable *t); /* numbers that it has room for now */
 
 /* With the caller's table and limits. */
-struct file *task_file(struct task *t, int fd);			   /* not O_PATH; NULL: EBADF */
+struct file *task_file(struct task *t, int fd); /* not O_PATH; NULL: EBADF */
+/* The table of any task: a reference (to be put without a call: if it is the last one by then, it
+ * was not the caller who closed), NULL when it has ended. */
+struct fdtable *task_files_get(struct task *t);
 struct file *task_file_raw(struct task *t, int fd);		   /* also O_PATH */
 int task_fd_install(struct task *t, struct file *f, bool cloexec); /* lowest free */
 /* The same, and drops the caller's reference on f in every case. */

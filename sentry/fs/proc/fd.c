@@ -11,10 +11,10 @@
 static struct file *
 fd_file(const struct pseudo_ctx *x)
 {
-	struct fdtable *t = proc_files(proc_task(x));
+	struct fdtable *t = task_files_get(proc_task(x));
 	struct file *f = t ? fdtable_file(t, (int)x->key) : NULL;
 
-	fdtable_put(t, x->c);
+	fdtable_put(t, NULL);
 	return f;
 }
 
@@ -91,10 +91,10 @@ show_fdinfo(const struct pseudo_ctx *x, struct sbuf *b)
 
 	if (!f)
 		return -ENOENT;
-	t = proc_files(proc_task(x));
+	t = task_files_get(proc_task(x));
 	if (t)
 		cloexec = fdtable_cloexec_get(t, (int)x->key) > 0;
-	fdtable_put(t, x->c);
+	fdtable_put(t, NULL);
 	sbuf_printf(b, "pos:\t%lld\nflags:\t0%o\nmnt_id:\t%llu\nino:\t%llu\n", (long long)f->pos,
 		file_flags(f) | (cloexec ? 02000000u : 0), (unsigned long long)f->path.mnt->id,
 		(unsigned long long)f->inode->ino);
@@ -148,10 +148,10 @@ fdinfo_lookup(const struct pseudo_ctx *x, const char *name, struct pseudo_child 
 static bool
 next(const struct pseudo_ctx *x, int64_t *pos, char *name, size_t cap, uint8_t *type)
 {
-	struct fdtable *t = proc_files(proc_task(x));
+	struct fdtable *t = task_files_get(proc_task(x));
 	int fd = t ? fdtable_next(t, (int)*pos) : -1;
 
-	fdtable_put(t, x->c);
+	fdtable_put(t, NULL);
 	if (fd < 0)
 		return false;
 	*pos = fd;

@@ -25,7 +25,6 @@ proc_task(const struct pseudo_ctx *x)
 
 /* References to what the task has now; NULL when it is gone. */
 struct mm *proc_mm(const struct task *t);
-struct fdtable *proc_files(struct task *t);
 struct fs_ctx *proc_fs(struct task *t);
 const struct cred *proc_cred(struct task *t);
 bool proc_still(const struct pseudo_ctx *child);

@@ -25,18 +25,6 @@ proc_mm(const struct task *ct)
 	return mm;
 }
 
-struct fdtable *
-proc_files(struct task *t)
-{
-	struct fdtable *f = NULL;
-
-	mutex_lock(&t->pt_lock);
-	if (t->files)
-		f = fdtable_get(t->files);
-	mutex_unlock(&t->pt_lock);
-	return f;
-}
-
 struct fs_ctx *
 proc_fs(struct task *t)
 {
@@ -377,7 +365,8 @@ show_schedstat(const struct pseudo_ctx *x, struct sbuf *b)
 {
 	struct task *t = proc_task(x);
 
-	sbuf_printf(b, "%lld 0 %llu\n", (long long)task_seen_cpu_ns(t), (unsigned long long)t->nvcsw);
+	sbuf_printf(
+		b, "%lld 0 %llu\n", (long long)task_seen_cpu_ns(t), (unsigned long long)t->nvcsw);
 	return 0;
 }
 

@@ -213,7 +213,7 @@ proc_show_status(const struct pseudo_ctx *x, struct sbuf *b)
 		{'Z', "zombie"}, {'X', "dead"}};
 	struct task *t = proc_task(x);
 	const struct cred *c = proc_cred(t);
-	struct fdtable *files = proc_files(t);
+	struct fdtable *files = task_files_get(t);
 	struct fs_ctx *fs = proc_fs(t);
 	char st = proc_state(t);
 	const char *name = "";
@@ -232,7 +232,7 @@ proc_show_status(const struct pseudo_ctx *x, struct sbuf *b)
 		last = fd;
 	while (fds <= last)
 		fds *= 2;
-	fdtable_put(files, x->c);
+	fdtable_put(files, NULL);
 	sbuf_printf(b, "Name:\t%.15s\n", t->comm);
 	if (fs)
 		sbuf_printf(b, "Umask:\t%04o\n", atomic_load(&fs->umask));
