@@ -151,13 +151,17 @@ job_cpu(struct plat_thread *t, void *arg)
 static int64_t
 own_cpu_ns(struct plat_thread *t)
 {
-	int64_t ts[2];
+	int64_t ts[2], v, all;
 
 	if (pt_job(job_cpu, t, ts) < 0 || ts[0] < 0 || ts[0] > INT64_MAX / 2000000000 ||
 		ts[1] < 0 || ts[1] >= 1000000000)
 		return thread_cpu_ns(t);
-	atomic_store(&t->cpu_seen, ts[0] * 1000000000 + ts[1]);
-	return atomic_load(&t->cpu_seen);
+	v = ts[0] * 1000000000 + ts[1];
+	all = space_cpu_ns(t);
+	if (v > all)
+		v = all; /* other threads can write where it stood */
+	atomic_store(&t->cpu_seen, v);
+	return v;
 }
 
 static bool

@@ -95,8 +95,12 @@ own_cpu_ns(struct plat_thread *t)
 {
 	int64_t v = trap_op_now(t, STUB_OP_CPUTIME, 0, 0, 0, 0, 0, 0);
 
-	if (v < 0)
+	int64_t all = host_process_cpu_ns(t->sp->pid);
+
+	if (v < 0 || all < 0)
 		return thread_cpu_ns(t);
+	if (v > all)
+		v = all; /* the stub's word is the guest's */
 	atomic_store(&t->cpu_seen, v);
 	return v;
 }

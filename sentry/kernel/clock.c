@@ -96,14 +96,22 @@ tgroup_cpu_ns(struct tgroup *g)
 	return g->dead_utime_ns + g->dead_stime_ns + tgroup_live_cpu_ns(g);
 }
 
+int64_t
+task_cpu_at_leave(struct task *t, struct plat_thread *pt)
+{
+	if (!pt)
+		return 0;
+	return atomic_load(&t->tgroup->shares_space) ? plat->thread_cpu_ns(pt)
+						     : plat->space_cpu_ns(pt);
+}
+
 void
-task_cpu_leave_locked(struct task *t, int64_t thread_ns, int64_t space_ns, bool exec)
+task_cpu_leave_locked(struct task *t, int64_t ns, bool exec)
 {
 	struct tgroup *g = t->tgroup;
-	int64_t ns = thread_ns;
 
 	if (!atomic_load(&g->shares_space)) {
-		ns = space_ns > g->space_seen_ns ? space_ns - g->space_seen_ns : 0;
+		ns = ns > g->space_seen_ns ? ns - g->space_seen_ns : 0;
 		g->space_seen_ns += ns;
 	}
 	g->dead_utime_ns += ns;

@@ -299,10 +299,10 @@ task_exec(struct task *t, struct program *p, const struct path *base, const char
 		t->files = files;
 	mutex_unlock(&t->pt_lock);
 	if (old_pt) {
-		int64_t cpu = plat->thread_cpu_ns(old_pt), space_cpu = plat->space_cpu_ns(old_pt);
+		int64_t cpu = task_cpu_at_leave(t, old_pt);
 
 		mutex_lock(&tasklist_lock);
-		task_cpu_leave_locked(t, cpu, space_cpu, true);
+		task_cpu_leave_locked(t, cpu, true);
 		mutex_unlock(&tasklist_lock);
 		plat->thread_exit(old_pt, clear_tid);
 		want_ahead();

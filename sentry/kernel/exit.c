@@ -354,14 +354,13 @@ drop_resources(struct task *t)
 	struct fs_ctx *fs;
 	struct plat_thread *pt;
 	uint64_t clear_tid = 0;
-	int64_t cpu, space_cpu;
+	int64_t cpu;
 
 	futex_exit(t, true);
 	uring_task_exit(t);
 	if (!ua_null(t->clear_child_tid) && atomic_load(&t->mm->users) > 1)
 		clear_tid = t->clear_child_tid.v;
-	cpu = t->pt ? plat->thread_cpu_ns(t->pt) : 0;
-	space_cpu = t->pt ? plat->space_cpu_ns(t->pt) : 0;
+	cpu = task_cpu_at_leave(t, t->pt);
 
 	sem_undo_put(t->sem_undo, task_tgid(t));
 	t->sem_undo = NULL;
@@ -378,7 +377,7 @@ drop_resources(struct task *t)
 	mutex_unlock(&t->pt_lock);
 	fs_ctx_put(fs);
 	mutex_lock(&tasklist_lock);
-	task_cpu_leave_locked(t, cpu, space_cpu, false);
+	task_cpu_leave_locked(t, cpu, false);
 	t->tgroup->dead_stime_ns += t->stime_ns;
 	mutex_unlock(&tasklist_lock);
 	if (pt)

@@ -398,9 +398,10 @@ get_locked(struct posix_timer *p, int64_t now, struct itimer *ret)
 	ret->value_ns = !p->deadline_ns ? 0 : p->deadline_ns > now ? p->deadline_ns - now : 1;
 }
 
-/* The lock is not held while CPU time is read: that takes it, or parks. */
+/* The present time of a timer's clock, and of its group's CPU clock where it is a CPU clock (for
+ * arm_cpu_timer_locked). The lock is not held while CPU time is read: that takes it, or parks. */
 static int
-with_timer(struct task *t, int32_t id, int64_t *now)
+with_timer(struct task *t, int32_t id, int64_t *now, int64_t *group_now)
 {
 	struct tgroup *g = t->tgroup;
 	struct posix_timer *p;
@@ -416,7 +417,8 @@ with_timer(struct task *t, int32_t id, int64_t *now)
 	mutex_unlock(&g->sighand->lock);
 	if (!p)
 		return -EINVAL;
-	*now = o ? task_seen_cpu_ns(o) : cpu ? tgroup_cpu_ns(g) : sched_now_ns();
+	*group_now = cpu ? tgroup_cpu_ns(g) : 0;
+	*now = o ? task_seen_cpu_ns(o) : cpu ? *group_now : sched_now_ns();
 	task_put(o);
 	return 0;
 }
@@ -427,8 +429,8 @@ posix_timer_set(
 {
 	struct tgroup *g = t->tgroup;
 	struct posix_timer *p;
-	int64_t now, group_now = tgroup_cpu_ns(g);
-	int err = with_timer(t, id, &now);
+	int64_t now, group_now;
+	int err = with_timer(t, id, &now, &group_now);
 
 	if (err)
 		return err;
@@ -452,7 +454,7 @@ posix_timer_set(
 	if (p->deadline_ns < 0)
 		p->deadline_ns = 1;
 	if (clock_is_cpu(p->spec.clock)) {
-		arm_cpu_timer_locked(g, p->clock_task ? group_now : now);
+		arm_cpu_timer_locked(g, group_now);
 	} else if (p->deadline_ns) {
 		timer_arm(&p->timer, p->deadline_ns);
 	} else {
@@ -467,8 +469,8 @@ posix_timer_get(struct task *t, int32_t id, struct itimer *ret)
 {
 	struct tgroup *g = t->tgroup;
 	struct posix_timer *p;
-	int64_t now;
-	int err = with_timer(t, id, &now);
+	int64_t now, group_now;
+	int err = with_timer(t, id, &now, &group_now);
 
 	if (err)
 		return err;

@@ -16,9 +16,9 @@ struct kernel_meminfo {
 void kernel_meminfo(struct kernel_meminfo *ret);
 /* Three averages as fixed point numbers with `shift` fraction bits. */
 void kernel_loadavg(uint64_t ret[3], int shift);
-/* CPU time since the start: of the guest's code, and of the sentry itself. */
 /* Does it run guest code, as far as anybody can see? */
 bool task_computes(struct task *t);
+/* CPU time since the start: of the guest's code, and of the sentry itself. */
 void kernel_cpu_ns(int64_t *ret_guest, int64_t *ret_sentry);
 /* What ids mean to guests has changed: every task tells its stub anew. */
 void kernel_ids_changed(void);

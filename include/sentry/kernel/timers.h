@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct plat_thread;
 struct task;
 struct tgroup;
 
@@ -32,8 +33,11 @@ int64_t task_own_cpu_ns(struct task *t);
 int64_t task_seen_cpu_ns(struct task *o);
 /* TW_CPU was set. */
 void task_cpu_sample(struct task *t);
-/* CPU time of t, which ends or leaves its space, goes to its group. tasklist_lock held. */
-void task_cpu_leave_locked(struct task *t, int64_t thread_ns, int64_t space_ns, bool exec);
+/* What is to be said of the CPU time of t, which ends or leaves its space, where pt is its thread.
+ */
+int64_t task_cpu_at_leave(struct task *t, struct plat_thread *pt);
+/* It goes to the group. tasklist_lock held. */
+void task_cpu_leave_locked(struct task *t, int64_t ns, bool exec);
 
 /* RLIMIT_CPU was changed. */
 void tgroup_cpu_limit_changed(struct tgroup *g);
