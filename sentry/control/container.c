@@ -300,6 +300,16 @@ begin(struct container *c, const Control__Start *m, int *fds, uint32_t nmore,
 
 /* --- who connects, who is sent signals --- */
 
+/* It is served no more. */
+static void
+served(struct container *c, struct endpoint *e)
+{
+	sched_unwatch(&e->watch);
+	host_fd_close(e->fd);
+	e->fd = -1;
+	container_put(c);
+}
+
 static void
 serve_listen(void *arg)
 {
@@ -319,10 +329,7 @@ serve_listen(void *arg)
 			(void)conn_new(fd, c, false, NULL);
 	}
 	waitq_remove(&w);
-	sched_unwatch(&c->listen.watch);
-	host_fd_close(c->listen.fd);
-	c->listen.fd = -1;
-	container_put(c);
+	served(c, &c->listen);
 }
 
 /* What the anchor is sent is meant for the first process. When it is killed, so is the container:
@@ -349,10 +356,7 @@ serve_anchor(void *arg)
 		}
 	}
 	waitq_remove(&w);
-	sched_unwatch(&c->anchor.watch);
-	host_fd_close(c->anchor.fd);
-	c->anchor.fd = -1;
-	container_put(c);
+	served(c, &c->anchor);
 }
 
 /* What this process itself is sent, by its terminal or by others, is meant for the first process.
@@ -391,7 +395,23 @@ serve_fd(struct endpoint *e, int fd, void (*fn)(void *), void *arg)
 	e->watch = (struct hostfd_watch){.fd = fd, .q = &e->q};
 	e->fd = fd;
 	r = sched_watch(&e->watch, EPOLLIN);
-	return r < 0 ? r : fiber_spawn(fn, arg, &f);
+	if (r < 0)
+		return r;
+	r = fiber_spawn(fn, arg, &f);
+	if (r < 0)
+		sched_unwatch(&e->watch);
+	return r;
+}
+
+/* One of a container's, which has a reference as long as it is served. */
+static int
+serve_one(struct container *c, struct endpoint *e, int fd, void (*fn)(void *))
+{
+	int r = serve_fd(e, fd, fn, container_get(c));
+
+	if (r < 0)
+		container_put(c);
+	return r;
 }
 
 /* It is there from now on. */
@@ -411,11 +431,11 @@ enter(struct container *c, const struct container_fds *fds)
 	}
 	mutex_unlock(&conns_lock);
 	if (r == 0 && fds->listen >= 0)
-		r = serve_fd(&c->listen, fds->listen, serve_listen, container_get(c));
+		r = serve_one(c, &c->listen, fds->listen, serve_listen);
 	else if (fds->listen >= 0)
 		host_fd_close(fds->listen);
 	if (r == 0 && fds->anchor >= 0)
-		r = serve_fd(&c->anchor, fds->anchor, serve_anchor, container_get(c));
+		r = serve_one(c, &c->anchor, fds->anchor, serve_anchor);
 	else if (fds->anchor >= 0)
 		host_fd_close(fds->anchor);
 	return r;
