@@ -44,6 +44,7 @@ sandbox_connect(struct moat_sandbox *s, int *ret, struct moat_error *err)
 	if (r == 0 && s->attached) {
 		struct wire_control m;
 
+		memset(&m, 0, sizeof m);
 		r = wait_readable(s->sentry_sock, ANSWER_MS);
 		if (r == 0)
 			r = wire_control_recv(s->sentry_sock, &m);
