@@ -243,6 +243,18 @@ choose_network(const struct oci *o, pid_t sentry, bool hooks, bool *ret)
 }
 
 int
+join_note(struct container *self)
+{
+	int fd = openat(
+		self->dir_fd, shared_name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		return complain("cannot write %s/%s: %s", self->dir, shared_name, strerror(errno));
+	close(fd);
+	return 0;
+}
+
+int
 join_find(const struct oci *o, const struct container *self, bool hooks, struct moat_join *ret)
 {
 	struct search s = {.wants = {{.kind = "pid", .path = o->pid_path},
@@ -251,6 +263,7 @@ join_find(const struct oci *o, const struct container *self, bool hooks, struct 
 	bool strict = false;
 	struct container c;
 	struct moat_error err;
+	int r;
 
 	memset(ret, 0, sizeof *ret);
 	s.pod = find_pod(o, &strict);
@@ -271,39 +284,19 @@ join_find(const struct oci *o, const struct container *self, bool hooks, struct 
 	}
 	/* It has not become another one while we looked. */
 	ret->sentry_pid = container_process(&c, CONTAINER_SENTRY);
-	if (ret->sentry_pid == s.sentry && process_start_time(s.sentry) == s.start) {
-		int fd = openat(
-			c.dir_fd, shared_name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-		if (fd >= 0)
-			close(fd);
-		else
-			ret->sentry_pid = 0;
-	} else {
-		ret->sentry_pid = 0;
-	}
+	if (ret->sentry_pid != s.sentry || process_start_time(s.sentry) != s.start)
+		r = complain("container not running: %s", s.id);
+	else
+		r = join_note(&c);
 	container_close(&c);
-	if (!ret->sentry_pid) {
+	if (r) {
 		moat_destroy(ret->sandbox);
-		complain("container not running: %s", s.id);
 		return -1;
 	}
 	ret->pid = s.wants[0].container;
 	ret->ipc = s.wants[1].container;
 	ret->uts = s.wants[2].container;
 	return 1;
-}
-
-int
-join_note(struct container *self)
-{
-	int fd = openat(
-		self->dir_fd, shared_name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-	if (fd < 0)
-		return complain("cannot write %s/%s: %s", self->dir, shared_name, strerror(errno));
-	close(fd);
-	return 0;
 }
 
 /* --- together --- */
