@@ -16,7 +16,7 @@ static struct mutex table_lock = MUTEX_INIT(SOCKTABLE);
 static struct list table[BUCKETS];
 static uint16_t next_port = PORT_FIRST;
 
-static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+const uint8_t inet_mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 static const uint8_t zero16[16];
 static const uint8_t loop6[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
 
@@ -30,7 +30,7 @@ inet_table_init(void)
 bool
 inet_is_v4(const struct inet_addr *a)
 {
-	return memcmp(a->ip, mapped, sizeof mapped) == 0;
+	return memcmp(a->ip, inet_mapped, sizeof inet_mapped) == 0;
 }
 
 bool
@@ -62,7 +62,7 @@ inet_addr_in(struct sock *s, const uint8_t *addr, uint32_t len, struct inet_addr
 		memcpy(&in, addr, sizeof in);
 		if (family != LX_AF_INET && !(family == LX_AF_UNSPEC && !in.addr))
 			return -EAFNOSUPPORT;
-		memcpy(ret->ip, mapped, sizeof mapped);
+		memcpy(ret->ip, inet_mapped, sizeof inet_mapped);
 		memcpy(ret->ip + 12, &in.addr, 4);
 		ret->port = ntohs(in.port);
 	} else {
@@ -174,7 +174,7 @@ inet_autobind(struct sock *s, const struct inet_addr *ip)
 	if (ip)
 		a = *ip;
 	else if (s->family == LX_AF_INET)
-		memcpy(a.ip, mapped, sizeof mapped);
+		memcpy(a.ip, inet_mapped, sizeof inet_mapped);
 	a.port = 0;
 	return enter(is(s), &a) ? 0 : -EADDRNOTAVAIL;
 }
@@ -304,7 +304,7 @@ inet_route(struct sock *s, struct inet_addr *to)
 {
 	if (inet_is_any(to)) {
 		if (s->family == LX_AF_INET || inet_is_v4(to)) {
-			memcpy(to->ip, mapped, sizeof mapped);
+			memcpy(to->ip, inet_mapped, sizeof inet_mapped);
 			memcpy(to->ip + 12, (const uint8_t[4]){127, 0, 0, 1}, 4);
 		} else {
 			memcpy(to->ip, loop6, 16);
@@ -325,7 +325,7 @@ inet_getname(struct sock *s, bool peer, uint8_t *addr, uint32_t *len)
 		err = -ENOTCONN;
 	a = peer ? i->remote : i->local;
 	if (s->family == LX_AF_INET && !inet_is_v4(&a))
-		memcpy(a.ip, mapped, sizeof mapped);
+		memcpy(a.ip, inet_mapped, sizeof inet_mapped);
 	mutex_unlock(&s->lock);
 	if (!err)
 		inet_addr_out(s, &a, addr, len);

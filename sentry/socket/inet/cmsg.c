@@ -35,8 +35,6 @@ struct in6_pktinfo {
 	int32_t ifindex;
 };
 
-static const uint8_t mapped[12] = {[10] = 0xff, 0xff};
-
 static int
 value(const struct sock_ctl *c, int32_t min, int32_t max, int32_t *ret)
 {
@@ -88,7 +86,7 @@ in4(struct sock *s, const struct sock_ctl *c, struct inet_addr *from, struct soc
 		if (c->len != sizeof p)
 			return -EINVAL;
 		memcpy(&p, c->data, sizeof p);
-		memcpy(ip, mapped, 12);
+		memcpy(ip, inet_mapped, 12);
 		memcpy(ip + 12, p.spec_dst, 4);
 		return source(s, ip, p.ifindex, from);
 	default:
@@ -130,7 +128,7 @@ int
 inet_ctl_in(
 	struct sock *s, const struct sock_msg *m, struct inet_addr *from, struct sock_meta *meta)
 {
-	bool v4 = meta->to[10] == 0xff && memcmp(meta->to, mapped, 12) == 0;
+	bool v4 = meta->to[10] == 0xff && memcmp(meta->to, inet_mapped, 12) == 0;
 	int r = 0;
 
 	/* What belongs to another level is passed over, as there. */
@@ -184,7 +182,7 @@ void
 inet_ctl_out(struct sock *s, struct sock_msg *m)
 {
 	const struct inet_sock *i = is(s);
-	bool v4 = memcmp(m->meta.to, mapped, 12) == 0;
+	bool v4 = memcmp(m->meta.to, inet_mapped, 12) == 0;
 	struct in6_pktinfo p = {.ifindex = NET_LO_INDEX};
 
 	m->nctl = 0;

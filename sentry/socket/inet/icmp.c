@@ -27,7 +27,7 @@ icmp_new(const struct call *c, int family, int type, int protocol)
 	if (!i)
 		return NULL;
 	if (family == LX_AF_INET)
-		memcpy(i->local.ip, (const uint8_t[12]){[10] = 0xff, [11] = 0xff}, 12);
+		memcpy(i->local.ip, inet_mapped, sizeof inet_mapped);
 	mutex_lock(&table_lock);
 	list_push_back(&table, &i->port_node);
 	mutex_unlock(&table_lock);

@@ -57,6 +57,7 @@ is(struct sock *s)
 extern const struct sock_ops tcp_ops, udp_ops, icmp_ops;
 
 /* --- addr.c --- */
+extern const uint8_t inet_mapped[12]; /* what IPv4 addresses begin with: ::ffff:0:0/96 */
 void inet_table_init(void);
 /* Decode what the guest gave for a socket of s's family. -EINVAL (too short), -EAFNOSUPPORT. */
 int inet_addr_in(struct sock *s, const uint8_t *addr, uint32_t len, struct inet_addr *ret);

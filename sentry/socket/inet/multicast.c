@@ -30,8 +30,6 @@ struct membership {
 static struct mutex members_lock = MUTEX_INIT(LEAF);
 static struct list members = LIST_INIT(members);
 
-static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-
 bool
 inet_is_multicast(const struct inet_addr *a)
 {
@@ -143,7 +141,7 @@ is_lo(struct sock *s, const uint8_t addr[4], int32_t index)
 
 	if (index)
 		return index == NET_LO_INDEX ? 0 : -ENODEV;
-	memcpy(ip, mapped, sizeof mapped);
+	memcpy(ip, inet_mapped, sizeof inet_mapped);
 	memcpy(ip + 12, addr, 4);
 	return memcmp(addr, "\0\0\0\0", 4) != 0 && net_is_local(s->net, ip) ? 0 : -ENODEV;
 }
@@ -165,7 +163,7 @@ option4(struct inet_sock *i, int opt, const uint8_t *val, uint32_t len)
 	struct inet_addr group = {.port = 0};
 	int32_t index = 0;
 
-	memcpy(group.ip, mapped, sizeof mapped);
+	memcpy(group.ip, inet_mapped, sizeof inet_mapped);
 	switch (opt) {
 	case IP_MULTICAST_IF:
 		if (len < 4)
@@ -242,7 +240,7 @@ group_req(struct inet_sock *i, bool add, bool v6, const uint8_t *val, uint32_t l
 	if (v6) {
 		memcpy(group.ip, val + 8 + 8, 16);
 	} else {
-		memcpy(group.ip, mapped, sizeof mapped);
+		memcpy(group.ip, inet_mapped, sizeof inet_mapped);
 		memcpy(group.ip + 12, val + 8 + 4, 4);
 	}
 	return change(i, add, &group, index == NET_LO_INDEX ? 0 : -ENODEV);
@@ -294,6 +292,6 @@ inet_multicast_route(const struct inet_sock *i, const struct inet_addr *to)
 void
 inet_multicast_source(const struct inet_sock *i, struct inet_addr *from)
 {
-	memcpy(from->ip, mapped, sizeof mapped);
+	memcpy(from->ip, inet_mapped, sizeof inet_mapped);
 	memcpy(from->ip + 12, i->mc_addr, 4);
 }
