@@ -2,27 +2,11 @@
 /* Multicast over lo (ip(7), ipv6(7)): memberships, who gets what, interfaces, options and errors.
  * Natively in a network namespace of its own. */
 #include "guest.h"
+#include "network.h"
 #include <arpa/inet.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <sched.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
-
-static void
-enter(void)
-{
-	struct ifreq r = {.ifr_name = "lo"};
-	int s;
-
-	if (unshare(CLONE_NEWNET) < 0)
-		return;
-	s = socket(AF_INET, SOCK_DGRAM, 0);
-	r.ifr_flags = IFF_UP;
-	ioctl(s, SIOCSIFFLAGS, &r);
-	close(s);
-}
 
 static struct sockaddr_in
 at(const char *ip, int port)
@@ -221,7 +205,7 @@ int
 main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	enter();
+	own_network();
 	four();
 	six();
 	return 0;

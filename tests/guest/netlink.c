@@ -4,6 +4,7 @@
  * in a network namespace of its own natively, so that both see the same.
  */
 #include "guest.h"
+#include "network.h"
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
@@ -406,25 +407,10 @@ switches(void)
 	close(c);
 }
 
-/* Natively: a namespace that looks like a sandbox's at its start. */
-static void
-enter(void)
-{
-	struct ifinfomsg up = {.ifi_index = 1, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
-	int s;
-
-	if (unshare(CLONE_NEWNET) < 0)
-		return;
-	s = nl_open(NETLINK_ROUTE);
-	ask(s, RTM_NEWLINK, NLM_F_ACK, &up, sizeof up);
-	recv(s, buf, sizeof buf, 0);
-	close(s);
-}
-
 int
 main(void)
 {
-	enter();
+	own_network();
 	sockets();
 	routes();
 	diag();

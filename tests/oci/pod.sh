@@ -105,27 +105,26 @@ same "the others" "running running" "$(status_of p) $(status_of two)"
 m delete three && m delete --force two && m delete --force p || die "delete: $(cat "$work/err")"
 nothing_left
 
+# p, the first container of a pod, and two.
+pod_of_two() {
+	config '["sleep","1000"]' "" "$(pod sandbox p)"
+	m run -d -b "$work/b" p >/dev/null || die "run: $(cat "$work/err")"
+	note p
+	p=$(pid_of p)
+	joined two '["sleep","1001"]' "" "$p" "$p" "$p" "$(pod container p)"
+	m run -d -b "$work/two" two >/dev/null || die "run in the pod: $(cat "$work/err")"
+	note two
+}
+
 # The sentry is killed: all of them have ended, and can be deleted.
-config '["sleep","1000"]' "" "$(pod sandbox p)"
-m run -d -b "$work/b" p >/dev/null || die "run: $(cat "$work/err")"
-note p
-p=$(pid_of p)
-joined two '["sleep","1001"]' "" "$p" "$p" "$p" "$(pod container p)"
-m run -d -b "$work/two" two >/dev/null || die "run in the pod: $(cat "$work/err")"
-note two
+pod_of_two
 kill -9 "$(field p sentryPid)"
 until_true is p stopped
 until_true is two stopped
 m delete two && m delete p || die "delete: $(cat "$work/err")"
 nothing_left
 # So it is with the gofer, of one container only.
-config '["sleep","1000"]' "" "$(pod sandbox p)"
-m run -d -b "$work/b" p >/dev/null || die "run: $(cat "$work/err")"
-note p
-p=$(pid_of p)
-joined two '["sleep","1001"]' "" "$p" "$p" "$p" "$(pod container p)"
-m run -d -b "$work/two" two >/dev/null || die "run in the pod: $(cat "$work/err")"
-note two
+pod_of_two
 kill -9 "$(field two goferPid)"
 until_true is two stopped
 same "the other" "running yes" "$(status_of p) $(ex p echo yes)"
