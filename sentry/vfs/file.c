@@ -66,6 +66,8 @@ file_free(struct file *f)
 	if (f->mode & LX_FMODE_DENYWRITE)
 		atomic_fetch_add(&i->writecount, 1);
 	inode_put(i);
+	if (f->mode & LX_FMODE_UNMOUNT)
+		mnt_dissolve(f->path.mnt);
 	path_put(&f->path);
 	cred_put(f->cred);
 	mutex_destroy(&f->pos_lock);

@@ -24,12 +24,14 @@ flags_of_ms(uint64_t ms)
 
 /* A fresh proc or sysfs shows what somebody may have covered in the one that is there: it has to
  * be there, and whole (Linux: mount_too_revealing). */
-static bool
-reveals(const struct call *c, const struct fs_type *t)
+bool
+mnt_reveals(const struct call *c, const struct fs_type *t)
 {
 	struct mount *m, *k;
 	bool whole = false;
 
+	if (!c->cred->user_ns)
+		return false;
 	if (strcmp(t->name, "proc") != 0 && strcmp(t->name, "sysfs") != 0)
 		return false;
 	sleeplock_lock(&mnt_tree_lock);
@@ -46,30 +48,38 @@ reveals(const struct call *c, const struct fs_type *t)
 	return !whole;
 }
 
+int
+mnt_new_super(
+	const struct call *c, const char *type, const struct mount_request *rq, struct super **ret)
+{
+	struct fs_type *t = fs_type_find(type, strlen(type));
+	int r;
+
+	if (!t || (t->flags & FS_TYPE_INTERNAL))
+		return -ENODEV;
+	if (!(t->flags & FS_TYPE_USERNS_MOUNT) ||
+		(c->cred->user_ns && !(t->flags & FS_TYPE_OWN_NS)))
+		return -EPERM;
+	r = fs_mount(type, c, rq, ret);
+	if (!r && !(t->flags & FS_TYPE_ONE_SUPER))
+		(*ret)->user_ns = user_ns_get(c->cred->user_ns);
+	return r;
+}
+
 static int
 new_mount(const struct call *c, const struct path *on, const char *source, const char *type,
 	uint32_t sb_flags, uint32_t mnt_flags, const char *options)
 {
 	struct mount_request rq = {source, options, sb_flags, NULL};
-	struct fs_type *t;
 	struct super *sb;
 	int r;
 
 	if (!type)
 		return -EINVAL;
-	t = fs_type_find(type, strlen(type));
-	if (!t || (t->flags & FS_TYPE_INTERNAL))
-		return -ENODEV;
-	if (!(t->flags & FS_TYPE_USERNS_MOUNT))
-		return -EPERM;
-	if (c->cred->user_ns && (!(t->flags & FS_TYPE_OWN_NS) || reveals(c, t)))
-		return -EPERM;
-	r = fs_mount(type, c, &rq, &sb);
+	r = mnt_new_super(c, type, &rq, &sb);
 	if (r)
 		return r;
-	if (!(t->flags & FS_TYPE_ONE_SUPER))
-		sb->user_ns = user_ns_get(c->cred->user_ns);
-	r = mnt_attach_super(on, sb, mnt_flags);
+	r = mnt_reveals(c, sb->type) ? -EPERM : mnt_attach_super(on, sb, mnt_flags);
 	super_put(sb);
 	return r;
 }

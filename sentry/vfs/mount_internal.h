@@ -29,7 +29,25 @@ struct mount *mount_next(struct mount *m, struct mount *top);
 /* Is p a file without a place that may be bound to one? */
 bool mnt_nameless_bindable(const struct path *p);
 
+/* Is m the top of a tree that waits to be attached? */
+static inline bool
+mount_is_detached_top(const struct mount *m)
+{
+	return !m->ns && !m->parent && !(atomic_load(&m->flags) & (MNT_DETACHED | MNT_INTERNAL));
+}
+
+/* May a mount with flags old not become what flags say? What the runtime set up, and what came from
+ * a namespace of more rights, may only be tightened. */
+static inline bool
+mount_loosened(uint32_t old, uint32_t flags)
+{
+	return (old & (MNT_LOCKED | MNT_LOCK_FLAGS)) &&
+	       (old & ~flags & (MNT_RDONLY | MNT_NODEV | MNT_NOSUID | MNT_NOEXEC));
+}
+
 bool mount_shared(const struct mount *m);
+/* One mount; how as of mnt_set_propagation. mnt_mutex is held. */
+void mount_set_propagation_locked(struct mount *m, uint32_t how);
 /* Is m mounted in ns? A first check only: without mnt_tree_lock it may be unmounted after it. */
 bool mount_in_ns(const struct mount *m, const struct mnt_ns *ns);
 void mount_make_shared(struct mount *m); /* a group of its own, unless it is in one */

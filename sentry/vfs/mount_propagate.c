@@ -202,6 +202,26 @@ mount_attach(struct mount *m, struct mount *parent, struct dentry *d)
 	return 0;
 }
 
+void
+mount_set_propagation_locked(struct mount *m, uint32_t how)
+{
+	switch (how) {
+	case LX_MS_SHARED:
+		mount_make_shared(m);
+		break;
+	case LX_MS_SLAVE:
+		mount_make_slave(m);
+		break;
+	default:
+		mount_make_private(m);
+		break;
+	}
+	if (how == LX_MS_UNBINDABLE)
+		atomic_fetch_or(&m->flags, MNT_UNBINDABLE);
+	else
+		atomic_fetch_and(&m->flags, ~MNT_UNBINDABLE);
+}
+
 int
 mnt_set_propagation(const struct path *path, uint32_t how, bool recursive)
 {
@@ -215,23 +235,8 @@ mnt_set_propagation(const struct path *path, uint32_t how, bool recursive)
 		return -EINVAL;
 	}
 	mutex_lock(&mnt_mutex);
-	for (struct mount *m = top; m; m = recursive ? mount_next(m, top) : NULL) {
-		switch (how) {
-		case LX_MS_SHARED:
-			mount_make_shared(m);
-			break;
-		case LX_MS_SLAVE:
-			mount_make_slave(m);
-			break;
-		default:
-			mount_make_private(m);
-			break;
-		}
-		if (how == LX_MS_UNBINDABLE)
-			atomic_fetch_or(&m->flags, MNT_UNBINDABLE);
-		else
-			atomic_fetch_and(&m->flags, ~MNT_UNBINDABLE);
-	}
+	for (struct mount *m = top; m; m = recursive ? mount_next(m, top) : NULL)
+		mount_set_propagation_locked(m, how);
 	mutex_unlock(&mnt_mutex);
 	mnt_ns_changed(top->ns);
 	sleeplock_unlock(&mnt_tree_lock);

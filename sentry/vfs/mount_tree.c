@@ -243,6 +243,25 @@ mnt_nameless_bindable(const struct path *p)
 	return (atomic_load(&p->mnt->flags) & MNT_INTERNAL) && p->dentry->inode->ops->bindable;
 }
 
+/* tree */
+static int
+copy_for_bind(const struct path *from, bool recursive, struct mount **ret)
+{
+	int r;
+
+	if (mnt_nameless_bindable(from)) {
+		*ret = mount_new(from->dentry->inode->sb, from->dentry, 0);
+		return *ret ? 0 : -ENOMEM;
+	}
+	if (!from->mnt->ns || (atomic_load(&from->mnt->flags) & MNT_UNBINDABLE) ||
+		(!recursive && hides_something(from)))
+		return -EINVAL;
+	r = mount_copy_tree(from->mnt, from->dentry, recursive, false, false, ret);
+	if (!r)
+		atomic_fetch_and(&(*ret)->flags, ~MNT_LOCKED);
+	return r;
+}
+
 int
 mnt_bind(const struct path *from, const struct path *on, bool recursive)
 {
@@ -250,21 +269,24 @@ mnt_bind(const struct path *from, const struct path *on, bool recursive)
 	int r;
 
 	sleeplock_lock(&mnt_tree_lock);
-	if (mnt_nameless_bindable(from)) {
-		m = mount_new(from->dentry->inode->sb, from->dentry, 0);
-		r = m ? 0 : -ENOMEM;
-	} else if (!from->mnt->ns || (atomic_load(&from->mnt->flags) & MNT_UNBINDABLE) ||
-		   (!recursive && hides_something(from))) {
-		r = -EINVAL;
-	} else {
-		r = mount_copy_tree(from->mnt, from->dentry, recursive, false, false, &m);
-	}
+	r = copy_for_bind(from, recursive, &m);
 	if (!r) {
-		atomic_fetch_and(&m->flags, ~MNT_LOCKED);
 		r = attach_checked(m, on);
 		if (r)
 			mount_detach_tree(m);
 	}
+	sleeplock_unlock(&mnt_tree_lock);
+	return r;
+}
+
+int
+mnt_clone(const struct call *c, const struct path *from, bool recursive, struct mount **ret)
+{
+	int r = -EINVAL;
+
+	sleeplock_lock(&mnt_tree_lock);
+	if (from->mnt->ns == c->fs->ns || mnt_nameless_bindable(from))
+		r = copy_for_bind(from, recursive, ret);
 	sleeplock_unlock(&mnt_tree_lock);
 	return r;
 }
@@ -277,39 +299,58 @@ mount_below(struct mount *top, struct mount *m)
 	return m == top;
 }
 
+static bool
+has_unbindable(struct mount *top)
+{
+	for (struct mount *k = top; k; k = mount_next(k, top))
+		if (atomic_load(&k->flags) & MNT_UNBINDABLE)
+			return true;
+	return false;
+}
+
+static int
+move_attached(struct mount *m, const struct path *on)
+{
+	struct path old;
+	int r = check_place(on, m->root);
+
+	if (r)
+		return r;
+	mutex_lock(&mnt_mutex);
+	mount_unlink_locked(m, &old);
+	mutex_unlock(&mnt_mutex);
+	r = mount_attach(m, on->mnt, on->dentry);
+	if (r) {
+		mutex_lock(&mnt_mutex);
+		mount_link_locked(m, old.mnt, old.dentry);
+		mutex_unlock(&mnt_mutex);
+	}
+	path_put(&old);
+	mnt_ns_changed(m->ns);
+	return r;
+}
+
 int
 mnt_move(const struct path *from, const struct path *on)
 {
 	struct mount *m = from->mnt;
-	struct path old;
+	bool detached;
 	int r = 0;
 
 	sleeplock_lock(&mnt_tree_lock);
-	if (from->dentry != m->root || !m->ns || !m->parent || !on->mnt->ns ||
-		(atomic_load(&m->flags) & MNT_LOCKED) || mount_shared(m->parent))
+	detached = mount_is_detached_top(m);
+	if (from->dentry != m->root || !on->mnt->ns || (atomic_load(&m->flags) & MNT_LOCKED))
+		r = -EINVAL;
+	else if (!detached && (!m->ns || !m->parent || mount_shared(m->parent)))
 		r = -EINVAL;
 	else if (inode_is_dir(on->dentry->inode) != inode_is_dir(from->dentry->inode))
 		r = -EINVAL;
+	else if (mount_shared(on->mnt) && has_unbindable(m))
+		r = -EINVAL;
 	else if (mount_below(m, on->mnt))
 		r = -ELOOP;
-	for (struct mount *k = r ? NULL : m; k && !r; k = mount_next(k, m))
-		if ((atomic_load(&k->flags) & MNT_UNBINDABLE) && mount_shared(on->mnt))
-			r = -EINVAL;
 	if (!r)
-		r = check_place(on, m->root);
-	if (!r) {
-		mutex_lock(&mnt_mutex);
-		mount_unlink_locked(m, &old);
-		mutex_unlock(&mnt_mutex);
-		r = mount_attach(m, on->mnt, on->dentry);
-		if (r) {
-			mutex_lock(&mnt_mutex);
-			mount_link_locked(m, old.mnt, old.dentry);
-			mutex_unlock(&mnt_mutex);
-		}
-		path_put(&old);
-		mnt_ns_changed(m->ns);
-	}
+		r = detached ? attach_checked(m, on) : move_attached(m, on);
 	sleeplock_unlock(&mnt_tree_lock);
 	return r;
 }
@@ -334,6 +375,34 @@ super_set_rdonly(struct super *sb, struct mnt_ns *ns, bool ro)
 	return r;
 }
 
+/* tree */
+static int
+reconfigure(const struct call *c, struct super *sb, struct mnt_ns *ns, uint32_t ms_flags,
+	const char *options)
+{
+	struct mount_request rq = {sb->source, options, ms_flags, NULL};
+	int r = 0;
+
+	if (!cred_capable_in(c->cred, sb->user_ns, LX_CAP_SYS_ADMIN))
+		return -EPERM;
+	if (sb->ops && sb->ops->remount)
+		r = sb->ops->remount(sb, c, &rq);
+	else if (options && *options)
+		r = -EINVAL;
+	return r ? r : super_set_rdonly(sb, ns, ms_flags & LX_MS_RDONLY);
+}
+
+int
+mnt_reconfigure(const struct call *c, struct super *sb, uint32_t ms_flags, const char *options)
+{
+	int r;
+
+	sleeplock_lock(&mnt_tree_lock);
+	r = reconfigure(c, sb, c->fs->ns, ms_flags, options);
+	sleeplock_unlock(&mnt_tree_lock);
+	return r;
+}
+
 int
 mnt_remount(const struct path *p, const struct call *c, uint32_t mnt_flags, uint32_t ms_flags,
 	const char *options, bool bind_only)
@@ -346,22 +415,10 @@ mnt_remount(const struct path *p, const struct call *c, uint32_t mnt_flags, uint
 		return -EINVAL;
 	sleeplock_lock(&mnt_tree_lock);
 	old = atomic_load(&m->flags);
-	/* what the runtime set up may only be tightened */
-	if ((old & (MNT_LOCKED | MNT_LOCK_FLAGS)) &&
-		(old & ~mnt_flags & (MNT_RDONLY | MNT_NODEV | MNT_NOSUID | MNT_NOEXEC)))
+	if (mount_loosened(old, mnt_flags))
 		r = -EPERM;
-	if (!r && !bind_only && !cred_capable_in(c->cred, m->sb->user_ns, LX_CAP_SYS_ADMIN))
-		r = -EPERM;
-	if (!r && !bind_only) {
-		struct mount_request rq = {m->sb->source, options, ms_flags, NULL};
-
-		if (m->sb->ops && m->sb->ops->remount)
-			r = m->sb->ops->remount(m->sb, c, &rq);
-		else if (options && *options)
-			r = -EINVAL;
-		if (!r)
-			r = super_set_rdonly(m->sb, m->ns, ms_flags & LX_MS_RDONLY);
-	}
+	if (!r && !bind_only)
+		r = reconfigure(c, m->sb, m->ns, ms_flags, options);
 	if (!r && (mnt_flags & MNT_RDONLY) && !(old & MNT_RDONLY) && atomic_load(&m->writers))
 		r = -EBUSY;
 	if (!r) {

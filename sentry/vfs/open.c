@@ -228,6 +228,20 @@ vfs_open_path(
 	return 0;
 }
 
+int
+vfs_open_detached(const struct call *c, struct mount *m, struct file **ret)
+{
+	struct path p = {m, m->root};
+	const struct open_spec how = {.flags = LX_O_PATH};
+	int r = vfs_open_path(c, &p, &how, ret);
+
+	if (r)
+		mnt_dissolve(m);
+	else
+		(*ret)->mode |= LX_FMODE_UNMOUNT;
+	return r;
+}
+
 static int
 open_tmpfile(const struct call *c, const struct path *base, const char *path,
 	const struct open_spec *how, struct file **ret)

@@ -20,6 +20,8 @@ void tmpfs_set_memory(const struct tmpfs_memory *m);
 
 /* A fresh tmpfs; options as for mount(2). */
 int tmpfs_new(const struct call *c, const char *options, struct super **ret);
+/* fs_type.check */
+int tmpfs_check_option(const char *name, const char *val);
 
 /* An open nameless file of size bytes, all zero. desc: as /proc/self/fd shows it ("/memfd:name").
  */

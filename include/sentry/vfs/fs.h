@@ -38,6 +38,9 @@ struct fs_type {
 	/* A new reference to a super whose root is set. Unknown options: -EINVAL. May park. */
 	int (*mount)(const struct fs_type *type, const struct call *c,
 		const struct mount_request *rq, struct super **ret);
+	/* Is it an option that mount would take? -EINVAL. val is NULL for one without "=". NULL:
+	 * there are none. */
+	int (*check)(const char *name, const char *val);
 	struct list node; /* of the registry */
 };
 

@@ -27,7 +27,7 @@
 #define MNT_FLAGS_USER                                                                             \
 	(MNT_NOSUID | MNT_NODEV | MNT_NOEXEC | MNT_RDONLY | MNT_NOATIME | MNT_NODIRATIME |         \
 		MNT_RELATIME | MNT_NOSYMFOLLOW)
-#define MNT_LOCK_FLAGS (1u << 25) /* its restrictions stay, on copies too */
+#define MNT_LOCK_FLAGS (1u << 28) /* its restrictions stay, on copies too */
 #define MNT_LOCKED     (1u << 24) /* set up by the runtime: the guest may not unmount or loosen it */
 #define MNT_UNBINDABLE (1u << 25)
 #define MNT_DETACHED   (1u << 26) /* no longer in a tree */
@@ -123,10 +123,17 @@ void fs_ctx_set_cwd(struct fs_ctx *fs, const struct path *p);
 /* Mount sb (borrowed) on `on`. -EBUSY, -ENOTDIR, -EINVAL. */
 int mnt_attach_super(const struct path *on, struct super *sb, uint32_t mnt_flags);
 int mnt_bind(const struct path *from, const struct path *on, bool recursive);
+/* A detached one (mnt_new_detached, mnt_clone) is attached. */
 int mnt_move(const struct path *from, const struct path *on);
 /* Change flags of the one mount (MS_REMOUNT|MS_BIND); or of the super too. */
 int mnt_remount(const struct path *p, const struct call *c, uint32_t mnt_flags, uint32_t ms_flags,
 	const char *options, bool bind_only);
+/* New options for a super that is mounted in ns, read-only or not. */
+int mnt_reconfigure(const struct call *c, struct super *sb, uint32_t ms_flags, const char *options);
+/* mount_setattr(2) for the mount that p is the root of: flags MNT_* off and on, propagation as
+ * below or 0. All of the tree is changed, or nothing. */
+int mnt_set_attr(const struct call *c, const struct path *p, bool recursive, uint32_t clear,
+	uint32_t set, uint32_t propagation);
 /* how: one of LX_MS_PRIVATE, _SHARED, _SLAVE, _UNBINDABLE */
 int mnt_set_propagation(const struct path *p, uint32_t how, bool recursive);
 int mnt_umount(const struct path *p, int flags); /* LX_MNT_DETACH, LX_MNT_EXPIRE, LX_MNT_FORCE */
@@ -135,6 +142,26 @@ int mnt_umount(const struct path *p, int flags); /* LX_MNT_DETACH, LX_MNT_EXPIRE
 int mnt_pivot_root(struct fs_ctx *fs, const struct path *new_root, const struct path *put_old,
 	void (*each_fs)(void (*fn)(struct fs_ctx *fs, void *arg), void *arg));
 
+/* --- mounts that are in no namespace yet: whoever made one gives it to mnt_move or
+ * vfs_open_detached --- */
+
+/* Of sb (borrowed). */
+int mnt_new_detached(struct super *sb, uint32_t mnt_flags, struct mount **ret);
+/* A copy of what is at `from`, as mnt_bind makes it. -EINVAL. */
+int mnt_clone(const struct call *c, const struct path *from, bool recursive, struct mount **ret);
+/* An O_PATH file of its root; takes m over, also after an error: with the last reference to the
+ * file, m and what is below are gone unless they were attached. */
+int vfs_open_detached(const struct call *c, struct mount *m, struct file **ret);
+void mnt_dissolve(struct mount *m);
+/* Can move_mount(2) and mount_setattr(2) of c work on m: it is in c's namespace, or the top of a
+ * detached tree? */
+bool mnt_is_ours(const struct call *c, const struct mount *m);
+
+/* A super by the caller's rights, for a mount that is to come. -ENODEV, -EPERM. */
+int mnt_new_super(
+	const struct call *c, const char *type, const struct mount_request *rq, struct super **ret);
+/* Would a fresh mount of that type show what is covered in the one that is there? */
+bool mnt_reveals(const struct call *c, const struct fs_type *t);
 /* mount(2) whole: flags as of the guest, strings in sentry memory. */
 int vfs_mount(const struct call *c, const char *source, const char *target, const char *type,
 	uint64_t flags, const char *options);

@@ -267,6 +267,7 @@ devtmpfs_mount(const struct fs_type *type, const struct call *c, const struct mo
 
 static struct fs_type devtmpfs_type = {
 	.name = "devtmpfs",
+	.check = tmpfs_check_option,
 	.flags = FS_TYPE_USERNS_MOUNT | FS_TYPE_NODEV,
 	.mount = devtmpfs_mount,
 };

@@ -373,6 +373,14 @@ parse_one(struct devpts_super *ds, const char *name, const char *val)
 }
 
 static int
+check_option(const char *name, const char *val)
+{
+	struct devpts_super ds = {0};
+
+	return parse_one(&ds, name, val);
+}
+
+static int
 devpts_mount(const struct fs_type *type, const struct call *c, const struct mount_request *rq,
 	struct super **ret)
 {
@@ -415,6 +423,7 @@ devpts_mount(const struct fs_type *type, const struct call *c, const struct moun
 
 static struct fs_type devpts_type = {
 	.name = "devpts",
+	.check = check_option,
 	.flags = FS_TYPE_USERNS_MOUNT | FS_TYPE_NODEV | FS_TYPE_OWN_NS,
 	.mount = devpts_mount,
 };

@@ -102,6 +102,14 @@ parse_one(struct tmpfs_super *t, const char *name, const char *val, bool remount
 	return -EINVAL;
 }
 
+int
+tmpfs_check_option(const char *name, const char *val)
+{
+	struct tmpfs_super t = {0};
+
+	return parse_one(&t, name, val, false);
+}
+
 static int
 parse(struct tmpfs_super *t, const char *options, bool remount)
 {
@@ -233,6 +241,7 @@ tmpfs_mount(const struct fs_type *type, const struct call *c, const struct mount
 
 static struct fs_type tmpfs_type = {
 	.name = "tmpfs",
+	.check = tmpfs_check_option,
 	.flags = FS_TYPE_USERNS_MOUNT | FS_TYPE_NODEV | FS_TYPE_OWN_NS,
 	.mount = tmpfs_mount,
 };
