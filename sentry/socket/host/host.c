@@ -5,9 +5,9 @@
  * addresses, bytes, and the options of the list below. What is not in the list is refused.
  */
 #include "abi/poll.h"
+#include "internal.h"
 #include "platform/host/file.h"
 #include "platform/host/socket.h"
-#include "sentry/sched/sched.h"
 #include "sentry/socket/info.h"
 #include <errno.h>
 #include <poll.h>
@@ -15,36 +15,22 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#define MAX_DATAGRAM 65535u
-#define MAX_PIECE    (256u << 10) /* of a stream, in one call */
-
-struct host_sock {
-	struct sock s;
-	int fd;
-	struct hostfd_watch watch;
-	bool connecting; /* s.lock: a connect that waits was begun */
-};
+#define MAX_PIECE (256u << 10) /* of a stream, in one call */
 
 static const struct sock_ops host_ops;
 static uint32_t low_ports;
 
-static struct host_sock *
-hs(struct sock *s)
+int
+hostsock_wrap(struct host_sock *h, const struct sock_ops *ops, const struct call *c, int fd,
+	int family, int type, int protocol)
 {
-	return (struct host_sock *)s;
-}
-
-static int
-wrap(const struct call *c, int fd, int family, int type, int protocol, struct sock **ret)
-{
-	struct host_sock *h = calloc(1, sizeof *h);
 	int err;
 
 	if (!h) {
 		host_fd_close(fd);
 		return -ENOMEM;
 	}
-	sock_init(&h->s, &host_ops, c, family, type, protocol);
+	sock_init(&h->s, ops, c, family, type, protocol);
 	LIVE_INC(HOSTFD);
 	h->fd = fd;
 	h->watch = (struct hostfd_watch){.fd = fd, .q = &h->s.wq};
@@ -54,10 +40,19 @@ wrap(const struct call *c, int fd, int family, int type, int protocol, struct so
 		sock_fini(&h->s);
 		free(h);
 		LIVE_DEC(HOSTFD);
-		return err;
 	}
-	*ret = &h->s;
-	return 0;
+	return err;
+}
+
+static int
+wrap(const struct call *c, int fd, int family, int type, int protocol, struct sock **ret)
+{
+	struct host_sock *h = calloc(1, sizeof *h);
+	int err = hostsock_wrap(h, &host_ops, c, fd, family, type, protocol);
+
+	if (!err)
+		*ret = &h->s;
+	return err;
 }
 
 static int
@@ -67,11 +62,9 @@ create(const struct call *c, int family, int type, int protocol, struct sock **r
 	int echo = family == LX_AF_INET ? LX_IPPROTO_ICMP : LX_IPPROTO_ICMPV6;
 	int fd;
 
-	/* No capability in here is one over the namespace: who asks for a raw socket is not allowed
-	 * to, and (ping) tries the next one, if the namespace's ping_group_range lets the sandbox
-	 * have it. */
+	/* No capability in here is one over the namespace. */
 	if (type == LX_SOCK_RAW)
-		return -EPERM;
+		return protocol == echo ? hostsock_icmp_new(c, family, ret) : -EPERM;
 	if (type != LX_SOCK_STREAM && type != LX_SOCK_DGRAM)
 		return -ESOCKTNOSUPPORT;
 	if (protocol && protocol != usual && !(type == LX_SOCK_DGRAM && protocol == echo))
@@ -94,10 +87,8 @@ create6(const struct call *c, int type, int protocol, struct sock **ret)
 	return create(c, LX_AF_INET6, type, protocol, ret);
 }
 
-/* The host looks at the family in the address: only the socket's own, or none (to disconnect), goes
- * there. */
-static int
-check_family(struct sock *s, const uint8_t *addr, uint32_t len, bool unspec)
+int
+hostsock_check_family(struct sock *s, const uint8_t *addr, uint32_t len, bool unspec)
 {
 	uint16_t family;
 
@@ -113,7 +104,7 @@ static int
 host_bind(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len)
 {
 	uint16_t port;
-	int err = check_family(s, addr, len, false);
+	int err = hostsock_check_family(s, addr, len, false);
 
 	if (err)
 		return err;
@@ -134,12 +125,13 @@ so_error(struct host_sock *h)
 	return err ? err : -v;
 }
 
-static int
-host_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len, bool nonblock)
+int
+hostsock_connect(
+	struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len, bool nonblock)
 {
 	struct host_sock *h = hs(s);
 	bool connecting;
-	int err = check_family(s, addr, len, true);
+	int err = hostsock_check_family(s, addr, len, true);
 
 	(void)c;
 	if (err)
@@ -197,18 +189,15 @@ host_accept(struct sock *s, const struct call *c, struct sock **ret)
 	return fd < 0 ? fd : wrap(c, fd, s->family, s->type, s->protocol, ret);
 }
 
-static int
-host_getname(struct sock *s, bool peer, uint8_t *addr, uint32_t *len)
+int
+hostsock_getname(struct sock *s, bool peer, uint8_t *addr, uint32_t *len)
 {
 	*len = SOCK_ADDR_MAX;
 	return host_socket_name(hs(s)->fd, peer, addr, len);
 }
 
-#define CONTROL_MAX (SOCK_CTL_MAX * 64)
-
-/* What one packet is to have of its own (source, TTL, TOS), for the host: bytes, or -EINVAL. */
-static ssize_t
-put_control(const struct sock_msg *m, uint8_t control[CONTROL_MAX])
+ssize_t
+hostsock_put_control(const struct sock_msg *m, uint8_t control[HOSTSOCK_CONTROL_MAX])
 {
 	static const struct {
 		int32_t level, type;
@@ -216,7 +205,7 @@ put_control(const struct sock_msg *m, uint8_t control[CONTROL_MAX])
 		{LX_SOL_IPV6, 52}, {LX_SOL_IPV6, 67}};
 	size_t at = 0;
 
-	memset(control, 0, CONTROL_MAX);
+	memset(control, 0, HOSTSOCK_CONTROL_MAX);
 	for (uint32_t k = 0; k < m->nctl; k++) {
 		const struct sock_ctl *c = &m->ctl[k];
 		struct lx_cmsghdr h = {sizeof h + c->len, c->level, c->type};
@@ -238,16 +227,16 @@ host_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 {
 	const uint32_t known =
 		LX_MSG_OOB | LX_MSG_DONTROUTE | LX_MSG_EOR | LX_MSG_CONFIRM | LX_MSG_MORE;
-	uint32_t max = s->type == LX_SOCK_STREAM ? MAX_PIECE : MAX_DATAGRAM;
+	uint32_t max = s->type == LX_SOCK_STREAM ? MAX_PIECE : HOSTSOCK_DATAGRAM_MAX;
 	size_t n = m->uio->left;
 	struct uio before = *m->uio;
-	uint8_t control[CONTROL_MAX];
+	uint8_t control[HOSTSOCK_CONTROL_MAX];
 	char *buf __attribute__((cleanup(host_free_ptr))) = NULL;
 	ssize_t k;
 
 	(void)c;
 	if (m->addr_len) {
-		int err = check_family(s, m->addr, m->addr_len, false);
+		int err = hostsock_check_family(s, m->addr, m->addr_len, false);
 
 		if (err)
 			return err;
@@ -263,7 +252,7 @@ host_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	k = uio_copy_from(m->uio, buf, n);
 	if (k < (ssize_t)n)
 		return -EFAULT;
-	k = put_control(m, control);
+	k = hostsock_put_control(m, control);
 	if (k < 0)
 		return k;
 	k = host_socket_send_control(hs(s)->fd, buf, n, (int)(m->flags & known), m->addr,
@@ -275,10 +264,8 @@ host_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	return k;
 }
 
-/* What the host says beside a packet, as far as it was asked for: the forms are the guest's, too.
- */
-static void
-take_control(struct sock_msg *m, const uint8_t *control, size_t len)
+void
+hostsock_take_control(struct sock_msg *m, const uint8_t *control, size_t len)
 {
 	size_t at = 0;
 
@@ -316,9 +303,9 @@ static ssize_t
 host_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 {
 	const uint32_t known = LX_MSG_OOB | LX_MSG_PEEK | LX_MSG_TRUNC | LX_MSG_ERRQUEUE;
-	uint8_t control[CONTROL_MAX];
+	uint8_t control[HOSTSOCK_CONTROL_MAX];
 	size_t control_len = s->type == LX_SOCK_STREAM ? 0 : sizeof control;
-	uint32_t max = s->type == LX_SOCK_STREAM ? MAX_PIECE : MAX_DATAGRAM;
+	uint32_t max = s->type == LX_SOCK_STREAM ? MAX_PIECE : HOSTSOCK_DATAGRAM_MAX;
 	size_t n = m->uio->left < max ? m->uio->left : max;
 	int flags = (int)(m->flags & known);
 	char *buf __attribute__((cleanup(host_free_ptr))) = malloc(n ? n : 1);
@@ -336,7 +323,7 @@ host_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	}
 	if (m->addr_len > sizeof m->addr || s->type == LX_SOCK_STREAM)
 		m->addr_len = 0;
-	take_control(m, control, control_len);
+	hostsock_take_control(m, control, control_len);
 	if (!(s->type == LX_SOCK_STREAM && (m->flags & LX_MSG_TRUNC))) {
 		size_t got = (size_t)k < n ? (size_t)k : n;
 
@@ -347,8 +334,8 @@ host_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	return k;
 }
 
-static int
-host_shutdown(struct sock *s, int how)
+int
+hostsock_shutdown(struct sock *s, int how)
 {
 	return host_socket_shutdown(hs(s)->fd, how);
 }
@@ -415,8 +402,8 @@ is_allowed(int level, int opt)
 	return false;
 }
 
-static int
-host_setsockopt(
+int
+hostsock_setsockopt(
 	struct sock *s, const struct call *c, int level, int opt, const uint8_t *val, uint32_t len)
 {
 	(void)c;
@@ -424,8 +411,8 @@ host_setsockopt(
 				      : -ENOPROTOOPT;
 }
 
-static int
-host_getsockopt(
+int
+hostsock_getsockopt(
 	struct sock *s, const struct call *c, int level, int opt, uint8_t *val, uint32_t *len)
 {
 	(void)c;
@@ -433,8 +420,8 @@ host_getsockopt(
 				      : -ENOPROTOOPT;
 }
 
-static uint32_t
-host_poll(struct sock *s)
+uint32_t
+hostsock_poll(struct sock *s)
 {
 	int ev = host_fd_poll(
 		hs(s)->fd, POLLIN | POLLOUT | POLLPRI | POLLRDHUP | POLLRDNORM | POLLWRNORM, 0);
@@ -442,8 +429,8 @@ host_poll(struct sock *s)
 	return ev < 0 ? LX_POLLERR : (uint32_t)ev;
 }
 
-static int64_t
-host_ioctl(struct sock *s, const struct call *c, uint32_t cmd, uint64_t arg)
+int64_t
+hostsock_ioctl(struct sock *s, const struct call *c, uint32_t cmd, uint64_t arg)
 {
 	int32_t v = 0;
 	int64_t err;
@@ -454,8 +441,8 @@ host_ioctl(struct sock *s, const struct call *c, uint32_t cmd, uint64_t arg)
 	return err < 0 ? err : copy_out(c->um, ua(arg), &v, sizeof v);
 }
 
-static void
-host_close(struct sock *s)
+void
+hostsock_close(struct sock *s)
 {
 	struct host_sock *h = hs(s);
 
@@ -467,8 +454,8 @@ host_close(struct sock *s)
 	LIVE_DEC(HOSTFD);
 }
 
-static void
-host_free(struct sock *s)
+void
+hostsock_free(struct sock *s)
 {
 	sock_fini(s);
 	free(hs(s));
@@ -521,19 +508,19 @@ host_describe(struct sock *s, struct sock_info *x)
 static const struct sock_ops host_ops = {
 	.on_host = true,
 	.bind = host_bind,
-	.connect = host_connect,
+	.connect = hostsock_connect,
 	.listen = host_listen,
 	.accept = host_accept,
-	.getname = host_getname,
+	.getname = hostsock_getname,
 	.sendmsg = host_sendmsg,
 	.recvmsg = host_recvmsg,
-	.shutdown = host_shutdown,
-	.setsockopt = host_setsockopt,
-	.getsockopt = host_getsockopt,
-	.poll = host_poll,
-	.ioctl = host_ioctl,
-	.close = host_close,
-	.free = host_free,
+	.shutdown = hostsock_shutdown,
+	.setsockopt = hostsock_setsockopt,
+	.getsockopt = hostsock_getsockopt,
+	.poll = hostsock_poll,
+	.ioctl = hostsock_ioctl,
+	.close = hostsock_close,
+	.free = hostsock_free,
 	.describe = host_describe,
 };
 
