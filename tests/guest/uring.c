@@ -223,10 +223,11 @@ files(void)
 	s = sqe(&R, IORING_OP_OPENAT, AT_FDCWD, "nosuch", 0, 0, 16);
 	sqe(&R, IORING_OP_UNLINKAT, AT_FDCWD, "new", 0, 0, 17);
 	sqe(&R, IORING_OP_MKDIRAT, AT_FDCWD, "dir", 0700, 0, 18);
+	go(&R, 3, 3, "names");
 	s = sqe(&R, IORING_OP_UNLINKAT, AT_FDCWD, "dir", 0, 0, 19);
 	s->unlink_flags = AT_REMOVEDIR;
 	s->flags = 0;
-	go(&R, 4, 4, "names");
+	go(&R, 1, 1, "a directory");
 	unlink("file");
 	close(fd);
 }
