@@ -7,7 +7,7 @@ start() {
 	for i in $(seq 200); do [ "$(redis-cli -p 7778 ping 2>/dev/null)" = PONG ] && return; sleep 0.1; done
 }
 start
-for i in $(seq 2000); do echo "set k$i $(printf '%0100d' "$i")"; done | redis-cli -p 7778 --pipe | tail -n 1
+seq 2000 | awk '{ printf "set k%d %0100d\n", $1, $1 }' | redis-cli -p 7778 --pipe | tail -n 1
 (redis-benchmark -p 7778 -q -n 20000 -c 10 -r 100000 -t set,lpush >/dev/null 2>&1) & b=$!
 redis-cli -p 7778 bgrewriteaof; sleep 0.5; redis-cli -p 7778 bgsave >/dev/null
 wait $b

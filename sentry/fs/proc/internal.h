@@ -48,6 +48,13 @@ extern const struct pseudo_row proc_attr_rows[];
 int proc_show_sched(const struct pseudo_ctx *x, struct sbuf *b);
 int proc_show_timers(const struct pseudo_ctx *x, struct sbuf *b);
 ssize_t proc_pagemap_pread(const struct pseudo_ctx *x, struct uio *u, int64_t pos);
+/* options.c: of a mount (sb->priv) */
+extern const struct super_ops proc_sops;
+int proc_options_new(const char *options, void **ret, bool *pids_only);
+int proc_check_option(const char *name, const char *val);
+/* Does the process exist for c, in this mount? */
+bool proc_sees(const struct super *sb, const struct call *c, struct task *t);
+int proc_may_enter(const struct pseudo_ctx *x, int mask); /* check of its directory */
 /* One letter of proc(5)'s state. */
 char proc_state(const struct task *t);
 

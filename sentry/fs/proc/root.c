@@ -58,8 +58,10 @@ parse_pid(const char *s, int32_t *ret)
 	return 0;
 }
 
-static const struct pseudo_row pid_dir_row = {
-	.mode = LX_S_IFDIR | 0555, .rows = proc_pid_rows, .attr = proc_owner};
+static const struct pseudo_row pid_dir_row = {.mode = LX_S_IFDIR | 0555,
+	.rows = proc_pid_rows,
+	.check = proc_may_enter,
+	.attr = proc_owner};
 
 struct tgroup *
 proc_tgroup_of(struct file *f)
@@ -79,7 +81,6 @@ pid_lookup(const struct pseudo_ctx *x, const char *name, struct pseudo_child *re
 	struct tgroup *g;
 	int32_t nr;
 
-	(void)x;
 	if (parse_pid(name, &nr))
 		return -ENOENT;
 	mutex_lock(&tasklist_lock);
@@ -94,22 +95,48 @@ pid_lookup(const struct pseudo_ctx *x, const char *name, struct pseudo_child *re
 	mutex_unlock(&tasklist_lock);
 	if (!t)
 		return -ENOENT;
+	if (!proc_sees(x->inode->sb, x->c, t)) {
+		task_put(t);
+		return -ENOENT;
+	}
 	*ret = (struct pseudo_child){
 		.row = &pid_dir_row, .obj = t, .obj_ops = &proc_task_ops, .key = (uint64_t)nr};
 	return 0;
 }
 
+/* Is it there for x's caller? tasklist_lock is not held. */
+static bool
+listed(const struct pseudo_ctx *x, struct task *leader)
+{
+	bool r = !leader || proc_sees(x->inode->sb, x->c, leader);
+
+	if (leader)
+		task_put(leader);
+	return r;
+}
+
 static bool
 pid_next(const struct pseudo_ctx *x, int64_t *pos, char *name, size_t cap, uint8_t *type)
 {
-	int32_t found = 0;
+	struct task *leader;
+	int32_t found, from = *pos ? (int32_t)*pos : 1;
 
-	(void)x;
-	mutex_lock(&tasklist_lock);
-	for (int32_t nr = *pos ? (int32_t)*pos : 1; nr < 32768 && !found; nr++)
-		if (tgroup_find_locked(nr))
+	do {
+		found = 0;
+		leader = NULL;
+		mutex_lock(&tasklist_lock);
+		for (int32_t nr = from; nr < 32768 && !found; nr++) {
+			struct tgroup *g = tgroup_find_locked(nr);
+
+			if (!g)
+				continue;
 			found = nr;
-	mutex_unlock(&tasklist_lock);
+			if (g->leader)
+				leader = task_get(g->leader);
+		}
+		mutex_unlock(&tasklist_lock);
+		from = found + 1;
+	} while (!listed(x, leader));
 	if (!found)
 		return false;
 	*pos = found;
@@ -118,8 +145,14 @@ pid_next(const struct pseudo_ctx *x, int64_t *pos, char *name, size_t cap, uint8
 	return true;
 }
 
+static bool
+pid_still(const struct pseudo_ctx *child)
+{
+	return proc_still(child) && proc_sees(child->inode->sb, child->c, proc_task(child));
+}
+
 static const struct pseudo_dir pid_dir = {
-	.lookup = pid_lookup, .next = pid_next, .still = proc_still};
+	.lookup = pid_lookup, .next = pid_next, .still = pid_still};
 
 static ssize_t
 self_text(const struct pseudo_ctx *x, char *buf, size_t cap)
@@ -435,20 +468,40 @@ static const struct pseudo_row root_rows[] = {
 static const struct pseudo_row root_row = {
 	.mode = LX_S_IFDIR | 0555, .rows = root_rows, .dir = &pid_dir};
 
+static const struct pseudo_row pids_rows[] = {
+	{.name = "self", .mode = LX_S_IFLNK | 0777, .readlink = self_text},
+	{.name = "thread-self", .mode = LX_S_IFLNK | 0777, .readlink = self_text, .arg = 1},
+	{.name = NULL},
+};
+
+static const struct pseudo_row pids_row = {
+	.mode = LX_S_IFDIR | 0555, .rows = pids_rows, .dir = &pid_dir};
+
 static int
 proc_mount(const struct fs_type *type, const struct call *c, const struct mount_request *rq,
 	struct super **ret)
 {
+	bool pids_only;
+	void *options;
+	int r = proc_options_new(rq->options, &options, &pids_only);
+
 	(void)c;
-	(void)rq;
-	return pseudo_super_new(type, NULL, &root_row,
+	if (r)
+		return r;
+	r = pseudo_super_new(type, &proc_sops, pids_only ? &pids_row : &root_row,
 		SUPER_SHARED | SUPER_NO_CACHE | SUPER_NODEV | SUPER_NOEXEC, PROC_MAGIC, ret);
+	if (r)
+		free(options);
+	else
+		(*ret)->priv = options;
+	return r;
 }
 
 int
 proc_init(void)
 {
 	static struct fs_type type = {.name = "proc",
+		.check = proc_check_option,
 		.flags = FS_TYPE_NODEV | FS_TYPE_USERNS_MOUNT | FS_TYPE_OWN_NS,
 		.mount = proc_mount};
 
