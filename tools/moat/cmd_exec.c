@@ -96,8 +96,9 @@ inherit(struct oci *oci, json_t *config, json_t *process, struct moat_config *c)
 
 	if (!json_object_get(process, "rlimits") && limits)
 		json_object_set(process, "rlimits", limits);
-	if (oci_process(oci, process, c) < 0)
+	if (oci_fields(oci, process, "process", "process") < 0 || oci_process(oci, process, c) < 0)
 		return -1;
+	oci_warn(oci);
 	return seccomp ? oci_seccomp(oci, seccomp, c) : 0;
 }
 

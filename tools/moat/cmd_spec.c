@@ -118,6 +118,18 @@ write_spec(const char *bundle, bool rootless)
 	return r;
 }
 
+static int
+print_fields(void)
+{
+	static const char *const outcomes[] = {"honoured", "refused", "warned"};
+	enum oci_outcome outcome;
+	const char *path, *why;
+
+	for (size_t i = 0; (path = oci_field(i, &outcome, &why)); i++)
+		printf("%-9s %s%s%s\n", outcomes[outcome], path, *why ? ": " : "", why);
+	return 0;
+}
+
 int
 cmd_spec(int argc, char **argv)
 {
@@ -129,12 +141,15 @@ cmd_spec(int argc, char **argv)
 			printf("usage: moat spec [OPTIONS]\n\nWrite a config.json to begin "
 			       "with.\n\n"
 			       "  -b, --bundle=DIR   where (default: the working directory)\n"
-			       "  --rootless         for a user who is not root\n");
+			       "  --rootless         for a user who is not root\n"
+			       "  --fields           print instead what becomes of each field\n");
 			return 0;
 		}
 		if ((v = option_value("--bundle", argc, argv, &i, &bad)) ||
 			(v = option_value("-b", argc, argv, &i, &bad)))
 			bundle = v;
+		else if (strcmp(argv[i], "--fields") == 0)
+			return print_fields();
 		else if (strcmp(argv[i], "--rootless") == 0)
 			rootless = true;
 		else

@@ -198,8 +198,11 @@ cmd_update(int argc, char **argv)
 	else
 		o.json = json_object();
 	if (r == 0 && (r = merge(o.json, limits, NLIMITS)) == 0 &&
-		oci_resources(&o, o.json, "resources") < 0)
+		(oci_fields(&o, o.json, "linux.resources", "resources") < 0 ||
+			oci_resources(&o, o.json, "resources") < 0))
 		r = complain("%s", o.err);
+	for (size_t k = 0; r == 0 && k < o.warnings.n; k++)
+		warn("%s", o.warnings.v[k]);
 	if (r == 0 && (r = container_open(&c, argv[i], true)) == 0) {
 		r = apply(&c, &o.resources);
 		container_close(&c);

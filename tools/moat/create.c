@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -302,9 +303,19 @@ allow_devices(struct oci *o)
 static int
 set_cgroup(struct making *m)
 {
+	const struct moat_resources *res = &m->oci.resources;
+	struct moat_config *c = &m->config;
 	struct moat_error err;
 	int r;
 
+	if (res->memory_limit > 0 && !c->memory_limit)
+		c->memory_limit = (uint64_t)res->memory_limit;
+	if (res->cpu_quota > 0)
+		c->cpu_quota_us = (uint64_t)res->cpu_quota;
+	if (res->cpu_period > 0)
+		c->cpu_period_us = (uint64_t)res->cpu_period;
+	if (res->pids_limit > 0)
+		c->pids_limit = (uint64_t)res->pids_limit;
 	if (!m->oci.cgroups_path)
 		return 0;
 	allow_devices(&m->oci);
@@ -314,15 +325,7 @@ set_cgroup(struct making *m)
 		return 0;
 	}
 	if (r == 0)
-		r = moat_cgroup_set(m->cgroup, &m->oci.resources, &err);
-	if (r == 0 && m->oci.resources.memory_limit > 0 && !m->config.memory_limit)
-		m->config.memory_limit = (uint64_t)m->oci.resources.memory_limit;
-	if (r == 0 && m->oci.resources.cpu_quota > 0)
-		m->config.cpu_quota_us = (uint64_t)m->oci.resources.cpu_quota;
-	if (r == 0 && m->oci.resources.cpu_period > 0)
-		m->config.cpu_period_us = (uint64_t)m->oci.resources.cpu_period;
-	if (r == 0 && m->oci.resources.pids_limit > 0)
-		m->config.pids_limit = (uint64_t)m->oci.resources.pids_limit;
+		r = moat_cgroup_set(m->cgroup, res, &err);
 	return r < 0 ? complain("linux.resources: %s", err.text) : 0;
 }
 
@@ -455,7 +458,7 @@ container_create(
 	struct create_opts *o, const char *id, struct container *c, struct moat_sandbox **ret)
 {
 	struct making m = {.o = o, .c = c};
-	char bundle[4096];
+	char bundle[4096], *group;
 	int r;
 
 	if (!realpath(o->bundle ? o->bundle : ".", bundle))
@@ -469,6 +472,10 @@ container_create(
 		oci_free(&m.oci);
 		return r;
 	}
+	oci_warn(&m.oci);
+	/* Limits need a group, which the specification leaves to the runtime to name. */
+	if (!m.oci.cgroups_path && oci_has_limits(&m.oci) && asprintf(&group, "/moat-%s", id) > 0)
+		m.oci.cgroups_path = oci_own(&m.oci, group);
 	if (o->common.overlay && strcmp(o->common.overlay, "root:memory") == 0)
 		m.oci.mounts[0].overlay = true;
 	r = container_claim(c, id);
@@ -502,11 +509,17 @@ start_hook(struct moat_sandbox *s, json_t *hook, size_t i, const char *state)
 	struct strings args = {0}, env = {0};
 	const char *path = json_string_value(json_object_get(hook, "path"));
 	json_t *timeout = json_object_get(hook, "timeout"), *v;
-	int fds[2], status = 0, r;
-	size_t k;
+	/* Of any length, for one who may not read it, and whose end is seen. */
+	int in = memfd_create("state", MFD_CLOEXEC), status = 0, r;
+	size_t k, len = strlen(state);
 
-	if (pipe2(fds, O_CLOEXEC) < 0)
-		return complain("cannot make a pipe: %s", strerror(errno));
+	if (in < 0 || write(in, state, len) != (ssize_t)len || lseek(in, 0, SEEK_SET) < 0) {
+		r = complain(
+			"hooks.startContainer[%zu]: cannot keep the state: %s", i, strerror(errno));
+		if (in >= 0)
+			close(in);
+		return r;
+	}
 	moat_config_init(&c);
 	json_array_foreach(json_object_get(hook, "args"), k, v)
 		strings_add(&args, json_string_value(v));
@@ -518,19 +531,13 @@ start_hook(struct moat_sandbox *s, json_t *hook, size_t i, const char *state)
 		args.v[0] = path; /* which program, rather than what it is called */
 	c.args = args.v;
 	c.env = env.v;
-	c.stdio[0] = fds[0];
+	c.stdio[0] = in;
 	c.cap_bounding = c.cap_effective = c.cap_permitted = (1ULL << 41) - 1;
 	r = moat_spawn(s, &c, &p, &err);
-	close(fds[0]);
-	if (r == 0) {
-		/* A state is small: it fits into a pipe. */
-		(void)!write(fds[1], state, strlen(state));
-		close(fds[1]);
+	close(in);
+	if (r == 0)
 		r = moat_process_wait(
 			p, timeout ? (int)json_integer_value(timeout) * 1000 : -1, &status, &err);
-	} else {
-		close(fds[1]);
-	}
 	if (r < 0)
 		r = complain("hooks.startContainer[%zu]: %s: %s", i, path, err.text);
 	else if (status)

@@ -29,7 +29,6 @@ static const char *const kinds[] = {"prestart", "createRuntime", "createContaine
 static int
 check_one(struct oci *o, json_t *hook, const char *where)
 {
-	static const char *const known[] = {"path", "args", "env", "timeout", NULL};
 	struct strings list = {0};
 	const char *path = NULL;
 	json_t *timeout;
@@ -37,7 +36,7 @@ check_one(struct oci *o, json_t *hook, const char *where)
 
 	if (!json_is_object(hook))
 		return oci_error(o, "%s: not an object", where);
-	if (oci_keys(o, hook, where, known) < 0 || oci_string(o, hook, where, "path", &path) < 0)
+	if (oci_string(o, hook, where, "path", &path) < 0)
 		return -1;
 	if (!path || path[0] != '/')
 		return oci_error(o, "%s.path: missing, or not an absolute path", where);
@@ -63,8 +62,6 @@ hooks_check(struct oci *o, json_t *hooks)
 
 	if (!hooks)
 		return 0;
-	if (oci_keys(o, hooks, "hooks", kinds) < 0)
-		return -1;
 	for (const char *const *kind = kinds; *kind; kind++) {
 		if (oci_array(o, hooks, "hooks", *kind, &list) < 0)
 			return -1;

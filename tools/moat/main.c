@@ -68,6 +68,15 @@ log_line(const char *level, const char *text)
 	fclose(f);
 }
 
+/* One line, whatever names and texts of others are in it. */
+static void
+one_line(char *text)
+{
+	for (unsigned char *p = (unsigned char *)text; *p; p++)
+		if (*p < ' ' || *p == 127)
+			*p = '?';
+}
+
 int
 complain(const char *fmt, ...)
 {
@@ -77,6 +86,7 @@ complain(const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
+	one_line(text);
 	fprintf(stderr, "moat: %s\n", text);
 	if (log_path)
 		log_line("error", text);
@@ -92,6 +102,7 @@ warn(const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
+	one_line(text);
 	if (log_path)
 		log_line("warning", text);
 	else

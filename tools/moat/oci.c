@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * config.json: top level and the helpers of its readers. Nothing is passed over in silence: a field
- * that is not known here, or cannot be done, refuses the bundle by its name.
+ * config.json: top level and the helpers of its readers. Nothing is passed over in silence: what
+ * becomes of which field says oci_fields.def.
  */
 #include "oci.h"
 #include "hooks.h"
@@ -31,39 +31,6 @@ static const char *
 dot(const char *where)
 {
 	return *where ? "." : "";
-}
-
-static bool
-is_empty(json_t *v)
-{
-	if (json_is_object(v))
-		return json_object_size(v) == 0;
-	if (json_is_array(v))
-		return json_array_size(v) == 0;
-	if (json_is_string(v))
-		return json_string_length(v) == 0;
-	return json_is_null(v) || json_is_false(v);
-}
-
-int
-oci_keys(struct oci *o, json_t *obj, const char *where, const char *const *known)
-{
-	const char *key;
-	json_t *v;
-
-	json_object_foreach(obj, key, v)
-	{
-		size_t i;
-
-		for (i = 0; known[i]; i++)
-			if (strcmp(known[i] + (known[i][0] == '!'), key) == 0)
-				break;
-		if (!known[i])
-			return oci_error(o, "%s%s%s: not known", where, dot(where), key);
-		if (known[i][0] == '!' && !is_empty(v))
-			return oci_error(o, "%s%s%s: not supported", where, dot(where), key);
-	}
-	return 0;
 }
 
 int
@@ -168,13 +135,22 @@ oci_list(const char *const *strings)
 	return a;
 }
 
+void *
+oci_memory(void *p)
+{
+	if (!p) {
+		complain("out of memory");
+		exit(exit_failure);
+	}
+	return p;
+}
+
 const char *
 oci_own(struct oci *o, char *s)
 {
-	if (!s || o->nowned == sizeof o->owned / sizeof o->owned[0]) {
-		complain("out of memory, or far too many mounts");
-		exit(exit_failure);
-	}
+	if (o->nowned == sizeof o->owned / sizeof o->owned[0])
+		s = NULL; /* cannot be: there are not so many mounts */
+	oci_memory(s);
 	o->owned[o->nowned++] = s;
 	return s;
 }
@@ -219,16 +195,13 @@ load_json(struct oci *o)
 int
 oci_load(struct oci *o, const char *bundle, struct moat_config *c)
 {
-	static const char *const known[] = {"ociVersion", "process", "root", "mounts", "hostname",
-		"domainname", "linux", "annotations", "hooks", "!solaris", "!windows", "!vm",
-		"!zos", NULL};
-	const char *version = NULL;
-	json_t *process, *linux_part, *annotations;
+	const char *version = NULL, *key;
+	json_t *process, *linux_part, *annotations, *v;
 
 	memset(o, 0, sizeof *o);
 	moat_resources_init(&o->resources);
 	o->bundle = bundle;
-	if (load_json(o) < 0 || oci_keys(o, o->json, "", known) < 0 ||
+	if (load_json(o) < 0 || oci_fields(o, o->json, "", "") < 0 ||
 		oci_string(o, o->json, "", "ociVersion", &version) < 0 ||
 		oci_string(o, o->json, "", "hostname", &c->hostname) < 0 ||
 		oci_string(o, o->json, "", "domainname", &c->domainname) < 0 ||
@@ -241,6 +214,11 @@ oci_load(struct oci *o, const char *bundle, struct moat_config *c)
 		return oci_error(o, "ociVersion: missing, or not 1.x");
 	if (!process)
 		return oci_error(o, "process: missing");
+	json_object_foreach(annotations, key, v)
+	{
+		if (!json_is_string(v))
+			return oci_error(o, "annotations.%.200s: not a string", key);
+	}
 	if ((c->hostname && strlen(c->hostname) > 64) ||
 		(c->domainname && strlen(c->domainname) > 64))
 		return oci_error(o, "hostname, domainname: longer than 64 bytes");
@@ -252,10 +230,20 @@ oci_load(struct oci *o, const char *bundle, struct moat_config *c)
 }
 
 void
+oci_warn(const struct oci *o)
+{
+	for (size_t i = 0; i < o->warnings.n; i++)
+		warn("config.json: %s", o->warnings.v[i]);
+}
+
+void
 oci_free(struct oci *o)
 {
 	for (size_t i = 0; i < o->nowned; i++)
 		free(o->owned[i]);
+	for (size_t i = 0; i < o->warnings.n; i++)
+		free((void *)(uintptr_t)o->warnings.v[i]);
+	strings_free(&o->warnings);
 	strings_free(&o->args);
 	strings_free(&o->env);
 	strings_free(&o->masked);

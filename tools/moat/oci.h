@@ -27,6 +27,7 @@ struct oci {
 	struct moat_rlimit *rlimits;
 	uint32_t *groups;
 	struct moat_idmap *uid_map, *gid_map;
+	struct strings warnings; /* what is passed over, and why; each begins with the field */
 	char *owned[256]; /* strings that were made */
 	size_t nowned;
 	struct moat_resources resources; /* its lists are the resources' */
@@ -45,7 +46,17 @@ struct oci {
 
 /* Read bundle/config.json and fill c as far as it says. 0, or -1 with err. */
 int oci_load(struct oci *o, const char *bundle, struct moat_config *c);
+/* Say in the log what is passed over. */
+void oci_warn(const struct oci *o);
 void oci_free(struct oci *o);
+
+/* What becomes of a field (oci_fields.def). */
+enum oci_outcome { OCI_DONE, OCI_REFUSED, OCI_WARNED };
+/* The i-th field's path, NULL at the end. */
+const char *oci_field(size_t i, enum oci_outcome *outcome, const char **why);
+/* Look at all that is in v, the value of the field path ("": the whole file), called where in
+ * messages. 0, or -1 with err for one that is refused; others are noted in o->warnings. */
+int oci_fields(struct oci *o, json_t *v, const char *path, const char *where);
 
 /* The i-th capability (without CAP_), NULL at the end. */
 const char *oci_capability_name(size_t i);
@@ -59,9 +70,6 @@ json_t *oci_list(const char *const *strings);
 
 /* Note why the configuration is refused; returns -1. */
 int oci_error(struct oci *o, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Every key of obj has to be in the NULL-terminated list. A key listed as "!key" is refused unless
- * it is empty. */
-int oci_keys(struct oci *o, json_t *obj, const char *where, const char *const *known);
 /* obj[key] of that type into *ret; untouched when it is missing. */
 int oci_string(struct oci *o, json_t *obj, const char *where, const char *key, const char **ret);
 int oci_bool(struct oci *o, json_t *obj, const char *where, const char *key, bool *ret);
@@ -72,6 +80,8 @@ int oci_strings(
 /* obj[key] has to be an array or object (*ret NULL when missing). */
 int oci_array(struct oci *o, json_t *obj, const char *where, const char *key, json_t **ret);
 int oci_object(struct oci *o, json_t *obj, const char *where, const char *key, json_t **ret);
+/* p, which is not NULL: without memory this program ends. */
+void *oci_memory(void *p);
 /* A made string that lives as long as o. */
 const char *oci_own(struct oci *o, char *s);
 
@@ -82,5 +92,7 @@ int oci_linux(struct oci *o, json_t *l, struct moat_config *c);
 /* linux.resources (res; also what `update` reads) as o->resources. A limit of 0 leaves things as
  * they are, as engines mean it. where: its name in errors. */
 int oci_resources(struct oci *o, json_t *res, const char *where);
+/* Is there anything in them but rules about devices? */
+bool oci_has_limits(const struct oci *o);
 
 #endif

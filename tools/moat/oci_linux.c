@@ -10,7 +10,6 @@
 static int
 read_namespaces(struct oci *o, json_t *l)
 {
-	static const char *const known[] = {"type", "path", NULL};
 	static const char *const types[] = {
 		"pid", "ipc", "uts", "mount", "network", "user", "cgroup", "time"};
 	const char **const joined[8] = {
@@ -29,8 +28,7 @@ read_namespaces(struct oci *o, json_t *l)
 		snprintf(where, sizeof where, "linux.namespaces[%zu]", i);
 		if (!json_is_object(v))
 			return oci_error(o, "%s: not an object", where);
-		if (oci_keys(o, v, where, known) < 0 ||
-			oci_string(o, v, where, "type", &type) < 0 ||
+		if (oci_string(o, v, where, "type", &type) < 0 ||
 			oci_string(o, v, where, "path", &path) < 0)
 			return -1;
 		for (k = 0; k < 8; k++)
@@ -64,7 +62,6 @@ read_namespaces(struct oci *o, json_t *l)
 static int
 read_idmap(struct oci *o, json_t *l, const char *key, struct moat_idmap **ret, size_t *n)
 {
-	static const char *const known[] = {"containerID", "hostID", "size", NULL};
 	json_t *list, *v;
 	size_t i;
 
@@ -81,8 +78,7 @@ read_idmap(struct oci *o, json_t *l, const char *key, struct moat_idmap **ret, s
 		snprintf(where, sizeof where, "linux.%s[%zu]", key, i);
 		if (!json_is_object(v))
 			return oci_error(o, "%s: not an object", where);
-		if (oci_keys(o, v, where, known) < 0 ||
-			oci_uint(o, v, where, "containerID", UINT32_MAX, &inside) < 0 ||
+		if (oci_uint(o, v, where, "containerID", UINT32_MAX, &inside) < 0 ||
 			oci_uint(o, v, where, "hostID", UINT32_MAX, &outside) < 0 ||
 			oci_uint(o, v, where, "size", UINT32_MAX, &size) < 0)
 			return -1;
@@ -98,12 +94,9 @@ read_idmap(struct oci *o, json_t *l, const char *key, struct moat_idmap **ret, s
 static int
 read_resources(struct oci *o, json_t *l)
 {
-	static const char *const known[] = {"devices", "memory", "cpu", "pids", "blockIO",
-		"hugepageLimits", "network", "rdma", "unified", NULL};
 	json_t *res;
 
-	return oci_object(o, l, "linux", "resources", &res) < 0 ||
-			       (res && oci_keys(o, res, "linux.resources", known) < 0)
+	return oci_object(o, l, "linux", "resources", &res) < 0
 		       ? -1
 		       : oci_resources(o, res, "linux.resources");
 }
@@ -111,7 +104,6 @@ read_resources(struct oci *o, json_t *l)
 static int
 read_personality(struct oci *o, json_t *l)
 {
-	static const char *const known[] = {"domain", "!flags", NULL};
 	const char *domain = "LINUX";
 	json_t *p;
 
@@ -119,8 +111,7 @@ read_personality(struct oci *o, json_t *l)
 		return -1;
 	if (!p)
 		return 0;
-	if (oci_keys(o, p, "linux.personality", known) < 0 ||
-		oci_string(o, p, "linux.personality", "domain", &domain) < 0)
+	if (oci_string(o, p, "linux.personality", "domain", &domain) < 0)
 		return -1;
 	return strcmp(domain, "LINUX") == 0
 		       ? 0
@@ -130,22 +121,19 @@ read_personality(struct oci *o, json_t *l)
 /* One of those that every container has in /dev (OCI, config-linux.md, default devices), and a
  * sandbox from its own kernel. */
 static bool
-own_device(json_t *d)
+own_device(const char *type, const char *path, uint64_t major, uint64_t minor)
 {
 	static const struct {
 		const char *path;
-		int major, minor;
+		unsigned major, minor;
 	} own[] = {{"/dev/null", 1, 3}, {"/dev/zero", 1, 5}, {"/dev/full", 1, 7},
 		{"/dev/random", 1, 8}, {"/dev/urandom", 1, 9}, {"/dev/tty", 5, 0}};
-	const char *path = json_string_value(json_object_get(d, "path"));
-	const char *type = json_string_value(json_object_get(d, "type"));
 
-	if (!path || !type || (strcmp(type, "c") != 0 && strcmp(type, "u") != 0))
+	if (strcmp(type, "c") != 0 && strcmp(type, "u") != 0)
 		return false;
 	for (size_t i = 0; i < sizeof own / sizeof *own; i++)
-		if (strcmp(path, own[i].path) == 0 &&
-			json_integer_value(json_object_get(d, "major")) == own[i].major &&
-			json_integer_value(json_object_get(d, "minor")) == own[i].minor)
+		if (strcmp(path, own[i].path) == 0 && major == own[i].major &&
+			minor == own[i].minor)
 			return true;
 	return false;
 }
@@ -155,19 +143,31 @@ own_device(json_t *d)
 static int
 refuse_devices(struct oci *o, json_t *l)
 {
-	json_t *list, *d, *path;
+	json_t *list, *d;
 	size_t i;
 
 	if (oci_array(o, l, "linux", "devices", &list) < 0)
 		return -1;
 	json_array_foreach(list, i, d)
 	{
-		if (own_device(d))
-			continue;
-		path = json_object_get(d, "path");
-		return oci_error(o,
-			"linux.devices[%zu]: %.200s: a sandbox gets no device of the host", i,
-			json_is_string(path) ? json_string_value(path) : "(no path)");
+		const char *type = "", *path = "";
+		uint64_t major = 0, minor = 0, mode = 0, uid = 0, gid = 0;
+		char where[48];
+
+		snprintf(where, sizeof where, "linux.devices[%zu]", i);
+		if (!json_is_object(d))
+			return oci_error(o, "%s: not an object", where);
+		if (oci_string(o, d, where, "type", &type) < 0 ||
+			oci_string(o, d, where, "path", &path) < 0 ||
+			oci_uint(o, d, where, "major", UINT32_MAX, &major) < 0 ||
+			oci_uint(o, d, where, "minor", UINT32_MAX, &minor) < 0 ||
+			oci_uint(o, d, where, "fileMode", UINT32_MAX, &mode) < 0 ||
+			oci_uint(o, d, where, "uid", UINT32_MAX, &uid) < 0 ||
+			oci_uint(o, d, where, "gid", UINT32_MAX, &gid) < 0)
+			return -1;
+		if (!own_device(type, path, major, minor))
+			return oci_error(o, "%s: %.200s: a sandbox gets no device of the host",
+				where, *path ? path : "(no path)");
 	}
 	return 0;
 }
@@ -175,14 +175,10 @@ refuse_devices(struct oci *o, json_t *l)
 int
 oci_linux(struct oci *o, json_t *l, struct moat_config *c)
 {
-	static const char *const known[] = {"namespaces", "uidMappings", "gidMappings", "resources",
-		"maskedPaths", "readonlyPaths", "rootfsPropagation", "personality", "devices",
-		"!netDevices", "cgroupsPath", "seccomp", "sysctl", "!mountLabel", "!intelRdt",
-		"!timeOffsets", "!memoryPolicy", NULL};
 	const char *propagation = "private";
 	json_t *seccomp;
 
-	if (oci_keys(o, l, "linux", known) < 0 || read_namespaces(o, l) < 0 ||
+	if (read_namespaces(o, l) < 0 ||
 		read_idmap(o, l, "uidMappings", &o->uid_map, &c->nuid_map) < 0 ||
 		read_idmap(o, l, "gidMappings", &o->gid_map, &c->ngid_map) < 0 ||
 		read_resources(o, l) < 0 || refuse_devices(o, l) < 0 ||
@@ -192,10 +188,15 @@ oci_linux(struct oci *o, json_t *l, struct moat_config *c)
 		read_personality(o, l) < 0 ||
 		oci_string(o, l, "linux", "rootfsPropagation", &propagation) < 0)
 		return -1;
-	if (strstr(propagation, "shared") || strstr(propagation, "unbindable"))
+	propagation += *propagation == 'r';
+	if (strcmp(propagation, "shared") == 0 || strcmp(propagation, "unbindable") == 0)
 		return oci_error(o,
 			"linux.rootfsPropagation: \"%s\": nothing propagates out of a sandbox",
 			propagation);
+	if (*propagation && strcmp(propagation, "private") != 0 &&
+		strcmp(propagation, "slave") != 0)
+		return oci_error(
+			o, "linux.rootfsPropagation: \"%s\" is not a propagation", propagation);
 	if (o->cgroups_path && !*o->cgroups_path)
 		o->cgroups_path = NULL;
 	if (oci_object(o, l, "linux", "seccomp", &seccomp) < 0 ||

@@ -117,8 +117,6 @@ host_path(struct oci *o, const char *path)
 static int
 read_mount(struct oci *o, json_t *m, size_t i, struct moat_mount *mnt)
 {
-	static const char *const known[] = {
-		"destination", "type", "source", "options", "!uidMappings", "!gidMappings", NULL};
 	const char *type = "", *source = NULL, *target = NULL;
 	char where[32], *data = NULL;
 	bool bind = false;
@@ -127,8 +125,7 @@ read_mount(struct oci *o, json_t *m, size_t i, struct moat_mount *mnt)
 	snprintf(where, sizeof where, "mounts[%zu]", i);
 	if (!json_is_object(m))
 		return oci_error(o, "%s: not an object", where);
-	if (oci_keys(o, m, where, known) < 0 ||
-		oci_string(o, m, where, "destination", &target) < 0 ||
+	if (oci_string(o, m, where, "destination", &target) < 0 ||
 		oci_string(o, m, where, "type", &type) < 0 ||
 		oci_string(o, m, where, "source", &source) < 0 ||
 		read_options(o, m, where, mnt, &bind, &data) < 0) {
@@ -174,7 +171,6 @@ read_mount(struct oci *o, json_t *m, size_t i, struct moat_mount *mnt)
 int
 oci_mounts(struct oci *o, json_t *top, struct moat_config *c)
 {
-	static const char *const known[] = {"path", "readonly", NULL};
 	json_t *root, *list, *m;
 	const char *path = NULL;
 	size_t i;
@@ -183,8 +179,7 @@ oci_mounts(struct oci *o, json_t *top, struct moat_config *c)
 		return -1;
 	if (!root)
 		return oci_error(o, "root: missing");
-	if (oci_keys(o, root, "root", known) < 0 ||
-		oci_string(o, root, "root", "path", &path) < 0 ||
+	if (oci_string(o, root, "root", "path", &path) < 0 ||
 		oci_bool(o, root, "root", "readonly", &c->root_readonly) < 0)
 		return -1;
 	if (!path || !*path)

@@ -35,8 +35,6 @@ static const struct {
 static int
 read_user(struct oci *o, json_t *p, struct moat_config *c)
 {
-	static const char *const known[] = {
-		"uid", "gid", "umask", "additionalGids", "!username", NULL};
 	uint64_t uid = 0, gid = 0, mask = 022;
 	json_t *u, *list, *v;
 	size_t i;
@@ -45,8 +43,7 @@ read_user(struct oci *o, json_t *p, struct moat_config *c)
 		return -1;
 	if (!u)
 		return 0;
-	if (oci_keys(o, u, "process.user", known) < 0 ||
-		oci_uint(o, u, "process.user", "uid", UINT32_MAX - 1, &uid) < 0 ||
+	if (oci_uint(o, u, "process.user", "uid", UINT32_MAX - 1, &uid) < 0 ||
 		oci_uint(o, u, "process.user", "gid", UINT32_MAX - 1, &gid) < 0 ||
 		oci_uint(o, u, "process.user", "umask", 0777, &mask) < 0 ||
 		oci_array(o, u, "process.user", "additionalGids", &list) < 0)
@@ -70,8 +67,8 @@ read_user(struct oci *o, json_t *p, struct moat_config *c)
 static int
 read_caps(struct oci *o, json_t *p, struct moat_config *c)
 {
-	static const char *const known[] = {
-		"bounding", "effective", "inheritable", "permitted", "ambient", NULL};
+	static const char *const names[] = {
+		"bounding", "effective", "inheritable", "permitted", "ambient"};
 	uint64_t *sets[] = {&c->cap_bounding, &c->cap_effective, &c->cap_inheritable,
 		&c->cap_permitted, &c->cap_ambient};
 	json_t *caps, *list, *v;
@@ -81,10 +78,8 @@ read_caps(struct oci *o, json_t *p, struct moat_config *c)
 		return -1;
 	if (!caps)
 		return 0;
-	if (oci_keys(o, caps, "process.capabilities", known) < 0)
-		return -1;
 	for (size_t s = 0; s < 5; s++) {
-		if (oci_array(o, caps, "process.capabilities", known[s], &list) < 0)
+		if (oci_array(o, caps, "process.capabilities", names[s], &list) < 0)
 			return -1;
 		json_array_foreach(list, i, v)
 		{
@@ -97,7 +92,7 @@ read_caps(struct oci *o, json_t *p, struct moat_config *c)
 			if (k == sizeof cap_names / sizeof cap_names[0])
 				return oci_error(o,
 					"process.capabilities.%s[%zu]: \"%s\" is not a capability",
-					known[s], i, name);
+					names[s], i, name);
 			*sets[s] |= 1ULL << k;
 		}
 	}
@@ -107,7 +102,7 @@ read_caps(struct oci *o, json_t *p, struct moat_config *c)
 static int
 read_rlimits(struct oci *o, json_t *p, struct moat_config *c)
 {
-	static const char *const known[] = {"type", "hard", "soft", NULL};
+	unsigned seen = 0;
 	json_t *list, *v;
 	size_t i, k;
 
@@ -123,8 +118,7 @@ read_rlimits(struct oci *o, json_t *p, struct moat_config *c)
 		snprintf(where, sizeof where, "process.rlimits[%zu]", i);
 		if (!json_is_object(v))
 			return oci_error(o, "%s: not an object", where);
-		if (oci_keys(o, v, where, known) < 0 ||
-			oci_string(o, v, where, "type", &type) < 0 ||
+		if (oci_string(o, v, where, "type", &type) < 0 ||
 			oci_uint(o, v, where, "hard", UINT64_MAX, &r->max) < 0 ||
 			oci_uint(o, v, where, "soft", UINT64_MAX, &r->cur) < 0)
 			return -1;
@@ -134,6 +128,11 @@ read_rlimits(struct oci *o, json_t *p, struct moat_config *c)
 		if (k == sizeof rlimit_names / sizeof rlimit_names[0])
 			return oci_error(o, "%s.type: \"%s\" is not a limit", where, type);
 		r->resource = rlimit_names[k].resource;
+		if (seen >> r->resource & 1)
+			return oci_error(o, "%s.type: \"%s\" is listed twice", where, type);
+		if (r->cur > r->max)
+			return oci_error(o, "%s.soft: above hard", where);
+		seen |= 1u << r->resource;
 	}
 	c->rlimits = o->rlimits;
 	c->nrlimits = json_array_size(list);
@@ -143,17 +142,11 @@ read_rlimits(struct oci *o, json_t *p, struct moat_config *c)
 int
 oci_process(struct oci *o, json_t *p, struct moat_config *c)
 {
-	static const char *const known[] = {"terminal", "consoleSize", "user", "args", "env", "cwd",
-		"capabilities", "rlimits", "noNewPrivileges", "oomScoreAdj", "!apparmorProfile",
-		"!selinuxLabel", "!scheduler", "!ioPriority", "!execCPUAffinity", "!commandLine",
-		NULL};
-	static const char *const size_known[] = {"height", "width", NULL};
 	uint64_t rows = 0, columns = 0;
 	bool home = false;
 	json_t *size, *adj;
 
-	if (oci_keys(o, p, "process", known) < 0 ||
-		oci_bool(o, p, "process", "terminal", &o->terminal) < 0 ||
+	if (oci_bool(o, p, "process", "terminal", &o->terminal) < 0 ||
 		oci_object(o, p, "process", "consoleSize", &size) < 0 || read_user(o, p, c) < 0 ||
 		oci_strings(o, p, "process", "args", &o->args) < 0 ||
 		oci_strings(o, p, "process", "env", &o->env) < 0 ||
@@ -161,8 +154,7 @@ oci_process(struct oci *o, json_t *p, struct moat_config *c)
 		read_rlimits(o, p, c) < 0 ||
 		oci_bool(o, p, "process", "noNewPrivileges", &c->no_new_privs) < 0)
 		return -1;
-	if (size && (oci_keys(o, size, "process.consoleSize", size_known) < 0 ||
-			    oci_uint(o, size, "process.consoleSize", "height", 65535, &rows) < 0 ||
+	if (size && (oci_uint(o, size, "process.consoleSize", "height", 65535, &rows) < 0 ||
 			    oci_uint(o, size, "process.consoleSize", "width", 65535, &columns) < 0))
 		return -1;
 	o->rows = (uint16_t)rows;

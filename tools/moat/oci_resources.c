@@ -39,26 +39,24 @@ limit(struct oci *o, json_t *obj, const char *where, const char *key, int64_t *r
 }
 
 static int
-part(struct oci *o, json_t *res, const char *where, const char *key, const char *const *known,
-	json_t **ret, char *name, size_t cap)
+part(struct oci *o, json_t *res, const char *where, const char *key, json_t **ret, char *name,
+	size_t cap)
 {
 	if (oci_object(o, res, where, key, ret) < 0)
 		return -1;
 	snprintf(name, cap, "%s.%s", where, key);
-	return *ret ? oci_keys(o, *ret, name, known) : 0;
+	return 0;
 }
 
 static int
 memory(struct oci *o, json_t *res, const char *where)
 {
-	static const char *const known[] = {"limit", "reservation", "swap", "kernel", "kernelTCP",
-		"swappiness", "disableOOMKiller", "useHierarchy", "checkBeforeUpdate", NULL};
 	struct moat_resources *r = &o->resources;
 	bool hierarchy = false;
 	char name[96];
 	json_t *m;
 
-	if (part(o, res, where, "memory", known, &m, name, sizeof name) < 0)
+	if (part(o, res, where, "memory", &m, name, sizeof name) < 0)
 		return -1;
 	/* useHierarchy: every kernel since 5.11 does. */
 	if (limit(o, m, name, "limit", &r->memory_limit) < 0 ||
@@ -83,13 +81,11 @@ memory(struct oci *o, json_t *res, const char *where)
 static int
 cpu(struct oci *o, json_t *res, const char *where)
 {
-	static const char *const known[] = {"shares", "quota", "burst", "period", "realtimeRuntime",
-		"realtimePeriod", "cpus", "mems", "idle", NULL};
 	struct moat_resources *r = &o->resources;
 	char name[96];
 	json_t *c;
 
-	if (part(o, res, where, "cpu", known, &c, name, sizeof name) < 0)
+	if (part(o, res, where, "cpu", &c, name, sizeof name) < 0)
 		return -1;
 	if (limit(o, c, name, "shares", &r->cpu_shares) < 0 ||
 		limit(o, c, name, "quota", &r->cpu_quota) < 0 ||
@@ -111,11 +107,10 @@ cpu(struct oci *o, json_t *res, const char *where)
 static int
 pids(struct oci *o, json_t *res, const char *where)
 {
-	static const char *const known[] = {"limit", NULL};
 	char name[96];
 	json_t *p;
 
-	return part(o, res, where, "pids", known, &p, name, sizeof name) < 0
+	return part(o, res, where, "pids", &p, name, sizeof name) < 0
 		       ? -1
 		       : number(o, p, name, "limit", -1, &o->resources.pids_limit);
 }
@@ -125,7 +120,6 @@ static int
 io_rules(struct oci *o, json_t *io, const char *where, const char *key, const char *value,
 	enum moat_io_limit what)
 {
-	static const char *const known[] = {"major", "minor", "rate", "weight", "leafWeight", NULL};
 	json_t *list, *v;
 	char name[128];
 	size_t i;
@@ -140,8 +134,7 @@ io_rules(struct oci *o, json_t *io, const char *where, const char *key, const ch
 		snprintf(name, sizeof name, "%s.%s[%zu]", where, key, i);
 		if (!json_is_object(v))
 			return oci_error(o, "%s: not an object", name);
-		if (oci_keys(o, v, name, known) < 0 ||
-			oci_uint(o, v, name, "major", UINT32_MAX, &major) < 0 ||
+		if (oci_uint(o, v, name, "major", UINT32_MAX, &major) < 0 ||
 			oci_uint(o, v, name, "minor", UINT32_MAX, &minor) < 0 ||
 			oci_uint(o, v, name, value, UINT64_MAX, &rule->value) < 0)
 			return -1;
@@ -158,18 +151,17 @@ io_rules(struct oci *o, json_t *io, const char *where, const char *key, const ch
 static int
 block_io(struct oci *o, json_t *res, const char *where)
 {
-	static const char *const known[] = {"weight", "leafWeight", "weightDevice",
-		"throttleReadBpsDevice", "throttleWriteBpsDevice", "throttleReadIOPSDevice",
-		"throttleWriteIOPSDevice", NULL};
+	static const char *const lists[] = {"weightDevice", "throttleReadBpsDevice",
+		"throttleWriteBpsDevice", "throttleReadIOPSDevice", "throttleWriteIOPSDevice"};
 	struct moat_resources *r = &o->resources;
 	size_t n = 0;
 	char name[96];
 	json_t *io;
 
-	if (part(o, res, where, "blockIO", known, &io, name, sizeof name) < 0)
+	if (part(o, res, where, "blockIO", &io, name, sizeof name) < 0)
 		return -1;
-	for (size_t i = 2; known[i]; i++)
-		n += 2 * json_array_size(json_object_get(io, known[i]));
+	for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+		n += 2 * json_array_size(json_object_get(io, lists[i]));
 	o->lists.io = xcalloc(n + 1, sizeof *o->lists.io);
 	if (limit(o, io, name, "weight", &r->io_weight) < 0 ||
 		limit(o, io, name, "leafWeight", &r->io_leaf_weight) < 0 ||
@@ -187,7 +179,6 @@ block_io(struct oci *o, json_t *res, const char *where)
 static int
 hugepages(struct oci *o, json_t *res, const char *where)
 {
-	static const char *const known[] = {"pageSize", "limit", NULL};
 	json_t *list, *v;
 	char name[192];
 	size_t i;
@@ -202,8 +193,7 @@ hugepages(struct oci *o, json_t *res, const char *where)
 		snprintf(name, sizeof name, "%s.hugepageLimits[%zu]", where, i);
 		if (!json_is_object(v))
 			return oci_error(o, "%s: not an object", name);
-		if (oci_keys(o, v, name, known) < 0 ||
-			oci_string(o, v, name, "pageSize", &h->size) < 0 ||
+		if (oci_string(o, v, name, "pageSize", &h->size) < 0 ||
 			oci_uint(o, v, name, "limit", UINT64_MAX, &h->bytes) < 0)
 			return -1;
 		if (!h->size || !*h->size || h->size[strspn(h->size, "0123456789KMGB")] ||
@@ -218,13 +208,11 @@ hugepages(struct oci *o, json_t *res, const char *where)
 static int
 network(struct oci *o, json_t *res, const char *where)
 {
-	static const char *const known[] = {"classID", "priorities", NULL};
-	static const char *const entry[] = {"name", "priority", NULL};
 	json_t *net, *list, *v;
 	char name[96], at[192];
 	size_t i;
 
-	if (part(o, res, where, "network", known, &net, name, sizeof name) < 0 ||
+	if (part(o, res, where, "network", &net, name, sizeof name) < 0 ||
 		number(o, net, name, "classID", 0, &o->resources.net_class) < 0 ||
 		oci_array(o, net, name, "priorities", &list) < 0)
 		return -1;
@@ -238,8 +226,7 @@ network(struct oci *o, json_t *res, const char *where)
 		snprintf(at, sizeof at, "%s.priorities[%zu]", name, i);
 		if (!json_is_object(v))
 			return oci_error(o, "%s: not an object", at);
-		if (oci_keys(o, v, at, entry) < 0 ||
-			oci_string(o, v, at, "name", &p->interface) < 0 ||
+		if (oci_string(o, v, at, "name", &p->interface) < 0 ||
 			oci_uint(o, v, at, "priority", UINT32_MAX, &priority) < 0)
 			return -1;
 		if (!p->interface || !*p->interface || strchr(p->interface, ' '))
@@ -254,7 +241,6 @@ network(struct oci *o, json_t *res, const char *where)
 static int
 devices(struct oci *o, json_t *res, const char *where)
 {
-	static const char *const known[] = {"allow", "type", "major", "minor", "access", NULL};
 	json_t *list, *v;
 	char name[128];
 	size_t i;
@@ -271,8 +257,7 @@ devices(struct oci *o, json_t *res, const char *where)
 		if (!json_is_object(v))
 			return oci_error(o, "%s: not an object", name);
 		d->major = d->minor = -1;
-		if (oci_keys(o, v, name, known) < 0 ||
-			oci_bool(o, v, name, "allow", &d->allow) < 0 ||
+		if (oci_bool(o, v, name, "allow", &d->allow) < 0 ||
 			oci_string(o, v, name, "type", &type) < 0 ||
 			number(o, v, name, "major", -1, &d->major) < 0 ||
 			number(o, v, name, "minor", -1, &d->minor) < 0 ||
@@ -293,7 +278,6 @@ devices(struct oci *o, json_t *res, const char *where)
 static int
 rdma(struct oci *o, json_t *res, const char *where)
 {
-	static const char *const known[] = {"hcaHandles", "hcaObjects", NULL};
 	const char *device;
 	char name[256];
 	json_t *all, *v;
@@ -310,8 +294,7 @@ rdma(struct oci *o, json_t *res, const char *where)
 		if (!json_is_object(v))
 			return oci_error(o, "%s: not an object", name);
 		*l = (struct moat_rdma_limit){device, MOAT_UNSET, MOAT_UNSET};
-		if (oci_keys(o, v, name, known) < 0 ||
-			number(o, v, name, "hcaHandles", 0, &l->handles) < 0 ||
+		if (number(o, v, name, "hcaHandles", 0, &l->handles) < 0 ||
 			number(o, v, name, "hcaObjects", 0, &l->objects) < 0)
 			return -1;
 	}
@@ -341,17 +324,30 @@ unified(struct oci *o, json_t *res, const char *where)
 	return 0;
 }
 
+bool
+oci_has_limits(const struct oci *o)
+{
+	const struct moat_resources *r = &o->resources;
+	const int64_t numbers[] = {r->memory_limit, r->memory_reservation, r->memory_swap,
+		r->memory_swappiness, r->cpu_shares, r->cpu_quota, r->cpu_period, r->cpu_burst,
+		r->cpu_rt_runtime, r->cpu_rt_period, r->cpu_idle, r->pids_limit, r->io_weight,
+		r->io_leaf_weight, r->net_class};
+
+	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+		if (numbers[i] != MOAT_UNSET)
+			return true;
+	return r->cpus || r->mems || r->nio || r->nhugepages || r->nnet_priorities || r->nrdma ||
+	       r->nunified;
+}
+
 int
 oci_resources(struct oci *o, json_t *res, const char *where)
 {
-	static const char *const known[] = {"devices", "memory", "cpu", "pids", "blockIO",
-		"hugepageLimits", "network", "rdma", "unified", NULL};
 
 	moat_resources_init(&o->resources);
 	if (!res)
 		return 0;
-	return oci_keys(o, res, where, known) < 0 || memory(o, res, where) < 0 ||
-			       cpu(o, res, where) < 0 || pids(o, res, where) < 0 ||
+	return memory(o, res, where) < 0 || cpu(o, res, where) < 0 || pids(o, res, where) < 0 ||
 			       block_io(o, res, where) < 0 || hugepages(o, res, where) < 0 ||
 			       network(o, res, where) < 0 || devices(o, res, where) < 0 ||
 			       rdma(o, res, where) < 0 || unified(o, res, where) < 0

@@ -60,7 +60,6 @@ static int
 read_args(struct oci *o, json_t *rule, const char *where, struct scmp_arg_cmp *args, unsigned *ret,
 	bool *ret_twice)
 {
-	static const char *const known[] = {"index", "value", "valueTwo", "op", NULL};
 	unsigned seen = 0;
 	json_t *list, *a;
 	size_t i;
@@ -76,18 +75,18 @@ read_args(struct oci *o, json_t *rule, const char *where, struct scmp_arg_cmp *a
 		uint64_t index = 0, value = 0, two = 0;
 		const char *name = "";
 		enum scmp_compare op;
+		char at[96];
 
+		snprintf(at, sizeof at, "%s.args[%zu]", where, i);
 		if (!json_is_object(a))
-			return oci_error(o, "%s.args[%zu]: not an object", where, i);
-		if (oci_keys(o, a, where, known) < 0 ||
-			oci_uint(o, a, where, "index", MAX_ARGS - 1, &index) < 0 ||
-			oci_uint(o, a, where, "value", UINT64_MAX, &value) < 0 ||
-			oci_uint(o, a, where, "valueTwo", UINT64_MAX, &two) < 0 ||
-			oci_string(o, a, where, "op", &name) < 0)
+			return oci_error(o, "%s: not an object", at);
+		if (oci_uint(o, a, at, "index", MAX_ARGS - 1, &index) < 0 ||
+			oci_uint(o, a, at, "value", UINT64_MAX, &value) < 0 ||
+			oci_uint(o, a, at, "valueTwo", UINT64_MAX, &two) < 0 ||
+			oci_string(o, a, at, "op", &name) < 0)
 			return -1;
 		if (read_op(name, &op) < 0)
-			return oci_error(
-				o, "%s.args[%zu].op: \"%s\" is not a comparison", where, i, name);
+			return oci_error(o, "%s.op: \"%s\" is not a comparison", at, name);
 		*ret_twice |= seen >> index & 1;
 		seen |= 1u << index;
 		args[(*ret)++] = (struct scmp_arg_cmp){(unsigned)index, op, value, two};
@@ -98,8 +97,6 @@ read_args(struct oci *o, json_t *rule, const char *where, struct scmp_arg_cmp *a
 static int
 add_rule(struct oci *o, scmp_filter_ctx f, json_t *rule, size_t i, uint32_t by_default)
 {
-	static const char *const known[] = {
-		"names", "action", "errnoRet", "args", "!comment", "!includes", "!excludes", NULL};
 	struct scmp_arg_cmp args[MAX_ARGS];
 	const char *action_name = "";
 	char where[64];
@@ -113,7 +110,7 @@ add_rule(struct oci *o, scmp_filter_ctx f, json_t *rule, size_t i, uint32_t by_d
 	snprintf(where, sizeof where, "linux.seccomp.syscalls[%zu]", i);
 	if (!json_is_object(rule))
 		return oci_error(o, "%s: not an object", where);
-	if (oci_keys(o, rule, where, known) < 0 || oci_array(o, rule, where, "names", &names) < 0 ||
+	if (oci_array(o, rule, where, "names", &names) < 0 ||
 		oci_string(o, rule, where, "action", &action_name) < 0 ||
 		oci_uint(o, rule, where, "errnoRet", 65535, &err) < 0 ||
 		read_action(o, where, action_name, err, &action) < 0 ||
@@ -192,8 +189,6 @@ static int export(struct oci *o, scmp_filter_ctx f, struct moat_config *c)
 int
 oci_seccomp(struct oci *o, json_t *s, struct moat_config *c)
 {
-	static const char *const known[] = {"defaultAction", "defaultErrnoRet", "architectures",
-		"flags", "syscalls", "!listenerPath", "!listenerMetadata", NULL};
 	const char *name = "";
 	uint64_t err = EPERM;
 	uint32_t action;
@@ -202,14 +197,21 @@ oci_seccomp(struct oci *o, json_t *s, struct moat_config *c)
 	size_t i;
 	int r = 0;
 
-	if (oci_keys(o, s, "linux.seccomp", known) < 0 ||
-		oci_string(o, s, "linux.seccomp", "defaultAction", &name) < 0 ||
+	if (oci_string(o, s, "linux.seccomp", "defaultAction", &name) < 0 ||
 		oci_uint(o, s, "linux.seccomp", "defaultErrnoRet", 65535, &err) < 0 ||
 		oci_array(o, s, "linux.seccomp", "architectures", &archs) < 0 ||
 		oci_array(o, s, "linux.seccomp", "syscalls", &rules) < 0 ||
 		read_action(o, "linux.seccomp.defaultAction", name, err, &action) < 0 ||
 		read_flags(o, s, c) < 0)
 		return -1;
+	json_array_foreach(archs, i, rule)
+	{
+		const char *arch = json_is_string(rule) ? json_string_value(rule) : "";
+
+		if (strncmp(arch, "SCMP_ARCH_", 10) != 0)
+			return oci_error(
+				o, "linux.seccomp.architectures[%zu]: not an architecture", i);
+	}
 	f = seccomp_init(action);
 	if (!f)
 		return oci_error(o, "linux.seccomp.defaultAction: \"%s\" is refused", name);

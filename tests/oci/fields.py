@@ -1,0 +1,348 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every field of the OCI runtime specification's schema (1.3: config-schema.json, config-linux.json, defs.json,
+defs-linux.json), written down here from the specification, against what moat says of it and what it does with it.
+
+Each row: the field; a value; what a program sees of it (a shell command and its output), or None where only the
+host does; rows of fields that are refused or passed over have the words instead. A field that moat honours has to
+refuse a value of another type by its name.
+"""
+import copy, json, os, re, subprocess, sys, tempfile
+from concurrent.futures import ThreadPoolExecutor
+
+moat, work, rootfs = sys.argv[1:4]
+
+BASE = {
+    "ociVersion": "1.2.0",
+    "process": {"args": ["true"], "env": ["PATH=/bin"], "cwd": "/", "user": {"uid": 0, "gid": 0}},
+    "root": {"path": rootfs},
+    "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}],
+    "linux": {"namespaces": [{"type": t} for t in ("pid", "network", "ipc", "uts", "mount")]},
+}
+
+NS = "pid network ipc uts mount".split()
+MAP = [{"containerID": 0, "hostID": 0, "size": 65536}]
+STATUS = "while read k v; do [ $k = %s: ] && echo $v; done </proc/self/status; true"
+HOOKS = "prestart createRuntime createContainer startContainer poststart poststop".split()
+
+
+CALLS = [line.split()[1] for line in subprocess.run([moat, "syscalls"], capture_output=True, text=True).stdout.splitlines()
+         if len(line.split()) > 1]
+
+
+class Sees:
+    def __init__(self, command, output, **more):
+        self.command, self.output, self.more = command, output, more
+
+
+class Host:
+    """Honoured by what the host does; other tests look at that. more: what has to be beside it."""
+
+    def __init__(self, **more):
+        self.more = more
+
+
+class Fails:
+    """An honoured field, whose value is wrong or cannot be had here."""
+
+    def __init__(self, text, **more):
+        self.text, self.more = text, more
+
+
+class Refused:
+    def __init__(self, text):
+        self.text, self.more = text, {}
+
+
+class Warned:
+    def __init__(self, text):
+        self.text, self.more = text, {}
+
+
+# Beside other fields: "more" names are paths with __ for dots.
+ROWS = [
+    ("ociVersion", "1.3.0", Host()),
+    ("ociVersion", "2.0.0", Fails("ociVersion")),
+    ("hostname", "here", Sees("hostname", "here")),
+    ("domainname", "there", Sees("cat /proc/sys/kernel/domainname", "there")),
+    ("annotations.*", "text", Host()),
+    ("root.path", rootfs, Sees("ls -d /bin", "/bin")),
+    ("root.path", "/no/such", Fails("/no/such")),
+    ("root.readonly", True, Sees("touch /x 2>&1 | grep -c Read-only", "1")),
+    ("process.terminal", True, Fails("console socket", detach=True)),
+    ("process.consoleSize.height", 24, Host()),
+    ("process.consoleSize.width", 80, Host()),
+    ("process.cwd", "/made/here", Sees("pwd", "/made/here")),
+    ("process.env[]", "X=from outside", Sees("echo $X", "from outside")),
+    ("process.args[]", None, None),  # what all other rows run
+    ("process.commandLine", "x", Warned("Windows")),
+    ("process.user.uid", 12, Sees("id -u", "12")),
+    ("process.user.gid", 13, Sees("id -g", "13")),
+    ("process.user.umask", 0o27, Sees("umask", "0027")),
+    ("process.user.additionalGids[]", 77, Sees(STATUS % "Groups", "77")),
+    ("process.user.username", "x", Warned("Windows")),
+    ("process.capabilities.bounding[]", "CAP_KILL", Sees(STATUS % "CapBnd", "0000000000000020")),
+    ("process.capabilities.effective[]", "CAP_KILL",
+     Sees(STATUS % "CapEff", "0000000000000020", process__user__uid=5, process__capabilities__inheritable=["CAP_KILL"],
+          process__capabilities__bounding=["CAP_KILL"], process__capabilities__permitted=["CAP_KILL"],
+          process__capabilities__ambient=["CAP_KILL"])),
+    ("process.capabilities.inheritable[]", "CAP_KILL", Sees(STATUS % "CapInh", "0000000000000020")),
+    ("process.capabilities.permitted[]", "CAP_KILL",
+     Sees(STATUS % "CapPrm", "0000000000000020", process__user__uid=5, process__capabilities__inheritable=["CAP_KILL"],
+          process__capabilities__bounding=["CAP_KILL"], process__capabilities__ambient=["CAP_KILL"])),
+    ("process.capabilities.ambient[]", "CAP_KILL",
+     Sees(STATUS % "CapAmb", "0000000000000020", process__user__uid=5, process__capabilities__inheritable=["CAP_KILL"],
+          process__capabilities__bounding=["CAP_KILL"], process__capabilities__permitted=["CAP_KILL"])),
+    ("process.capabilities.bounding[]", "CAP_NONSENSE", Fails("CAP_NONSENSE")),
+    ("process.rlimits[].type", "RLIMIT_NOFILE", Sees("ulimit -n", "99", process__rlimits=[{"soft": 99, "hard": 100}])),
+    ("process.rlimits[].soft", 98, Sees("ulimit -Sn", "98", process__rlimits=[{"type": "RLIMIT_NOFILE", "hard": 100}])),
+    ("process.rlimits[].hard", 97, Sees("ulimit -Hn", "97", process__rlimits=[{"type": "RLIMIT_NOFILE", "soft": 9}])),
+    ("process.rlimits[].type", "RLIMIT_X", Fails("RLIMIT_X", process__rlimits=[{"soft": 99, "hard": 100}])),
+    ("process.rlimits", [{"type": "RLIMIT_CORE", "soft": 1, "hard": 1}] * 2, Fails("listed twice")),
+    ("process.rlimits", [{"type": "RLIMIT_CORE", "soft": 2, "hard": 1}], Fails("above")),
+    ("process.apparmorProfile", "docker-default", Warned("AppArmor")),
+    ("process.selinuxLabel", "system_u:system_r:container_t:s0", Warned("SELinux")),
+    ("process.noNewPrivileges", True, Sees(STATUS % "NoNewPrivs", "1")),
+    ("process.oomScoreAdj", 123, Sees("cat /proc/self/oom_score_adj", "123")),
+    ("process.oomScoreAdj", 1001, Fails("process.oomScoreAdj")),
+    ("process.scheduler", {"policy": "SCHED_BATCH"}, Refused("process.scheduler")),
+    ("process.ioPriority", {"class": "IOPRIO_CLASS_BE"}, Refused("process.ioPriority")),
+    ("process.execCPUAffinity", {"final": "0"}, Refused("process.execCPUAffinity")),
+    ("mounts[].destination", "/there", Sees("grep -c ' /there tmpfs' /proc/mounts", "1", mounts=[{"type": "tmpfs", "source": "x"}])),
+    ("mounts[].type", "tmpfs", Sees("grep -c ' /there tmpfs' /proc/mounts", "1", mounts=[{"destination": "/there"}])),
+    ("mounts[].type", "ext9", Fails("ext9", mounts=[{"destination": "/there"}])),
+    ("mounts[].source", rootfs + "/bin", Sees("ls /there/sh", "/there/sh", mounts=[{"destination": "/there", "type": "bind", "options": ["bind"]}])),
+    ("mounts[].options[]", "ro", Sees("touch /there/x 2>&1 | grep -c Read-only", "1", mounts=[{"destination": "/there", "type": "tmpfs"}])),
+    ("mounts[].uidMappings", MAP, Refused("mounts")),
+    ("mounts[].gidMappings", MAP, Refused("mounts")),
+    ("linux.namespaces[].type", "cgroup", Host()),
+    ("linux.namespaces[].type", "nonsense", Fails("nonsense")),
+    ("linux.namespaces[].path", "/no/such", Fails("/no/such", linux__namespaces=[{"type": "network"}])),
+    ("linux.namespaces", [{"type": t} for t in NS + ["pid"]], Fails("listed twice")),
+    ("linux.namespaces", [{"type": t} for t in NS if t != "pid"], Fails('"pid"')),
+    ("linux.uidMappings[].containerID", 0, Host(linux__uidMappings=[{"hostID": 0, "size": 1}])),
+    ("linux.uidMappings[].hostID", 0, Host(linux__uidMappings=[{"containerID": 0, "size": 1}])),
+    ("linux.uidMappings[].size", 1, Host(linux__uidMappings=[{"containerID": 0, "hostID": 0}])),
+    ("linux.gidMappings[].containerID", 0, Host(linux__gidMappings=[{"hostID": 0, "size": 1}])),
+    ("linux.gidMappings[].hostID", 0, Host(linux__gidMappings=[{"containerID": 0, "size": 1}])),
+    ("linux.gidMappings[].size", 0, Fails("size", linux__gidMappings=[{"containerID": 0, "hostID": 0}])),
+    ("linux.netDevices", {"eth7": {}}, Refused("linux.netDevices")),
+    ("linux.cgroupsPath", "..", Fails("cgroup", linux__resources={"pids": {"limit": 10}})),
+    ("linux.sysctl.*", "x", Fails("linux.sysctl.anything")),
+    ("linux.sysctl", {"kernel.domainname": "by.sysctl"}, Sees("cat /proc/sys/kernel/domainname", "by.sysctl")),
+    ("linux.rootfsPropagation", "slave", Host()),
+    ("linux.rootfsPropagation", "nonsense", Fails("linux.rootfsPropagation")),
+    ("linux.maskedPaths[]", "/proc/version", Sees("cat /proc/version | wc -c", "0", mounts=[{"destination": "/dev", "type": "tmpfs", "source": "tmpfs"}])),
+    ("linux.readonlyPaths[]", "/tmp", Sees("touch /tmp/x 2>&1 | grep -c Read-only", "1")),
+    ("linux.mountLabel", "system_u:object_r:container_file_t:s0", Warned("SELinux")),
+    ("linux.intelRdt", {"closID": "x"}, Refused("linux.intelRdt")),
+    ("linux.memoryPolicy", {"mode": "MPOL_BIND", "nodes": "0"}, Refused("linux.memoryPolicy")),
+    ("linux.personality.domain", "LINUX", Sees("uname -m", "x86_64")),
+    ("linux.personality.domain", "BSD", Fails("BSD")),
+    ("linux.personality.flags", ["x"], Refused("names none")),
+    ("linux.timeOffsets", {"monotonic": {"secs": 1000}}, Refused("linux.timeOffsets")),
+    ("linux.seccomp.defaultAction", "SCMP_ACT_ALLOW", Sees(STATUS % "Seccomp", "2")),
+    ("linux.seccomp.defaultAction", "SCMP_ACT_NOTIFY", Fails("SCMP_ACT_NOTIFY")),
+    ("linux.seccomp.defaultErrnoRet", 28,
+     Sees("mkdir /x 2>&1 | grep -c 'No space left'", "1", linux__seccomp={
+         "defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": [n for n in CALLS if n != "mkdir"], "action": "SCMP_ACT_ALLOW"}]})),
+    ("linux.seccomp.flags[]", "SECCOMP_FILTER_FLAG_LOG", Host(linux__seccomp={"defaultAction": "SCMP_ACT_ALLOW"})),
+    ("linux.seccomp.flags[]", "SECCOMP_X", Fails("SECCOMP_X", linux__seccomp={"defaultAction": "SCMP_ACT_ALLOW"})),
+    ("linux.seccomp.architectures[]", "SCMP_ARCH_X86", Host(linux__seccomp={"defaultAction": "SCMP_ACT_ALLOW"})),
+    ("linux.seccomp.listenerPath", "/x", Refused("seccomp_unotify")),
+    ("linux.seccomp.listenerMetadata", "x", Refused("listenerPath")),
+]
+
+MKDIR = {"action": "SCMP_ACT_ERRNO", "names": ["mkdir"]}
+
+
+def rule(**kw):
+    return {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{**MKDIR, **kw}]}
+
+
+def rule_without(key):
+    r = rule()
+    del r["syscalls"][0][key]
+    return r
+
+
+NO = "Operation not permitted"
+SAYS = "mkdir /x 2>&1 | grep -c '%s'"
+UMASK = {"names": ["umask"], "action": "SCMP_ACT_ERRNO", "errnoRet": 7}
+
+
+def umask_rule(**arg):
+    # umask(27) is refused, umask(0) is not: the shell ends up with 0 or 27.
+    return {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{**UMASK, "args": [{"index": 0, "value": 0o27, "op": "SCMP_CMP_EQ", **arg}]}]}
+
+
+def umask_without(key):
+    r = umask_rule()
+    del r["syscalls"][0]["args"][0][key]
+    return r
+
+
+TRY = "umask 0; umask 027; umask"
+ROWS += [
+    ("linux.seccomp.syscalls[].names[]", "mkdir", Sees(SAYS % NO, "1", linux__seccomp={"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"action": "SCMP_ACT_ERRNO"}]})),
+    ("linux.seccomp.syscalls[].action", "SCMP_ACT_ERRNO", Sees(SAYS % NO, "1", linux__seccomp=rule_without("action"))),
+    ("linux.seccomp.syscalls[].errnoRet", 28, Sees(SAYS % "No space left", "1", linux__seccomp=rule())),
+    ("linux.seccomp.syscalls[].args[].index", 0, Sees(TRY, "0000", linux__seccomp=umask_without("index"))),
+    ("linux.seccomp.syscalls[].args[].value", 0o27, Sees(TRY, "0000", linux__seccomp=umask_without("value"))),
+    ("linux.seccomp.syscalls[].args[].valueTwo", 0o27, Sees(TRY, "0000", linux__seccomp=umask_rule(op="SCMP_CMP_MASKED_EQ", value=0o777))),
+    ("linux.seccomp.syscalls[].args[].op", "SCMP_CMP_EQ", Sees(TRY, "0000", linux__seccomp=umask_without("op"))),
+]
+for kind in HOOKS:
+    ROWS += [
+        (f"hooks.{kind}[].path", "/bin/true", Host()),
+        (f"hooks.{kind}[].path", "relative", Fails(f"hooks.{kind}")),
+        (f"hooks.{kind}[].args[]", "true", Host(**{f"hooks__{kind}": [{"path": "/bin/true"}]})),
+        (f"hooks.{kind}[].env[]", "A=b", Host(**{f"hooks__{kind}": [{"path": "/bin/true"}]})),
+        (f"hooks.{kind}[].timeout", 5, Host(**{f"hooks__{kind}": [{"path": "/bin/true"}]})),
+    ]
+NULL = {"path": "/dev/null", "type": "c", "major": 1, "minor": 3}
+for key, value in [*NULL.items(), ("fileMode", 0o666), ("uid", 0), ("gid", 0)]:
+    ROWS.append((f"linux.devices[].{key}", value, Host(linux__devices=[{k: v for k, v in NULL.items() if k != key}])))
+ROWS.append(("linux.devices", [{**NULL, "path": "/dev/x"}], Fails("no device of the host")))
+
+# What they do on the host's cgroups is for limits.sh and the unit tests; here they are read, and no cgroup is made.
+R = "linux.resources."
+for key, value in [
+    ("devices[].allow", True), ("devices[].type", "c"), ("devices[].major", 1), ("devices[].minor", 3),
+    ("devices[].access", "rwm"), ("memory.kernel", 0), ("memory.useHierarchy", True), ("memory.checkBeforeUpdate", True),
+    ("memory.limit", 0), ("memory.reservation", 0), ("memory.swap", 0), ("memory.kernelTCP", 0), ("memory.swappiness", 101),
+    ("memory.disableOOMKiller", False), ("cpu.shares", 0), ("cpu.quota", 0), ("cpu.burst", "x"), ("cpu.period", 0),
+    ("cpu.realtimeRuntime", 0), ("cpu.realtimePeriod", 0), ("cpu.cpus", ""), ("cpu.mems", ""), ("cpu.idle", "x"),
+    ("pids.limit", "x"), ("blockIO.weight", 0), ("blockIO.leafWeight", 0), ("hugepageLimits[].pageSize", "two"),
+    ("hugepageLimits[].limit", "x"), ("network.classID", "x"), ("network.priorities[].name", ""),
+    ("network.priorities[].priority", "x"), ("rdma.*.hcaHandles", "x"), ("rdma.*.hcaObjects", "x"), ("unified.*", 1),
+    *[(f"blockIO.{w}[].{k}", "x") for w in ("throttleReadBpsDevice", "throttleWriteBpsDevice", "throttleReadIOPSDevice",
+                                            "throttleWriteIOPSDevice") for k in ("major", "minor", "rate")],
+    *[(f"blockIO.weightDevice[].{k}", "x") for k in ("major", "minor", "weight", "leafWeight")],
+]:
+    bad = value == "x" or key in ("memory.swappiness", "hugepageLimits[].pageSize", "network.priorities[].name", "unified.*")
+    ROWS.append((R + key, value, Fails(R + key.split(".*")[0].split("[]")[0]) if bad else Host()))
+for platform in ("windows", "solaris", "vm", "zos", "freebsd"):
+    ROWS.append((platform, {"x": {"y": 1}}, Warned("another platform")))
+
+# Things that are no field at all.
+ROWS += [("process.nonsense", 1, Warned("process.nonsense: not a field")), ("linux.x\n\u001b[31m", {}, Warned("linux.x??[31m: not a field"))]
+NO_FIELD = {"process.nonsense", "linux.x\n\u001b[31m"}
+
+
+def put(config, path, value):
+    """Set what path says; a list gets one entry, * becomes a name."""
+    at = config
+    parts = path.replace("[]", ".[]").split(".")
+    for i, part in enumerate(parts):
+        last = i == len(parts) - 1
+        nxt = None if last else parts[i + 1]
+        empty = [] if nxt == "[]" else {}
+        if part == "[]":
+            # Into an entry that "more" has put there, or a new one.
+            if last:
+                at.append(value)
+            elif at and parts[i - 1] != "namespaces" and (parts[i + 1] not in at[-1] or i + 2 < len(parts)):
+                at = at[-1]
+            elif at and parts[i - 1] == "namespaces" and parts[i + 1] == "path":
+                at = at[-1]
+            else:
+                at.append({})
+                at = at[-1]
+            continue
+        if part == "*":
+            part = "anything"
+        if last:
+            at[part] = value
+        else:
+            at = at.setdefault(part, empty)
+
+
+def make(path, value, more, command):
+    c = copy.deepcopy(BASE)
+    for k, v in more.items():
+        if k in ("exec", "detach"):
+            continue
+        k = k.replace("__", ".")
+        v = copy.deepcopy(v)
+        if k == "mounts":
+            c["mounts"] += v
+        elif k == "linux.namespaces":
+            c["linux"]["namespaces"] = [n for n in c["linux"]["namespaces"] if n["type"] != v[0]["type"]] + v
+        else:
+            put(c, k, v)
+    if command:
+        c["process"]["args"] = ["sh", "-c", command]
+    if path:
+        put(c, path, value)
+    return c
+
+
+def run(i, config, detach=False):
+    b = tempfile.mkdtemp(dir=work)
+    with open(b + "/config.json", "w") as f:
+        json.dump(config, f)
+    argv = [moat, "--root", work + "/state", "run", "-b", b, f"f{i}"]
+    if detach:
+        argv.insert(4, "-d")
+    p = subprocess.run(["timeout", "-s", "KILL", "50"] + argv, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    return p.returncode, p.stdout.strip(), p.stderr.strip()
+
+
+def check(job):
+    i, path, value, want = job
+    if want is None:
+        return None
+    name = f"{path} = {json.dumps(value)}"
+    config = make(path, value, want.more, getattr(want, "command", None))
+    status, out, err = run(i, config, "detach" in want.more)
+    got = f"{name}: status {status}, output {out!r}, said {err!r}"
+    if isinstance(want, Sees):
+        return None if (status, out) == (0, want.output) and not err else f"{got}; wanted {want.output!r}"
+    if isinstance(want, Host):
+        return None if status == 0 and not err else got
+    if isinstance(want, Warned):
+        return None if status == 0 and want.text in err and err.count("\n") == 0 else f"{got}; wanted a warning of {want.text!r}"
+    ok = status == (want.more.get("status", 1)) and want.text in err and err.count("\n") == 0
+    return None if ok else f"{got}; wanted status 1 and {want.text!r}"
+
+
+def wrong_type(job):
+    """A value of another type is refused, and the message begins with the field."""
+    i, path, value, want = job
+    config = make(path, [[1]] if not path.endswith("[]") else {"x": 1}, want.more, None)
+    status, out, err = run(i, config)
+    field = re.escape(path).replace(r"\[\]", r"\[\d+\]").replace(r"\*", "anything")
+    if status == 1 and re.search(rf"config\.json: {field}\b|config\.json: {field}:", err) and err.count("\n") == 0:
+        return None
+    return f"{path} of another type: status {status}, said {err!r}"
+
+
+def main():
+    said = {}
+    for line in subprocess.run([moat, "spec", "--fields"], capture_output=True, text=True, check=True).stdout.splitlines():
+        outcome, path = line.split()[:2]
+        said[path.rstrip(":")] = outcome
+    bad = []
+    rows = {p.split("[]")[0] if p in ("x",) else p for p, _, _ in ROWS} - NO_FIELD
+    # Rows that set a whole list or object are about fields inside it.
+    whole = {p for p in rows if any(q.startswith((p + "[", p + ".")) for q in said)}
+    bad += [f"{p}: in the specification, and moat says nothing of it" for p in sorted(rows - whole - set(said))]
+    bad += [f"{p}: moat names it, and it is not in the specification" for p in sorted(set(said) - rows)]
+    kinds = {Sees: "honoured", Host: "honoured", Fails: "honoured", Refused: "refused", Warned: "warned"}
+    for path, _, want in ROWS:
+        if want and path in said and said[path] != kinds[type(want)]:
+            bad.append(f"{path}: moat says {said[path]}, the test {kinds[type(want)]}")
+    jobs = [(i, *r) for i, r in enumerate(ROWS)]
+    honoured, seen = [], set()
+    for i, (path, value, want) in enumerate(ROWS):
+        if path in said and said[path] == "honoured" and want and path not in seen:
+            seen.add(path)
+            honoured.append((len(ROWS) + i, path, value, want))
+    with ThreadPoolExecutor(4) as pool:
+        bad += [x for x in pool.map(check, jobs) if x]
+        bad += [x for x in pool.map(wrong_type, honoured) if x]
+    print("\n".join(bad))
+    sys.exit(1 if bad else 0)
+
+
+main()
