@@ -38,6 +38,11 @@
 #define LX_SCHED_BATCH	       3
 #define LX_SCHED_IDLE	       5
 #define LX_SCHED_DEADLINE      6
+/* personality(2) */
+#define LX_PER_MASK    0xff
+#define LX_PER_LINUX   0
+#define LX_PER_LINUX32 8
+
 #define LX_SCHED_RESET_ON_FORK 0x40000000
 
 #endif

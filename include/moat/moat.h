@@ -65,6 +65,15 @@ struct moat_mount {
 	bool overlay; /* HOST: what is written stays in memory and is gone at the end */
 };
 
+/* A FIFO, or a node of a device that a sandbox has of its own (null, zero, full, random, urandom,
+ * tty); others can be made, and not opened. If it is there its mode and owner are set. */
+struct moat_device {
+	const char *path; /* absolute, inside */
+	unsigned mode;	  /* S_IFCHR, S_IFBLK or S_IFIFO, and permissions */
+	unsigned major, minor;
+	uint32_t uid, gid;
+};
+
 struct moat_rlimit {
 	int resource; /* RLIMIT_* */
 	uint64_t cur, max;
@@ -100,6 +109,15 @@ struct moat_config {
 	int oom_score_adj;
 	const struct moat_rlimit *rlimits; /* others are those of the caller */
 	size_t nrlimits;
+	/* sched(7), ioprio_set(2), personality(2): kept and shown inside */
+	int sched_policy, sched_priority; /* SCHED_OTHER, SCHED_FIFO, ... but SCHED_DEADLINE */
+	bool sched_reset;		  /* SCHED_FLAG_RESET_ON_FORK */
+	bool has_nice;			  /* else the caller's own */
+	int nice;
+	unsigned ioprio;
+	unsigned personality; /* PER_LINUX or PER_LINUX32 */
+	const void *cpus;     /* which it may use, a bit each; NULL: all */
+	size_t cpus_bytes;
 	int stdio[3];	      /* borrowed; -1: closed */
 	bool killable;	      /* signals with default action end it, although it is pid 1 inside */
 	bool terminal;	      /* stdio[0] is the program's controlling terminal */
@@ -114,6 +132,8 @@ struct moat_config {
 	/* where it runs */
 	const struct moat_mount *mounts; /* the first one is the root */
 	size_t nmounts;
+	const struct moat_device *devices;
+	size_t ndevices;
 	bool root_readonly;
 	const char *const *masked_paths;   /* NULL-terminated, or NULL */
 	const char *const *readonly_paths; /* NULL-terminated, or NULL */

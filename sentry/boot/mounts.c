@@ -124,6 +124,59 @@ add_mount(struct gofer_conn *gofer, const struct call *c, const Control__Mount *
 	return r;
 }
 
+/* A node as the list has it, whatever stood there before. */
+static int
+add_device(const struct call *c, const Control__Device *d, const char *path)
+{
+	struct iattr a = {.valid = IATTR_MODE | IATTR_UID | IATTR_GID,
+		.mode = d->mode & LX_S_IALLUGO,
+		.uid = d->uid,
+		.gid = d->gid};
+	uint32_t dev = LX_MKDEV(d->major, d->minor);
+	struct lx_stat_all st;
+	struct path p;
+	char *dir = strdup(path), *slash = dir ? strrchr(dir, '/') : NULL;
+	int r;
+
+	if (!dir)
+		return -ENOMEM;
+	*slash = 0;
+	r = *dir ? control_make_path(c, dir, false) : 0;
+	free(dir);
+	if (r == 0)
+		r = vfs_mknod(c, NULL, path, d->mode & (LX_S_IFMT | LX_S_IALLUGO), dev);
+	if (r < 0 && r != -EEXIST)
+		return r;
+	r = vfs_lookup(c, NULL, path, 0, &p);
+	if (r < 0)
+		return r;
+	r = vfs_getattr(c, &p, 0, &st);
+	if (r == 0 && ((st.mode ^ d->mode) & LX_S_IFMT ||
+			      ((d->mode & LX_S_IFMT) != LX_S_IFIFO && st.rdev != dev)))
+		r = -EEXIST;
+	if (r == 0)
+		r = vfs_setattr(c, &p, &a);
+	path_put(&p);
+	return r;
+}
+
+static int
+add_devices(const struct call *c, const Control__Start *m, struct failure *why)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < m->n_devices && r == 0; i++) {
+		char *path = control_text(&m->devices[i]->path);
+
+		r = path ? add_device(c, m->devices[i], path) : -ENOMEM;
+		if (r < 0 && path)
+			snprintf(why->text, sizeof why->text, "cannot make the device %s: %s", path,
+				strerror(-r));
+		free(path);
+	}
+	return r;
+}
+
 /* Cover a path: /dev/null over a file, an empty read-only directory over a directory. Missing:
  * nothing to do. */
 static int
@@ -237,6 +290,8 @@ build(const Control__Start *m, struct gofer_conn *gofer, const struct call *c, s
 	for (size_t i = 1; i < m->n_mounts && r == 0; i++) {
 		r = add_mount(gofer, &in, m->mounts[i], why);
 	}
+	if (r == 0)
+		r = add_devices(&in, m, why);
 	if (r == 0)
 		r = each_path(&in, m->masked_paths, m->n_masked_paths, mask, why);
 	if (r == 0)

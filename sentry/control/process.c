@@ -5,6 +5,7 @@
  * so that its name, its number and what a descriptor says of it agree.
  */
 #include "sentry/control/process.h"
+#include "abi/sched.h"
 #include "base/log.h"
 #include "platform/host/fdstat.h"
 #include "platform/host/file.h"
@@ -13,6 +14,7 @@
 #include "sentry/fs/hostfile.h"
 #include "sentry/fs/tty.h"
 #include "sentry/kernel/seccomp.h"
+#include "sentry/sched/sched.h"
 #include "sentry/vfs/path.h"
 #include <errno.h>
 #include <stdarg.h>
@@ -37,13 +39,27 @@ control_texts_ok(const ProtobufCBinaryData *b, size_t n)
 	return n <= CONTROL_LIST_MAX;
 }
 
+static bool
+schedule_ok(const Control__Process *p)
+{
+	bool rt = p->sched_policy == LX_SCHED_FIFO || p->sched_policy == LX_SCHED_RR;
+
+	return (rt ? p->sched_priority >= 1 && p->sched_priority <= 99
+		   : p->sched_priority == 0 && (p->sched_policy == LX_SCHED_OTHER ||
+						       p->sched_policy == LX_SCHED_BATCH ||
+						       p->sched_policy == LX_SCHED_IDLE)) &&
+	       (!p->has_nice || (p->nice >= -20 && p->nice <= 19)) && p->ioprio < 4u << 13 &&
+	       ((p->personality & LX_PER_MASK) == LX_PER_LINUX ||
+		       (p->personality & LX_PER_MASK) == LX_PER_LINUX32);
+}
+
 bool
 process_ok(const Control__Process *p)
 {
 	return p && p->n_args > 0 && control_texts_ok(p->args, p->n_args) &&
 	       control_texts_ok(p->env, p->n_env) && p->n_groups <= LX_NGROUPS_MAX &&
 	       p->n_rlimits <= 64 && control_text_ok(&p->cwd) && p->cwd.len > 0 &&
-	       p->cwd.data[0] == '/' && p->seccomp_bpf.len % 8 == 0;
+	       p->cwd.data[0] == '/' && p->seccomp_bpf.len % 8 == 0 && schedule_ok(p);
 }
 
 bool
@@ -65,7 +81,17 @@ control_start_ok(const Control__Start *m)
 			mnt->target.data[0] != '/')
 			return false;
 	}
-	return true;
+	for (size_t i = 0; i < m->n_devices; i++) {
+		const Control__Device *d = m->devices[i];
+
+		if (!control_text_ok(&d->path) || d->path.len == 0 || d->path.data[0] != '/' ||
+			((d->mode & LX_S_IFMT) != LX_S_IFCHR &&
+				(d->mode & LX_S_IFMT) != LX_S_IFBLK &&
+				(d->mode & LX_S_IFMT) != LX_S_IFIFO) ||
+			d->major > 0xfff || d->minor > 0xfffff)
+			return false;
+	}
+	return m->n_devices <= CONTROL_LIST_MAX;
 }
 
 char *
@@ -167,6 +193,18 @@ make_rlimits(const Control__Process *p, struct rlimits *r)
 		if (p->rlimits[i]->type < LX_RLIM_NLIMITS)
 			r->r[p->rlimits[i]->type] =
 				(struct lx_rlimit64){p->rlimits[i]->cur, p->rlimits[i]->max};
+}
+
+static bool
+any_cpu(const Control__Process *p)
+{
+	uint8_t online[128];
+
+	sched_online_cpus(online, sizeof online);
+	for (size_t i = 0; i < p->cpus.len && i < sizeof online; i++)
+		if (p->cpus.data[i] & online[i])
+			return true;
+	return false;
 }
 
 static int
@@ -306,6 +344,8 @@ process_start(const Control__Process *p, struct fs_ctx *fs, const int *fds, int 
 	}
 	if (r == 0 && (!cred || !strings_whole(argv, p->n_args) || !strings_whole(envp, p->n_env)))
 		r = fail(why, -ENOMEM, "out of memory");
+	if (r == 0 && p->cpus.len && !any_cpu(p))
+		r = fail(why, -EINVAL, "the CPUs that it is to run on: none of them is there");
 	if (r == 0 && (r = enter_cwd(p, &c)) < 0)
 		fail(why, r, "chdir to cwd (\"%.*s\") set in config.json failed: %s",
 			(int)p->cwd.len, (const char *)p->cwd.data, strerror(-r));
@@ -323,6 +363,14 @@ process_start(const Control__Process *p, struct fs_ctx *fs, const int *fds, int 
 	kp->terminal = p->terminal;
 	kp->killable = p->killable;
 	kp->oom_score_adj = p->oom_score_adj;
+	kp->sched_policy = (uint8_t)p->sched_policy;
+	kp->sched_priority = (int)p->sched_priority;
+	kp->sched_reset = p->sched_reset;
+	kp->nice = p->has_nice ? &p->nice : NULL;
+	kp->ioprio = (int)p->ioprio;
+	kp->personality = p->personality;
+	kp->cpus = p->cpus.data;
+	kp->cpus_bytes = p->cpus.len;
 	kp->seccomp = filter.len ? &filter : NULL;
 	make_rlimits(p, &kp->rlim);
 	r = kernel_start_process(kp, ret_pid);

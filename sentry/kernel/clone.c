@@ -107,6 +107,7 @@ copy_parts(struct task *t, struct task *n, uint64_t f)
 	memcpy(n->comm, t->comm, sizeof n->comm);
 	n->blocked = t->blocked;
 	n->personality = t->personality;
+	n->ioprio = t->ioprio;
 	n->keep_caps = t->keep_caps;
 	n->timer_slack_ns = t->timer_slack_ns;
 	memcpy(n->affinity, t->affinity, sizeof n->affinity);
@@ -139,6 +140,16 @@ copy_parts(struct task *t, struct task *n, uint64_t f)
 	n->tgroup->nice = g->nice;
 	n->tgroup->sched_policy = g->sched_policy;
 	n->tgroup->sched_priority = g->sched_priority;
+	if (g->sched_reset) {
+		/* sched(7): neither real-time nor favoured, and the flag is off. */
+		if (g->sched_policy == LX_SCHED_FIFO || g->sched_policy == LX_SCHED_RR) {
+			n->tgroup->sched_policy = LX_SCHED_OTHER;
+			n->tgroup->sched_priority = 0;
+			n->tgroup->nice = 0;
+		} else if (g->nice < 0) {
+			n->tgroup->nice = 0;
+		}
+	}
 	n->tgroup->oom_score_adj = g->oom_score_adj;
 	n->tgroup->dumpable = g->dumpable;
 	return 0;

@@ -157,6 +157,7 @@ kernel_boot_ns(void)
 
 struct start {
 	struct task *t;
+	bool bound; /* to t->affinity */
 	char *path;
 	struct strings args, envs;
 	void (*on_start)(void *arg, int err);
@@ -233,6 +234,11 @@ first_fiber(void *arg)
 
 	fiber_set_local(t);
 	err = exec_search(s);
+	if (err == 0 && s->bound) {
+		mutex_lock(&t->pt_lock);
+		err = plat->set_affinity(t->pt, t->affinity, sizeof t->affinity);
+		mutex_unlock(&t->pt_lock);
+	}
 	if (s->on_start)
 		s->on_start(s->arg, (int)err);
 	start_free(s);
@@ -304,6 +310,11 @@ kernel_start_process(const struct kernel_process *p, int32_t *ret_pid)
 	t->fs = p->fs;
 	memcpy(&g->rlim, &p->rlim, sizeof g->rlim);
 	g->oom_score_adj = p->oom_score_adj;
+	g->sched_policy = p->sched_policy;
+	g->sched_priority = p->sched_priority;
+	g->sched_reset = p->sched_reset;
+	t->ioprio = p->ioprio;
+	t->personality = p->personality;
 	strncpy(t->comm, p->path, sizeof t->comm - 1);
 	if (!g->sighand || !t->user || fdtable_new(&t->files))
 		goto undo;
@@ -322,6 +333,9 @@ kernel_start_process(const struct kernel_process *p, int32_t *ret_pid)
 		file_put(p->more[i]);
 	}
 	sched_online_cpus(t->affinity, sizeof t->affinity);
+	s->bound = p->cpus_bytes > 0;
+	for (size_t i = 0; s->bound && i < sizeof t->affinity; i++)
+		t->affinity[i] &= i < p->cpus_bytes ? p->cpus[i] : 0;
 	err = mm_new(&t->mm);
 	if (!err && p->seccomp) {
 		struct seccomp_filter *f;
@@ -356,7 +370,7 @@ kernel_start_process(const struct kernel_process *p, int32_t *ret_pid)
 	pid_attach_tgroup_locked(g, PID_PGID, t->pid);
 	pid_attach_tgroup_locked(g, PID_SID, t->pid);
 	g->session_leader = true;
-	g->nice = first_nice;
+	g->nice = p->nice ? *p->nice : first_nice;
 	if (p->init)
 		k->init = g;
 	user_add_process(t->user, 1);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What fits nowhere else: names, random bytes, system information, other processes' memory. */
+#include "abi/sched.h"
 #include "abi/mman.h"
 #include "platform/host/info.h"
 #include "sentry/kernel/info.h"
@@ -24,7 +25,7 @@ sys_uname(struct task *t, const uint64_t a[6])
 	mutex_unlock(&t->uts->lock);
 	strncpy(u[2], uts_release, 64);
 	strncpy(u[3], uts_version, 64);
-	strcpy(u[4], "x86_64");
+	strcpy(u[4], (t->personality & LX_PER_MASK) == LX_PER_LINUX32 ? "i686" : "x86_64");
 	return copy_out(&t->mem.um, ua(a[0]), u, sizeof u);
 }
 

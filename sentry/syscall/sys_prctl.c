@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* prctl(2), arch_prctl(2), personality(2). */
+#include "abi/sched.h"
 #include "sentry/cred/user_ns.h"
 #include "sentry/mm/mm.h"
 #include "sentry/syscall/internal.h"
@@ -307,7 +308,7 @@ sys_personality(struct task *t, const uint64_t a[6])
 	uint32_t old = t->personality;
 
 	if ((uint32_t)a[0] != 0xffffffff) {
-		if (a[0] & 0xff) /* only PER_LINUX */
+		if ((a[0] & LX_PER_MASK) != LX_PER_LINUX && (a[0] & LX_PER_MASK) != LX_PER_LINUX32)
 			return -EINVAL;
 		t->personality = (uint32_t)a[0];
 	}

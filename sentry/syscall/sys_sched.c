@@ -131,15 +131,15 @@ set_policy(struct task *t, int32_t pid, int policy, int priority)
 	int min, max;
 	struct task *o;
 	int64_t err = 0;
+	bool reset;
 
 	if (pid < 0)
 		return -EINVAL;
 	o = target(t, pid);
 	if (!o)
 		return -ESRCH;
-	if (policy < 0)
-		policy = o->tgroup->sched_policy;
-	policy &= ~LX_SCHED_RESET_ON_FORK;
+	reset = policy < 0 ? o->tgroup->sched_reset : (policy & LX_SCHED_RESET_ON_FORK) != 0;
+	policy = policy < 0 ? o->tgroup->sched_policy : policy & ~LX_SCHED_RESET_ON_FORK;
 	if (policy == LX_SCHED_DEADLINE || priority_range(policy, &min, &max) || priority < min ||
 		priority > max)
 		err = -EINVAL;
@@ -149,7 +149,10 @@ set_policy(struct task *t, int32_t pid, int policy, int priority)
 		err = -EPERM;
 	else if (!may_schedule(t, o))
 		err = -EPERM;
+	else if (o->tgroup->sched_reset && !reset && !cred_capable(t->cred, LX_CAP_SYS_NICE))
+		err = -EPERM;
 	if (!err) {
+		o->tgroup->sched_reset = reset;
 		o->tgroup->sched_policy = (uint8_t)policy;
 		o->tgroup->sched_priority = priority;
 	}
@@ -192,7 +195,7 @@ sys_sched_getscheduler(struct task *t, const uint64_t a[6])
 	o = target(t, arg_int(a[0]));
 	if (!o)
 		return -ESRCH;
-	r = o->tgroup->sched_policy;
+	r = o->tgroup->sched_policy | (o->tgroup->sched_reset ? LX_SCHED_RESET_ON_FORK : 0);
 	task_put(o);
 	return r;
 }
@@ -239,11 +242,14 @@ sys_sched_setattr(struct task *t, const uint64_t a[6])
 		return -E2BIG;
 	if (copy_in(&t->mem.um, &s, ua(a[1]), size < sizeof s ? size : sizeof s))
 		return -EFAULT;
-	if (s.flags & ~0x1ULL) /* SCHED_FLAG_RESET_ON_FORK */
+	if ((s.flags & ~0x1ULL) || s.policy > INT32_MAX) /* SCHED_FLAG_RESET_ON_FORK */
 		return -EINVAL;
 	if (s.nice < -20 || s.nice > 19)
 		return -EINVAL;
+	if (s.flags & 1)
+		s.policy |= LX_SCHED_RESET_ON_FORK;
 	err = set_policy(t, arg_int(a[0]), (int)s.policy, (int)s.priority);
+	s.policy &= ~(uint32_t)LX_SCHED_RESET_ON_FORK;
 	if (!err && (s.policy == LX_SCHED_OTHER || s.policy == LX_SCHED_BATCH))
 		t->tgroup->nice = s.nice;
 	return err;
@@ -261,6 +267,7 @@ sys_sched_getattr(struct task *t, const uint64_t a[6])
 	if (!o)
 		return -ESRCH;
 	s.policy = o->tgroup->sched_policy;
+	s.flags = o->tgroup->sched_reset;
 	s.nice = o->tgroup->nice;
 	s.priority = (uint32_t)o->tgroup->sched_priority;
 	s.util_max = 1024;

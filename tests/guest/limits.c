@@ -100,6 +100,42 @@ policies(void)
 }
 
 static void
+inherited(void)
+{
+	SHOW(CALL(sched_getscheduler, 0));
+	SHOW(CALL(getpriority, PRIO_PROCESS, 0));
+	SHOW(CALL(ioprio_get, 1, 0));
+	SHOW(CALL(personality, 0xffffffff));
+}
+
+/* What a child gets of its parent's. */
+static void
+children(void)
+{
+	struct sched_param sp = {0}, rr = {.sched_priority = 3};
+	struct utsname u;
+
+	SHOW(CALL(ioprio_set, 1, 0, 2 << 13 | 6));
+	SHOW(CALL(personality, 8));
+	SHOW(CALL(personality, 0xffffffff));
+	uname(&u);
+	printf("machine %s\n", u.machine);
+	SHOW(CALL(setpriority, PRIO_PROCESS, 0, 4));
+	SHOW(CALL(sched_setscheduler, 0, SCHED_BATCH, &sp));
+	in_child("of a batch", inherited);
+	SHOW(CALL(sched_setscheduler, 0, SCHED_BATCH | SCHED_RESET_ON_FORK, &sp));
+	in_child("of a batch, reset", inherited);
+	SHOW(CALL(sched_setparam, 0, &sp));
+	SHOW(CALL(sched_getscheduler, 0));
+	/* Where real-time is not to be had natively, neither inside: nothing is compared then. */
+	if (CALL(sched_setscheduler, 0, SCHED_RR | SCHED_RESET_ON_FORK, &rr) == 0) {
+		SHOW(CALL(sched_getscheduler, 0));
+		in_child("of a real-time one, reset", inherited);
+		SHOW(CALL(sched_setscheduler, 0, SCHED_OTHER, &sp));
+	}
+}
+
+static void
 cpus(void)
 {
 	unsigned long mask[16] = {0};
@@ -345,6 +381,7 @@ main(void)
 {
 	signal(SIGUSR1, SIG_IGN);
 	in_child("policies", policies);
+	in_child("children", children);
 	in_child("cpus", cpus);
 	in_child("priorities", priorities);
 	in_child("rlimits", rlimits);

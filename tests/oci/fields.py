@@ -22,6 +22,9 @@ BASE = {
 NS = "pid network ipc uts mount".split()
 MAP = [{"containerID": 0, "hostID": 0, "size": 65536}]
 STATUS = "while read k v; do [ $k = %s: ] && echo $v; done </proc/self/status; true"
+STAT = "cut -d \" \" -f %d,%d /proc/self/stat"
+with open("/proc/self/status") as f:
+    CPUS = re.search("Cpus_allowed_list:\t(.*)", f.read()).group(1)
 HOOKS = "prestart createRuntime createContainer startContainer poststart poststop".split()
 
 
@@ -104,9 +107,28 @@ ROWS = [
     ("process.noNewPrivileges", True, Sees(STATUS % "NoNewPrivs", "1")),
     ("process.oomScoreAdj", 123, Sees("cat /proc/self/oom_score_adj", "123")),
     ("process.oomScoreAdj", 1001, Fails("process.oomScoreAdj")),
-    ("process.scheduler", {"policy": "SCHED_BATCH"}, Refused("process.scheduler")),
-    ("process.ioPriority", {"class": "IOPRIO_CLASS_BE"}, Refused("process.ioPriority")),
-    ("process.execCPUAffinity", {"final": "0"}, Refused("process.execCPUAffinity")),
+    ("process.scheduler.policy", "SCHED_RR", Sees(STAT % (40, 41), "5 2", process__scheduler__priority=5)),
+    ("process.scheduler.policy", "SCHED_ISO", Fails("SCHED_ISO")),
+    ("process.scheduler.policy", "SCHED_DEADLINE", Fails("SCHED_DEADLINE")),
+    ("process.scheduler.nice", -3, Sees(STAT % (19, 41), "-3 3", process__scheduler__policy="SCHED_BATCH")),
+    ("process.scheduler.nice", 20, Fails("nice", process__scheduler__policy="SCHED_BATCH")),
+    ("process.scheduler.priority", 7, Sees(STAT % (40, 41), "7 1", process__scheduler__policy="SCHED_FIFO")),
+    ("process.scheduler.priority", 7, Fails("priority", process__scheduler__policy="SCHED_OTHER")),
+    ("process.scheduler.flags[]", "SCHED_FLAG_RESET_ON_FORK",
+     Sees("sh -c '%s'; true" % STAT % (19, 41), "0 0", process__scheduler__policy="SCHED_FIFO", process__scheduler__priority=7)),
+    ("process.scheduler.flags[]", "SCHED_FLAG_RECLAIM", Fails("SCHED_FLAG_RECLAIM", process__scheduler__policy="SCHED_OTHER")),
+    ("process.scheduler.runtime", 1000, Refused("SCHED_DEADLINE")),
+    ("process.scheduler.deadline", 1000, Refused("SCHED_DEADLINE")),
+    ("process.scheduler.period", 1000, Refused("SCHED_DEADLINE")),
+    ("process.ioPriority.class", "IOPRIO_CLASS_IDLE", Sees("ionice", "idle")),
+    ("process.ioPriority.class", "nonsense", Fails("class")),
+    ("process.ioPriority.priority", 6, Sees("ionice", "best-effort: prio 6", process__ioPriority={"class": "IOPRIO_CLASS_BE"})),
+    ("process.ioPriority.priority", 8, Fails("priority", process__ioPriority={"class": "IOPRIO_CLASS_BE"})),
+    # Of programs that come later: fields.sh looks at that. The first one has all CPUs.
+    ("process.execCPUAffinity.initial", "0", Sees(STATUS % "Cpus_allowed_list", CPUS)),
+    ("process.execCPUAffinity.final", "0", Sees(STATUS % "Cpus_allowed_list", CPUS)),
+    ("process.execCPUAffinity.final", "0-", Fails("final")),
+    ("process.execCPUAffinity.final", "3-1", Fails("final")),
     ("mounts[].destination", "/there", Sees("grep -c ' /there tmpfs' /proc/mounts", "1", mounts=[{"type": "tmpfs", "source": "x"}])),
     ("mounts[].type", "tmpfs", Sees("grep -c ' /there tmpfs' /proc/mounts", "1", mounts=[{"destination": "/there"}])),
     ("mounts[].type", "ext9", Fails("ext9", mounts=[{"destination": "/there"}])),
@@ -137,6 +159,7 @@ ROWS = [
     ("linux.intelRdt", {"closID": "x"}, Refused("linux.intelRdt")),
     ("linux.memoryPolicy", {"mode": "MPOL_BIND", "nodes": "0"}, Refused("linux.memoryPolicy")),
     ("linux.personality.domain", "LINUX", Sees("uname -m", "x86_64")),
+    ("linux.personality.domain", "LINUX32", Sees("uname -m", "i686")),
     ("linux.personality.domain", "BSD", Fails("BSD")),
     ("linux.personality.flags", ["x"], Refused("names none")),
     ("linux.timeOffsets", {"monotonic": {"secs": 1000}}, Refused("linux.timeOffsets")),
@@ -200,9 +223,15 @@ for kind in HOOKS:
         (f"hooks.{kind}[].timeout", 5, Host(**{f"hooks__{kind}": [{"path": "/bin/true"}]})),
     ]
 NULL = {"path": "/dev/null", "type": "c", "major": 1, "minor": 3}
-for key, value in [*NULL.items(), ("fileMode", 0o666), ("uid", 0), ("gid", 0)]:
-    ROWS.append((f"linux.devices[].{key}", value, Host(linux__devices=[{k: v for k, v in NULL.items() if k != key}])))
-ROWS.append(("linux.devices", [{**NULL, "path": "/dev/x"}], Fails("no device of the host")))
+DEV = [{"destination": "/dev", "type": "tmpfs", "source": "tmpfs"}]
+for key, value, stat in [("path", "/dev/sub/x", "1,3 666 0 0"), ("type", "c", "1,3 666 0 0"), ("major", 1, "1,3 666 0 0"), ("minor", 3, "1,3 666 0 0"),
+                         ("fileMode", 0o640, "1,3 640 0 0"), ("uid", 5, "1,3 666 5 0"), ("gid", 6, "1,3 666 0 6")]:
+    at = value if key == "path" else "/dev/null"
+    ROWS.append((f"linux.devices[].{key}", value, Sees(f"echo gone >{at} && stat -c '%t,%T %a %u %g' {at}", stat, mounts=DEV,
+                                                       linux__devices=[{k: v for k, v in NULL.items() if k != key}])))
+ROWS += [("linux.devices", [{**NULL, "path": "/dev/x", "minor": 1}], Fails("no device of the host", mounts=DEV)),
+         ("linux.devices", [{**NULL, "path": "/dev/zero"}], Fails("/dev/zero", mounts=DEV)),
+         ("linux.devices", [{"path": "/dev/p", "type": "p", "fileMode": 0o600}], Sees("stat -c '%F %a' /dev/p", "fifo 600", mounts=DEV))]
 
 # What they do on the host's cgroups is for limits.sh and the unit tests; here they are read, and no cgroup is made.
 R = "linux.resources."

@@ -206,6 +206,14 @@ process_message_fill(struct process_message *m, const struct moat_config *c)
 	p->killable = c->killable;
 	p->seccomp_bpf = wire_bytes(c->seccomp, c->seccomp_bytes);
 	p->seccomp_log = c->seccomp_log;
+	p->sched_policy = (uint32_t)c->sched_policy;
+	p->sched_priority = (uint32_t)c->sched_priority;
+	p->sched_reset = c->sched_reset;
+	p->has_nice = c->has_nice;
+	p->nice = c->nice;
+	p->ioprio = c->ioprio;
+	p->personality = c->personality;
+	p->cpus = wire_bytes(c->cpus, c->cpus_bytes);
 	p->n_rlimits = fill_rlimits(c, m->limits, m->limit_list);
 	p->rlimits = m->limit_list;
 	/* A closed stream travels as a descriptor that stands for nothing. */
@@ -241,6 +249,7 @@ struct start_message {
 	Control__Start m;
 	struct process_message pm;
 	Control__Mount *mounts, **mount_list;
+	Control__Device *devices, **device_list;
 	int fds[WIRE_FDS_MAX];
 	uint32_t nfds;
 };
@@ -261,7 +270,10 @@ start_message_fill(struct start_message *s, const struct moat_config *c, int con
 	s->mount_list = calloc(c->nmounts, sizeof *s->mount_list);
 	m->masked_paths = texts(c->masked_paths, &m->n_masked_paths);
 	m->readonly_paths = texts(c->readonly_paths, &m->n_readonly_paths);
-	if (!s->mounts || !s->mount_list || !m->masked_paths || !m->readonly_paths)
+	s->devices = calloc(c->ndevices + 1, sizeof *s->devices);
+	s->device_list = calloc(c->ndevices + 1, sizeof *s->device_list);
+	if (!s->devices || !s->device_list || !s->mounts || !s->mount_list || !m->masked_paths ||
+		!m->readonly_paths)
 		r = -ENOMEM;
 	if (r < 0)
 		return r;
@@ -269,6 +281,20 @@ start_message_fill(struct start_message *s, const struct moat_config *c, int con
 		fill_mount(&s->mounts[i], &c->mounts[i], &next_export);
 		s->mount_list[i] = &s->mounts[i];
 	}
+	for (size_t i = 0; i < c->ndevices; i++) {
+		const struct moat_device *d = &c->devices[i];
+
+		control__device__init(&s->devices[i]);
+		s->devices[i].path = text(d->path);
+		s->devices[i].mode = d->mode;
+		s->devices[i].major = d->major;
+		s->devices[i].minor = d->minor;
+		s->devices[i].uid = d->uid;
+		s->devices[i].gid = d->gid;
+		s->device_list[i] = &s->devices[i];
+	}
+	m->devices = s->device_list;
+	m->n_devices = c->ndevices;
 	m->mounts = s->mount_list;
 	m->n_mounts = c->nmounts;
 	m->hostname = text(c->hostname ? c->hostname : "moat");
@@ -305,6 +331,8 @@ start_message_release(struct start_message *s)
 	process_message_release(&s->pm);
 	free(s->mounts);
 	free(s->mount_list);
+	free(s->devices);
+	free(s->device_list);
 	free(s->m.masked_paths);
 	free(s->m.readonly_paths);
 	free(s->m.sysctls);

@@ -99,6 +99,10 @@ inherit(struct oci *oci, json_t *config, json_t *process, struct moat_config *c)
 	if (oci_fields(oci, process, "process", "process") < 0 || oci_process(oci, process, c) < 0)
 		return -1;
 	oci_warn(oci);
+	if (oci->has_cpus) {
+		c->cpus = oci->cpus;
+		c->cpus_bytes = sizeof oci->cpus;
+	}
 	return seccomp ? oci_seccomp(oci, seccomp, c) : 0;
 }
 

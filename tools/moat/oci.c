@@ -251,6 +251,7 @@ oci_free(struct oci *o)
 	free(o->mounts);
 	free(o->rlimits);
 	free(o->groups);
+	free(o->devices);
 	free(o->seccomp);
 	free(o->uid_map);
 	free(o->gid_map);

@@ -26,6 +26,9 @@ struct oci {
 	size_t nmounts;
 	struct moat_rlimit *rlimits;
 	uint32_t *groups;
+	struct moat_device *devices;
+	bool has_cpus;	   /* execCPUAffinity, for programs that come later: */
+	uint8_t cpus[128]; /* as c->cpus has it */
 	struct moat_idmap *uid_map, *gid_map;
 	struct strings warnings; /* what is passed over, and why; each begins with the field */
 	char *owned[256]; /* strings that were made */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Those of a sandbox are never the host's own; the network's may be. */
 static int
@@ -102,7 +103,7 @@ read_resources(struct oci *o, json_t *l)
 }
 
 static int
-read_personality(struct oci *o, json_t *l)
+read_personality(struct oci *o, json_t *l, struct moat_config *c)
 {
 	const char *domain = "LINUX";
 	json_t *p;
@@ -113,45 +114,46 @@ read_personality(struct oci *o, json_t *l)
 		return 0;
 	if (oci_string(o, p, "linux.personality", "domain", &domain) < 0)
 		return -1;
-	return strcmp(domain, "LINUX") == 0
-		       ? 0
-		       : oci_error(o, "linux.personality.domain: \"%s\" is not supported", domain);
+	if (strcmp(domain, "LINUX32") == 0)
+		c->personality = 8; /* PER_LINUX32 */
+	else if (strcmp(domain, "LINUX") != 0)
+		return oci_error(o, "linux.personality.domain: \"%s\" is not supported", domain);
+	return 0;
 }
 
-/* One of those that every container has in /dev (OCI, config-linux.md, default devices), and a
- * sandbox from its own kernel. */
+/* One that a sandbox's own kernel has: those that every container gets (OCI, config-linux.md,
+ * default devices). What a driver of the host does with a program's requests is nothing that a
+ * sandbox could answer for. */
 static bool
-own_device(const char *type, const char *path, uint64_t major, uint64_t minor)
+own_device(const char *type, uint64_t major, uint64_t minor)
 {
 	static const struct {
-		const char *path;
 		unsigned major, minor;
-	} own[] = {{"/dev/null", 1, 3}, {"/dev/zero", 1, 5}, {"/dev/full", 1, 7},
-		{"/dev/random", 1, 8}, {"/dev/urandom", 1, 9}, {"/dev/tty", 5, 0}};
+	} own[] = {{1, 3}, {1, 5}, {1, 7}, {1, 8}, {1, 9}, {5, 0}};
 
+	if (strcmp(type, "p") == 0)
+		return true;
 	if (strcmp(type, "c") != 0 && strcmp(type, "u") != 0)
 		return false;
 	for (size_t i = 0; i < sizeof own / sizeof *own; i++)
-		if (strcmp(path, own[i].path) == 0 && major == own[i].major &&
-			minor == own[i].minor)
+		if (major == own[i].major && minor == own[i].minor)
 			return true;
 	return false;
 }
 
-/* What a driver of the host does with a program's requests is nothing that a sandbox could answer
- * for. */
 static int
-refuse_devices(struct oci *o, json_t *l)
+read_devices(struct oci *o, json_t *l, struct moat_config *c)
 {
 	json_t *list, *d;
 	size_t i;
 
 	if (oci_array(o, l, "linux", "devices", &list) < 0)
 		return -1;
+	o->devices = xcalloc(json_array_size(list) + 1, sizeof *o->devices);
 	json_array_foreach(list, i, d)
 	{
 		const char *type = "", *path = "";
-		uint64_t major = 0, minor = 0, mode = 0, uid = 0, gid = 0;
+		uint64_t major = 0, minor = 0, mode = 0666, uid = 0, gid = 0;
 		char where[48];
 
 		snprintf(where, sizeof where, "linux.devices[%zu]", i);
@@ -162,13 +164,23 @@ refuse_devices(struct oci *o, json_t *l)
 			oci_uint(o, d, where, "major", UINT32_MAX, &major) < 0 ||
 			oci_uint(o, d, where, "minor", UINT32_MAX, &minor) < 0 ||
 			oci_uint(o, d, where, "fileMode", UINT32_MAX, &mode) < 0 ||
-			oci_uint(o, d, where, "uid", UINT32_MAX, &uid) < 0 ||
-			oci_uint(o, d, where, "gid", UINT32_MAX, &gid) < 0)
+			oci_uint(o, d, where, "uid", UINT32_MAX - 1, &uid) < 0 ||
+			oci_uint(o, d, where, "gid", UINT32_MAX - 1, &gid) < 0)
 			return -1;
-		if (!own_device(type, path, major, minor))
-			return oci_error(o, "%s: %.200s: a sandbox gets no device of the host",
-				where, *path ? path : "(no path)");
+		if (!*type || strlen(type) > 1 || !strchr("cubp", *type))
+			return oci_error(o, "%s.type: neither c, b, u nor p", where);
+		if (path[0] != '/')
+			return oci_error(o, "%s.path: missing, or not an absolute path", where);
+		if (!own_device(type, major, minor))
+			return oci_error(
+				o, "%s: %.200s: a sandbox gets no device of the host", where, path);
+		o->devices[i] = (struct moat_device){path,
+			(unsigned)(mode & 07777) | (*type == 'p' ? S_IFIFO : S_IFCHR),
+			*type == 'p' ? 0 : (unsigned)major, *type == 'p' ? 0 : (unsigned)minor,
+			(uint32_t)uid, (uint32_t)gid};
 	}
+	c->devices = o->devices;
+	c->ndevices = json_array_size(list);
 	return 0;
 }
 
@@ -181,11 +193,11 @@ oci_linux(struct oci *o, json_t *l, struct moat_config *c)
 	if (read_namespaces(o, l) < 0 ||
 		read_idmap(o, l, "uidMappings", &o->uid_map, &c->nuid_map) < 0 ||
 		read_idmap(o, l, "gidMappings", &o->gid_map, &c->ngid_map) < 0 ||
-		read_resources(o, l) < 0 || refuse_devices(o, l) < 0 ||
+		read_resources(o, l) < 0 || read_devices(o, l, c) < 0 ||
 		oci_strings(o, l, "linux", "maskedPaths", &o->masked) < 0 ||
 		oci_strings(o, l, "linux", "readonlyPaths", &o->readonly) < 0 ||
 		oci_string(o, l, "linux", "cgroupsPath", &o->cgroups_path) < 0 ||
-		read_personality(o, l) < 0 ||
+		read_personality(o, l, c) < 0 ||
 		oci_string(o, l, "linux", "rootfsPropagation", &propagation) < 0)
 		return -1;
 	propagation += *propagation == 'r';

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* config.json: process. */
 #include "oci.h"
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,6 +140,143 @@ read_rlimits(struct oci *o, json_t *p, struct moat_config *c)
 	return 0;
 }
 
+static int
+read_scheduler(struct oci *o, json_t *p, struct moat_config *c)
+{
+	static const struct {
+		const char *name;
+		int policy;
+	} policies[] = {{"SCHED_OTHER", SCHED_OTHER}, {"SCHED_FIFO", SCHED_FIFO},
+		{"SCHED_RR", SCHED_RR}, {"SCHED_BATCH", SCHED_BATCH}, {"SCHED_IDLE", SCHED_IDLE}};
+	const char *where = "process.scheduler", *name = NULL;
+	uint64_t priority = 0;
+	struct strings flags = {0};
+	json_t *s, *nice;
+	bool rt;
+	size_t i;
+	int r;
+
+	if (oci_object(o, p, "process", "scheduler", &s) < 0)
+		return -1;
+	if (!s)
+		return 0;
+	if (oci_string(o, s, where, "policy", &name) < 0 ||
+		oci_uint(o, s, where, "priority", 99, &priority) < 0)
+		return -1;
+	if (!name)
+		return oci_error(o, "%s.policy: missing", where);
+	for (i = 0; i < sizeof policies / sizeof policies[0]; i++)
+		if (strcmp(policies[i].name, name) == 0)
+			break;
+	if (i == sizeof policies / sizeof policies[0])
+		return oci_error(o, "%s.policy: \"%s\" is not supported", where, name);
+	rt = policies[i].policy == SCHED_FIFO || policies[i].policy == SCHED_RR;
+	if (rt != (priority > 0))
+		return oci_error(o, "%s.priority: %s", where,
+			rt ? "missing (1 to 99)" : "is for SCHED_FIFO and SCHED_RR");
+	nice = json_object_get(s, "nice");
+	if (nice && (!json_is_integer(nice) || json_integer_value(nice) < -20 ||
+			    json_integer_value(nice) > 19))
+		return oci_error(o, "%s.nice: not a number between -20 and 19", where);
+	if (nice && rt && json_integer_value(nice))
+		return oci_error(o, "%s.nice: is not for SCHED_FIFO and SCHED_RR", where);
+	r = oci_strings(o, s, where, "flags", &flags);
+	for (i = 0; r == 0 && i < flags.n; i++) {
+		if (strcmp(flags.v[i], "SCHED_FLAG_RESET_ON_FORK") == 0)
+			c->sched_reset = true;
+		else
+			r = oci_error(
+				o, "%s.flags[%zu]: \"%s\" is not supported", where, i, flags.v[i]);
+	}
+	strings_free(&flags);
+	for (size_t k = 0; k < sizeof policies / sizeof policies[0]; k++)
+		if (strcmp(policies[k].name, name) == 0)
+			c->sched_policy = policies[k].policy;
+	c->sched_priority = (int)priority;
+	c->has_nice = nice && !rt;
+	c->nice = (int)json_integer_value(nice);
+	return r;
+}
+
+static int
+read_io_priority(struct oci *o, json_t *p, struct moat_config *c)
+{
+	static const char *const classes[] = {
+		"", "IOPRIO_CLASS_RT", "IOPRIO_CLASS_BE", "IOPRIO_CLASS_IDLE"};
+	const char *name = NULL;
+	uint64_t priority = 0;
+	unsigned i;
+	json_t *s;
+
+	if (oci_object(o, p, "process", "ioPriority", &s) < 0)
+		return -1;
+	if (!s)
+		return 0;
+	if (oci_string(o, s, "process.ioPriority", "class", &name) < 0 ||
+		oci_uint(o, s, "process.ioPriority", "priority", 7, &priority) < 0)
+		return -1;
+	for (i = 1; name && i < 4; i++)
+		if (strcmp(classes[i], name) == 0)
+			break;
+	if (!name || i == 4)
+		return oci_error(o, "process.ioPriority.class: missing, or not a class");
+	c->ioprio = i << 13 | (unsigned)priority;
+	return 0;
+}
+
+/* "0-3,7" as a mask. */
+static int
+read_cpus(struct oci *o, const char *where, const char *list, uint8_t *mask, size_t cap)
+{
+	const char *p = list;
+
+	memset(mask, 0, cap);
+	while (*p) {
+		unsigned long a, b;
+		char *end;
+
+		if (*p < '0' || *p > '9')
+			break;
+		a = b = strtoul(p, &end, 10);
+		if (*end == '-' && (end[1] < '0' || end[1] > '9'))
+			break;
+		if (*end == '-')
+			b = strtoul(end + 1, &end, 10);
+		if (b < a || b >= cap * 8 || (*end && *end != ',') || (*end && !end[1]))
+			break;
+		for (; a <= b; a++)
+			mask[a / 8] |= (uint8_t)(1u << (a % 8));
+		p = end + (*end == ',');
+	}
+	return *p ? oci_error(o, "%s: \"%s\" is not a list of CPUs as \"0-3,7\"", where, list) : 0;
+}
+
+/* For programs that come later. */
+static int
+read_affinity(struct oci *o, json_t *p)
+{
+	static const char *const names[] = {"initial", "final"};
+	json_t *a;
+
+	if (oci_object(o, p, "process", "execCPUAffinity", &a) < 0)
+		return -1;
+	/* The first is for before it is in its cgroup, the other for after. */
+	for (size_t i = 0; i < 2; i++) {
+		const char *list = "";
+		char where[48];
+
+		snprintf(where, sizeof where, "process.execCPUAffinity.%s", names[i]);
+		if (oci_string(o, a, "process.execCPUAffinity", names[i], &list) < 0)
+			return -1;
+		if (!*list)
+			continue;
+		if (read_cpus(o, where, list, o->cpus, sizeof o->cpus) < 0)
+			return -1;
+		o->has_cpus = true;
+	}
+	return 0;
+}
+
 int
 oci_process(struct oci *o, json_t *p, struct moat_config *c)
 {
@@ -151,7 +289,8 @@ oci_process(struct oci *o, json_t *p, struct moat_config *c)
 		oci_strings(o, p, "process", "args", &o->args) < 0 ||
 		oci_strings(o, p, "process", "env", &o->env) < 0 ||
 		oci_string(o, p, "process", "cwd", &c->cwd) < 0 || read_caps(o, p, c) < 0 ||
-		read_rlimits(o, p, c) < 0 ||
+		read_rlimits(o, p, c) < 0 || read_scheduler(o, p, c) < 0 ||
+		read_io_priority(o, p, c) < 0 || read_affinity(o, p) < 0 ||
 		oci_bool(o, p, "process", "noNewPrivileges", &c->no_new_privs) < 0)
 		return -1;
 	if (size && (oci_uint(o, size, "process.consoleSize", "height", 65535, &rows) < 0 ||

@@ -39,6 +39,15 @@ struct kernel_process {
 	struct file **more; /* consumed (the array is the caller's): descriptors 3, 4, ... */
 	int nmore;
 	int oom_score_adj;
+	/* as sched_setattr(2), ioprio_set(2), personality(2) would have it */
+	uint8_t sched_policy;
+	int sched_priority;
+	bool sched_reset;
+	const int *nice; /* NULL: that of who started the sandbox */
+	int ioprio;
+	uint32_t personality;
+	const uint8_t *cpus; /* a mask of so many bytes, some of them online; NULL: all */
+	size_t cpus_bytes;
 	struct rlimits rlim;
 	/* A syscall filter for it, checked here; NULL: none (sentry/kernel/seccomp.h) */
 	const struct seccomp_program *seccomp;

@@ -157,6 +157,7 @@ struct tgroup {
 	int32_t nice; /* as shown; the host is not asked */
 	uint8_t sched_policy;
 	int32_t sched_priority;
+	bool sched_reset; /* SCHED_RESET_ON_FORK */
 	uint8_t dumpable;
 	bool membarrier_registered;
 };
