@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -149,6 +150,12 @@ struct moat_config {
 	const char *const *sysctls;
 	const struct moat_idmap *uid_map, *gid_map;
 	size_t nuid_map, ngid_map;
+	/* by how much CLOCK_MONOTONIC and CLOCK_BOOTTIME are ahead of the host's
+	 * (time_namespaces(7)) */
+	struct timespec monotonic_offset, boottime_offset;
+	/* set_mempolicy(2) for the sandbox's processes: MPOL_*, and a bit for each node */
+	int memory_mode;
+	const unsigned long *memory_nodes; /* 16 of them; NULL: as the caller's */
 
 	/* how */
 	const char *platform; /* "trap" (default) or "ptrace" */

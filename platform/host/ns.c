@@ -19,6 +19,8 @@
 
 enum step {
 	STEP_NONE,
+	STEP_TIME,
+	STEP_MEMORY,
 	STEP_GROUPS,
 	STEP_IDS,
 	STEP_CAPS,
@@ -31,6 +33,8 @@ struct failure {
 };
 
 static const char *const step_text[] = {
+	[STEP_TIME] = "cannot make a time namespace with these offsets for",
+	[STEP_MEMORY] = "cannot set the memory policy of",
 	[STEP_GROUPS] = "cannot drop the supplementary groups",
 	[STEP_IDS] = "cannot change to the sandbox's user",
 	[STEP_CAPS] = "cannot keep the capabilities in the new user namespace",
@@ -67,6 +71,29 @@ raise_ambient(void)
 	return r;
 }
 
+/* One of its own, which it is in itself: a further process would be another one. */
+static int
+enter_time(const char *offsets)
+{
+	int fd, r = HOST(unshare(CLONE_NEWTIME));
+
+	if (r < 0)
+		return r;
+	fd = HOST(open("/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC));
+	if (fd < 0)
+		return fd;
+	r = (int)HOST(write(fd, offsets, strlen(offsets)));
+	close(fd);
+	if (r < 0)
+		return r;
+	fd = HOST(open("/proc/self/ns/time_for_children", O_RDONLY | O_CLOEXEC));
+	if (fd < 0)
+		return fd;
+	r = HOST(setns(fd, CLONE_NEWTIME));
+	close(fd);
+	return r;
+}
+
 static _Noreturn void
 child(const struct ns_spawn *s, int program, int go, int report)
 {
@@ -79,6 +106,14 @@ child(const struct ns_spawn *s, int program, int go, int report)
 	if (HOST_RETRY(read(go, &c, 1)) != 1)
 		_exit(127);
 	syscall(SYS_setsid);
+	if (s->time_offsets && (r = enter_time(s->time_offsets)) < 0)
+		child_fail(report, STEP_TIME, r);
+	if (s->memory) {
+		r = HOST((int)syscall(SYS_set_mempolicy, s->memory->mode, s->memory->nodes,
+			sizeof s->memory->nodes * 8));
+		if (r < 0)
+			child_fail(report, STEP_MEMORY, r);
+	}
 	if (s->set_ids) {
 		/* Forbidden in a user namespace of an unprivileged user, where the groups stay as
 		 * they are. */

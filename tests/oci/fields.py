@@ -157,12 +157,26 @@ ROWS = [
     ("linux.readonlyPaths[]", "/tmp", Sees("touch /tmp/x 2>&1 | grep -c Read-only", "1")),
     ("linux.mountLabel", "system_u:object_r:container_file_t:s0", Warned("SELinux")),
     ("linux.intelRdt", {"closID": "x"}, Refused("linux.intelRdt")),
-    ("linux.memoryPolicy", {"mode": "MPOL_BIND", "nodes": "0"}, Refused("linux.memoryPolicy")),
+    ("linux.memoryPolicy.mode", "MPOL_BIND", Host(linux__memoryPolicy={"nodes": "0"})),
+    ("linux.memoryPolicy.mode", "MPOL_BIND", Fails("nodes")),
+    ("linux.memoryPolicy.mode", "MPOL_NONSENSE", Fails("linux.memoryPolicy.mode")),
+    ("linux.memoryPolicy.nodes", "0", Host(linux__memoryPolicy={"mode": "MPOL_INTERLEAVE"})),
+    ("linux.memoryPolicy.nodes", "900", Fails("memory policy", linux__memoryPolicy={"mode": "MPOL_BIND"})),
+    ("linux.memoryPolicy.flags[]", "MPOL_F_STATIC_NODES", Host(linux__memoryPolicy={"mode": "MPOL_BIND", "nodes": "0"})),
+    ("linux.memoryPolicy.flags[]", "MPOL_F_X", Fails("MPOL_F_X", linux__memoryPolicy={"mode": "MPOL_BIND", "nodes": "0"})),
     ("linux.personality.domain", "LINUX", Sees("uname -m", "x86_64")),
     ("linux.personality.domain", "LINUX32", Sees("uname -m", "i686")),
     ("linux.personality.domain", "BSD", Fails("BSD")),
     ("linux.personality.flags", ["x"], Refused("names none")),
-    ("linux.timeOffsets", {"monotonic": {"secs": 1000}}, Refused("linux.timeOffsets")),
+    ("linux.timeOffsets.*.secs", 1000, Host(linux__namespaces=[{"type": "time"}])),
+    ("linux.timeOffsets.*.nanosecs", 1000, Host(linux__namespaces=[{"type": "time"}])),
+    ("linux.timeOffsets", {"realtime": {"secs": 1}}, Fails("linux.timeOffsets.realtime", linux__namespaces=[{"type": "time"}])),
+    ("linux.timeOffsets", {"monotonic": {"secs": 1000000000}, "boottime": {"secs": 2000000000, "nanosecs": 500000000}},
+     Sees("python3 -c 'import time; print(int(time.clock_gettime(1) > 1e9), int(time.clock_gettime(1) < 1.9e9), "
+          "int(time.clock_gettime(7) > 2e9)); t = time.clock_gettime(1); time.sleep(0.05); print(0.04 < time.clock_gettime(1) - t < 5)'",
+          "1 1 1\nTrue", linux__namespaces=[{"type": "time"}], host=True)),
+    ("linux.timeOffsets", {"monotonic": {"secs": 5}}, Fails('"time"')),
+    ("linux.timeOffsets", {"monotonic": {"nanosecs": 1000000000}}, Fails("nanosecs", linux__namespaces=[{"type": "time"}])),
     ("linux.seccomp.defaultAction", "SCMP_ACT_ALLOW", Sees(STATUS % "Seccomp", "2")),
     ("linux.seccomp.defaultAction", "SCMP_ACT_NOTIFY", Fails("SCMP_ACT_NOTIFY")),
     ("linux.seccomp.defaultErrnoRet", 28,
@@ -279,7 +293,7 @@ def put(config, path, value):
                 at = at[-1]
             continue
         if part == "*":
-            part = "anything"
+            part = "monotonic" if "timeOffsets" in path else "anything"
         if last:
             at[part] = value
         else:
@@ -289,16 +303,21 @@ def put(config, path, value):
 def make(path, value, more, command):
     c = copy.deepcopy(BASE)
     for k, v in more.items():
-        if k in ("exec", "detach"):
+        if k in ("detach", "host"):
             continue
         k = k.replace("__", ".")
         v = copy.deepcopy(v)
         if k == "mounts":
             c["mounts"] += v
         elif k == "linux.namespaces":
+            # one of the five is replaced, others are added
             c["linux"]["namespaces"] = [n for n in c["linux"]["namespaces"] if n["type"] != v[0]["type"]] + v
         else:
             put(c, k, v)
+    if "host" in more:
+        # What the little bundle has not: this machine's files.
+        c["root"] = {"path": "/", "readonly": True}
+        c["process"]["env"] = ["PATH=/usr/bin:/bin"]
     if command:
         c["process"]["args"] = ["sh", "-c", command]
     if path:
@@ -340,7 +359,7 @@ def wrong_type(job):
     i, path, value, want = job
     config = make(path, [[1]] if not path.endswith("[]") else {"x": 1}, want.more, None)
     status, out, err = run(i, config)
-    field = re.escape(path).replace(r"\[\]", r"\[\d+\]").replace(r"\*", "anything")
+    field = re.escape(path).replace(r"\[\]", r"\[\d+\]").replace(r"\*", "(anything|monotonic)")
     if status == 1 and re.search(rf"config\.json: {field}\b|config\.json: {field}:", err) and err.count("\n") == 0:
         return None
     return f"{path} of another type: status {status}, said {err!r}"

@@ -252,6 +252,8 @@ static int
 start_sentry(struct moat_sandbox *s, const struct moat_config *c, struct moat_error *err)
 {
 	struct ns_idmap uid = {geteuid(), geteuid(), 1}, gid = {getegid(), getegid(), 1};
+	struct ns_memory memory;
+	char offsets[160];
 	struct ns_spawn n = {
 		.namespaces = NS_ALL, .uid_map = &uid, .nuid = 1, .gid_map = &gid, .ngid = 1};
 
@@ -263,6 +265,18 @@ start_sentry(struct moat_sandbox *s, const struct moat_config *c, struct moat_er
 		uid = gid = (struct ns_idmap){SENTRY_ID, SENTRY_ID, 1};
 		n.set_ids = true;
 		n.uid = n.gid = SENTRY_ID;
+	}
+	if (c->monotonic_offset.tv_sec || c->monotonic_offset.tv_nsec ||
+		c->boottime_offset.tv_sec || c->boottime_offset.tv_nsec) {
+		snprintf(offsets, sizeof offsets, "monotonic %lld %ld\nboottime %lld %ld\n",
+			(long long)c->monotonic_offset.tv_sec, c->monotonic_offset.tv_nsec,
+			(long long)c->boottime_offset.tv_sec, c->boottime_offset.tv_nsec);
+		n.time_offsets = offsets;
+	}
+	if (c->memory_nodes) {
+		memory.mode = c->memory_mode;
+		memcpy(memory.nodes, c->memory_nodes, sizeof memory.nodes);
+		n.memory = &memory;
 	}
 	n.ambient_caps = true; /* in its user namespace, for the rest of the confinement */
 	if (c->net_fd >= 0)

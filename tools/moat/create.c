@@ -187,6 +187,16 @@ set_sandbox(struct making *m)
 	if (r < 0)
 		return exit_failure;
 	if (r > 0) {
+		const struct moat_config *c = &m->config;
+
+		/* What is the sandbox's is there already. */
+		if (c->monotonic_offset.tv_sec || c->monotonic_offset.tv_nsec ||
+			c->boottime_offset.tv_sec || c->boottime_offset.tv_nsec)
+			return complain("config.json: linux.timeOffsets: the containers of a sandbox "
+					"have one clock");
+		if (c->memory_nodes)
+			return complain("config.json: linux.memoryPolicy: the containers of a "
+					"sandbox have one policy");
 		m->config.join = &m->join;
 		if ((r = join_note(m->c)))
 			return r;

@@ -27,6 +27,8 @@ struct oci {
 	struct moat_rlimit *rlimits;
 	uint32_t *groups;
 	struct moat_device *devices;
+	unsigned long memory_nodes[16]; /* what c->memory_nodes points to */
+	bool own_time;			/* there is a time namespace */
 	bool has_cpus;	   /* execCPUAffinity, for programs that come later: */
 	uint8_t cpus[128]; /* as c->cpus has it */
 	struct moat_idmap *uid_map, *gid_map;
@@ -85,6 +87,8 @@ int oci_array(struct oci *o, json_t *obj, const char *where, const char *key, js
 int oci_object(struct oci *o, json_t *obj, const char *where, const char *key, json_t **ret);
 /* p, which is not NULL: without memory this program ends. */
 void *oci_memory(void *p);
+/* A list as "0-3,7" as a mask of cap bytes. */
+int oci_cpus(struct oci *o, const char *where, const char *list, uint8_t *mask, size_t cap);
 /* A made string that lives as long as o. */
 const char *oci_own(struct oci *o, char *s);
 

@@ -2,6 +2,7 @@
 /* config.json: linux. */
 #include "create.h"
 #include "oci.h"
+#include <linux/mempolicy.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,8 +47,7 @@ read_namespaces(struct oci *o, json_t *l)
 				"%s.path: cannot join the %s namespace %.200s: each container has "
 				"its own",
 				where, type, path);
-		if (strcmp(type, "time") == 0)
-			return oci_error(o, "%s.type: time namespaces are not supported", where);
+		o->own_time |= strcmp(type, "time") == 0;
 		seen[k] = true;
 	}
 	for (k = 0; k < 4; k++)
@@ -119,6 +119,102 @@ read_personality(struct oci *o, json_t *l, struct moat_config *c)
 	else if (strcmp(domain, "LINUX") != 0)
 		return oci_error(o, "linux.personality.domain: \"%s\" is not supported", domain);
 	return 0;
+}
+
+static int
+read_time_offsets(struct oci *o, json_t *l, struct moat_config *c)
+{
+	struct {
+		const char *clock;
+		struct timespec *to;
+	} clocks[] = {{"monotonic", &c->monotonic_offset}, {"boottime", &c->boottime_offset}};
+	const char *where = "linux.timeOffsets", *clock;
+	json_t *offsets, *v;
+	size_t i;
+
+	if (oci_object(o, l, "linux", "timeOffsets", &offsets) < 0)
+		return -1;
+	if (json_object_size(offsets) && !o->own_time)
+		return oci_error(o, "%s: there is no \"time\" among linux.namespaces", where);
+	json_object_foreach(offsets, clock, v)
+	{
+		json_t *secs = json_object_get(v, "secs"), *ns = json_object_get(v, "nanosecs");
+
+		for (i = 0; i < 2; i++)
+			if (strcmp(clocks[i].clock, clock) == 0)
+				break;
+		if (i == 2)
+			return oci_error(
+				o, "%s.%.64s: neither monotonic nor boottime", where, clock);
+		if (!json_is_object(v))
+			return oci_error(o, "%s.%s: not an object", where, clock);
+		if (secs && !json_is_integer(secs))
+			return oci_error(o, "%s.%s.secs: not a number", where, clock);
+		if (ns && (!json_is_integer(ns) || json_integer_value(ns) < 0 ||
+				  json_integer_value(ns) > 999999999))
+			return oci_error(
+				o, "%s.%s.nanosecs: not a number in its range", where, clock);
+		clocks[i].to->tv_sec = (time_t)json_integer_value(secs);
+		clocks[i].to->tv_nsec = (long)json_integer_value(ns);
+	}
+	return 0;
+}
+
+static int
+read_memory_policy(struct oci *o, json_t *l, struct moat_config *c)
+{
+	static const struct {
+		const char *name;
+		int mode;
+		bool nodes; /* it needs some */
+	} modes[] = {{"MPOL_DEFAULT", MPOL_DEFAULT, false},
+		{"MPOL_PREFERRED", MPOL_PREFERRED, true}, {"MPOL_BIND", MPOL_BIND, true},
+		{"MPOL_INTERLEAVE", MPOL_INTERLEAVE, true}, {"MPOL_LOCAL", MPOL_LOCAL, false},
+		{"MPOL_PREFERRED_MANY", MPOL_PREFERRED_MANY, true},
+		{"MPOL_WEIGHTED_INTERLEAVE", 6, true}};
+	static const struct {
+		const char *name;
+		int flag;
+	} names[] = {{"MPOL_F_NUMA_BALANCING", 1 << 13}, {"MPOL_F_RELATIVE_NODES", 1 << 14},
+		{"MPOL_F_STATIC_NODES", 1 << 15}};
+	const char *where = "linux.memoryPolicy", *mode = NULL, *nodes = "";
+	struct strings flags = {0};
+	json_t *p;
+	size_t i, k;
+	int r;
+
+	if (oci_object(o, l, "linux", "memoryPolicy", &p) < 0)
+		return -1;
+	if (!p)
+		return 0;
+	if (oci_string(o, p, where, "mode", &mode) < 0 ||
+		oci_string(o, p, where, "nodes", &nodes) < 0 ||
+		oci_cpus(o, "linux.memoryPolicy.nodes", nodes, (uint8_t *)o->memory_nodes,
+			sizeof o->memory_nodes) < 0)
+		return -1;
+	for (i = 0; mode && i < sizeof modes / sizeof modes[0]; i++)
+		if (strcmp(modes[i].name, mode) == 0)
+			break;
+	if (!mode || i == sizeof modes / sizeof modes[0])
+		return oci_error(o, "%s.mode: missing, or not a policy", where);
+	if (modes[i].nodes != (*nodes != 0))
+		return oci_error(o, "%s.nodes: %s", where,
+			modes[i].nodes ? "missing" : "there are none with this mode");
+	c->memory_mode = modes[i].mode;
+	c->memory_nodes = o->memory_nodes;
+	r = oci_strings(o, p, where, "flags", &flags);
+	for (i = 0; r == 0 && i < flags.n; i++) {
+		for (k = 0; k < sizeof names / sizeof names[0]; k++)
+			if (strcmp(names[k].name, flags.v[i]) == 0)
+				break;
+		if (k == sizeof names / sizeof names[0])
+			r = oci_error(
+				o, "%s.flags[%zu]: \"%s\" is not a flag", where, i, flags.v[i]);
+		else
+			c->memory_mode |= names[k].flag;
+	}
+	strings_free(&flags);
+	return r;
 }
 
 /* One that a sandbox's own kernel has: those that every container gets (OCI, config-linux.md,
@@ -197,7 +293,8 @@ oci_linux(struct oci *o, json_t *l, struct moat_config *c)
 		oci_strings(o, l, "linux", "maskedPaths", &o->masked) < 0 ||
 		oci_strings(o, l, "linux", "readonlyPaths", &o->readonly) < 0 ||
 		oci_string(o, l, "linux", "cgroupsPath", &o->cgroups_path) < 0 ||
-		read_personality(o, l, c) < 0 ||
+		read_personality(o, l, c) < 0 || read_time_offsets(o, l, c) < 0 ||
+		read_memory_policy(o, l, c) < 0 ||
 		oci_string(o, l, "linux", "rootfsPropagation", &propagation) < 0)
 		return -1;
 	propagation += *propagation == 'r';

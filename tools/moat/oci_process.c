@@ -224,9 +224,8 @@ read_io_priority(struct oci *o, json_t *p, struct moat_config *c)
 	return 0;
 }
 
-/* "0-3,7" as a mask. */
-static int
-read_cpus(struct oci *o, const char *where, const char *list, uint8_t *mask, size_t cap)
+int
+oci_cpus(struct oci *o, const char *where, const char *list, uint8_t *mask, size_t cap)
 {
 	const char *p = list;
 
@@ -248,7 +247,7 @@ read_cpus(struct oci *o, const char *where, const char *list, uint8_t *mask, siz
 			mask[a / 8] |= (uint8_t)(1u << (a % 8));
 		p = end + (*end == ',');
 	}
-	return *p ? oci_error(o, "%s: \"%s\" is not a list of CPUs as \"0-3,7\"", where, list) : 0;
+	return *p ? oci_error(o, "%s: \"%s\" is not a list as \"0-3,7\"", where, list) : 0;
 }
 
 /* For programs that come later. */
@@ -270,7 +269,7 @@ read_affinity(struct oci *o, json_t *p)
 			return -1;
 		if (!*list)
 			continue;
-		if (read_cpus(o, where, list, o->cpus, sizeof o->cpus) < 0)
+		if (oci_cpus(o, where, list, o->cpus, sizeof o->cpus) < 0)
 			return -1;
 		o->has_cpus = true;
 	}

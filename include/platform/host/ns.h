@@ -14,6 +14,12 @@ struct ns_idmap {
 	uint32_t inside, outside, count;
 };
 
+/* set_mempolicy(2) */
+struct ns_memory {
+	int mode; /* MPOL_*, with its flags */
+	unsigned long nodes[16];
+};
+
 struct ns_spawn {
 	const char *path;    /* the program */
 	const char *name;    /* its argv[0] */
@@ -34,7 +40,10 @@ struct ns_spawn {
 	int (*place)(void *arg, pid_t pid, char *err, size_t cap);
 	void *place_arg;
 	bool die_with_parent; /* SIGKILL when the thread that called this ends */
-	bool ambient_caps;    /* keep capabilities over the exec although uid is not 0 */
+	/* For /proc/PID/timens_offsets, of a time namespace of its own; NULL: the caller's. */
+	const char *time_offsets;
+	const struct ns_memory *memory; /* where its memory, and that of its children, is; NULL */
+	bool ambient_caps;		/* keep capabilities over the exec although uid is not 0 */
 };
 
 /* Clone and exec. Safe in a threaded process. The child's pid, or -errno with the failing step in
