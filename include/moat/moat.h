@@ -119,10 +119,15 @@ struct moat_config {
 	unsigned personality; /* PER_LINUX or PER_LINUX32 */
 	const void *cpus;     /* which it may use, a bit each; NULL: all */
 	size_t cpus_bytes;
-	int stdio[3];	      /* borrowed; -1: closed */
-	bool killable;	      /* signals with default action end it, although it is pid 1 inside */
-	bool terminal;	      /* stdio[0] is the program's controlling terminal */
-	const int *extra_fds; /* borrowed: the program's descriptors 3, 4, ... */
+	int stdio[3];  /* borrowed; -1: closed */
+	bool killable; /* signals with default action end it, although it is pid 1 inside */
+	/* There is a socket at /run/notify/notify.sock, in a directory that has to be there, as
+	 * sd_notify(3) has it: moat_go_notify. */
+	bool notify;
+	bool terminal; /* stdio[0] is the program's controlling terminal */
+	/* borrowed: the program's descriptors 3, 4, ...; sockets that listen are made non-blocking
+	 */
+	const int *extra_fds;
 	size_t nextra_fds;
 	/* A compiled seccomp filter (struct sock_filter, 8 bytes each) that the sandbox's kernel
 	 * runs for each of the program's system calls; NULL: none. */
@@ -205,6 +210,9 @@ MOAT_API int moat_start(
 
 /* Let a held program run. */
 MOAT_API int moat_go(struct moat_sandbox *s, struct moat_error *err);
+/* The same with notify: what programs send to the socket comes out of fd's other end (both of
+ * SOCK_SEQPACKET; borrowed), as they sent it. When that is closed the socket is gone. */
+MOAT_API int moat_go_notify(struct moat_sandbox *s, int fd, struct moat_error *err);
 
 /* The sandbox stays when s is destroyed, until its first process ends. */
 MOAT_API int moat_release(struct moat_sandbox *s, struct moat_error *err);

@@ -15,6 +15,7 @@
 #include "sentry/kernel/init.h"
 #include "sentry/kernel/task.h"
 #include "sentry/sched/fiber.h"
+#include "sentry/vfs/file.h"
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -59,6 +60,7 @@ container_put(struct container *c)
 	conn_put(c->launcher);
 	fs_ctx_put(c->world);
 	tty_put(c->console);
+	file_put(c->notify);
 	free(c);
 }
 
@@ -129,6 +131,7 @@ leave(struct container *c)
 		return true;
 	waitq_notify(&c->listen.q, ~0u);
 	waitq_notify(&c->anchor.q, ~0u);
+	notify_end(c);
 	container_put(c); /* of the list */
 	return false;
 }
@@ -280,6 +283,9 @@ begin(struct container *c, const Control__Start *m, int *fds, uint32_t nmore,
 	kernel_container_call(c->kernel, &call);
 	if (r == 0)
 		r = build(m, c->gofer, &call, &c->world, why->text, sizeof why->text);
+	if (r == 0 && m->notify && (r = notify_open(c, &call)) < 0)
+		snprintf(why->text, sizeof why->text, "cannot make the socket of NOTIFY_SOCKET: %s",
+			strerror(-r));
 	if (r == 0 && !(fs = fs_ctx_dup(c->world)))
 		r = -ENOMEM;
 	cred_put(root);

@@ -61,6 +61,24 @@ tell_state(struct conn *c)
 	conn_send(c, CONTROL_STATE_IS, &m.base);
 }
 
+/* With a descriptor to which messages of sd_notify(3) go. */
+static int
+request_go(struct container *k, struct wire_control *w)
+{
+	int r = 0;
+
+	if (!atomic_load(&k->loaded) || atomic_load(&k->started) || w->nfds > 1)
+		return -EINVAL;
+	if (w->nfds) {
+		r = k->notify ? notify_go(k, w->fds[0]) : -EINVAL;
+		if (k->notify || r == 0)
+			w->fds[0] = -1;
+	}
+	if (r == 0)
+		container_go(k);
+	return r;
+}
+
 void
 control_request(struct conn *c, struct wire_control *w)
 {
@@ -81,12 +99,7 @@ control_request(struct conn *c, struct wire_control *w)
 		conn_answer(c, 0);
 		break;
 	case CONTROL_GO:
-		if (atomic_load(&k->loaded) && !atomic_load(&k->started)) {
-			container_go(k);
-			conn_answer(c, 0);
-		} else {
-			conn_answer(c, -EINVAL);
-		}
+		conn_answer(c, request_go(k, w));
 		break;
 	case CONTROL_CLIENT:
 		r = request_client(c, w);

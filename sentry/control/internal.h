@@ -13,6 +13,7 @@
 
 struct conn;
 struct fiber;
+struct file;
 struct fs_ctx;
 struct gofer_conn;
 struct kernel_container;
@@ -41,6 +42,7 @@ struct container {
 	int32_t first_pid, inside_pid; /* (C) its number outside and inside */
 	struct fs_ctx *world;	       /* (C) a reference; where further processes start */
 	struct tty *console;	       /* (C) a reference, or NULL */
+	struct file *notify;	       /* (conns_lock) a reference, or NULL: see notify.c */
 	_Atomic(struct fiber *) held;  /* waits for GO */
 	_Atomic bool loaded, started, ended;
 };
@@ -103,6 +105,11 @@ void control_exec(struct conn *c, struct wire_control *w);
 /* inspect.c */
 void control_inspect(struct conn *c, struct wire_control *m);
 void control_processes(struct conn *c);
+/* notify.c: make the socket, if the container is to have one; let its messages go to fd (consumed
+ * in any case); the container ends. */
+int notify_open(struct container *c, const struct call *outside);
+int notify_go(struct container *c, int fd);
+void notify_end(struct container *c);
 /* container.c */
 void control_join(struct conn *c, struct wire_control *m);
 /* Let the first process run. */

@@ -13,8 +13,10 @@
 #include "sentry/fs/dev.h"
 #include "sentry/fs/hostfile.h"
 #include "sentry/fs/tty.h"
+#include "sentry/kernel/container.h"
 #include "sentry/kernel/seccomp.h"
 #include "sentry/sched/sched.h"
+#include "sentry/socket/socket.h"
 #include "sentry/vfs/path.h"
 #include <errno.h>
 #include <stdarg.h>
@@ -289,23 +291,32 @@ open_streams(const Control__Process *p, const struct call *c, const int *fds,
 
 /* Descriptors 3, 4, ...: what the caller passes on. */
 static int
-open_more(const int *fds, int n, struct kernel_process *kp, struct file **more,
-	struct process_fail *why)
+open_more(const struct call *c, const int *fds, int n, struct kernel_process *kp,
+	struct file **more, struct process_fail *why)
 {
 	int r = 0;
 
 	kp->more = more;
 	for (int i = 0; i < n; i++) {
 		int flags = host_fd_flags(fds[i]);
+		struct host_stat st;
+		struct sock *s;
 
 		if (r == 0)
-			r = flags < 0 ? flags
-				      : hostfile_new(fds[i], (uint32_t)flags & LX_O_ACCMODE,
-						&more[kp->nmore]);
-		if (r == 0)
-			kp->nmore++;
-		else
+			r = flags < 0 ? flags : host_fd_stat(fds[i], &st);
+		if (r < 0) {
 			host_fd_close(fds[i]);
+			continue;
+		}
+		if (LX_S_ISSOCK(st.mode)) {
+			r = hostsock_passed(c, fds[i], &s);
+			if (r == 0)
+				r = sock_file(s, (uint32_t)flags & LX_O_NONBLOCK, &more[kp->nmore]);
+		} else if ((r = hostfile_new(fds[i], (uint32_t)flags & LX_O_ACCMODE,
+				    &more[kp->nmore])) < 0) {
+			host_fd_close(fds[i]);
+		}
+		kp->nmore += r == 0;
 	}
 	return r < 0 ? fail(why, r, "preserved descriptors: %s", strerror(-r)) : 0;
 }
@@ -335,10 +346,11 @@ process_start(const Control__Process *p, struct fs_ctx *fs, const int *fds, int 
 
 	*ret_tty = NULL;
 	assert_that(nmore <= MAX_MORE);
+	kernel_container_call(kp->container, &c);
 	/* The descriptors are consumed first, whatever fails. */
 	r = root ? open_streams(p, &c, fds, kp, ret_tty, why) : -ENOMEM;
 	if (root) {
-		int r2 = open_more(fds + 3, nmore, kp, more, why);
+		int r2 = open_more(&c, fds + 3, nmore, kp, more, why);
 
 		r = r ? r : r2;
 	}

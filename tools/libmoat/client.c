@@ -134,6 +134,22 @@ moat_go(struct moat_sandbox *s, struct moat_error *err)
 }
 
 int
+moat_go_notify(struct moat_sandbox *s, int fd, struct moat_error *err)
+{
+	struct wire_control m;
+	int sock = s->sentry_sock, r = s->attached ? 0 : sandbox_connect(s, &sock, err);
+
+	if (r < 0)
+		return r;
+	r = ask_on(sock, CONTROL_GO, NULL, &fd, 1, CONTROL_DONE, &m, err);
+	if (r == 0)
+		wire_control_free(&m);
+	if (!s->attached)
+		close(sock);
+	return r;
+}
+
+int
 moat_release(struct moat_sandbox *s, struct moat_error *err)
 {
 	struct wire_control m;

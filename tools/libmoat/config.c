@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -230,8 +231,16 @@ process_message_fill(struct process_message *m, const struct moat_config *c)
 	}
 	if (c->nextra_fds > PROCESS_FDS_MAX - 3)
 		return -E2BIG;
-	for (size_t i = 0; i < c->nextra_fds; i++)
+	for (size_t i = 0; i < c->nextra_fds; i++) {
+		int listening = 0, flags;
+		socklen_t len = sizeof listening;
+
+		/* A connection that is gone again when it is taken is not waited for. */
+		if (getsockopt(c->extra_fds[i], SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) == 0 &&
+			listening && (flags = fcntl(c->extra_fds[i], F_GETFL)) >= 0)
+			(void)fcntl(c->extra_fds[i], F_SETFL, flags | O_NONBLOCK);
 		m->fds[m->nfds++] = c->extra_fds[i];
+	}
 	return 0;
 }
 
@@ -305,6 +314,7 @@ start_message_fill(struct start_message *s, const struct moat_config *c, int con
 	m->cpu_period_us = c->cpu_period_us;
 	m->root_readonly = c->root_readonly;
 	m->hold = c->hold;
+	m->notify = c->notify;
 	s->fds[0] = conn;
 	memcpy(s->fds + 1, s->pm.fds, 3 * sizeof s->fds[0]);
 	s->nfds = 4;

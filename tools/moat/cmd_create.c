@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* moat create, run, start: a container's beginning. */
 #include "create.h"
+#include "notify.h"
 #include "options.h"
 #include <errno.h>
 #include <stdio.h>
@@ -37,13 +38,24 @@ cmd_create(int argc, char **argv)
 	return r;
 }
 
+/* As runc, this returns when the container has said that it is ready. Others may use it meanwhile.
+ */
+static void
+await_notify(struct container *c, int fd)
+{
+	if (fd < 0)
+		return;
+	container_unlock(c);
+	notify_forward(fd, container_pid(c), container_pid(c));
+}
+
 int
 cmd_start(int argc, char **argv)
 {
 	const struct option_row rows[] = {{0}};
 	struct moat_sandbox *s;
 	struct container c;
-	int i = options_parse("start ID", rows, NULL, argc, argv, 1, 1), r;
+	int i = options_parse("start ID", rows, NULL, argc, argv, 1, 1), r, notify = -1;
 
 	if (i < 0)
 		return i == -2 ? 0 : exit_failure;
@@ -53,9 +65,11 @@ cmd_start(int argc, char **argv)
 	case CONTAINER_CREATED:
 		r = container_attach(&c, &s);
 		if (r == 0) {
-			r = container_start(&c, s);
+			r = container_start(&c, s, &notify);
 			moat_destroy(s);
 		}
+		if (r == 0)
+			await_notify(&c, notify);
 		break;
 	case CONTAINER_STOPPED:
 		r = complain("cannot start a container that has stopped");
@@ -82,7 +96,8 @@ cmd_run(int argc, char **argv)
 		{OPTION_FLAG, "no-subreaper", 0, &no_subreaper, NULL}, {0}};
 	struct moat_sandbox *s = NULL;
 	struct container c;
-	int i = options_parse("run [OPTIONS] ID", rows, &o.common, argc, argv, 1, 1), r;
+	int i = options_parse("run [OPTIONS] ID", rows, &o.common, argc, argv, 1, 1), r,
+	    notify = -1;
 
 	if (i < 0)
 		return i == -2 ? 0 : exit_failure;
@@ -92,15 +107,19 @@ cmd_run(int argc, char **argv)
 	if (r)
 		return r;
 	if (detach && (r = container_attach(&c, &s)) == 0) {
-		r = container_start(&c, s);
+		r = container_start(&c, s, &notify);
 		moat_destroy(s);
 		if (r)
 			(void)container_delete(&c);
+		else
+			await_notify(&c, notify);
 		container_close(&c);
 		return r;
 	}
 	if (r == 0)
-		r = container_start(&c, s);
+		r = container_start(&c, s, &notify);
+	if (r == 0 && notify >= 0)
+		notify_forward_beside(notify);
 	/* Others may look at it, and change it, while it runs. */
 	container_unlock(&c);
 	if (r == 0)

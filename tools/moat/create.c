@@ -9,6 +9,7 @@
 #include "hooks.h"
 #include "join.h"
 #include "network.h"
+#include "notify.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
@@ -192,8 +193,9 @@ set_sandbox(struct making *m)
 		/* What is the sandbox's is there already. */
 		if (c->monotonic_offset.tv_sec || c->monotonic_offset.tv_nsec ||
 			c->boottime_offset.tv_sec || c->boottime_offset.tv_nsec)
-			return complain("config.json: linux.timeOffsets: the containers of a sandbox "
-					"have one clock");
+			return complain(
+				"config.json: linux.timeOffsets: the containers of a sandbox "
+				"have one clock");
 		if (c->memory_nodes)
 			return complain("config.json: linux.memoryPolicy: the containers of a "
 					"sandbox have one policy");
@@ -281,6 +283,8 @@ make_state(struct making *m, const char *bundle)
 	if (json_object_get(top, "annotations"))
 		json_object_set(c->state, "annotations", json_object_get(top, "annotations"));
 	json_object_set_new(c->state, "owner", owner_name());
+	if (m->config.notify)
+		json_object_set_new(c->state, "notify", json_true());
 	if (cgroup)
 		json_object_set_new(c->state, "cgroup", json_string(cgroup));
 	/* What later commands need: the bundle may have gone by then. */
@@ -483,6 +487,7 @@ container_create(
 		return r;
 	}
 	oci_warn(&m.oci);
+	notify_prepare(&m.oci, &m.config);
 	/* Limits need a group, which the specification leaves to the runtime to name. */
 	if (!m.oci.cgroups_path && oci_has_limits(&m.oci) && asprintf(&group, "/moat-%s", id) > 0)
 		m.oci.cgroups_path = oci_own(&m.oci, group);
@@ -560,7 +565,7 @@ start_hook(struct moat_sandbox *s, json_t *hook, size_t i, const char *state)
 }
 
 int
-container_start(struct container *c, struct moat_sandbox *s)
+container_start(struct container *c, struct moat_sandbox *s, int *ret_notify)
 {
 	json_t *hooks = json_object_get(json_object_get(c->state, "config"), "hooks"), *hook;
 	json_t *j = container_oci_state(c, CONTAINER_CREATED);
@@ -569,11 +574,12 @@ container_start(struct container *c, struct moat_sandbox *s)
 	size_t i;
 	int r = 0;
 
+	*ret_notify = -1;
 	json_decref(j);
 	json_array_foreach(json_object_get(hooks, "startContainer"), i, hook) if (r == 0) r =
 		start_hook(s, hook, i, state);
 	free(state);
-	if (r == 0 && moat_go(s, &err) < 0)
+	if (r == 0 && notify_go(c, s, ret_notify, &err) < 0)
 		r = complain("%s", err.text);
 	if (r == 0 && json_array_size(json_object_get(hooks, "poststart"))) {
 		j = container_oci_state(c, CONTAINER_RUNNING);
@@ -586,6 +592,8 @@ container_start(struct container *c, struct moat_sandbox *s)
 	/* What has not started as it should does not stay. */
 	if (r)
 		(void)container_kill(c);
+	if (r && *ret_notify >= 0)
+		close(*ret_notify);
 	return r;
 }
 

@@ -18,9 +18,9 @@ struct create_opts {
  * foreground is wanted; else the sandbox is on its own. */
 int container_create(
 	struct create_opts *o, const char *id, struct container *c, struct moat_sandbox **ret);
-/* Let it run: startContainer hooks, the program, poststart hooks. s: a connection. 0, or
- * complained. */
-int container_start(struct container *c, struct moat_sandbox *s);
+/* Let it run: startContainer hooks, the program, poststart hooks. s: a connection. *ret_notify:
+ * where its messages for NOTIFY_SOCKET come, or -1. 0, or complained. */
+int container_start(struct container *c, struct moat_sandbox *s, int *ret_notify);
 /* Everything that the container has on the host: cgroup, folder; poststop hooks. It has ended. */
 int container_delete(struct container *c);
 

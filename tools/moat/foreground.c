@@ -72,15 +72,19 @@ write_pid_file(const char *path, int pid)
 int
 pass_fds(struct moat_config *c, unsigned n, struct strings *env, int *fds, size_t cap)
 {
-	const char *listen = getenv("LISTEN_FDS");
+	const char *listen = getenv("LISTEN_FDS"), *names = getenv("LISTEN_FDNAMES");
 	unsigned long nlisten = listen ? strtoul(listen, NULL, 10) : 0;
-	static char text[40];
+	static char text[40], *names_text;
 
-	if (nlisten > 0 && nlisten < cap) {
+	if (nlisten > cap)
+		return complain("LISTEN_FDS: more than %zu of them", cap);
+	if (nlisten > 0) {
 		/* Those come first, as systemd's protocol has it. */
 		snprintf(text, sizeof text, "LISTEN_FDS=%lu", nlisten);
 		strings_set_env(env, text);
 		strings_set_env(env, "LISTEN_PID=1");
+		if (names && asprintf(&names_text, "LISTEN_FDNAMES=%s", names) > 0)
+			strings_set_env(env, names_text);
 		c->env = env->v;
 		n += (unsigned)nlisten;
 	}

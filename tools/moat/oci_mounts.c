@@ -216,7 +216,7 @@ oci_mounts(struct oci *o, json_t *top, struct moat_config *c)
 		return oci_error(o, "root.path: missing");
 	if (json_array_size(list) > 200)
 		return oci_error(o, "mounts: more than 200");
-	o->mounts = xcalloc(json_array_size(list) + 1, sizeof *o->mounts);
+	o->mounts = xcalloc(json_array_size(list) + 2, sizeof *o->mounts);
 	o->mounts[0] = (struct moat_mount){.kind = MOAT_MOUNT_HOST,
 		.source = host_path(o, path),
 		.target = "/",

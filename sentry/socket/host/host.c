@@ -222,8 +222,8 @@ hostsock_put_control(const struct sock_msg *m, uint8_t control[HOSTSOCK_CONTROL_
 	return (ssize_t)at;
 }
 
-static ssize_t
-host_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
+ssize_t
+hostsock_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 {
 	const uint32_t known =
 		LX_MSG_OOB | LX_MSG_DONTROUTE | LX_MSG_EOR | LX_MSG_CONFIRM | LX_MSG_MORE;
@@ -235,6 +235,9 @@ host_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	ssize_t k;
 
 	(void)c;
+	/* Files of the guest are nothing that the host could hold. */
+	if (m->files)
+		return -EINVAL;
 	if (m->addr_len) {
 		int err = hostsock_check_family(s, m->addr, m->addr_len, false);
 
@@ -299,12 +302,14 @@ hostsock_take_control(struct sock_msg *m, const uint8_t *control, size_t len)
 	}
 }
 
-static ssize_t
-host_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
+ssize_t
+hostsock_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 {
 	const uint32_t known = LX_MSG_OOB | LX_MSG_PEEK | LX_MSG_TRUNC | LX_MSG_ERRQUEUE;
 	uint8_t control[HOSTSOCK_CONTROL_MAX];
-	size_t control_len = s->type == LX_SOCK_STREAM ? 0 : sizeof control;
+	/* Over a unix socket it would be descriptors, which stay outside. */
+	size_t control_len =
+		s->type == LX_SOCK_STREAM || s->family == LX_AF_UNIX ? 0 : sizeof control;
 	uint32_t max = s->type == LX_SOCK_STREAM ? MAX_PIECE : HOSTSOCK_DATAGRAM_MAX;
 	size_t n = m->uio->left < max ? m->uio->left : max;
 	int flags = (int)(m->flags & known);
@@ -480,13 +485,15 @@ address_info(const uint8_t *addr, uint8_t ip[16], uint16_t *port)
 	memcpy(ip + 12, &in.addr, 4);
 }
 
-static bool
-host_describe(struct sock *s, struct sock_info *x)
+bool
+hostsock_describe(struct sock *s, struct sock_info *x)
 {
 	uint8_t local[SOCK_ADDR_MAX] = {0}, remote[SOCK_ADDR_MAX] = {0}, info[8] = {0};
 	uint32_t local_len = sizeof local, remote_len = sizeof remote, info_len = sizeof info;
 	bool connected;
 
+	if (s->family == LX_AF_UNIX)
+		return false;
 	/* The descriptor is closed under this lock. */
 	mutex_lock(&s->lock);
 	if (hs(s)->fd < 0 || host_socket_name(hs(s)->fd, 0, local, &local_len) < 0) {
@@ -512,8 +519,8 @@ static const struct sock_ops host_ops = {
 	.listen = host_listen,
 	.accept = host_accept,
 	.getname = hostsock_getname,
-	.sendmsg = host_sendmsg,
-	.recvmsg = host_recvmsg,
+	.sendmsg = hostsock_sendmsg,
+	.recvmsg = hostsock_recvmsg,
 	.shutdown = hostsock_shutdown,
 	.setsockopt = hostsock_setsockopt,
 	.getsockopt = hostsock_getsockopt,
@@ -521,7 +528,7 @@ static const struct sock_ops host_ops = {
 	.ioctl = hostsock_ioctl,
 	.close = hostsock_close,
 	.free = hostsock_free,
-	.describe = host_describe,
+	.describe = hostsock_describe,
 };
 
 void

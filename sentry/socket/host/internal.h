@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Host sockets: what those that carry the guest's own (host.c) and raw ones for ICMP (icmp.c)
- * share. */
+/* Host sockets: what those that carry the guest's own (host.c), raw ones for ICMP (icmp.c) and
+ * those that a program is given (passed.c) share. */
 #ifndef SENTRY_SOCKET_HOST_INTERNAL_H
 #define SENTRY_SOCKET_HOST_INTERNAL_H
 
@@ -42,6 +42,9 @@ void hostsock_take_control(struct sock_msg *m, const uint8_t *control, size_t le
 int hostsock_connect(
 	struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len, bool nonblock);
 int hostsock_getname(struct sock *s, bool peer, uint8_t *addr, uint32_t *len);
+ssize_t hostsock_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m);
+ssize_t hostsock_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m);
+bool hostsock_describe(struct sock *s, struct sock_info *x);
 int hostsock_shutdown(struct sock *s, int how);
 int hostsock_setsockopt(
 	struct sock *s, const struct call *c, int level, int opt, const uint8_t *val, uint32_t len);
