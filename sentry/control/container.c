@@ -57,7 +57,8 @@ container_put(struct container *c)
 		gofer_conn_close(c->gofer);
 	gofer_conn_put(c->gofer);
 	kernel_container_put(c->kernel);
-	conn_put(c->launcher);
+	if (c->launcher)
+		conn_put(c->launcher);
 	fs_ctx_put(c->world);
 	tty_put(c->console);
 	file_put(c->notify);
@@ -112,6 +113,20 @@ container_new(struct kernel_container *kernel, bool hold)
 
 /* --- its end --- */
 
+/* Its launcher's connection, which has a reference on it: whoever goes first, both can. */
+static void
+drop_launcher(struct container *c)
+{
+	struct conn *l;
+
+	mutex_lock(&conns_lock);
+	l = c->launcher;
+	c->launcher = NULL;
+	mutex_unlock(&conns_lock);
+	if (l)
+		conn_put(l);
+}
+
 /* True: it is the last one, and so is this. Else what it has of the host is given back. */
 static bool
 leave(struct container *c)
@@ -132,6 +147,7 @@ leave(struct container *c)
 	waitq_notify(&c->listen.q, ~0u);
 	waitq_notify(&c->anchor.q, ~0u);
 	notify_end(c);
+	drop_launcher(c);
 	container_put(c); /* of the list */
 	return false;
 }
@@ -214,6 +230,8 @@ gofer_died(void *arg, const char *why)
 	struct fiber *f;
 	char text[200];
 
+	if (atomic_load(&c->ended))
+		return;
 	if (container_count() > 1) {
 		log_error("%s; container %u ends", why, c->nr);
 		/* Not here: the watches are locked. */
@@ -625,6 +643,7 @@ control_join(struct conn *k, struct wire_control *w)
 		conn_fail(k, r, why.text, false);
 		if (container_is_listed(c) && leave(c))
 			_exit(0); /* all others went meanwhile */
+		drop_launcher(c);
 	}
 	container_put(c);
 out:

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The real engines, started here in a setting of their own: each operation with runc and with moat, compared; then stopped, and
-# the host left as it was. Needs root. usage: all.sh [ENGINE...]      docker ctr podman rootless (default: all of them)
+# the host left as it was. Needs root. usage: all.sh [ENGINE...]      docker ctr cri podman rootless (default: all of them)
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.." || exit 1
@@ -9,7 +9,8 @@ export BUILD=${BUILD:-build}
 moat=$(realpath "$BUILD/moat")
 [ "$(id -u)" = 0 ] || { echo "root is needed to start the engines"; exit 1; }
 missing=
-for p in docker.io containerd podman conmon runc busybox-static iptables slirp4netns uidmap fuse-overlayfs containernetworking-plugins; do
+for p in docker.io containerd podman conmon runc busybox-static iptables slirp4netns uidmap fuse-overlayfs containernetworking-plugins \
+	python3-grpcio python3-protobuf protobuf-compiler; do
 	dpkg -s $p >/dev/null 2>&1 || missing="$missing $p"
 done
 # shellcheck disable=SC2086
@@ -77,10 +78,11 @@ start_docker() {
 }
 
 status=0
-for e in "${@:-docker ctr podman rootless}"; do for engine in $e; do
+for e in "${@:-docker ctr cri podman rootless}"; do for engine in $e; do
 	echo "== $engine"
-	start_docker
+	[ "$engine" = cri ] || start_docker
 	case $engine in
+	cri) "$here/cri.sh" || status=1 ;;
 	docker | ctr) "$here/run.sh" "$engine" "${PATTERN:-}" || status=1 ;;
 	podman)
 		printf '[storage]\ndriver = "overlay"\ngraphroot = "%s/storage"\nrunroot = "%s/run"\n' "$work" "$work" >"$work/storage.conf"

@@ -54,6 +54,11 @@ until_true is two stopped
 same "one is still there" "running sleep 1000" "$(status_of one) $(ex one ps | grep -o 'sleep 100.')"
 m delete two || die "delete: $(cat "$work/err")"
 same "one is still there" "running yes" "$(status_of one) $(ex one echo yes)"
+# Engines unmount its root now.
+held() { stat -L -c %i "/proc/$sentry/fd"/* 2>/dev/null | grep -cx "$(stat -c %i "$1")"; }
+[ "$(held "$work/b/rootfs/bin/busybox")" -gt 0 ] || die "no descriptor of a program that runs is seen"
+let_go() { [ "$(held "$work/two/rootfs/bin/busybox")" = 0 ]; }
+until_true let_go
 
 # Its own processes, but names and queues are shared; and the status is its own.
 joined two '["sh","-c","echo $$; hostname third; readlink /proc/self/ns/ipc; exit 3"]' "" "$p" "$p" ""
