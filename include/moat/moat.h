@@ -242,6 +242,8 @@ MOAT_API int moat_resume(struct moat_sandbox *s, struct moat_error *err);
 struct moat_state {
 	bool started, paused;
 	unsigned container, containers; /* its number in the sandbox, from 1; how many there are */
+	uint64_t calls; /* system calls so far; those that are answered without the sandbox's kernel
+			   (getpid, clocks, futexes on trap) are not in it */
 };
 MOAT_API int moat_state(struct moat_sandbox *s, struct moat_state *ret, struct moat_error *err);
 

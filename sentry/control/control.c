@@ -58,6 +58,7 @@ tell_state(struct conn *c)
 	m.paused = kernel_is_paused(c->container->kernel);
 	m.container = c->container->nr;
 	m.containers = container_count();
+	m.calls = kernel_container_calls(c->container->kernel);
 	conn_send(c, CONTROL_STATE_IS, &m.base);
 }
 

@@ -306,6 +306,22 @@ kernel_each_process(struct kernel_container *k,
 	mutex_unlock(&tasklist_lock);
 }
 
+uint64_t
+kernel_container_calls(struct kernel_container *k)
+{
+	uint64_t n = atomic_load(&k->dead_calls);
+
+	mutex_lock(&tasklist_lock);
+	for (int32_t nr = 1; nr < PID_END; nr++) {
+		struct pid *p = pid_find_global_locked(nr);
+
+		if (p && p->task && p->task->tgroup->container == k)
+			n += atomic_load(&p->task->nr_calls);
+	}
+	mutex_unlock(&tasklist_lock);
+	return n;
+}
+
 int
 kernel_signal_every(struct kernel_container *k, int signo)
 {

@@ -411,6 +411,7 @@ end_fiber(struct task *t)
 	struct kernel_container *k = kernel_container_get(t->tgroup->container);
 
 	fiber_set_local(NULL);
+	atomic_fetch_add(&k->dead_calls, atomic_exchange(&t->nr_calls, 0));
 	task_put(t);
 	atomic_fetch_sub(&k->nr_tasks, 1);
 	kernel_container_put(k);

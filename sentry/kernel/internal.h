@@ -50,6 +50,7 @@ struct kernel_container {
 	struct tgroup *init;   /* (T) its first process; borrowed */
 	int64_t dead_cpu_ns;   /* (T) of threads that have ended */
 	_Atomic int32_t nr_tasks;
+	_Atomic uint64_t dead_calls; /* system calls of tasks that have ended */
 	_Atomic uint64_t memory_limit, pids_limit, cpu_quota_us, cpu_period_us;
 	_Atomic bool paused;
 	struct waitq pause_q;

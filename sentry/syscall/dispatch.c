@@ -131,6 +131,9 @@ syscall_dispatch(struct task *t, uint32_t nr, const uint64_t a[6])
 	if (!row)
 		return -ENOSYS;
 	t->in_syscall = true;
+	/* Nobody else counts: no locked instruction. */
+	atomic_store_explicit(&t->nr_calls,
+		atomic_load_explicit(&t->nr_calls, memory_order_relaxed) + 1, memory_order_relaxed);
 	if (trace_on())
 		trace_enter(t, row, nr, a);
 	r = row->fn ? row->fn(t, a) : -row->err;

@@ -32,7 +32,58 @@ m exec -d c1 sh -c 'while :; do :; done'
 m top -i 1 >"$work/out" || die "top: $(cat "$work/err")"
 same "top's container" "c1 running 4" "$(awk '$1 == "c1" {print $1, $2, $3}' "$work/out")"
 awk '$1 == "c1" && $4 > 5 && $5 > 500 {ok = 1} END {exit !ok}' "$work/out" || die "top: $(cat "$work/out")"
+# Calls that reach the sandbox's kernel are counted: about so many as it makes in a second, and none of one that sleeps.
+m exec -d c1 sh -c 'while :; do read x </etc/nosuch; done 2>/dev/null'
+m top -i 1 >"$work/out"
+awk '$1 == "c1" && $6 > 500 {ok = 1} END {exit !ok}' "$work/out" || die "top: $(cat "$work/out")"
 m delete -f c1
 fails 1 'does not exist' m debug c1
+config '["sleep","1000"]'
+m run -d -b "$work/b" c1 >/dev/null || die "run: $(cat "$work/err")"
+note c1
+m top -i 1 >"$work/out"
+same "calls of one that sleeps" 0 "$(awk '$1 == "c1" {print $6}' "$work/out")"
+fails 1 'events: names no container' m events
+"$moat" --root "$work/state" events --follow >"$work/events" 2>&1 &
+events=$!
+sleep 1
+m pause c1
+until_true grep -q '^{"type":"paused","id":"c1","time":"20' "$work/events"
+m resume c1
+until_true grep -q '^{"type":"running","id":"c1"' "$work/events"
+m kill c1 KILL
+until_true grep -q '^{"type":"stopped","id":"c1"' "$work/events"
+m delete c1
+until_true grep -q '^{"type":"deleted","id":"c1"' "$work/events"
+m create -b "$work/b" c2 >/dev/null
+note c2
+until_true grep -q '^{"type":"created","id":"c2"' "$work/events"
+kill $events
+m delete -f c2
+
+# What it wrote is kept where that went to a file.
+config '["sh","-c","echo to out; echo to err >&2; read x; echo later; sleep 1000"]'
+mkfifo "$work/in"
+"$moat" --root "$work/state" run -d --debug-log="$work/debug.log" -b "$work/b" c3 >"$work/c3.out" 2>"$work/c3.err" <>"$work/in" || die "run: $(cat "$work/c3.err")"
+note c3
+until_true grep -q out "$work/c3.out"
+same "logs" "to out" "$(m logs c3)"
+same "logs of the other stream" "to err" "$(m logs --stderr c3)"
+m logs --debug c3 >"$work/out" || die "logs --debug: $(cat "$work/err")"
+cmp -s "$work/out" "$work/debug.log" || die "another debug log"
+"$moat" --root "$work/state" logs -f c3 >"$work/follow" &
+logs=$!
+echo x >"$work/in"
+until_true grep -q later "$work/follow"
+m kill c3 KILL
+wait $logs || die "logs -f failed"
+same "logs that follow" "to out later" "$(echo $(cat "$work/follow"))"
+m delete c3
+m run -d -b "$work/b" c4 > >(cat >/dev/null)
+note c4
+fails 1 'no log is kept of container c4' m logs c4
+fails 1 'without --debug-log' m logs --debug c4
+m delete -f c4
+fails 1 'does not exist' m logs c4
 same "top of none" 1 "$(m top -n 1 | wc -l)"
 nothing_left

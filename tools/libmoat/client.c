@@ -213,6 +213,7 @@ moat_state(struct moat_sandbox *s, struct moat_state *ret, struct moat_error *er
 	ret->paused = st->paused;
 	ret->container = st->container;
 	ret->containers = st->containers;
+	ret->calls = st->calls;
 	control__state__free_unpacked(st, NULL);
 	return 0;
 }

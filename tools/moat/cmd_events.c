@@ -7,13 +7,17 @@
 #include "moat/cgroup.h"
 #include "options.h"
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <time.h>
 #include <unistd.h>
+
+#define LOOK_MS 250
 
 static json_t *
 number(uint64_t n)
@@ -220,15 +224,133 @@ parse_interval(const char *s)
 	return total >= 1 && total < 1e12 ? (int64_t)total : -1;
 }
 
+/* --- of all containers --- */
+
+struct seen {
+	char id[256];
+	enum container_status status;
+	bool still;
+};
+
+#define MAX_SEEN 1024
+
+static void
+print_change(const char *id, const char *what)
+{
+	char when[40];
+	struct timespec ts;
+	struct tm tm;
+	size_t n;
+	json_t *line;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	gmtime_r(&ts.tv_sec, &tm);
+	n = strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(when + n, sizeof when - n, ".%03ldZ", ts.tv_nsec / 1000000);
+	line = json_pack("{ss ss ss}", "type", what, "id", id, "time", when);
+	json_dumpf(line, stdout, JSON_COMPACT);
+	putchar('\n');
+	fflush(stdout);
+	json_decref(line);
+}
+
+static void
+look(struct seen *list, size_t *n, const char *id, enum container_status st, bool first)
+{
+	size_t i;
+
+	for (i = 0; i < *n; i++)
+		if (strcmp(list[i].id, id) == 0)
+			break;
+	if (i == MAX_SEEN)
+		return;
+	if (i == *n) {
+		(*n)++;
+		snprintf(list[i].id, sizeof list[i].id, "%s", id);
+	} else if (list[i].status == st) {
+		list[i].still = true;
+		return;
+	}
+	list[i].status = st;
+	list[i].still = true;
+	if (!first)
+		print_change(id, container_status_name(st));
+}
+
+/* What has changed since the last look; the first one only notes what there is. */
+static void
+look_around(const char *root, struct seen *list, size_t *n, bool first)
+{
+	DIR *d = opendir(root);
+	struct dirent *e;
+
+	for (size_t i = 0; i < *n; i++)
+		list[i].still = false;
+	while (d && (e = readdir(d))) {
+		struct container c;
+
+		if (e->d_name[0] == '.' || container_find(&c, e->d_name, false) < 0)
+			continue;
+		if (c.state)
+			look(list, n, e->d_name, container_status(&c), first);
+		container_close(&c);
+	}
+	if (d)
+		closedir(d);
+	for (size_t i = 0; i < *n;) {
+		if (list[i].still) {
+			i++;
+			continue;
+		}
+		print_change(list[i].id, "deleted");
+		list[i] = list[--*n];
+	}
+}
+
+/* Changes of state, of all containers, for ever. Folders come and go with a notice; ends and pauses
+ * are seen at the next look. */
+static int
+follow_all(void)
+{
+	struct seen *list = xcalloc(MAX_SEEN, sizeof *list);
+	char root[4096], buf[4096];
+	size_t n = 0;
+	int fd, r = container_root(root, sizeof root);
+
+	if (r) {
+		free(list);
+		return r;
+	}
+	fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (fd < 0 || inotify_add_watch(fd, root, IN_CREATE | IN_DELETE) < 0)
+		r = complain("cannot watch %s: %s", root, strerror(errno));
+	for (bool first = true; r == 0; first = false) {
+		struct pollfd p = {fd, POLLIN, 0};
+
+		look_around(root, list, &n, first);
+		if (ferror(stdout))
+			break; /* nobody reads it any more */
+		if (poll(&p, 1, LOOK_MS) > 0)
+			(void)!read(fd, buf, sizeof buf);
+	}
+	if (fd >= 0)
+		close(fd);
+	free(list);
+	return r;
+}
+
 int
 cmd_events(int argc, char **argv)
 {
-	bool once = false;
+	bool once = false, all = false;
 	const char *interval = "5s";
 	const struct option_row rows[] = {
 		{OPTION_TEXT, "interval", 0, &interval, "time between two lines of stats (5s)"},
-		{OPTION_FLAG, "stats", 0, &once, "one line of stats, and done"}, {0}};
-	int i = options_parse("events [OPTIONS] ID", rows, NULL, argc, argv, 1, 1), r;
+		{OPTION_FLAG, "stats", 0, &once, "one line of stats, and done"},
+		{OPTION_FLAG, "follow", 'f', &all,
+			"without ID: what becomes of all containers, as it happens"},
+		{0}};
+	int i = options_parse("events [OPTIONS] [ID]", rows, NULL, argc, argv, 0, 1), r;
 	struct moat_error err = {0};
 	struct moat_cgroup *g;
 	struct container c;
@@ -237,6 +359,10 @@ cmd_events(int argc, char **argv)
 
 	if (i < 0)
 		return i == -2 ? 0 : exit_failure;
+	if (i == argc && (!all || once))
+		return complain("events: names no container (see moat events --help)");
+	if (i == argc)
+		return follow_all();
 	ms = parse_interval(interval);
 	if (ms < 0)
 		return complain("--interval: \"%s\" is not a duration above zero", interval);

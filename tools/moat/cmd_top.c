@@ -19,6 +19,7 @@ struct sample {
 	unsigned long long ticks; /* of CPU time, ended programs included */
 	unsigned long rss_kib;
 	unsigned programs;
+	uint64_t calls; /* system calls so far */
 	bool runs;
 };
 
@@ -80,6 +81,7 @@ take(struct container *c, struct sample *s)
 	struct moat_process_info *p;
 	struct moat_sandbox *box;
 	struct moat_error err;
+	struct moat_state st;
 	size_t n;
 
 	snprintf(s->id, sizeof s->id, "%s", c->id);
@@ -98,6 +100,8 @@ take(struct container *c, struct sample *s)
 		s->programs = (unsigned)n;
 		free(p);
 	}
+	if (moat_state(box, &st, &err) == 0)
+		s->calls = st.calls;
 	moat_destroy(box);
 }
 
@@ -138,15 +142,23 @@ print(const struct sample *before, size_t nbefore, const struct sample *now, siz
 {
 	long hz = sysconf(_SC_CLK_TCK);
 
-	printf("%-32s %-10s %8s %8s %12s\n", "ID", "STATUS", "PROGRAMS", "CPU%", "MEMORY/KiB");
+	printf("%-32s %-10s %8s %8s %12s %10s\n", "ID", "STATUS", "PROGRAMS", "CPU%", "MEMORY/KiB",
+		"CALLS/s");
 	for (size_t i = 0; i < n; i++) {
 		unsigned long long was = now[i].ticks;
+		uint64_t calls = now[i].calls;
 
-		for (size_t k = 0; k < nbefore; k++)
-			if (strcmp(before[k].id, now[i].id) == 0 && before[k].ticks < was)
+		for (size_t k = 0; k < nbefore; k++) {
+			if (strcmp(before[k].id, now[i].id) != 0)
+				continue;
+			if (before[k].ticks < was)
 				was = before[k].ticks;
-		printf("%-32s %-10s %8u %8.1f %12lu\n", now[i].id, now[i].status, now[i].programs,
-			(double)(now[i].ticks - was) * 100 / (double)hz / seconds, now[i].rss_kib);
+			if (before[k].calls < calls)
+				calls = before[k].calls;
+		}
+		printf("%-32s %-10s %8u %8.1f %12lu %10.0f\n", now[i].id, now[i].status,
+			now[i].programs, (double)(now[i].ticks - was) * 100 / (double)hz / seconds,
+			now[i].rss_kib, (double)(now[i].calls - calls) / seconds);
 	}
 }
 

@@ -19,6 +19,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -267,6 +268,22 @@ owner_name(void)
 	return name ? name : json_string("");
 }
 
+/* Where `moat logs` finds what goes to a descriptor, if that is a file. */
+static void
+note_file(struct container *c, const char *key, int fd)
+{
+	char link[64], path[4096];
+	struct stat st;
+	ssize_t n;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return;
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	n = readlink(link, path, sizeof path);
+	if (n > 0 && n < (ssize_t)sizeof path && path[0] == '/')
+		json_object_set_new(c->state, key, json_stringn(path, (size_t)n));
+}
+
 static void
 make_state(struct making *m, const char *bundle)
 {
@@ -283,6 +300,10 @@ make_state(struct making *m, const char *bundle)
 	if (json_object_get(top, "annotations"))
 		json_object_set(c->state, "annotations", json_object_get(top, "annotations"));
 	json_object_set_new(c->state, "owner", owner_name());
+	note_file(c, "stdout", m->config.stdio[1]);
+	note_file(c, "stderr", m->config.stdio[2]);
+	if (m->config.debug)
+		note_file(c, "debugLog", m->config.log_fd);
 	if (m->config.notify)
 		json_object_set_new(c->state, "notify", json_true());
 	if (cgroup)

@@ -25,6 +25,7 @@ static const struct command commands[] = {
 	{"list", "list containers", cmd_list},
 	{"ps", "list the processes of a container", cmd_ps},
 	{"top", "what each container uses, again and again", cmd_top},
+	{"logs", "what a container has written, where that is kept", cmd_logs},
 	{"debug", "what the processes of a container do, and what they have open", cmd_debug},
 	{"spec", "write a config.json to begin with", cmd_spec},
 	{"features", "print what this runtime can do, as JSON", cmd_features},

@@ -32,6 +32,7 @@ int cmd_spec(int argc, char **argv);
 int cmd_features(int argc, char **argv);
 /* cmd_syscalls.c: a system call's name, or NULL. */
 const char *syscall_name(unsigned nr);
+int cmd_logs(int argc, char **argv);
 int cmd_top(int argc, char **argv);
 int cmd_debug(int argc, char **argv);
 int cmd_install(int argc, char **argv);

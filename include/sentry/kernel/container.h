@@ -50,6 +50,9 @@ void kernel_pause(struct kernel_container *k);
 void kernel_resume(struct kernel_container *k);
 bool kernel_is_paused(const struct kernel_container *k);
 
+/* System calls that its tasks have made and the sandbox's kernel has seen. */
+uint64_t kernel_container_calls(struct kernel_container *k);
+
 /* Kill its first process, and with that all others; on_exit follows. */
 void kernel_kill_all(struct kernel_container *k);
 /* Signal every process of it. -ESRCH: there is none. */

@@ -265,6 +265,7 @@ struct task {
 	uint32_t nr;
 	uint64_t args[6];
 	bool in_syscall;
+	_Atomic uint64_t nr_calls; /* that came here; (O) writes */
 
 	struct tracee tracee; /* (T) */
 	struct list tracees;  /* (T) whom it traces */
