@@ -5,7 +5,8 @@ CC       ?= gcc
 OPT      ?= -O2
 SAN      ?=
 DEB_PKGS := gcc clang make pkg-config libseccomp-dev libcap-dev libnl-3-dev libnl-route-3-dev check \
-	libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libjansson-dev libzydis-dev uthash-dev libbsd-dev busybox-static iproute2 procps python3
+	libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libjansson-dev libzydis-dev uthash-dev libbsd-dev libsystemd-dev busybox-static iproute2 procps python3 \
+	dbus-daemon python3-dbus python3-gi
 
 WARN     := -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wconversion \
 	-Wno-sign-conversion -Werror
@@ -52,7 +53,7 @@ format:
 
 install: all
 	install -D -m 755 $(BUILD)/moat $(DESTDIR)$(PREFIX)/bin/moat
-	install -D -m 755 -t $(DESTDIR)$(MOAT_LIBEXEC) $(BUILD)/moat-sentry $(BUILD)/moat-gofer $(BUILD)/moat-anchor
+	install -D -m 755 -t $(DESTDIR)$(MOAT_LIBEXEC) $(BUILD)/moat-sentry $(BUILD)/moat-gofer $(BUILD)/moat-anchor $(BUILD)/moat-systemd
 	install -D -m 644 $(BUILD)/libmoat.a $(DESTDIR)$(PREFIX)/lib/libmoat.a
 	install -D -m 755 $(BUILD)/libmoat.so.0 $(DESTDIR)$(PREFIX)/lib/libmoat.so.0
 	ln -sf libmoat.so.0 $(DESTDIR)$(PREFIX)/lib/libmoat.so

@@ -33,7 +33,11 @@ $(BUILD)/libmoat.pc: tools/libmoat/libmoat.pc.in tools/module.mk
 $(BUILD)/moat: $(CLI_OBJS) $(BUILD)/obj/platform/host/confine_names.o $(BUILD)/obj/platform/host/text.o $(BUILD)/libmoat.a
 	$(CC) $(LDFLAGS_PROG) -o $@ $^ $(LIB_PROTO) $(if $(SAN),-ljansson -lseccomp,-l:libjansson.a -l:libseccomp.a)
 
-all: $(BUILD)/moat $(BUILD)/libmoat.a $(BUILD)/libmoat.so $(BUILD)/libmoat.pc
+# Apart, because libsystemd comes as a shared library only.
+$(BUILD)/moat-systemd: $(BUILD)/obj/tools/systemd/main.o
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ -lsystemd
+
+all: $(BUILD)/moat $(BUILD)/moat-systemd $(BUILD)/libmoat.a $(BUILD)/libmoat.so $(BUILD)/libmoat.pc
 
 # Man pages and completions, from what the commands say of themselves.
 $(BUILD)/doc/moat.1: tools/dev/mkdocs $(BUILD)/moat include/moat/moat.h

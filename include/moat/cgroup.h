@@ -19,6 +19,10 @@ extern "C" {
 
 struct moat_cgroup;
 
+/* What a limit gets on top in the host's files, for the sandbox's own processes. */
+#define MOAT_CGROUP_MEMORY_ROOM (8 << 20) /* bytes: sentry and gofer */
+#define MOAT_CGROUP_PIDS_ROOM	128	  /* threads of sentry, gofer and relays */
+
 #define MOAT_UNSET INT64_MIN /* of a limit: leave it as it is */
 
 enum moat_io_limit {

@@ -3,7 +3,7 @@
 # What make install puts where; man pages and completions have every command and every option; bash's completes.
 . "$(dirname "$0")/../lib/common.sh"
 make -s BUILD="$BUILD" DESTDIR="$work/to" PREFIX=/usr install >/dev/null 2>&1 || die "make install fails"
-for f in bin/moat libexec/moat/moat-sentry libexec/moat/moat-gofer libexec/moat/moat-anchor include/moat/moat.h share/man/man1/moat.1 \
+for f in bin/moat libexec/moat/moat-sentry libexec/moat/moat-gofer libexec/moat/moat-anchor libexec/moat/moat-systemd include/moat/moat.h share/man/man1/moat.1 \
 	share/man/man1/moat-do.1 share/man/man1/moat-run.1 share/man/man3/libmoat.3 share/bash-completion/completions/moat \
 	share/zsh/site-functions/_moat share/fish/vendor_completions.d/moat.fish; do
 	[ -s "$work/to/usr/$f" ] || die "not installed: $f"

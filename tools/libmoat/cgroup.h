@@ -23,10 +23,6 @@ struct moat_cgroup {
 	struct hierarchy h[CGROUP_HIERARCHIES];
 };
 
-/* What the sandbox's own processes need beside the guest's. */
-#define CGROUP_MEMORY_ROOM (8 << 20) /* bytes: sentry and gofer */
-#define CGROUP_PIDS_ROOM   128	     /* threads of sentry, gofer and relays */
-
 /* The hierarchy with that controller in which the group exists, or NULL. */
 const struct hierarchy *cgroup_hierarchy(const struct moat_cgroup *g, const char *controller);
 

@@ -98,8 +98,8 @@ static void
 memory_v1(struct setter *s, const struct moat_resources *r)
 {
 	const struct hierarchy *h = cgroup_hierarchy(s->g, "memory");
-	int64_t limit = with_room(r->memory_limit, CGROUP_MEMORY_ROOM);
-	int64_t swap = with_room(r->memory_swap, CGROUP_MEMORY_ROOM);
+	int64_t limit = with_room(r->memory_limit, MOAT_CGROUP_MEMORY_ROOM);
+	int64_t swap = with_room(r->memory_swap, MOAT_CGROUP_MEMORY_ROOM);
 	uint64_t now = 0;
 
 	if (limit == -1 && swap == MOAT_UNSET && h &&
@@ -247,7 +247,7 @@ cgroup_set_v1(struct moat_cgroup *g, const struct moat_resources *r, struct moat
 	memory_v1(&s, r);
 	cpu_v1(&s, r);
 	put_max(&s, "pids", "pids.max",
-		r->pids_limit == 0 ? -1 : with_room(r->pids_limit, CGROUP_PIDS_ROOM));
+		r->pids_limit == 0 ? -1 : with_room(r->pids_limit, MOAT_CGROUP_PIDS_ROOM));
 	io_v1(&s, r);
 	put_n(&s, "net_cls", "net_cls.classid", r->net_class);
 	for (size_t i = 0; i < r->nnet_priorities; i++) {
@@ -293,7 +293,7 @@ memory_v2(struct setter *s, const struct moat_resources *r)
 	if (r->memory_limit == -1 && swap == MOAT_UNSET)
 		swap = -1;
 	put_max(s, "memory", "memory.swap.max", swap);
-	put_max(s, "memory", "memory.max", with_room(r->memory_limit, CGROUP_MEMORY_ROOM));
+	put_max(s, "memory", "memory.max", with_room(r->memory_limit, MOAT_CGROUP_MEMORY_ROOM));
 	put_max(s, "memory", "memory.low", r->memory_reservation);
 }
 
@@ -374,7 +374,7 @@ cgroup_set_v2(struct moat_cgroup *g, const struct moat_resources *r, struct moat
 	memory_v2(&s, r);
 	cpu_v2(&s, r);
 	put_max(&s, "pids", "pids.max",
-		r->pids_limit == 0 ? -1 : with_room(r->pids_limit, CGROUP_PIDS_ROOM));
+		r->pids_limit == 0 ? -1 : with_room(r->pids_limit, MOAT_CGROUP_PIDS_ROOM));
 	io_v2(&s, r);
 	hugepages(&s, r, "max");
 	rdma(&s, r);

@@ -49,7 +49,7 @@ linux_part(void)
 	json_object_set_new(l, "namespaces", oci_list(namespaces));
 	json_object_set_new(l, "capabilities", capabilities());
 	json_object_set_new(l, "cgroup",
-		json_pack("{sb sb sb sb sb}", "v1", 1, "v2", 1, "systemd", 0, "systemdUser", 0,
+		json_pack("{sb sb sb sb sb}", "v1", 1, "v2", 1, "systemd", 1, "systemdUser", 1,
 			"rdma", 1));
 	json_object_set_new(l, "seccomp",
 		json_pack("{sb so so so so}", "enabled", 1, "actions", oci_list(actions),

@@ -8,6 +8,7 @@
 #include "moat/cgroup.h"
 #include "oci.h"
 #include "options.h"
+#include "systemd.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,6 +125,9 @@ apply(struct container *c, const struct moat_resources *res)
 		return complain(
 			"container %s is in no cgroup (linux.cgroupsPath): it has no limits",
 			c->id);
+	if (*container_text(c, "unit") &&
+		systemd_update(res, container_text(c, "unit"), err.text, sizeof err.text) < 0)
+		return complain("%s", err.text);
 	if (moat_cgroup_open(path, &g, &err) < 0)
 		return complain("%s", err.text);
 	r = moat_cgroup_set(g, res, &err);

@@ -188,6 +188,17 @@ find_libexec(struct common *c)
 	return complain("cannot find moat-sentry beside this program, nor in %s", c->libexec);
 }
 
+int
+find_program(const char *name, char *path, size_t cap)
+{
+	struct common c = {0};
+
+	if (find_libexec(&c))
+		return -1;
+	snprintf(path, cap, "%s/%s", c.libexec, name);
+	return access(path, X_OK) < 0 ? -1 : 0;
+}
+
 static int
 open_output(const char *option, const char *path, int *ret)
 {

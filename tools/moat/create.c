@@ -10,6 +10,7 @@
 #include "join.h"
 #include "network.h"
 #include "notify.h"
+#include "systemd.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
@@ -32,8 +33,9 @@ struct making {
 	struct moat_config config;
 	struct moat_cgroup *cgroup;
 	int fds[MAX_PASSED];
-	bool own_netns;	       /* the host's is another one: set it up */
-	struct moat_join join; /* config.join, if it is in another's sandbox */
+	const char *unit, *slice; /* systemd's, or NULL */
+	bool own_netns;		  /* the host's is another one: set it up */
+	struct moat_join join;	  /* config.join, if it is in another's sandbox */
 	struct strings sysctls;
 };
 
@@ -47,6 +49,21 @@ hook_error(const struct making *m, struct moat_error *err, const char *text)
 	return -EINVAL;
 }
 
+/* systemd's scope for the first process, and its group from then on. */
+static int
+make_scope(struct making *m, int pid, struct moat_error *err)
+{
+	int r;
+
+	err->code = EIO;
+	err->exec = false;
+	if (systemd_start(&m->oci, m->unit, m->slice, m->c->id, pid, err->text, sizeof err->text) <
+		0)
+		return -EIO;
+	r = moat_cgroup_create(m->oci.cgroups_path, &m->cgroup, err);
+	return r < 0 ? r : moat_cgroup_set(m->cgroup, &m->oci.resources, err);
+}
+
 /* moat_config.place: into the cgroup, before anything runs. */
 static int
 place(void *arg, int pid, struct moat_error *err)
@@ -55,6 +72,12 @@ place(void *arg, int pid, struct moat_error *err)
 	char path[64], adj[16];
 	int fd;
 
+	if (m->unit && !m->cgroup) {
+		int r = make_scope(m, pid, err);
+
+		if (r < 0)
+			return r;
+	}
 	if (m->cgroup) {
 		int r = moat_cgroup_enter(m->cgroup, pid, err);
 
@@ -308,6 +331,8 @@ make_state(struct making *m, const char *bundle)
 		json_object_set_new(c->state, "notify", json_true());
 	if (cgroup)
 		json_object_set_new(c->state, "cgroup", json_string(cgroup));
+	if (m->unit)
+		json_object_set_new(c->state, "unit", json_string(m->unit));
 	/* What later commands need: the bundle may have gone by then. */
 	json_object_set(c->state, "config", top);
 	set_created(c);
@@ -354,6 +379,8 @@ set_cgroup(struct making *m)
 	if (!m->oci.cgroups_path)
 		return 0;
 	allow_devices(&m->oci);
+	if (m->unit)
+		return 0; /* it is systemd's to make, when there is a process */
 	r = moat_cgroup_create(m->oci.cgroups_path, &m->cgroup, &err);
 	if (r < 0 && rootless()) {
 		warn("linux.cgroupsPath: %s", err.text);
@@ -412,6 +439,8 @@ undo(struct making *m, struct moat_sandbox *s)
 	struct moat_error err;
 
 	moat_destroy(s);
+	if (m->unit && m->cgroup && systemd_stop(m->unit, err.text, sizeof err.text) < 0)
+		warn("%s", err.text);
 	if (m->cgroup && moat_cgroup_destroy(m->cgroup, &err) < 0)
 		warn("%s", err.text);
 	container_remove(m->c);
@@ -421,10 +450,12 @@ undo(struct making *m, struct moat_sandbox *s)
 static void
 remove_cgroup(struct container *c)
 {
-	const char *path = container_text(c, "cgroup");
+	const char *path = container_text(c, "cgroup"), *unit = container_text(c, "unit");
 	struct moat_cgroup *g;
 	struct moat_error err;
 
+	if (*unit && systemd_stop(unit, err.text, sizeof err.text) < 0)
+		warn("%s", err.text);
 	if (*path && moat_cgroup_open(path, &g, &err) == 0) {
 		if (moat_cgroup_destroy(g, &err) < 0)
 			warn("%s", err.text);
@@ -510,6 +541,10 @@ container_create(
 	oci_warn(&m.oci);
 	notify_prepare(&m.oci, &m.config);
 	/* Limits need a group, which the specification leaves to the runtime to name. */
+	if (systemd_cgroup && (r = systemd_name(&m.oci, id, &m.unit, &m.slice))) {
+		oci_free(&m.oci);
+		return r;
+	}
 	if (!m.oci.cgroups_path && oci_has_limits(&m.oci) && asprintf(&group, "/moat-%s", id) > 0)
 		m.oci.cgroups_path = oci_own(&m.oci, group);
 	if (o->common.overlay && strcmp(o->common.overlay, "root:memory") == 0)

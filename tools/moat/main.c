@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* moat: the command line. Finds the subcommand; each has a file of its own. */
 #include "moat.h"
+#include "systemd.h"
 #include <fcntl.h>
 #include <jansson.h>
 #include <stdarg.h>
@@ -144,8 +145,8 @@ main(int argc, char **argv)
 			ignored = v; /* seen from where it runs; and no checkpoints */
 		} else if (strcmp(argv[1], "--systemd-cgroup") == 0 ||
 			   strcmp(argv[1], "--systemd-cgroup=true") == 0) {
-			exit_failure = 1;
-			return complain("--systemd-cgroup: not supported; use the cgroupfs driver");
+			systemd_cgroup = true;
+			ignored = argv[1];
 		} else if (strcmp(argv[1], "--debug") == 0 ||
 			   strcmp(argv[1], "--systemd-cgroup=false") == 0) {
 			ignored = argv[1];

@@ -49,6 +49,9 @@ int complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* What works, but not as asked for: in --log, or on stderr without it. */
 void warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* A program beside moat-sentry: its path, or -1. */
+int find_program(const char *name, char *path, size_t cap);
+
 /* Is this a user namespace, or somebody else than root? */
 bool rootless(void);
 
