@@ -102,26 +102,50 @@ control_text(const ProtobufCBinaryData *b)
 	return b->len ? strndup((const char *)b->data, b->len) : NULL;
 }
 
+/* The folder name in *at becomes *at; it is made if it is missing. */
+static int
+make_step(const struct call *c, struct path *at, const char *name)
+{
+	struct path next;
+	int r = vfs_lookup(c, at, name, LOOKUP_FOLLOW | LOOKUP_DIRECTORY, &next);
+
+	if (r == -ENOENT) {
+		r = vfs_mkdir(c, at, name, 0755);
+		if (r == 0 || r == -EEXIST)
+			r = vfs_lookup(c, at, name, LOOKUP_FOLLOW | LOOKUP_DIRECTORY, &next);
+	}
+	if (r == 0) {
+		path_put(at);
+		*at = next;
+	}
+	return r;
+}
+
 int
 control_make_path(const struct call *c, const char *path, bool file)
 {
-	char *p = strdup(path), *slash;
-	int r = 0;
+	char *p = strdup(path), *name, *save = NULL, *following;
+	struct path at;
+	int r = p ? vfs_lookup(c, NULL, "/", LOOKUP_FOLLOW | LOOKUP_DIRECTORY, &at) : -ENOMEM;
 
-	if (!p)
-		return -ENOMEM;
-	for (slash = p + 1; (slash = strchr(slash, '/')); slash++) {
-		*slash = 0;
-		r = vfs_mkdir(c, NULL, p, 0755);
-		*slash = '/';
-		if (r < 0 && r != -EEXIST && r != -EROFS)
-			break;
+	if (r < 0) {
+		free(p);
+		return r;
 	}
-	if (r == 0 || r == -EEXIST || r == -EROFS)
-		r = file ? vfs_mknod(c, NULL, path, LX_S_IFREG | 0644, 0)
-			 : vfs_mkdir(c, NULL, path, 0755);
+	/* From folder to folder: the whole path each time would take a second where it is long. */
+	for (name = strtok_r(p, "/", &save); name && r == 0; name = following) {
+		following = strtok_r(NULL, "/", &save);
+		if (following || !file) {
+			r = make_step(c, &at, name);
+			continue;
+		}
+		r = vfs_mknod(c, &at, name, LX_S_IFREG | 0644, 0);
+		if (r == -EEXIST)
+			r = 0;
+	}
+	path_put(&at);
 	free(p);
-	return r == -EEXIST ? 0 : r;
+	return r == -EROFS ? 0 : r;
 }
 
 static int

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Bundles that are not what they should be, disks that are full or read-only, sockets that nobody reads: runc's exit status, one line
 # that names the thing, no waiting, and nothing left behind.
+# Where something is mounted, nobody else sees it.
+[ "$(id -u)" != 0 ] || [ "${OWN_MOUNTS:-}" ] || OWN_MOUNTS=1 exec unshare -m --propagation private bash "$0"
 . "$(dirname "$0")/../lib/container.sh"
 m() { timeout -s KILL 20 "$moat" --root "${root:-$work/state}" "$@" 2>"$work/err" </dev/null; }
 refused() { # WORDS CREATE-OPTIONS...: status 1, one line with these words
@@ -29,6 +31,21 @@ bundle && printf '{"ociVersion":"1.0.2","ociVersion":"1.0.2"}' >"$work/x/config.
 bundle && sed -i 's/"process"/"pro\x01cess"/' "$work/x/config.json" && refused 'config.json:1:' -b "$work/x"
 bundle && sed -i 's/"cwd":"[^"]*"/"cwd":"tmp"/' "$work/x/config.json" && refused 'cwd' -b "$work/x"
 bundle && sed -i 's/"args":\[[^]]*\]/"args":[]/' "$work/x/config.json" && refused 'args' -b "$work/x"
+
+# More of something than there can be: at once, and by its name.
+more() { python3 -c 'import json, sys; c = json.load(open(sys.argv[1])); exec(sys.argv[2]); json.dump(c, open(sys.argv[1], "w"))' "$work/x/config.json" "$1"; }
+bundle && more 'c["process"]["args"] += ["x"] * 400000' && refused 'Argument list too long' -b "$work/x"
+bundle && more 'c["process"]["args"] += ["x" * 3000000]' && refused 'Argument list too long' -b "$work/x"
+bundle && more 'c["process"]["user"] = {"additionalGids": list(range(100000))}' && refused 'process.user.additionalGids: more than 65536' -b "$work/x"
+bundle && more 'c["process"]["cwd"] = "/a" * 3000' && refused 'process.cwd: longer' -b "$work/x"
+bundle && more 'c["mounts"] += [{"destination": "/" + "x" * 5000, "type": "tmpfs"}]' && refused 'mounts\[3\].destination: longer' -b "$work/x"
+bundle && more 'c["mounts"] += [{"destination": "/m%d" % i, "type": "tmpfs"} for i in range(300)]' && refused 'mounts: more than' -b "$work/x"
+bundle && more 'c["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_ERRNO",
+	"args": [{"index": 0, "value": i, "op": "SCMP_CMP_EQ"}]} for i in range(20000)]}' && refused 'linux.seccomp.syscalls: more than' -b "$work/x"
+bundle && more 'c["annotations"] = {"a": "x" * 2000000}' && { m run -b "$work/x" x1 || die "a large annotation: $(cat "$work/err")"; }
+# A path as long as can be is made step by step, not from its beginning each time.
+bundle && more 'c["process"]["cwd"] = "/tmp/deep" + "/a" * 1500' && { m run -b "$work/x" x1 || die "a deep working directory: $(cat "$work/err")"; }
+rm -rf "$work/b/rootfs/tmp/deep"
 
 # The root: a name that is not there, that goes round, or is no directory.
 bundle && rm "$work/x/rootfs" && refused 'rootfs for the root: No such file' -b "$work/x"
@@ -91,6 +108,18 @@ mkfifo "$work/log"
 m --log "$work/log" create -b "$work/x" x1 || die "a log that nobody reads: $(cat "$work/err")"
 m delete x1
 nothing_left
+
+# A program to run, from a file that is none.
+bundle '["sleep","1000"]'
+m run -d -b "$work/x" x2 >/dev/null || die "run: $(cat "$work/err")"
+note x2
+fails 255 'not a JSON object\|end of file' m exec --process "$work/fifo" x2
+fails 255 'end of file\|Is a directory' m exec --process "$work" x2
+head -c 20000000 /dev/zero | tr '\0' ' ' >"$work/large"
+fails 255 'larger than' m exec --process "$work/large" x2
+m exec --process <(echo '{"args":["true"],"cwd":"/"}') x2 || die "exec of a process from a pipe: $(cat "$work/err")"
+fails 1 'end of file' m update --resources "$work/fifo" x2
+m delete -f x2
 
 [ "$(id -u)" = 0 ] || exit 0
 # A state directory that cannot be written, and one that is full at every step of a creation.

@@ -7,7 +7,7 @@ ln -s busybox "$work/b/rootfs/bin/uname"
 ln -s busybox "$work/b/rootfs/bin/ionice"
 ln -s busybox "$work/b/rootfs/bin/cut"
 mkdir -p "$work/b/rootfs/there"
-python3 "$(dirname "${BASH_SOURCE[0]}")/fields.py" "$moat" "$work" "$work/b/rootfs"
+python3 "$(dirname "${BASH_SOURCE[0]}")/fields.py" "$moat" "$work" "$work/b/rootfs" || die "see above"
 # Only programs that come later are bound.
 config '["sleep","1000"]' ',"execCPUAffinity":{"initial":"1","final":"0"}'
 m run -d -b "$work/b" c1 >/dev/null || die "run: $(cat "$work/err")"
@@ -17,6 +17,6 @@ config '["sleep","1000"]' ',"execCPUAffinity":{"final":"1000"}'
 m run -d -b "$work/b" c2 >/dev/null || die "run: $(cat "$work/err")"
 note c2
 fails 255 'none of them is there' m exec c2 true
-m delete -f c1
-m delete -f c2
+m delete -f c1 || die "delete: $(cat "$work/err")"
+m delete -f c2 || die "delete: $(cat "$work/err")"
 nothing_left

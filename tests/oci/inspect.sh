@@ -46,11 +46,12 @@ same "calls of one that sleeps" 0 "$(awk '$1 == "c1" {print $6}' "$work/out")"
 fails 1 'events: names no container' m events
 "$moat" --root "$work/state" events --follow >"$work/events" 2>&1 &
 events=$!
-sleep 1
+until_true grep -q '^{"type":"running","id":"c1"' "$work/events"
 m pause c1
 until_true grep -q '^{"type":"paused","id":"c1","time":"20' "$work/events"
 m resume c1
-until_true grep -q '^{"type":"running","id":"c1"' "$work/events"
+again() { [ "$(grep -c '^{"type":"running","id":"c1"' "$work/events")" = 2 ]; }
+until_true again
 m kill c1 KILL
 until_true grep -q '^{"type":"stopped","id":"c1"' "$work/events"
 m delete c1

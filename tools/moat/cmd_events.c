@@ -255,7 +255,7 @@ print_change(const char *id, const char *what)
 }
 
 static void
-look(struct seen *list, size_t *n, const char *id, enum container_status st, bool first)
+look(struct seen *list, size_t *n, const char *id, enum container_status st)
 {
 	size_t i;
 
@@ -273,13 +273,12 @@ look(struct seen *list, size_t *n, const char *id, enum container_status st, boo
 	}
 	list[i].status = st;
 	list[i].still = true;
-	if (!first)
-		print_change(id, container_status_name(st));
+	print_change(id, container_status_name(st));
 }
 
-/* What has changed since the last look; the first one only notes what there is. */
+/* What has changed since the last look; before the first there was nothing. */
 static void
-look_around(const char *root, struct seen *list, size_t *n, bool first)
+look_around(const char *root, struct seen *list, size_t *n)
 {
 	DIR *d = opendir(root);
 	struct dirent *e;
@@ -292,7 +291,7 @@ look_around(const char *root, struct seen *list, size_t *n, bool first)
 		if (e->d_name[0] == '.' || container_find(&c, e->d_name, false) < 0)
 			continue;
 		if (c.state)
-			look(list, n, e->d_name, container_status(&c), first);
+			look(list, n, e->d_name, container_status(&c));
 		container_close(&c);
 	}
 	if (d)
@@ -324,10 +323,10 @@ follow_all(void)
 	fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	if (fd < 0 || inotify_add_watch(fd, root, IN_CREATE | IN_DELETE) < 0)
 		r = complain("cannot watch %s: %s", root, strerror(errno));
-	for (bool first = true; r == 0; first = false) {
+	while (r == 0) {
 		struct pollfd p = {fd, POLLIN, 0};
 
-		look_around(root, list, &n, first);
+		look_around(root, list, &n);
 		if (ferror(stdout))
 			break; /* nobody reads it any more */
 		if (poll(&p, 1, LOOK_MS) > 0)

@@ -21,17 +21,6 @@ struct exec_opts {
 	bool tty, detach, no_new_privs, ignore_paused;
 };
 
-static int
-load_process(const char *path, json_t **ret)
-{
-	json_error_t e;
-
-	*ret = json_load_file(path, JSON_REJECT_DUPLICATES, &e);
-	if (!json_is_object(*ret))
-		return complain("--process: %s: %s", path, *ret ? "not an object" : e.text);
-	return 0;
-}
-
 static void
 set_user(json_t *p, const char *text)
 {
@@ -228,7 +217,7 @@ cmd_exec(int argc, char **argv)
 	else if (st == CONTAINER_PAUSED && !o.ignore_paused)
 		r = complain("cannot exec in a paused container (use --ignore-paused to override)");
 	else if (o.process)
-		r = load_process(o.process, &process);
+		r = read_json("--process", o.process, &process);
 	else
 		r = make_process(&o, json_object_get(c.state, "config"), argc - i - 1, argv + i + 1,
 			&process);

@@ -14,41 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INPUT_MAX (1 << 20)
-
 /* An option and where its number goes in the resources. */
 struct limit {
 	const char *option, *part, *key;
 	bool text, bytes;
 	const char *value; /* NULL: not given */
 };
-
-static int
-read_input(const char *path, json_t **ret)
-{
-	FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
-	char *text;
-	json_error_t e;
-	size_t n;
-
-	if (!f)
-		return complain("--resources: cannot open %s: %s", path, strerror(errno));
-	text = xcalloc(1, INPUT_MAX + 1);
-	n = fread(text, 1, INPUT_MAX + 1, f);
-	if (f != stdin)
-		fclose(f);
-	*ret = n <= INPUT_MAX ? json_loadb(text, n, JSON_REJECT_DUPLICATES, &e) : NULL;
-	free(text);
-	if (n > INPUT_MAX)
-		return complain("--resources: %s: larger than %d bytes", path, INPUT_MAX);
-	if (!*ret)
-		return complain("--resources: %s:%d: %s", path, e.line, e.text);
-	if (!json_is_object(*ret)) {
-		json_decref(*ret);
-		return complain("--resources: %s: not an object", path);
-	}
-	return 0;
-}
 
 /* A number, for bytes with a unit behind it: k, m, g, t. */
 static int
@@ -198,7 +169,7 @@ cmd_update(int argc, char **argv)
 	if (rdt)
 		return complain("--l3-cache-schema, --mem-bw-schema: not supported");
 	if (file)
-		r = read_input(file, &o.json);
+		r = read_json("--resources", file, &o.json);
 	else
 		o.json = json_object();
 	if (r == 0 && (r = merge(o.json, limits, NLIMITS)) == 0 &&

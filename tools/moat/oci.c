@@ -229,6 +229,41 @@ oci_load(struct oci *o, const char *bundle, struct moat_config *c)
 	return linux_part ? oci_linux(o, linux_part, c) : oci_error(o, "linux: missing");
 }
 
+int
+read_json(const char *option, const char *path, json_t **ret)
+{
+	int fd = strcmp(path, "-") == 0 ? STDIN_FILENO
+					: open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	json_error_t e;
+	char *text;
+	size_t n;
+	FILE *f;
+
+	*ret = NULL;
+	if (fd > 0)
+		(void)fcntl(fd, F_SETFL, 0);
+	f = fd > 0 ? fdopen(fd, "r") : fd == 0 ? stdin : NULL;
+	if (!f)
+		return complain("%s: cannot open %s: %s", option, path, strerror(errno));
+	text = xcalloc(1, CONFIG_MAX + 1);
+	n = fread(text, 1, CONFIG_MAX + 1, f);
+	if (f != stdin)
+		fclose(f);
+	if (n <= CONFIG_MAX)
+		*ret = json_loadb(text, n, JSON_REJECT_DUPLICATES, &e);
+	free(text);
+	if (n > CONFIG_MAX)
+		return complain("%s: %s: larger than %d bytes", option, path, CONFIG_MAX);
+	if (!*ret)
+		return complain("%s: %s:%d: %s", option, path, e.line, e.text);
+	if (!json_is_object(*ret)) {
+		json_decref(*ret);
+		*ret = NULL;
+		return complain("%s: %s: not an object", option, path);
+	}
+	return 0;
+}
+
 void
 oci_warn(const struct oci *o)
 {

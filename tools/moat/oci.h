@@ -51,6 +51,9 @@ struct oci {
 
 /* Read bundle/config.json and fill c as far as it says. 0, or -1 with err. */
 int oci_load(struct oci *o, const char *bundle, struct moat_config *c);
+/* The object in a file that an option names, or in a pipe ("-": standard input); a FIFO that nobody
+ * writes to is not waited for. 0, or complained. */
+int read_json(const char *option, const char *path, json_t **ret);
 /* Say in the log what is passed over. */
 void oci_warn(const struct oci *o);
 void oci_free(struct oci *o);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* config.json: root and mounts. */
 #include "oci.h"
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -165,6 +166,8 @@ read_mount(struct oci *o, json_t *m, size_t i, struct moat_mount *mnt)
 	oci_own(o, data);
 	if (!target || !*target)
 		return oci_error(o, "%s.destination: missing", where);
+	if (strlen(target) >= PATH_MAX - 1)
+		return oci_error(o, "%s.destination: longer than a path can be", where);
 	if (target[0] != '/') {
 		char *s;
 

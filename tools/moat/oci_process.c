@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* config.json: process. */
 #include "oci.h"
+#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+
+#define GROUPS_MAX 65536 /* NGROUPS_MAX */
 
 static const char *const cap_names[] = {"CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER",
 	"FSETID", "KILL", "SETGID", "SETUID", "SETPCAP", "LINUX_IMMUTABLE", "NET_BIND_SERVICE",
@@ -49,6 +52,8 @@ read_user(struct oci *o, json_t *p, struct moat_config *c)
 		oci_uint(o, u, "process.user", "umask", 0777, &mask) < 0 ||
 		oci_array(o, u, "process.user", "additionalGids", &list) < 0)
 		return -1;
+	if (json_array_size(list) > GROUPS_MAX)
+		return oci_error(o, "process.user.additionalGids: more than %d", GROUPS_MAX);
 	c->uid = (uint32_t)uid;
 	c->gid = (uint32_t)gid;
 	c->umask = (uint32_t)mask;
@@ -301,6 +306,8 @@ oci_process(struct oci *o, json_t *p, struct moat_config *c)
 		return oci_error(o, "process.args: empty");
 	if (!c->cwd || c->cwd[0] != '/')
 		return oci_error(o, "process.cwd: missing, or not an absolute path");
+	if (strlen(c->cwd) >= PATH_MAX)
+		return oci_error(o, "process.cwd: longer than a path can be");
 	c->make_cwd = true;
 	adj = json_object_get(p, "oomScoreAdj");
 	if (adj && (!json_is_integer(adj) || json_integer_value(adj) < -1000 ||

@@ -14,6 +14,7 @@
 
 #define MAX_PROGRAM (4096 * 8) /* BPF_MAXINSNS */
 #define MAX_ARGS    6
+#define MAX_RULES   4096 /* each takes an instruction at least */
 
 static int
 read_action(struct oci *o, const char *where, const char *name, uint64_t err, uint32_t *ret)
@@ -194,7 +195,7 @@ oci_seccomp(struct oci *o, json_t *s, struct moat_config *c)
 	uint32_t action;
 	scmp_filter_ctx f;
 	json_t *rules, *archs, *rule;
-	size_t i;
+	size_t i, nrules = 0;
 	int r = 0;
 
 	if (oci_string(o, s, "linux.seccomp", "defaultAction", &name) < 0 ||
@@ -211,6 +212,14 @@ oci_seccomp(struct oci *o, json_t *s, struct moat_config *c)
 		if (strncmp(arch, "SCMP_ARCH_", 10) != 0)
 			return oci_error(
 				o, "linux.seccomp.architectures[%zu]: not an architecture", i);
+	}
+	/* What could not fit is not worked on, which would take libseccomp minutes. */
+	json_array_foreach(rules, i, rule)
+	{
+		nrules += json_array_size(json_object_get(rule, "names"));
+		if (nrules > MAX_RULES)
+			return oci_error(
+				o, "linux.seccomp.syscalls: more than %d rules", MAX_RULES);
 	}
 	f = seccomp_init(action);
 	if (!f)
