@@ -32,12 +32,12 @@
 #define LX_CLONE_CLEAR_SIGHAND	0x100000000ULL
 #define LX_CLONE_INTO_CGROUP	0x200000000ULL
 
-#define LX_SCHED_OTHER	       0
-#define LX_SCHED_FIFO	       1
-#define LX_SCHED_RR	       2
-#define LX_SCHED_BATCH	       3
-#define LX_SCHED_IDLE	       5
-#define LX_SCHED_DEADLINE      6
+#define LX_SCHED_OTHER	  0
+#define LX_SCHED_FIFO	  1
+#define LX_SCHED_RR	  2
+#define LX_SCHED_BATCH	  3
+#define LX_SCHED_IDLE	  5
+#define LX_SCHED_DEADLINE 6
 /* personality(2) */
 #define LX_PER_MASK    0xff
 #define LX_PER_LINUX   0

@@ -36,7 +36,7 @@ struct container {
 	uint32_t nr;			 /* (C) from 1 */
 	struct kernel_container *kernel; /* (C) a reference */
 	struct gofer_conn *gofer;	 /* (C) a reference */
-	struct conn *launcher; /* (conns_lock) a reference; NULL when it has ended */
+	struct conn *launcher;		 /* (conns_lock) a reference; NULL when it has ended */
 	struct endpoint listen, anchor;
 	bool hold;		       /* (C) the first process waits for GO */
 	int32_t first_pid, inside_pid; /* (C) its number outside and inside */

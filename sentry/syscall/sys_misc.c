@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What fits nowhere else: names, random bytes, system information, other processes' memory. */
-#include "abi/sched.h"
 #include "abi/mman.h"
+#include "abi/sched.h"
 #include "platform/host/info.h"
 #include "sentry/kernel/info.h"
 #include "sentry/kernel/timers.h"

@@ -29,11 +29,11 @@ struct oci {
 	struct moat_device *devices;
 	unsigned long memory_nodes[16]; /* what c->memory_nodes points to */
 	bool own_time;			/* there is a time namespace */
-	bool has_cpus;	   /* execCPUAffinity, for programs that come later: */
-	uint8_t cpus[128]; /* as c->cpus has it */
+	bool has_cpus;			/* execCPUAffinity, for programs that come later: */
+	uint8_t cpus[128];		/* as c->cpus has it */
 	struct moat_idmap *uid_map, *gid_map;
 	struct strings warnings; /* what is passed over, and why; each begins with the field */
-	char *owned[256]; /* strings that were made */
+	char *owned[256];	 /* strings that were made */
 	size_t nowned;
 	struct moat_resources resources; /* its lists are the resources' */
 	const char *cgroups_path;	 /* NULL: none was named */
