@@ -21,7 +21,7 @@ LIB_PROTO = $(if $(SAN),-lprotobuf-c,-l:libprotobuf-c.a)
 LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now -pthread $(SAN) $(LDFLAGS)
 
 .SECONDEXPANSION:
-.PHONY: all deps run test test-unit test-guest bench asan tsan format lint install clean
+.PHONY: all deps run test test-unit test-guest test-lib bench asan tsan format lint install clean
 all:
 
 deps:

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # Tests. Folders are discovered: tests/unit/**/test_*.c is a libcheck program, tests/guest/*.c a program that runs natively
-# and in moat, tests/escape and tests/oci have scripts.
+# and in moat, tests/escape and tests/oci have scripts, tests/libmoat/test_*.c are programs that see of moat its library alone.
 UNIT_SRCS := $(shell find tests/unit -name 'test_*.c' 2>/dev/null | sort)
 UNIT_BINS := $(UNIT_SRCS:%.c=$(BUILD)/%)
 GUEST_SRCS := $(wildcard tests/guest/*.c)
 GUEST_BINS := $(GUEST_SRCS:%.c=$(BUILD)/%)
 ESCAPE_BINS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/escape/guests/*.c))
+LIB_TEST_SRCS := $(wildcard tests/libmoat/test_*.c)
+LIB_TEST_BINS := $(LIB_TEST_SRCS:%.c=$(BUILD)/%)
 RESULTS := $(BUILD)/tests/results
 PLATFORMS ?= trap ptrace
 # Give a test longer where the build is slow.
@@ -35,6 +37,16 @@ $(BUILD)/tests/escape/guests/%: tests/escape/guests/%.c
 	gcc -std=gnu17 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Wno-unused-result -Wno-clobbered -Wno-stringop-overread -static -pthread \
 		-o $@ $<
 
+# As a user's program is built: no header but those that are installed is to be found.
+$(BUILD)/include/moat:
+	@mkdir -p $(@D)
+	@ln -sfn $(abspath include/moat) $@
+
+$(BUILD)/tests/libmoat/%: tests/libmoat/%.c $(BUILD)/libmoat.a | $(BUILD)/include/moat
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -D_GNU_SOURCE -g $(OPT) $(WARN) $(SAN) -pthread -I$(BUILD)/include -MMD -MP -MF $@.d -o $@ $< \
+		$(BUILD)/libmoat.a -lprotobuf-c
+
 -include $(shell find $(BUILD)/tests -type f -name '*.d' 2>/dev/null)
 
 tab := $(shell printf '\t')
@@ -42,10 +54,12 @@ unit_jobs = for t in $(UNIT_BINS); do \
 	printf '%s\t%s\t%s\n' "$${t\#$(BUILD)/tests/}" $(TEST_SECONDS) "BUILD=$(BUILD) $$t"; done
 guest_jobs = for p in $(PLATFORMS); do for t in $(GUEST_BINS); do \
 	printf '%s\t%s\t%s\n' "$$(basename $$t)/$$p" $(TEST_SECONDS) "BUILD=$(BUILD) tests/lib/guest-one $$t --platform=$$p"; done; done
+lib_jobs = for p in $(PLATFORMS); do for t in $(LIB_TEST_BINS); do \
+	printf '%s\t%s\t%s\n' "libmoat/$$(basename $$t)/$$p" $(TEST_SECONDS) "BUILD=$(BUILD) MOAT_PLATFORM=$$p $$t"; done; done
 script_jobs = for t in $(filter-out $(2),$(wildcard tests/$(1)/*.sh)); do \
 	printf '%s\t%s\t%s\n' "$${t\#tests/}" $$(($(TEST_SECONDS) * 5)) "BUILD=$(BUILD) bash $$t"; done
 
-.PHONY: test-unit test-guest test-escape test-oci test-engines test-chaos tests-clear
+.PHONY: test-unit test-guest test-lib test-escape test-oci test-engines test-chaos tests-clear
 # docker, containerd, podman (as root, as a user): each operation as with runc. ENGINES="docker podman", PATTERN=exec: a part.
 # Many containers side by side, of which processes are killed (a short form of it is in make test).
 test-chaos: all
@@ -63,14 +77,17 @@ test-unit: tests-clear all $(UNIT_BINS)
 test-guest: tests-clear all $(GUEST_BINS)
 	@$(guest_jobs) | tests/lib/runtests $(RESULTS); tests/lib/summary $(RESULTS)
 
+test-lib: tests-clear all $(LIB_TEST_BINS)
+	@$(lib_jobs) | tests/lib/runtests $(RESULTS); tests/lib/summary $(RESULTS)
+
 test-escape: tests-clear all $(GUEST_BINS)
 	@$(call script_jobs,escape) | tests/lib/runtests $(RESULTS); tests/lib/summary $(RESULTS)
 
 test-oci: tests-clear all
 	@$(call script_jobs,oci) | tests/lib/runtests $(RESULTS); tests/lib/summary $(RESULTS)
 
-test: tests-clear all $(UNIT_BINS) $(GUEST_BINS) $(ESCAPE_BINS) $$(EXTRA_TEST_DEPS)
-	@{ $(unit_jobs); $(guest_jobs); $(call script_jobs,escape); $(call script_jobs,oci); $(EXTRA_TEST_JOBS) } \
+test: tests-clear all $(UNIT_BINS) $(GUEST_BINS) $(ESCAPE_BINS) $(LIB_TEST_BINS) $$(EXTRA_TEST_DEPS)
+	@{ $(unit_jobs); $(guest_jobs); $(lib_jobs); $(call script_jobs,escape); $(call script_jobs,oci); $(EXTRA_TEST_JOBS) } \
 		| tests/lib/runtests $(RESULTS); tests/lib/summary $(RESULTS)
 
 # Sanitizers do not fit the filter on host calls, and the warning about that not those who compare what moat says; memory
@@ -78,9 +95,10 @@ test: tests-clear all $(UNIT_BINS) $(GUEST_BINS) $(ESCAPE_BINS) $$(EXTRA_TEST_DE
 NOT_SAN := $(addprefix tests/,escape/confinement.sh escape/leaks.sh oci/badinput.sh oci/chaos.sh oci/docs.sh oci/install.sh \
 	oci/limits.sh oci/network.sh oci/run.sh)
 test-san: export MOAT_FLAGS = --weaker-isolation=seccomp
+test-san: export MOAT_WEAKER = seccomp
 test-san: export ASAN_OPTIONS = detect_leaks=0
-test-san: tests-clear all $(UNIT_BINS) $(GUEST_BINS) $(ESCAPE_BINS)
-	@{ $(unit_jobs); $(guest_jobs); $(call script_jobs,escape,$(NOT_SAN)); $(call script_jobs,oci,$(NOT_SAN)); } | tests/lib/runtests $(RESULTS); tests/lib/summary $(RESULTS)
+test-san: tests-clear all $(UNIT_BINS) $(GUEST_BINS) $(ESCAPE_BINS) $(LIB_TEST_BINS)
+	@{ $(unit_jobs); $(guest_jobs); $(lib_jobs); $(call script_jobs,escape,$(NOT_SAN)); $(call script_jobs,oci,$(NOT_SAN)); } | tests/lib/runtests $(RESULTS); tests/lib/summary $(RESULTS)
 
 # What /proc and /sys of this machine have and a sandbox's have not; on other hardware and kernels there may be more that
 # needs a reason, so it is no part of `test`.
