@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From the launcher to the anchor takes two steps. The first child shares the launcher's memory (as
- * with vfork), enters the sentry's namespaces (of which that of pids counts for children only) and
- * clones the second one as a child of the launcher. That one waits until the sentry has made what
- * mounts stand on, builds its view of the files, gives up everything, and becomes the program. Both
- * are copies of a process that may have other threads: raw calls only.
+ * From the launcher to the anchor takes two steps. The keeper's first child shares the launcher's
+ * memory (as with vfork), enters the sentry's namespaces (of which that of pids counts for children
+ * only) and clones the second one as a child of the keeper. That one waits until the sentry has
+ * made what mounts stand on, builds its view of the files, gives up everything, and becomes the
+ * program. Both are copies of a process that may have other threads: raw calls only.
  *
  * What a bundle's root holds is not trusted: a target is looked up inside the new root, through no
  * magic link, and mounted on by its descriptor.
  */
 #include "platform/host/anchor.h"
 #include "platform/host/err.h"
+#include "platform/host/keeper.h"
 #include "platform/host/ns.h"
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -18,18 +19,16 @@
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <poll.h>
-#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum step {
@@ -274,8 +273,7 @@ give_up_rights(const struct anchor_spawn *s, int gofer_fd, int report)
 
 struct child {
 	const struct anchor_spawn *s;
-	int program, null, gofer, go, report;
-	int others[2]; /* the caller's ends */
+	int program, null, gofer, go, report, control; /* as the child has them */
 	int trees[ANCHOR_MOUNTS_MAX];
 };
 
@@ -295,8 +293,6 @@ second(struct child *c)
 	int control, r;
 
 	(void)syscall(SYS_setsid);
-	close(c->others[0]);
-	close(c->others[1]);
 	open_trees(c);
 	enter_root(c->trees[0], c->report);
 	if (HOST_RETRY(read(c->go, &go, 1)) != 1)
@@ -305,7 +301,7 @@ second(struct child *c)
 	give_up_rights(c->s, c->gofer, c->report);
 	c->program = fcntl(c->program, F_DUPFD_CLOEXEC, 18);
 	c->report = fcntl(c->report, F_DUPFD_CLOEXEC, 16);
-	control = HOST(fcntl(c->s->control, F_DUPFD, 17));
+	control = HOST(fcntl(c->control, F_DUPFD, 17));
 	r = control;
 	for (int fd = 0; fd < 3 && r >= 0; fd++)
 		r = HOST(dup2(c->null, fd));
@@ -325,10 +321,10 @@ second(struct child *c)
 
 /* --- the first child: it shares the caller's memory, and the caller waits --- */
 
+enum { FD_PROGRAM, FD_NULL, FD_GO, FD_REPORT, FD_CONTROL, FD_SENTRY, FD_GOFER, FDS };
+
 struct first {
 	struct child c;
-	int sentry_fd;
-	pid_t pid;
 	struct failure failure;
 };
 
@@ -336,49 +332,33 @@ static int
 first_fail(struct first *f, enum step step, int r)
 {
 	f->failure = (struct failure){(int32_t)step, -r};
-	return 1;
+	return r;
 }
 
 static int
-first(void *arg)
+first(void *arg, const int *fds)
 {
 	struct first *f = arg;
 	const struct anchor_spawn *s = f->c.s;
 	int r = 0;
 
+	f->c.program = fds[FD_PROGRAM];
+	f->c.null = fds[FD_NULL];
+	f->c.go = fds[FD_GO];
+	f->c.report = fds[FD_REPORT];
+	f->c.control = fds[FD_CONTROL];
+	f->c.gofer = fds[FD_GOFER];
 	/* The right to enter the others, for whoever has none. */
-	if (s->sentry_user && (r = HOST(setns(f->sentry_fd, CLONE_NEWUSER))) < 0)
+	if (s->sentry_user && (r = HOST(setns(fds[FD_SENTRY], CLONE_NEWUSER))) < 0)
 		return first_fail(f, STEP_USER, r);
 	if (s->namespaces)
-		r = HOST(setns(f->sentry_fd, (int)s->namespaces));
+		r = HOST(setns(fds[FD_SENTRY], (int)s->namespaces));
 	if (r < 0)
 		return first_fail(f, STEP_NAMESPACES, r);
 	r = HOST((int)syscall(SYS_clone, CLONE_PARENT | CLONE_NEWNS | SIGCHLD, 0, 0, 0, 0));
 	if (r == 0)
 		second(&f->c);
-	if (r < 0)
-		return first_fail(f, STEP_CLONE, r);
-	f->pid = r;
-	return 0;
-}
-
-static int
-start_first(struct first *f)
-{
-	_Alignas(16) char stack[16384];
-	sigset_t all, old;
-	int pid, status = 0, r = 0;
-
-	/* No handler of the caller's in either child. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &old);
-	pid = HOST(clone(first, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, f));
-	if (pid < 0)
-		r = first_fail(f, STEP_CLONE, pid);
-	else if (HOST_RETRY(waitpid(pid, &status, 0)) != pid || status)
-		r = f->failure.err ? 1 : first_fail(f, STEP_CLONE, -ECHILD);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return r ? -f->failure.err : 0;
+	return r < 0 ? first_fail(f, STEP_CLONE, r) : r;
 }
 
 /* --- the caller --- */
@@ -395,33 +375,37 @@ explain(const struct failure *f, const char *path, char *err, size_t cap)
 int
 anchor_begin(const struct anchor_spawn *s, struct anchor *ret, char *err, size_t cap)
 {
-	struct first f = {.c = {.s = s, .program = -1, .null = -1, .gofer = -1}, .sentry_fd = -1};
+	struct first f = {.c.s = s};
+	int fds[FDS] = {[FD_PROGRAM] = -1,
+		[FD_NULL] = -1,
+		[FD_CONTROL] = s->control,
+		[FD_SENTRY] = s->sentry,
+		[FD_GOFER] = s->gofer};
 	int go[2] = {-1, -1}, report[2] = {-1, -1}, r;
 
-	*ret = (struct anchor){0, -1, -1};
-	if ((r = f.c.program = HOST(open(s->path, O_PATH | O_CLOEXEC))) < 0)
+	*ret = (struct anchor){-1, -1, -1};
+	if ((r = fds[FD_PROGRAM] = HOST(open(s->path, O_PATH | O_CLOEXEC))) < 0)
 		snprintf(err, cap, "%s %s: %s", step_text[STEP_EXEC], s->path, strerror(-r));
-	else if ((r = f.c.null = HOST(open("/dev/null", O_RDWR | O_CLOEXEC))) < 0)
+	else if ((r = fds[FD_NULL] = HOST(open("/dev/null", O_RDWR | O_CLOEXEC))) < 0)
 		snprintf(err, cap, "cannot open /dev/null: %s", strerror(-r));
-	else if ((r = HOST(pipe2(go, O_CLOEXEC))) < 0 || (r = HOST(pipe2(report, O_CLOEXEC))) < 0)
+	else if ((r = HOST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, go))) < 0 ||
+		 (r = HOST(pipe2(report, O_CLOEXEC))) < 0)
 		snprintf(err, cap, "cannot make a pipe: %s", strerror(-r));
-	else if ((r = f.sentry_fd = HOST(pidfd_open(s->sentry, 0))) < 0 ||
-		 (s->gofer_user && (r = f.c.gofer = HOST(pidfd_open(s->gofer, 0))) < 0))
-		snprintf(err, cap, "cannot hold the sandbox's process: %s", strerror(-r));
 	if (r >= 0) {
-		f.c.go = go[0];
-		f.c.report = report[1];
-		f.c.others[0] = go[1];
-		f.c.others[1] = report[0];
-		r = start_first(&f);
-		if (r < 0)
+		fds[FD_GO] = go[0];
+		fds[FD_REPORT] = report[1];
+		r = keeper_vfork(s->keeper, first, &f, fds, FDS);
+		if (r < 0) {
+			if (!f.failure.err)
+				first_fail(&f, STEP_CLONE, r);
 			explain(&f.failure, s->path, err, cap);
+		}
 	}
-	for (int i = 0; i < 6; i++) {
-		int fds[] = {f.c.program, f.c.null, f.sentry_fd, f.c.gofer, go[0], report[1]};
+	for (int i = 0; i < 4; i++) {
+		int opened[] = {fds[FD_PROGRAM], fds[FD_NULL], go[0], report[1]};
 
-		if (fds[i] >= 0)
-			close(fds[i]);
+		if (opened[i] >= 0)
+			close(opened[i]);
 	}
 	if (r < 0) {
 		if (go[1] >= 0)
@@ -430,7 +414,7 @@ anchor_begin(const struct anchor_spawn *s, struct anchor *ret, char *err, size_t
 			close(report[0]);
 		return r;
 	}
-	*ret = (struct anchor){f.pid, go[1], report[0]};
+	*ret = (struct anchor){r, go[1], report[0]};
 	return 0;
 }
 
@@ -438,7 +422,7 @@ int
 anchor_finish(struct anchor *a, char *err, size_t cap)
 {
 	struct failure f = {STEP_NONE, ECHILD};
-	ssize_t n = HOST_RETRY(write(a->go, no_text, 1));
+	ssize_t n = HOST_RETRY(send(a->go, no_text, 1, MSG_NOSIGNAL));
 
 	if (n == 1)
 		n = HOST_RETRY(read(a->report, &f, sizeof f));

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Clone into new namespaces, map the ids from outside, exec. The child is a copy of a process that
- * may have other threads: it makes raw system calls only, and tells by a pipe which step failed.
+ * Clone into new namespaces, map the ids from outside, exec. The child, made by a keeper, is a copy
+ * of a process that may have other threads: it makes raw system calls only, and tells by a pipe
+ * which step failed.
  */
 #include "platform/host/ns.h"
 #include "platform/host/err.h"
+#include "platform/host/keeper.h"
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
@@ -13,8 +15,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum step {
@@ -94,9 +96,13 @@ enter_time(const char *offsets)
 	return r;
 }
 
-static _Noreturn void
-child(const struct ns_spawn *s, int program, int go, int report)
+enum { FD_PROGRAM, FD_GO, FD_REPORT, FD_CONTROL, FDS };
+
+static int
+child(void *arg, const int *fds)
 {
+	const struct ns_spawn *s = arg;
+	int program = fds[FD_PROGRAM], go = fds[FD_GO], report = fds[FD_REPORT];
 	char *argv[2] = {(char *)(uintptr_t)s->name, NULL}, *envp[1] = {NULL};
 	sigset_t none;
 	char c;
@@ -140,7 +146,7 @@ child(const struct ns_spawn *s, int program, int go, int report)
 	/* report and control may lie on each other's numbers: move them out of the way. */
 	program = fcntl(program, F_DUPFD_CLOEXEC, 18);
 	report = fcntl(report, F_DUPFD_CLOEXEC, 16);
-	r = HOST(fcntl(s->control, F_DUPFD, 17));
+	r = HOST(fcntl(fds[FD_CONTROL], F_DUPFD, 17));
 	if (r < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 ||
 		(s->no_stderr && dup2(null, 2) < 0) || dup2(r, NS_CONTROL_FD) < 0)
 		child_fail(report, STEP_FDS, r < 0 ? r : -EMFILE);
@@ -219,45 +225,41 @@ clone_hint(int r, unsigned ns)
 	return "";
 }
 
-pid_t
+int
 ns_spawn(const struct ns_spawn *s, char *err, size_t cap)
 {
 	int go[2], report[2], r, program = HOST(open(s->path, O_PATH | O_CLOEXEC));
 	struct failure f;
 	pid_t pid;
+	int index;
 
 	if (program < 0) {
 		snprintf(err, cap, "%s %s: %s", step_text[STEP_EXEC], s->path, strerror(-program));
 		return program;
 	}
-	if ((r = HOST(pipe2(go, O_CLOEXEC))) < 0)
+	/* A socket: a write to a pipe may raise SIGPIPE. */
+	if ((r = HOST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, go))) < 0)
 		goto undo_nothing;
 	if ((r = HOST(pipe2(report, O_CLOEXEC))) < 0)
 		goto undo_go;
-	pid = (pid_t)syscall(SYS_clone,
-		(unsigned long)s->namespaces | (s->as_sibling ? CLONE_PARENT : 0) | SIGCHLD, 0, 0,
-		0, 0);
-	if (pid == 0) {
-		close(go[1]);
-		close(report[0]);
-		child(s, program, go[0], report[1]);
-	}
-	r = HOST(pid);
+	index = keeper_fork(s->keeper, s->namespaces, child, (void *)(uintptr_t)s,
+		(const int[FDS]){program, go[0], report[1], s->control}, FDS);
 	close(program);
 	close(go[0]);
 	close(report[1]);
-	if (r < 0) {
-		snprintf(err, cap, "cannot create namespaces for %s: %s%s", s->name, strerror(-r),
-			clone_hint(r, s->namespaces));
+	if (index < 0) {
+		snprintf(err, cap, "cannot create namespaces for %s: %s%s", s->name,
+			strerror(-index), clone_hint(index, s->namespaces));
 		close(go[1]);
 		close(report[0]);
-		return r;
+		return index;
 	}
+	pid = keeper_child_pid(s->keeper, index);
 	r = s->namespaces & CLONE_NEWUSER ? write_maps(pid, s, err, cap) : 0;
 	if (r == 0 && s->place)
 		r = s->place(s->place_arg, pid, err, cap);
 	if (r == 0)
-		(void)!write(go[1], "", 1);
+		(void)send(go[1], "", 1, MSG_NOSIGNAL);
 	close(go[1]);
 	if (r == 0) {
 		ssize_t n = HOST_RETRY(read(report[0], &f, sizeof f));
@@ -271,14 +273,7 @@ ns_spawn(const struct ns_spawn *s, char *err, size_t cap)
 		}
 	}
 	close(report[0]);
-	if (r < 0) {
-		if (s->as_sibling && s->ret_failed)
-			*s->ret_failed = pid;
-		else
-			(void)HOST_RETRY(waitpid(pid, NULL, 0));
-		return r;
-	}
-	return pid;
+	return r < 0 ? r : index;
 undo_go:
 	close(go[0]);
 	close(go[1]);

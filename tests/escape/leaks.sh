@@ -25,7 +25,7 @@ measure() {
 		sleep 0.1
 	done
 	sleep 0.3
-	sentry=$(pgrep -P $pid -x moat-sentry)
+	sentry=$(pgrep -x moat-sentry -P "$(pgrep -d, -P $pid)")
 	if ! grep -q "^$1 $2$" "$dir/out" || [ -z "$sentry" ]; then
 		echo "$1 $2: did not get done: $(tail -n 3 "$dir/out")" >&2
 		kill -KILL $pid

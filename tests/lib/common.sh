@@ -39,7 +39,7 @@ start_moat() {
 	moat_pid=$!
 	for _ in $(seq 100); do
 		sentry_pid= gofer_pid=
-		for p in $(cat "/proc/$moat_pid/task/$moat_pid/children" 2>/dev/null); do
+		for p in $(below "$moat_pid"); do
 			case $(cat "/proc/$p/comm" 2>/dev/null) in
 			moat-sentry) sentry_pid=$p ;;
 			moat-gofer) gofer_pid=$p ;;

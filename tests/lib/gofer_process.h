@@ -7,6 +7,7 @@
 #include "gofer.pb-c.h"
 #include "gofer/wire.h"
 #include "platform/host/err.h"
+#include "platform/host/keeper.h"
 #include "platform/host/ns.h"
 #include <check.h>
 #include <fcntl.h>
@@ -22,7 +23,7 @@
 
 static char dir[64];
 static int conn;
-static pid_t pid;
+static struct keeper *keeper;
 
 static inline void
 gofer_process_start(bool readonly)
@@ -59,8 +60,10 @@ gofer_process_start(bool readonly)
 		n.set_ids = true;
 	}
 	n.control = ctl[1];
-	pid = ns_spawn(&n, err, sizeof err);
-	ck_assert_msg(pid > 0, "%s", err);
+	ck_assert_int_eq(keeper_new(-1, false, &keeper), 0);
+	n.keeper = keeper;
+	ck_assert_msg(ns_spawn(&n, err, sizeof err) == 0, "%s", err);
+	ck_assert_int_eq(keeper_watch(keeper), 0);
 	ex.readonly = readonly;
 	m.exports = &list;
 	m.n_exports = 1;
@@ -93,7 +96,8 @@ gofer_process_stop(void)
 	int status;
 
 	close(conn);
-	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(keeper_child_wait(keeper, 0, &status), 0);
+	keeper_end(keeper);
 	ck_assert_msg(
 		WIFEXITED(status) && WEXITSTATUS(status) == 0, "the gofer ended with %x", status);
 	snprintf(cmd, sizeof cmd, "rm -rf %s", dir);

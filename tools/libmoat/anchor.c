@@ -3,10 +3,12 @@
 #include "platform/host/anchor.h"
 #include "internal.h"
 #include "platform/host/confine.h"
-#include <errno.h>
+#include "platform/host/err.h"
+#include "platform/host/keeper.h"
 #include <sched.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/pidfd.h>
 #include <unistd.h>
 
 #define NS_OF_SENTRY (CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
@@ -42,14 +44,14 @@ anchor_start(struct moat_sandbox *s, const struct moat_config *c, int control, s
 	char path[4096];
 	struct anchor_spawn n = {
 		.path = program_path(c, "moat-anchor", path, sizeof path),
-		.sentry = s->sentry_pid ? s->sentry_pid : s->joined_pid,
-		.gofer = s->gofer_pid,
+		.keeper = s->keeper,
+		.gofer = keeper_child_pidfd(s->keeper, s->parts[GOFER]),
 		.namespaces = s->namespaces & NS_OF_SENTRY,
 		.control = control,
 		.mounts = shown,
 	};
 	bool maps = c->nuid_map || c->ngid_map, userns = s->namespaces & CLONE_NEWUSER;
-	int r;
+	int joined = -1, r = 0;
 
 	what_is_shown(c, shown, &n.nmounts);
 	/* Maps: who the container's users are on the host. Else root stays in its own user
@@ -60,14 +62,22 @@ anchor_start(struct moat_sandbox *s, const struct moat_config *c, int control, s
 		n.set_ids = true;
 		n.uid = n.gid = !n.gofer_user && sentry_id_is_mapped() ? SENTRY_ID : 0;
 	}
+	if (s->parts[SENTRY] >= 0)
+		n.sentry = keeper_child_pidfd(s->keeper, s->parts[SENTRY]);
+	else
+		r = n.sentry = joined = HOST(pidfd_open(s->joined_pid, 0));
+	if (r < 0)
+		return error_set(err, r, "cannot hold the sandbox's process: %s", strerror(-r));
 	r = anchor_begin(&n, a, err->text, sizeof err->text);
+	if (joined >= 0)
+		close(joined);
 	if (r < 0) {
 		err->code = -r;
 		err->exec = false;
 		return r;
 	}
-	s->anchor_pid = a->pid;
-	if (c->place && (r = c->place(c->arg, a->pid, err)) < 0)
+	part_started(s, ANCHOR, a->child);
+	if (c->place && (r = c->place(c->arg, s->pids[ANCHOR], err)) < 0)
 		return r;
 	return 0;
 }

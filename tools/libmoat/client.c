@@ -6,6 +6,7 @@
  */
 #include "internal.h"
 #include "platform/host/err.h"
+#include "platform/host/keeper.h"
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -159,8 +160,10 @@ moat_release(struct moat_sandbox *s, struct moat_error *err)
 	if (r < 0)
 		return r;
 	wire_control_free(&m);
-	s->released = true;
-	return 0;
+	r = keeper_leave(s->keeper);
+	s->keeper = NULL;
+	return r < 0 ? error_set(err, r, "cannot let the sandbox's processes go: %s", strerror(-r))
+		     : 0;
 }
 
 int
@@ -350,8 +353,8 @@ moat_wait(struct moat_sandbox *s, int *ret_status, struct moat_error *err)
 					err, -ECONNRESET, "%s ended unexpectedly", sentry_name);
 		}
 		r = wire_control_recv(s->sentry_sock, &m);
-		if (r == 0 && s->sentry_pid > 0)
-			return peer_died(s, &s->sentry_pid, sentry_name, err);
+		if (r == 0 && s->keeper)
+			return peer_died(s, SENTRY, sentry_name, err);
 		if (r <= 0)
 			return answer_bad(&m, r, sentry_name, err);
 		if (m.type == CONTROL_FAILED) {
@@ -376,13 +379,13 @@ moat_fd(const struct moat_sandbox *s)
 int
 moat_pid(const struct moat_sandbox *s)
 {
-	return s->anchor_pid ? s->anchor_pid : s->sentry_pid;
+	return s->pids[ANCHOR] ? s->pids[ANCHOR] : s->pids[SENTRY];
 }
 
 int
 moat_sentry_pid(const struct moat_sandbox *s)
 {
-	return s->sentry_pid ? s->sentry_pid : s->joined_pid;
+	return s->pids[SENTRY] ? s->pids[SENTRY] : s->joined_pid;
 }
 
 int
@@ -394,7 +397,7 @@ moat_first_host_pid(const struct moat_sandbox *s)
 int
 moat_gofer_pid(const struct moat_sandbox *s)
 {
-	return s->gofer_pid;
+	return s->pids[GOFER];
 }
 
 /* --- further processes --- */

@@ -10,9 +10,15 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+struct keeper;
+
+/* Children of the sandbox's keeper. */
+enum part { SENTRY, GOFER, ANCHOR, PARTS };
+
 struct moat_sandbox {
-	pid_t sentry_pid, gofer_pid; /* 0: not started, or waited for */
-	pid_t anchor_pid;	     /* 0: none, too */
+	struct keeper *keeper;	     /* NULL: attached, or released */
+	int parts[PARTS];	     /* as the keeper counts them; -1: none */
+	pid_t pids[PARTS];	     /* 0: none */
 	pid_t joined_pid;	     /* of a container in another's sandbox: that one's sentry */
 	unsigned container;	     /* its number in that; 0: not known */
 	int host_pid;		     /* its first process, as that one's pid namespace has it */
@@ -20,7 +26,6 @@ struct moat_sandbox {
 	unsigned namespaces;	     /* CLONE_NEW*: those of the sentry that are not the caller's */
 	uint32_t weaker;
 	bool attached; /* a client of somebody else's sandbox */
-	bool released;
 	bool exited;
 	int status;
 };
@@ -43,7 +48,9 @@ int config_send_join(
 /* client.c: a new connection, given to the sentry. */
 int sandbox_connect(struct moat_sandbox *s, int *ret, struct moat_error *err);
 
-/* sandbox.c: a name in the folder of moat's own programs */
+/* sandbox.c: a child of the keeper is that part */
+void part_started(struct moat_sandbox *s, enum part part, int child);
+/* A name in the folder of moat's own programs */
 const char *program_path(const struct moat_config *c, const char *name, char *buf, size_t cap);
 /* Who the sentry and the anchor run as, when root starts them and their user namespace has that
  * user. */
@@ -69,8 +76,8 @@ struct process_message {
 int process_message_fill(struct process_message *m, const struct moat_config *c);
 void process_message_release(struct process_message *m);
 
-/* The other end is gone: how it ended, when it is a child of ours. */
-int peer_died(struct moat_sandbox *s, pid_t *pid, const char *name, struct moat_error *err);
+/* The other end is gone: how it ended, when it is the keeper's. */
+int peer_died(struct moat_sandbox *s, enum part part, const char *name, struct moat_error *err);
 /* Say why an answer is not what was asked for; m is freed. r is what wire_control_recv gave. */
 int answer_bad(struct wire_control *m, int r, const char *name, struct moat_error *err);
 

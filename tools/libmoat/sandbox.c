@@ -7,10 +7,10 @@
 #include "platform/host/anchor.h"
 #include "platform/host/confine.h"
 #include "platform/host/err.h"
+#include "platform/host/keeper.h"
 #include "platform/host/ns.h"
 #include <fcntl.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,48 +118,43 @@ place(void *arg, pid_t pid, char *err, size_t cap)
 	return r;
 }
 
-/* control: the program's end of the socket; stays the caller's. */
+void
+part_started(struct moat_sandbox *s, enum part part, int child)
+{
+	s->parts[part] = child;
+	s->pids[part] = keeper_child_pid(s->keeper, child);
+}
+
 static int
-spawn_on(struct moat_sandbox *s, struct ns_spawn *n, const char *name, const struct moat_config *c,
-	int control, pid_t *ret_pid, struct moat_error *err)
+spawn(struct moat_sandbox *s, struct ns_spawn *n, const char *name, const struct moat_config *c,
+	int *ret_sock, enum part part, struct moat_error *err)
 {
 	struct placing placing = {c, err};
 	char path[4096];
-	int r;
+	int sv[2], r = wire_pair(sv);
 
+	if (r < 0)
+		return error_set(err, r, "cannot make a control socket: %s", strerror(-r));
+	n->keeper = s->keeper;
 	n->path = program_path(c, name, path, sizeof path);
 	n->name = name;
-	n->control = control;
+	n->control = sv[1];
 	n->namespaces = namespaces_less(n->namespaces, s->weaker);
 	n->die_with_parent = c->die_with_parent;
 	n->no_stderr = c->detached;
 	n->place = c->place ? place : NULL;
 	n->place_arg = &placing;
 	r = ns_spawn(n, err->text, sizeof err->text);
+	close(sv[1]);
 	if (r < 0) {
 		err->code = -r;
 		err->exec = false;
+		close(sv[0]);
 		return r;
 	}
-	*ret_pid = r;
+	part_started(s, part, r);
+	*ret_sock = sv[0];
 	return 0;
-}
-
-static int
-spawn(struct moat_sandbox *s, struct ns_spawn *n, const char *name, const struct moat_config *c,
-	int *ret_sock, pid_t *ret_pid, struct moat_error *err)
-{
-	int sv[2], r = wire_pair(sv);
-
-	if (r < 0)
-		return error_set(err, r, "cannot make a control socket: %s", strerror(-r));
-	r = spawn_on(s, n, name, c, sv[1], ret_pid, err);
-	close(sv[1]);
-	if (r < 0)
-		close(sv[0]);
-	else
-		*ret_sock = sv[0];
-	return r;
 }
 
 /* Without maps, root keeps the host's user namespace for the gofer, because changing owners and
@@ -188,64 +183,7 @@ start_gofer(struct moat_sandbox *s, const struct moat_config *c, struct moat_err
 	 * to set up. */
 	n.set_ids = geteuid() == 0;
 	n.ambient_caps = true;
-	return spawn(s, &n, "moat-gofer", c, &s->gofer_sock, &s->gofer_pid, err);
-}
-
-struct handed_back {
-	int r;
-	pid_t pid;
-	struct moat_error err;
-};
-
-/* In the network namespace c->net_fd: a child enters it and clones the sentry, as a child of ours.
- * The sentry itself has no right to enter it, and this thread might have none to go back. */
-static int
-start_sentry_in(struct moat_sandbox *s, struct ns_spawn *n, const struct moat_config *c,
-	struct moat_error *err)
-{
-	struct handed_back h = {.r = -ECHILD};
-	int p[2], sv[2], r = wire_pair(sv);
-	pid_t helper;
-
-	if (r < 0)
-		return error_set(err, r, "cannot make a control socket: %s", strerror(-r));
-	if ((r = HOST(pipe2(p, O_CLOEXEC))) < 0) {
-		close(sv[0]);
-		close(sv[1]);
-		return error_set(err, r, "cannot make a pipe: %s", strerror(-r));
-	}
-	helper = fork();
-	if (helper == 0) {
-		n->as_sibling = true;
-		n->ret_failed = &h.pid;
-		h.r = HOST(setns(c->net_fd, CLONE_NEWNET));
-		if (h.r < 0)
-			error_set(&h.err, h.r, "cannot join the network namespace: %s",
-				strerror(-h.r));
-		else
-			h.r = spawn_on(s, n, "moat-sentry", c, sv[1], &h.pid, &h.err);
-		_exit(write(p[1], &h, sizeof h) != sizeof h);
-	}
-	r = HOST(helper);
-	close(p[1]);
-	close(sv[1]);
-	if (r < 0)
-		error_set(&h.err, h.r = r, "cannot start a helper: %s", strerror(-r));
-	else if (HOST_RETRY(read(p[0], &h, sizeof h)) != sizeof h)
-		error_set(&h.err, h.r = -ECHILD, "a helper ended unexpectedly");
-	close(p[0]);
-	if (r > 0)
-		(void)HOST_RETRY(waitpid(helper, NULL, 0));
-	if (h.r < 0) {
-		*err = h.err;
-		if (h.pid > 0)
-			(void)HOST_RETRY(waitpid(h.pid, NULL, 0));
-		close(sv[0]);
-		return h.r;
-	}
-	s->sentry_pid = h.pid;
-	s->sentry_sock = sv[0];
-	return 0;
+	return spawn(s, &n, "moat-gofer", c, &s->gofer_sock, GOFER, err);
 }
 
 static int
@@ -279,9 +217,7 @@ start_sentry(struct moat_sandbox *s, const struct moat_config *c, struct moat_er
 		n.memory = &memory;
 	}
 	n.ambient_caps = true; /* in its user namespace, for the rest of the confinement */
-	if (c->net_fd >= 0)
-		return start_sentry_in(s, &n, c, err);
-	return spawn(s, &n, "moat-sentry", c, &s->sentry_sock, &s->sentry_pid, err);
+	return spawn(s, &n, "moat-sentry", c, &s->sentry_sock, SENTRY, err);
 }
 
 /* The namespaces of a process that are not this one's. */
@@ -326,34 +262,19 @@ join_sentry(struct moat_sandbox *s, const struct moat_config *c, struct moat_err
 	return sandbox_connect(c->join->sandbox, &s->sentry_sock, err);
 }
 
-/* The sentry, the init of their pid namespace, is not quite gone before the anchor, a child of
- * ours, has been waited for. */
-static void
-reap_anchor(struct moat_sandbox *s)
-{
-	if (s->anchor_pid > 0) {
-		kill(s->anchor_pid, SIGKILL);
-		(void)HOST_RETRY(waitpid(s->anchor_pid, NULL, 0));
-	}
-	s->anchor_pid = 0;
-}
-
 int
-peer_died(struct moat_sandbox *s, pid_t *pid, const char *name, struct moat_error *err)
+peer_died(struct moat_sandbox *s, enum part part, const char *name, struct moat_error *err)
 {
-	int status = 0;
+	int status;
 
-	if (pid == &s->sentry_pid)
-		reap_anchor(s);
-	if (*pid > 0 && HOST_RETRY(waitpid(*pid, &status, 0)) == *pid) {
-		*pid = 0;
-		if (WIFSIGNALED(status))
-			return error_set(err, -ECONNRESET, "%s was killed by signal %d (%s)", name,
-				WTERMSIG(status), strsignal(WTERMSIG(status)));
-		return error_set(err, -ECONNRESET, "%s ended unexpectedly (status %d)", name,
-			WEXITSTATUS(status));
-	}
-	return error_set(err, -ECONNRESET, "%s ended unexpectedly", name);
+	if (!s->keeper || s->parts[part] < 0 ||
+		keeper_child_wait(s->keeper, s->parts[part], &status) < 0)
+		return error_set(err, -ECONNRESET, "%s ended unexpectedly", name);
+	if (WIFSIGNALED(status))
+		return error_set(err, -ECONNRESET, "%s was killed by signal %d (%s)", name,
+			WTERMSIG(status), strsignal(WTERMSIG(status)));
+	return error_set(
+		err, -ECONNRESET, "%s ended unexpectedly (status %d)", name, WEXITSTATUS(status));
 }
 
 /* What a failure message says. */
@@ -389,7 +310,7 @@ answer_bad(struct wire_control *m, int r, const char *name, struct moat_error *e
 
 /* Receive a message that says that all is well (type want), or what is wrong. */
 static int
-await(struct moat_sandbox *s, int sock, uint16_t want, pid_t *pid, const char *name,
+await(struct moat_sandbox *s, int sock, uint16_t want, enum part part, const char *name,
 	struct moat_error *err)
 {
 	Control__Started *st;
@@ -397,7 +318,7 @@ await(struct moat_sandbox *s, int sock, uint16_t want, pid_t *pid, const char *n
 	int r = wire_control_recv(sock, &m);
 
 	if (r == 0)
-		return peer_died(s, pid, name, err);
+		return peer_died(s, part, name, err);
 	if (r < 0 || m.type != want)
 		return answer_bad(&m, r, name, err);
 	st = want == CONTROL_STARTED ? wire_unpack(&control__started__descriptor, m.body, m.len)
@@ -416,12 +337,19 @@ static int
 start_processes(struct moat_sandbox *s, const struct moat_config *c, int control, struct anchor *a,
 	struct moat_error *err)
 {
-	int r = c->join ? join_sentry(s, c, err) : start_sentry(s, c, err);
+	/* In the network namespace net_fd, when there is one: the sentry itself has no right to
+	 * enter it, and this thread might have none to go back. */
+	int r = keeper_new(c->join ? -1 : c->net_fd, c->die_with_parent, &s->keeper);
 
+	if (r < 0)
+		return error_set(err, r, "cannot start a process: %s", strerror(-r));
+	r = c->join ? join_sentry(s, c, err) : start_sentry(s, c, err);
 	if (r == 0)
 		r = start_gofer(s, c, err);
 	if (r == 0 && control >= 0)
 		r = anchor_start(s, c, control, a, err);
+	if (r == 0 && (r = keeper_watch(s->keeper)) < 0)
+		error_set(err, r, "the sandbox's first process ended: %s", strerror(-r));
 	if (r == 0 && c->prepare)
 		r = c->prepare(c->arg, moat_pid(s), err);
 	return r;
@@ -430,17 +358,16 @@ start_processes(struct moat_sandbox *s, const struct moat_config *c, int control
 static int
 await_all(struct moat_sandbox *s, struct anchor *a, struct moat_error *err)
 {
-	int r = await(s, s->gofer_sock, CONTROL_READY, &s->gofer_pid, "moat-gofer", err), why;
+	int r = await(s, s->gofer_sock, CONTROL_READY, GOFER, "moat-gofer", err), why;
 
 	/* It ends when the sentry does, which then says why. */
 	if (r == -ECONNRESET)
-		r = await(s, s->sentry_sock, CONTROL_STARTED, &s->sentry_pid, "moat-sentry", err) <
-				    0
+		r = await(s, s->sentry_sock, CONTROL_STARTED, SENTRY, "moat-sentry", err) < 0
 			    ? -err->code
 			    : r;
 	if (r == 0)
-		r = await(s, s->sentry_sock, CONTROL_STARTED, &s->sentry_pid, "moat-sentry", err);
-	if (!a->pid || (r < 0 && r != -ECONNRESET))
+		r = await(s, s->sentry_sock, CONTROL_STARTED, SENTRY, "moat-sentry", err);
+	if (a->child < 0 || (r < 0 && r != -ECONNRESET))
 		return r;
 	/* The sentry ends when the anchor does, which then says why. */
 	if (r == 0)
@@ -458,13 +385,15 @@ int
 moat_start(const struct moat_config *c, struct moat_sandbox **ret, struct moat_error *err)
 {
 	struct moat_sandbox *s = calloc(1, sizeof *s);
-	struct anchor a = {0, -1, -1};
+	struct anchor a = {-1, -1, -1};
 	const char *bad = NULL;
 	int conn[2] = {-1, -1}, to_anchor[2] = {-1, -1}, r;
 
 	if (!s)
 		return error_set(err, -ENOMEM, "out of memory");
 	s->gofer_sock = s->sentry_sock = -1;
+	for (int i = 0; i < PARTS; i++)
+		s->parts[i] = -1;
 	r = config_check(c, err);
 	if (r < 0)
 		goto out;
@@ -518,19 +447,8 @@ moat_destroy(struct moat_sandbox *s)
 {
 	if (!s)
 		return;
-	/* The sentry is the init of its pid namespace: all stubs die with it. All at once, because
-	 * each takes a while to take its namespaces down. */
-	if (!s->released) {
-		if (s->sentry_pid > 0)
-			kill(s->sentry_pid, SIGKILL);
-		if (s->gofer_pid > 0)
-			kill(s->gofer_pid, SIGKILL);
-		reap_anchor(s);
-		if (s->sentry_pid > 0)
-			(void)HOST_RETRY(waitpid(s->sentry_pid, NULL, 0));
-		if (s->gofer_pid > 0)
-			(void)HOST_RETRY(waitpid(s->gofer_pid, NULL, 0));
-	}
+	/* The sentry is the init of its pid namespace: all stubs die with it. */
+	keeper_end(s->keeper);
 	if (s->sentry_sock >= 0)
 		close(s->sentry_sock);
 	if (s->gofer_sock >= 0)

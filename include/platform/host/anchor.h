@@ -10,7 +10,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 enum anchor_show {
 	ANCHOR_FILES, /* what is at `source` on the host */
@@ -25,10 +24,13 @@ struct anchor_mount {
 	bool readonly;
 };
 
+struct keeper;
+
 struct anchor_spawn {
-	const char *path;    /* the program */
-	pid_t sentry, gofer; /* children of the caller */
-	unsigned namespaces; /* CLONE_NEW*: those of the sentry that are not the caller's */
+	struct keeper *keeper; /* whose child it becomes */
+	const char *path;      /* the program */
+	int sentry, gofer;     /* descriptors of processes; borrowed */
+	unsigned namespaces;   /* CLONE_NEW*: those of the sentry that are not the caller's */
 	/* Whose user namespace it lives in: by default the caller's. */
 	bool sentry_user, gofer_user;
 	bool set_ids; /* become uid and gid before the program starts */
@@ -41,7 +43,7 @@ struct anchor_spawn {
 #define ANCHOR_MOUNTS_MAX 128
 
 struct anchor {
-	pid_t pid;	/* a child of the caller */
+	int child;	/* the keeper's index of it; -1: none */
 	int go, report; /* -1: closed */
 };
 

@@ -20,34 +20,35 @@ struct ns_memory {
 	unsigned long nodes[16];
 };
 
+struct keeper;
+
 struct ns_spawn {
-	const char *path;    /* the program */
-	const char *name;    /* its argv[0] */
-	unsigned namespaces; /* CLONE_NEW* */
+	struct keeper *keeper; /* whose child it becomes */
+	const char *path;      /* the program */
+	const char *name;      /* its argv[0] */
+	unsigned namespaces;   /* CLONE_NEW* */
 	/* With CLONE_NEWUSER: the maps, and who the program is inside. It keeps all capabilities in
 	 * there. */
 	const struct ns_idmap *uid_map, *gid_map;
 	unsigned nuid, ngid;
 	bool set_ids; /* become uid and gid (inside) before the program starts */
 	uint32_t uid, gid;
-	int control;	 /* becomes NS_CONTROL_FD; the program has 0-2 beside it: /dev/null and our
-			    stderr */
-	bool as_sibling; /* not the caller's child, but its parent's */
-	pid_t *ret_failed; /* as_sibling: one that failed, for that parent to reap */
-	bool no_stderr;	   /* /dev/null instead of that */
-	/* Called by the parent when the namespaces are there, before the program starts; may be
+	int control;	/* becomes NS_CONTROL_FD; the program has 0-2 beside it: /dev/null and our
+			   stderr */
+	bool no_stderr; /* /dev/null instead of that */
+	/* Called by this process when the namespaces are there, before the program starts; may be
 	 * NULL. -errno (with err filled in) ends it. */
 	int (*place)(void *arg, pid_t pid, char *err, size_t cap);
 	void *place_arg;
-	bool die_with_parent; /* SIGKILL when the thread that called this ends */
+	bool die_with_parent; /* SIGKILL when the keeper ends */
 	/* For /proc/PID/timens_offsets, of a time namespace of its own; NULL: the caller's. */
 	const char *time_offsets;
 	const struct ns_memory *memory; /* where its memory, and that of its children, is; NULL */
 	bool ambient_caps;		/* keep capabilities over the exec although uid is not 0 */
 };
 
-/* Clone and exec. Safe in a threaded process. The child's pid, or -errno with the failing step in
- * err. */
-pid_t ns_spawn(const struct ns_spawn *s, char *err, size_t cap);
+/* Clone and exec. Safe in a threaded process. The keeper's index of the child, or -errno with the
+ * failing step in err (what there is of the child is then the keeper's to end). */
+int ns_spawn(const struct ns_spawn *s, char *err, size_t cap);
 
 #endif

@@ -16,7 +16,7 @@ ask(uint16_t type, const void *req, const ProtobufCMessageDescriptor *d, void *r
 	if (wire_recv(conn, &reply, 0) != 1) {
 		int status = -1;
 
-		waitpid(pid, &status, 0);
+		keeper_child_wait(keeper, 0, &status);
 		ck_abort_msg("no reply to request %u: the gofer ended with %x", type, status);
 	}
 	ck_assert_uint_eq(reply.head.id, id);

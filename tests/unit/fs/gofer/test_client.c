@@ -81,8 +81,7 @@ in_fiber(void (*fn)(void))
 	for (int i = 0; i < 6000 && !done; i++)
 		usleep(5000);
 	ck_assert_int_eq(done, 1);
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
+	keeper_end(keeper);
 	{
 		char cmd[160];
 

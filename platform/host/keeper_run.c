@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the keeper does. It shares its maker's memory, long after the thread that made it has gone,
+ * and with that the thread-local storage that its registers still point to: nothing here may use
+ * errno, a function of libc, or a stack protector (the module's makefile switches that off). Only
+ * fn, while the maker waits, may.
+ */
+#include "keeper_run.h"
+#include "platform/host/raw.h"
+#include <errno.h>
+#include <linux/close_range.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+struct child {
+	int pid, pidfd; /* -1: waited for */
+};
+
+struct keeping {
+	struct keeper_shared *shared;
+	int sock, host, caller; /* caller: of a signal that says that it is gone; or -1 */
+	int setup;		/* 0 or what went wrong */
+	bool watching;
+	int nchildren;
+	struct child children[KEEPER_CHILDREN_MAX];
+};
+
+#define PTR(p) ((uint64_t)(uintptr_t)(p))
+
+static void
+close_fds(unsigned from, unsigned to)
+{
+	if (from > to || host_call3(SYS_close_range, from, to, 0) == 0)
+		return;
+	for (unsigned fd = from; fd <= to && fd < 65536; fd++)
+		(void)host_call1(SYS_close, fd);
+}
+
+/* All from `from` on, but the two that are needed. */
+static void
+close_others(const struct keeping *k, unsigned from)
+{
+	unsigned a = (unsigned)k->sock, b = (unsigned)k->host;
+	unsigned low = a < b ? a : b, high = a < b ? b : a;
+
+	if (low > from)
+		close_fds(from, low - 1);
+	if (low + 1 > from)
+		from = low + 1;
+	if (high > from)
+		close_fds(from, high - 1);
+	close_fds(high + 1 > from ? high + 1 : from, ~0U);
+}
+
+static void
+settle(struct keeping *k)
+{
+	/* As the kernel has it: handler, flags, restorer, mask. Ignored, it would hide how children
+	 * end. All signals are blocked. */
+	static const unsigned long by_default[4], term = 1UL << (SIGTERM - 1);
+
+	(void)host_call4(SYS_rt_sigaction, SIGCHLD, PTR(by_default), 0, 8);
+	(void)host_call2(SYS_prctl, PR_SET_NAME, PTR("moat-keeper"));
+	/* Not in the host program's group: what is sent to that is for the program. */
+	(void)host_call0(SYS_setsid);
+	if (k->shared->net_fd >= 0)
+		k->setup = (int)host_call2(SYS_setns, k->shared->net_fd, CLONE_NEWNET);
+	close_others(k, 3);
+	if (k->shared->die_with_caller) {
+		k->caller = (int)host_call4(SYS_signalfd4, -1, PTR(&term), 8, SFD_CLOEXEC);
+		(void)host_call5(SYS_prctl, PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
+		if (k->setup == 0 && k->caller < 0)
+			k->setup = k->caller;
+	}
+}
+
+/* Takes the descriptors of a request to fds. The request, or -1 at the end. */
+static int
+receive(const struct keeping *k, int *fds, int *ret_nfds)
+{
+	unsigned char op = KEEPER_END;
+	union {
+		struct cmsghdr head;
+		char space[CMSG_SPACE(sizeof(int) * KEEPER_FDS_MAX)];
+	} control;
+	struct iovec iov = {&op, 1};
+	struct msghdr m;
+	long n;
+
+	m.msg_name = NULL;
+	m.msg_namelen = 0;
+	m.msg_iov = &iov;
+	m.msg_iovlen = 1;
+	m.msg_control = &control;
+	m.msg_controllen = sizeof control;
+	m.msg_flags = 0;
+	*ret_nfds = 0;
+	do
+		n = host_call3(SYS_recvmsg, k->sock, PTR(&m), MSG_CMSG_CLOEXEC);
+	while (n == -EINTR);
+	if (n != 1)
+		return -1;
+	if (m.msg_controllen >= sizeof control.head && control.head.cmsg_type == SCM_RIGHTS) {
+		const int *from = (const int *)(const void *)CMSG_DATA(&control.head);
+
+		*ret_nfds = (int)((control.head.cmsg_len - CMSG_LEN(0)) / sizeof(int));
+		for (int i = 0; i < *ret_nfds; i++)
+			fds[i] = from[i];
+	}
+	return op;
+}
+
+static void
+send_reply(const struct keeping *k, int child, int value, int fd)
+{
+	struct keeper_reply r = {child, value};
+	union {
+		struct cmsghdr head;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = {&r, sizeof r};
+	struct msghdr m;
+
+	m.msg_name = NULL;
+	m.msg_namelen = 0;
+	m.msg_iov = &iov;
+	m.msg_iovlen = 1;
+	m.msg_control = fd >= 0 ? &control : NULL;
+	m.msg_controllen = fd >= 0 ? sizeof control : 0;
+	m.msg_flags = 0;
+	if (fd >= 0) {
+		control.head.cmsg_level = SOL_SOCKET;
+		control.head.cmsg_type = SCM_RIGHTS;
+		control.head.cmsg_len = CMSG_LEN(sizeof fd);
+		*(int *)(void *)CMSG_DATA(&control.head) = fd;
+	}
+	/* There is room for all that is ever sent. */
+	(void)host_call3(SYS_sendmsg, k->sock, PTR(&m), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+struct vfork_arg {
+	struct keeper_shared *shared;
+	const int *fds;
+};
+
+static int
+in_vfork(void *arg)
+{
+	struct vfork_arg *v = arg;
+
+	v->shared->result = v->shared->fn(v->shared->arg, v->fds);
+	return 0;
+}
+
+/* A child that shares the memory and ends when fn is done. */
+static int
+vfork_child(struct keeper_shared *s, const int *fds)
+{
+	struct vfork_arg v = {s, fds};
+	int status, pid;
+
+	s->result = -ECHILD;
+	/* libc's, for the switch of stacks: the maker waits. */
+	pid = clone(in_vfork, s->vfork_stack, CLONE_VM | CLONE_VFORK, &v);
+	if (pid < 0)
+		return -EAGAIN;
+	while (host_call4(SYS_wait4, pid, PTR(&status), __WALL, 0) == -EINTR)
+		;
+	return s->result;
+}
+
+static void
+make_child(struct keeping *k, int op, const int *fds)
+{
+	struct keeper_shared *s = k->shared;
+	int pid = k->setup, pidfd = -1;
+
+	if (pid == 0 && (k->watching || k->nchildren == KEEPER_CHILDREN_MAX))
+		pid = -EINVAL;
+	if (pid == 0 && op == KEEPER_FORK) {
+		pid = (int)host_call5(SYS_clone, s->flags | SIGCHLD, 0, 0, 0, 0);
+		if (pid == 0)
+			(void)host_call1(SYS_exit_group, s->fn(s->arg, fds));
+	} else if (pid == 0) {
+		pid = vfork_child(s, fds);
+	}
+	if (pid > 0) {
+		pidfd = (int)host_call2(SYS_pidfd_open, pid, 0);
+		k->children[k->nchildren].pid = pid;
+		k->children[k->nchildren++].pidfd = pidfd;
+		/* Not one that cannot be held. */
+		if (pidfd < 0) {
+			(void)host_call2(SYS_kill, pid, SIGKILL);
+			pid = pidfd;
+		}
+	}
+	send_reply(k, -1, pid, pidfd);
+}
+
+static int
+reap(struct child *c)
+{
+	int status = 0;
+
+	while (host_call4(SYS_wait4, c->pid, PTR(&status), __WALL, 0) == -EINTR)
+		;
+	c->pid = -1;
+	if (c->pidfd >= 0)
+		(void)host_call1(SYS_close, c->pidfd);
+	c->pidfd = -1;
+	return status;
+}
+
+/* All at once, because each takes a while to take its namespaces down; the last one first: a pid
+ * namespace's init is not quite gone before others in it, who came from outside, are waited for. */
+static void
+end_children(struct keeping *k)
+{
+	for (int i = 0; i < k->nchildren; i++)
+		if (k->children[i].pid > 0)
+			(void)host_call2(SYS_kill, k->children[i].pid, SIGKILL);
+	for (int i = k->nchildren - 1; i >= 0; i--)
+		if (k->children[i].pid > 0)
+			(void)reap(&k->children[i]);
+}
+
+/* True: that was the last one. */
+static bool
+serve(struct keeping *k)
+{
+	int fds[KEEPER_FDS_MAX], nfds, op = receive(k, fds, &nfds);
+
+	switch (op) {
+	case KEEPER_FORK:
+	case KEEPER_VFORK:
+		make_child(k, op, fds);
+		break;
+	case KEEPER_WATCH:
+		k->watching = true;
+		/* The host program's streams, and whose directory is to be unmounted. */
+		for (int i = 0; i < 3; i++)
+			if (i != k->sock && i != k->host)
+				(void)host_call1(SYS_close, i);
+		(void)host_call1(SYS_chdir, PTR("/"));
+		break;
+	case KEEPER_LEAVE:
+		return true;
+	default:
+		end_children(k);
+		return true;
+	}
+	for (int i = 0; i < nfds; i++)
+		(void)host_call1(SYS_close, fds[i]);
+	return false;
+}
+
+int
+keeper_run(void *shared)
+{
+	struct keeping k;
+
+	k.shared = shared;
+	k.sock = k.shared->sock;
+	k.host = k.shared->host;
+	k.setup = 0;
+	k.caller = -1;
+	k.watching = false;
+	k.nchildren = 0;
+	settle(&k);
+	for (;;) {
+		struct pollfd p[3 + KEEPER_CHILDREN_MAX];
+		unsigned n = 3;
+
+		p[0] = (struct pollfd){.fd = k.sock, .events = POLLIN};
+		p[1] = (struct pollfd){.fd = k.host, .events = POLLIN};
+		p[2] = (struct pollfd){.fd = k.caller, .events = POLLIN};
+		for (int i = 0; k.watching && i < k.nchildren; i++, n++)
+			p[n] = (struct pollfd){.fd = k.children[i].pidfd, .events = POLLIN};
+		if (host_call3(SYS_poll, PTR(p), n, -1) < 0)
+			continue;
+		for (int i = 0; i < (int)n - 3; i++)
+			if (p[i + 3].revents && k.children[i].pid > 0)
+				send_reply(&k, i, reap(&k.children[i]), -1);
+		if (p[1].revents || p[2].revents) {
+			end_children(&k);
+			return 0;
+		}
+		if (p[0].revents && serve(&k))
+			return 0;
+	}
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between the keeper and its maker, in memory that both have. */
+#ifndef PLATFORM_HOST_KEEPER_RUN_H
+#define PLATFORM_HOST_KEEPER_RUN_H
+
+#include "platform/host/keeper.h"
+#include <stdint.h>
+
+enum keeper_op {
+	KEEPER_FORK,
+	KEEPER_VFORK,
+	KEEPER_WATCH,
+	KEEPER_LEAVE,
+	KEEPER_END,
+};
+
+/* One byte, and the descriptors with it, on a SOCK_SEQPACKET socket. What comes back: */
+struct keeper_reply {
+	int32_t child; /* that has ended; -1: the answer to the last request */
+	int32_t value; /* its status; its number or -errno, with a descriptor of it */
+};
+
+/* Written by the maker before it sends a request. */
+struct keeper_shared {
+	int sock, host, net_fd; /* as the keeper has them at its start */
+	bool die_with_caller;
+	keeper_fn *fn;
+	void *arg;
+	unsigned flags;
+	char *vfork_stack; /* its upper end */
+	int result;	   /* of fn, in KEEPER_VFORK */
+};
+
+int keeper_run(void *shared);
+
+#endif
