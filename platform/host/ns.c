@@ -226,10 +226,9 @@ clone_hint(int r, unsigned ns)
 }
 
 int
-ns_spawn(const struct ns_spawn *s, char *err, size_t cap)
+ns_spawn(const struct ns_spawn *s, int *ret_report, char *err, size_t cap)
 {
 	int go[2], report[2], r, program = HOST(open(s->path, O_PATH | O_CLOEXEC));
-	struct failure f;
 	pid_t pid;
 	int index;
 
@@ -261,19 +260,12 @@ ns_spawn(const struct ns_spawn *s, char *err, size_t cap)
 	if (r == 0)
 		(void)send(go[1], "", 1, MSG_NOSIGNAL);
 	close(go[1]);
-	if (r == 0) {
-		ssize_t n = HOST_RETRY(read(report[0], &f, sizeof f));
-
-		if (n == sizeof f) {
-			r = -f.err;
-			snprintf(err, cap, "%s %s: %s",
-				f.step > STEP_NONE && f.step <= STEP_EXEC ? step_text[f.step]
-									  : "failed",
-				f.step == STEP_EXEC ? s->path : s->name, strerror(f.err));
-		}
+	if (r < 0) {
+		close(report[0]);
+		return r;
 	}
-	close(report[0]);
-	return r < 0 ? r : index;
+	*ret_report = report[0];
+	return index;
 undo_go:
 	close(go[0]);
 	close(go[1]);
@@ -281,4 +273,20 @@ undo_nothing:
 	close(program);
 	snprintf(err, cap, "cannot make a pipe: %s", strerror(-r));
 	return r;
+}
+
+int
+ns_started(int report, const char *path, char *err, size_t cap)
+{
+	const char *name = strrchr(path, '/');
+	struct failure f;
+	ssize_t n = HOST_RETRY(read(report, &f, sizeof f));
+
+	close(report);
+	if (n != sizeof f)
+		return 0;
+	snprintf(err, cap, "%s %s: %s",
+		f.step > STEP_NONE && f.step <= STEP_EXEC ? step_text[f.step] : "failed",
+		f.step == STEP_EXEC || !name ? path : name + 1, strerror(f.err));
+	return -f.err;
 }

@@ -37,7 +37,7 @@ gofer_process_start(bool readonly)
 	Gofer__Setup m = GOFER__SETUP__INIT;
 	Gofer__Export ex = GOFER__EXPORT__INIT, *list = &ex;
 	struct wire_control c;
-	int ctl[2], sv[2], fds[2];
+	int ctl[2], sv[2], fds[2], report;
 	char err[256], cmd[160];
 
 	snprintf(path, sizeof path, "%s/moat-gofer", getenv("BUILD") ? getenv("BUILD") : "build");
@@ -62,7 +62,8 @@ gofer_process_start(bool readonly)
 	n.control = ctl[1];
 	ck_assert_int_eq(keeper_new(-1, false, &keeper), 0);
 	n.keeper = keeper;
-	ck_assert_msg(ns_spawn(&n, err, sizeof err) == 0, "%s", err);
+	ck_assert_msg(ns_spawn(&n, &report, err, sizeof err) == 0, "%s", err);
+	ck_assert_msg(ns_started(report, path, err, sizeof err) == 0, "%s", err);
 	ck_assert_int_eq(keeper_watch(keeper), 0);
 	ex.readonly = readonly;
 	m.exports = &list;

@@ -123,6 +123,8 @@ moat_attach(int sock, struct moat_sandbox **ret, struct moat_error *err)
 	}
 	s->sentry_sock = sock;
 	s->gofer_sock = -1;
+	for (int i = 0; i < PARTS; i++)
+		s->parts[i] = s->reports[i] = -1;
 	s->attached = true;
 	*ret = s;
 	return 0;

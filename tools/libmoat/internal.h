@@ -19,6 +19,7 @@ struct moat_sandbox {
 	struct keeper *keeper;	     /* NULL: attached, or released */
 	int parts[PARTS];	     /* as the keeper counts them; -1: none */
 	pid_t pids[PARTS];	     /* 0: none */
+	int reports[PARTS];	     /* where it tells of a failed start; -1: closed */
 	pid_t joined_pid;	     /* of a container in another's sandbox: that one's sentry */
 	unsigned container;	     /* its number in that; 0: not known */
 	int host_pid;		     /* its first process, as that one's pid namespace has it */

@@ -144,7 +144,7 @@ spawn(struct moat_sandbox *s, struct ns_spawn *n, const char *name, const struct
 	n->no_stderr = c->detached;
 	n->place = c->place ? place : NULL;
 	n->place_arg = &placing;
-	r = ns_spawn(n, err->text, sizeof err->text);
+	r = ns_spawn(n, &s->reports[part], err->text, sizeof err->text);
 	close(sv[1]);
 	if (r < 0) {
 		err->code = -r;
@@ -218,6 +218,25 @@ start_sentry(struct moat_sandbox *s, const struct moat_config *c, struct moat_er
 	}
 	n.ambient_caps = true; /* in its user namespace, for the rest of the confinement */
 	return spawn(s, &n, "moat-sentry", c, &s->sentry_sock, SENTRY, err);
+}
+
+/* Sentry and gofer start side by side. */
+static int
+started(struct moat_sandbox *s, const struct moat_config *c, enum part part, const char *name,
+	struct moat_error *err)
+{
+	char path[4096];
+	int r = s->reports[part] < 0
+			? 0
+			: ns_started(s->reports[part], program_path(c, name, path, sizeof path),
+				  err->text, sizeof err->text);
+
+	s->reports[part] = -1;
+	if (r < 0) {
+		err->code = -r;
+		err->exec = false;
+	}
+	return r;
 }
 
 /* The namespaces of a process that are not this one's. */
@@ -346,6 +365,10 @@ start_processes(struct moat_sandbox *s, const struct moat_config *c, int control
 	r = c->join ? join_sentry(s, c, err) : start_sentry(s, c, err);
 	if (r == 0)
 		r = start_gofer(s, c, err);
+	if (r == 0)
+		r = started(s, c, SENTRY, "moat-sentry", err);
+	if (r == 0)
+		r = started(s, c, GOFER, "moat-gofer", err);
 	if (r == 0 && control >= 0)
 		r = anchor_start(s, c, control, a, err);
 	if (r == 0 && (r = keeper_watch(s->keeper)) < 0)
@@ -393,7 +416,7 @@ moat_start(const struct moat_config *c, struct moat_sandbox **ret, struct moat_e
 		return error_set(err, -ENOMEM, "out of memory");
 	s->gofer_sock = s->sentry_sock = -1;
 	for (int i = 0; i < PARTS; i++)
-		s->parts[i] = -1;
+		s->parts[i] = s->reports[i] = -1;
 	r = config_check(c, err);
 	if (r < 0)
 		goto out;
@@ -449,6 +472,9 @@ moat_destroy(struct moat_sandbox *s)
 		return;
 	/* The sentry is the init of its pid namespace: all stubs die with it. */
 	keeper_end(s->keeper);
+	for (int i = 0; i < PARTS; i++)
+		if (s->reports[i] >= 0)
+			close(s->reports[i]);
 	if (s->sentry_sock >= 0)
 		close(s->sentry_sock);
 	if (s->gofer_sock >= 0)

@@ -48,7 +48,10 @@ struct ns_spawn {
 };
 
 /* Clone and exec. Safe in a threaded process. The keeper's index of the child, or -errno with the
- * failing step in err (what there is of the child is then the keeper's to end). */
-int ns_spawn(const struct ns_spawn *s, char *err, size_t cap);
+ * failing step in err (what there is of the child is then the keeper's to end). *ret_report is for
+ * ns_started. */
+int ns_spawn(const struct ns_spawn *s, int *ret_report, char *err, size_t cap);
+/* Wait until the program has been started; closes report. -errno, with the failing step in err. */
+int ns_started(int report, const char *path, char *err, size_t cap);
 
 #endif

@@ -378,7 +378,7 @@ START_TEST(reopens)
 	/* With any other request a descriptor is no message. */
 	ck_assert_int_eq(wire_send_msg(conn, GOFER_GETATTR, 79, 0, &q.base, &fd, 1, 0), 0);
 	ck_assert_int_eq(wire_recv(conn, &reply, 0), 0);
-	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(keeper_child_wait(keeper, 0, &status), 0);
 	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
 	close(conn);
 	snprintf(path, sizeof path, "rm -rf %s", dir);
@@ -397,7 +397,7 @@ START_TEST(garbage)
 	memset(junk, 0xff, 64);
 	ck_assert_int_eq(wire_send(conn, &h, junk, 64, NULL, 0, 0), 0);
 	ck_assert_int_eq(wire_recv(conn, &reply, 0), 0);
-	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(keeper_child_wait(keeper, 0, &status), 0);
 	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
 	close(conn);
 	snprintf((char *)junk, sizeof junk, "rm -rf %s", dir);
