@@ -32,4 +32,4 @@ $(BUILD)/obj/platform/trap/blob.o: CFLAGS_ALL += -DSTUB_BLOB='"$(STUB_BLOB)"'
 -include $(wildcard $(BUILD)/stub/*.d)
 
 # It outlives the thread whose thread-local storage its registers point to.
-$(BUILD)/obj/platform/host/keeper_run.o: CFLAGS_ALL += -fno-stack-protector -fno-sanitize=all
+$(addprefix $(BUILD)/obj/platform/host/,keeper_run.o keeper_meter.o): CFLAGS_ALL += -fno-stack-protector -fno-sanitize=all

@@ -216,6 +216,12 @@ keeper_child_pidfd(const struct keeper *k, int child)
 }
 
 int
+keeper_meter(struct keeper *k, int sock)
+{
+	return request(k, KEEPER_METER, &sock, 1);
+}
+
+int
 keeper_watch(struct keeper *k)
 {
 	return request(k, KEEPER_WATCH, NULL, 0);

@@ -23,6 +23,7 @@ struct child {
 
 struct keeping {
 	struct keeper_shared *shared;
+	int meter; /* who asks how much memory the first child's children have; or -1 */
 	int sock, host, caller; /* caller: of a signal that says that it is gone; or -1 */
 	int setup;		/* 0 or what went wrong */
 	bool watching;
@@ -240,6 +241,10 @@ serve(struct keeping *k)
 	case KEEPER_VFORK:
 		make_child(k, op, fds);
 		break;
+	case KEEPER_METER:
+		if (nfds == 1)
+			k->meter = fds[0];
+		return false;
 	case KEEPER_WATCH:
 		k->watching = true;
 		/* The host program's streams, and whose directory is to be unmounted. */
@@ -259,6 +264,23 @@ serve(struct keeping *k)
 	return false;
 }
 
+static void
+answer_meter(struct keeping *k)
+{
+	struct meter_answer a = {-ESRCH, 0};
+	unsigned char what;
+
+	if (host_call3(SYS_read, k->meter, PTR(&what), 1) == 1) {
+		if (k->nchildren && k->children[0].pid > 0)
+			keeper_measure(k->children[0].pid, what, &a);
+		if (host_call6(SYS_sendto, (uint64_t)k->meter, PTR(&a), sizeof a,
+			    MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0) == sizeof a)
+			return;
+	}
+	(void)host_call1(SYS_close, k->meter);
+	k->meter = -1;
+}
+
 int
 keeper_run(void *shared)
 {
@@ -268,23 +290,24 @@ keeper_run(void *shared)
 	k.sock = k.shared->sock;
 	k.host = k.shared->host;
 	k.setup = 0;
-	k.caller = -1;
+	k.caller = k.meter = -1;
 	k.watching = false;
 	k.nchildren = 0;
 	settle(&k);
 	for (;;) {
-		struct pollfd p[3 + KEEPER_CHILDREN_MAX];
-		unsigned n = 3;
+		struct pollfd p[4 + KEEPER_CHILDREN_MAX];
+		unsigned n = 4;
 
 		p[0] = (struct pollfd){.fd = k.sock, .events = POLLIN};
 		p[1] = (struct pollfd){.fd = k.host, .events = POLLIN};
 		p[2] = (struct pollfd){.fd = k.caller, .events = POLLIN};
+		p[3] = (struct pollfd){.fd = k.meter, .events = POLLIN};
 		for (int i = 0; k.watching && i < k.nchildren; i++, n++)
 			p[n] = (struct pollfd){.fd = k.children[i].pidfd, .events = POLLIN};
 		if (host_call3(SYS_poll, PTR(p), n, -1) < 0)
 			continue;
-		for (int i = 0; i < (int)n - 3; i++)
-			if (p[i + 3].revents && k.children[i].pid > 0)
+		for (int i = 0; i < (int)n - 4; i++)
+			if (p[i + 4].revents && k.children[i].pid > 0)
 				send_reply(&k, i, reap(&k.children[i]), -1);
 		if (p[1].revents || p[2].revents) {
 			end_children(&k);
@@ -292,5 +315,7 @@ keeper_run(void *shared)
 		}
 		if (p[0].revents && serve(&k))
 			return 0;
+		if (p[3].revents)
+			answer_meter(&k);
 	}
 }

@@ -4,11 +4,13 @@
 #define PLATFORM_HOST_KEEPER_RUN_H
 
 #include "platform/host/keeper.h"
+#include "platform/host/meter.h"
 #include <stdint.h>
 
 enum keeper_op {
 	KEEPER_FORK,
 	KEEPER_VFORK,
+	KEEPER_METER,
 	KEEPER_WATCH,
 	KEEPER_LEAVE,
 	KEEPER_END,
@@ -32,5 +34,8 @@ struct keeper_shared {
 };
 
 int keeper_run(void *shared);
+
+/* keeper_meter.c */
+void keeper_measure(int pid, int what, struct meter_answer *a);
 
 #endif

@@ -18,7 +18,7 @@ struct gofer_conn;
 
 struct start {
 	Control__Start *m;
-	int gofer, log, trace, listen, anchor; /* -1: none */
+	int gofer, log, trace, listen, anchor, meter; /* -1: none */
 	int fds[WIRE_FDS_MAX]; /* of the first process: three streams (-1: closed), others */
 	uint32_t nmore;	       /* how many others */
 	uint32_t weaker;

@@ -7,6 +7,7 @@
 #include "internal.h"
 #include "platform/host/file.h"
 #include "sentry/fs/tty.h"
+#include "sentry/kernel/limits.h"
 #include "sentry/kernel/task.h"
 #include "sentry/sched/fiber.h"
 #include <errno.h>
@@ -79,12 +80,20 @@ conn_fail(struct conn *c, int err, const char *text, bool exec)
 }
 
 void
-conn_exit(struct conn *c, int32_t pid, int status)
+conn_exit(struct conn *c, int32_t pid, int status, const struct kernel_usage *u)
 {
 	Control__Exit m = CONTROL__EXIT__INIT;
+	Control__Usage use = CONTROL__USAGE__INIT;
 
 	m.pid = pid;
 	m.status = status;
+	m.usage = &use;
+	use.user_ns = (uint64_t)u->user_ns;
+	use.system_ns = (uint64_t)u->system_ns;
+	use.wall_ns = (uint64_t)u->wall_ns;
+	use.memory_peak = u->memory_peak_bytes;
+	m.limit = u->limit;
+	m.limits_met = u->limits_met;
 	conn_send(c, CONTROL_EXIT, &m.base);
 }
 

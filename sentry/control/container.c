@@ -13,6 +13,7 @@
 #include "sentry/fs/gofer.h"
 #include "sentry/fs/tty.h"
 #include "sentry/kernel/init.h"
+#include "sentry/kernel/limits.h"
 #include "sentry/kernel/task.h"
 #include "sentry/sched/fiber.h"
 #include "sentry/vfs/file.h"
@@ -177,17 +178,21 @@ await_anchor(struct container *c)
 }
 
 static void
-first_ended(void *arg, int status)
+first_ended(void *arg, int status, const struct kernel_usage *process)
 {
 	struct container *c = arg;
+	struct kernel_usage u;
 	struct conn *k;
 	bool told;
 
+	(void)process;
+	kernel_limits_end(c->kernel);
+	kernel_container_usage(c->kernel, &u);
 	kernel_log_live(); /* now: the launcher ends this process when it hears of the exit */
 	mutex_lock(&conns_lock);
 	list_for_each_entry (k, &conns, node)
 		if (k->waits && k->container == c)
-			conn_exit(k, c->inside_pid, status);
+			conn_exit(k, c->inside_pid, status, &u);
 	mutex_unlock(&conns_lock);
 	told = tell_anchor(c, status);
 	if (leave(c)) {
@@ -280,6 +285,7 @@ first_started(void *arg, int err)
 	while (!atomic_load(&c->started) && !(atomic_load(&t->work) & TW_EXIT))
 		fiber_park();
 	atomic_store(&c->held, NULL);
+	kernel_limits_start(c->kernel);
 }
 
 /* Build the tree and start the process, which gets a reference. fds are consumed. In a fiber. */
@@ -465,6 +471,26 @@ enter(struct container *c, const struct container_fds *fds)
 	return r;
 }
 
+/* In a fiber. */
+static int
+watch_limits(struct container *c, const Control__Start *m, int meter, struct process_fail *why)
+{
+	const Control__Limits none = CONTROL__LIMITS__INIT, *l = m->limits ? m->limits : &none;
+	struct kernel_limits kl = {.cpu_ns = (int64_t)l->cpu_ns,
+		.wall_ns = (int64_t)l->wall_ns,
+		.memory_bytes = l->memory_bytes,
+		.output_bytes = l->output_bytes,
+		.file_bytes = l->file_bytes,
+		.meter = meter};
+	int r = kernel_limits_set(c->kernel, &kl);
+
+	if (r < 0)
+		snprintf(why->text, sizeof why->text,
+			"the sandbox's memory cannot be measured here (/proc of the host): %s",
+			strerror(-r));
+	return r;
+}
+
 static void
 set_limits(struct kernel_container *k, const Control__Start *m)
 {
@@ -485,7 +511,13 @@ static void
 begin_first(void *arg)
 {
 	struct process_fail why = {0};
-	int r = begin(first, start.m, start.fds->process, start.fds->nmore, &why);
+	int r;
+
+	(void)arg;
+	r = watch_limits(first, start.m, start.fds->meter, &why);
+
+	if (r == 0)
+		r = begin(first, start.m, start.fds->process, start.fds->nmore, &why);
 
 	(void)arg;
 	if (r < 0) {
@@ -569,10 +601,11 @@ take_fds(const Control__Start *m, struct wire_control *w, struct container_fds *
 {
 	uint32_t next = 4;
 
-	if (m->has_log || m->has_trace || m->n_extra_fds > WIRE_FDS_MAX ||
+	if (m->has_log || m->has_trace || m->has_meter || m->limits ||
+		m->n_extra_fds > WIRE_FDS_MAX ||
 		w->nfds != 4 + (uint32_t)m->has_listen + m->n_extra_fds + (uint32_t)m->has_anchor)
 		return false;
-	*fds = (struct container_fds){w->fds[0], process, m->n_extra_fds, -1, -1};
+	*fds = (struct container_fds){w->fds[0], process, m->n_extra_fds, -1, -1, -1};
 	for (int i = 0; i < 3; i++) {
 		process[i] = w->fds[1 + i];
 		if (m->process->closed >> i & 1) {

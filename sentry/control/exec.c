@@ -5,6 +5,7 @@
 #include "sentry/control/process.h"
 #include "sentry/kernel/container.h"
 #include "sentry/kernel/init.h"
+#include "sentry/kernel/limits.h"
 #include "sentry/kernel/task.h"
 #include <errno.h>
 #include <string.h>
@@ -39,7 +40,7 @@ added_started(void *arg, int err)
 }
 
 static void
-added_ended(void *arg, int status)
+added_ended(void *arg, int status, const struct kernel_usage *u)
 {
 	struct conn *c = arg;
 	int32_t pid;
@@ -48,7 +49,7 @@ added_ended(void *arg, int status)
 	pid = c->pid;
 	c->pid = 0;
 	mutex_unlock(&c->lock);
-	conn_exit(c, pid, status);
+	conn_exit(c, pid, status, u);
 	conn_put(c);
 }
 

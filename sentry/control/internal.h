@@ -17,6 +17,7 @@ struct file;
 struct fs_ctx;
 struct gofer_conn;
 struct kernel_container;
+struct kernel_usage;
 struct tty;
 
 /* A descriptor that a fiber of a container reads. */
@@ -89,7 +90,7 @@ void conn_make_launcher(struct conn *c, struct container *of);
 
 void conn_send(struct conn *c, uint16_t type, const ProtobufCMessage *m);
 void conn_fail(struct conn *c, int err, const char *text, bool exec);
-void conn_exit(struct conn *c, int32_t pid, int status);
+void conn_exit(struct conn *c, int32_t pid, int status, const struct kernel_usage *u);
 void conn_answer(struct conn *c, int r); /* DONE, or FAILED */
 void conn_started(struct conn *c, int32_t pid, struct container *first_of);
 

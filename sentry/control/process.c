@@ -14,6 +14,7 @@
 #include "sentry/fs/hostfile.h"
 #include "sentry/fs/tty.h"
 #include "sentry/kernel/container.h"
+#include "sentry/kernel/limits.h"
 #include "sentry/kernel/seccomp.h"
 #include "sentry/sched/sched.h"
 #include "sentry/socket/socket.h"
@@ -211,7 +212,7 @@ make_cred(const Control__Process *p)
 }
 
 static void
-make_rlimits(const Control__Process *p, struct rlimits *r)
+make_rlimits(const Control__Process *p, uint64_t file_limit, struct rlimits *r)
 {
 	for (int i = 0; i < LX_RLIM_NLIMITS; i++)
 		r->r[i] = (struct lx_rlimit64){LX_RLIM_INFINITY, LX_RLIM_INFINITY};
@@ -219,6 +220,10 @@ make_rlimits(const Control__Process *p, struct rlimits *r)
 		if (p->rlimits[i]->type < LX_RLIM_NLIMITS)
 			r->r[p->rlimits[i]->type] =
 				(struct lx_rlimit64){p->rlimits[i]->cur, p->rlimits[i]->max};
+	if (file_limit && r->r[LX_RLIMIT_FSIZE].cur > file_limit)
+		r->r[LX_RLIMIT_FSIZE].cur = file_limit;
+	if (file_limit && r->r[LX_RLIMIT_FSIZE].max > file_limit)
+		r->r[LX_RLIMIT_FSIZE].max = file_limit;
 }
 
 static bool
@@ -408,7 +413,7 @@ process_start(const Control__Process *p, struct fs_ctx *fs, const int *fds, int 
 	kp->cpus = p->cpus.data;
 	kp->cpus_bytes = p->cpus.len;
 	kp->seccomp = filter.len ? &filter : NULL;
-	make_rlimits(p, &kp->rlim);
+	make_rlimits(p, kernel_file_limit(kp->container), &kp->rlim);
 	r = kernel_start_process(kp, ret_pid);
 	if (r < 0)
 		fail(why, r, "cannot start the process: %s", strerror(-r));

@@ -33,6 +33,10 @@ kernel_container_new(const struct kernel_container_config *cfg, struct kernel_co
 	LIVE_INC(CONTAINER);
 	ref_init(&k->ref);
 	waitq_init(&k->pause_q);
+	waitq_init(&k->limit.q);
+	waitq_init(&k->limit.meter_q);
+	sleeplock_init(&k->limit.meter_lock);
+	k->limit.l.meter = -1;
 	atomic_init(&k->cpu_period_us, 100000);
 	r = cfg->pid ? 0 : pid_ns_new(NULL, NULL, &k->pid_ns);
 	if (cfg->pid)
@@ -87,6 +91,7 @@ kernel_container_put(struct kernel_container *k)
 	uts_put(k->uts);
 	net_ns_put(k->net);
 	waitq_destroy(&k->pause_q);
+	kernel_limits_drop(k);
 	free(k);
 	LIVE_DEC(CONTAINER);
 }
@@ -120,7 +125,10 @@ kernel_task_allowed(void)
 	struct kernel_container *k = kernel_container_here();
 	uint64_t limit = atomic_load(&k->pids_limit);
 
-	return !limit || (uint64_t)atomic_load(&k->nr_tasks) < limit;
+	if (!limit || (uint64_t)atomic_load(&k->nr_tasks) < limit)
+		return true;
+	kernel_limit_met(k, KERNEL_LIMIT_PROCESSES);
+	return false;
 }
 
 int

@@ -442,6 +442,8 @@ task_do_exit(struct task *t)
 		g->group_exit_code = status;
 	}
 	mutex_unlock(&g->sighand->lock);
+	if (g->nr_threads == 1 && g == g->container->init)
+		kernel_limits_last_look(g->container);
 	seccomp_exit(t);
 	drop_resources(t);
 	task_release_vfork_parent(t);

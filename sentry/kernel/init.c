@@ -31,7 +31,8 @@ struct outside {
 	struct list node;
 	struct tgroup *g;		    /* borrowed: as long as it lives */
 	struct kernel_container *container; /* a reference */
-	void (*on_exit)(void *arg, int status);
+	struct kernel_usage usage;
+	void (*on_exit)(void *arg, int status, const struct kernel_usage *u);
 	void *arg;
 	int status;
 	bool ended, is_init;
@@ -415,11 +416,14 @@ void
 kernel_process_gone(struct tgroup *g, int status)
 {
 	struct outside *o, *tmp;
+	struct kernel_usage u;
 
+	kernel_process_usage(g, &u);
 	mutex_lock(&outside_lock);
 	list_for_each_entry_safe (o, tmp, &outsiders, node) {
 		if (o->g == g) {
 			o->ended = true;
+			o->usage = u;
 			o->status = status;
 			o->g = NULL;
 		}
@@ -445,7 +449,7 @@ kernel_task_gone(void)
 	mutex_unlock(&outside_lock);
 	list_for_each_entry_safe (o, tmp, &done, node) {
 		if (o->on_exit)
-			o->on_exit(o->arg, o->status);
+			o->on_exit(o->arg, o->status, &o->usage);
 		list_del(&o->node);
 		kernel_container_put(o->container);
 		free(o);

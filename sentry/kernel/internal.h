@@ -7,8 +7,10 @@
 #include "sentry/kernel/container.h"
 #include "sentry/kernel/fdtable.h"
 #include "sentry/kernel/init.h"
+#include "sentry/kernel/limits.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
+#include "sentry/sched/sched.h"
 #include <errno.h>
 #include <stdatomic.h>
 
@@ -54,6 +56,21 @@ struct kernel_container {
 	_Atomic uint64_t memory_limit, pids_limit, cpu_quota_us, cpu_period_us;
 	_Atomic bool paused;
 	struct waitq pause_q;
+	struct {			/* limits.c */
+		struct kernel_limits l; /* (C) */
+		int ncpus;		/* (C) */
+		int64_t start_ns;	/* of the first process; 0: not yet */
+		int64_t own_cpu_ns;	/* (C) of this process, until then */
+		int64_t own_bytes;	/* (C) of this process, before that */
+		_Atomic int killed_by;	/* enum kernel_limit */
+		_Atomic uint32_t met;
+		_Atomic uint64_t output, peak;
+		_Atomic bool over;
+		struct waitq q;
+		struct sleeplock meter_lock;
+		struct waitq meter_q;
+		struct hostfd_watch meter_watch;
+	} limit;
 };
 /* The first one. */
 int kernel_container_init(const struct kernel_container_config *cfg, bool own_pid_ns);
@@ -61,6 +78,8 @@ int kernel_container_init(const struct kernel_container_config *cfg, bool own_pi
 void kernel_pause_here(struct task *t);
 /* All but one are to die. */
 void kernel_kill_others(struct kernel_container *k, struct tgroup *except);
+/* limits.c: what a container has of them goes */
+void kernel_limits_drop(struct kernel_container *k);
 /* What /dev/console is for the calling task: a reference, or NULL. */
 struct tty *kernel_console(void);
 

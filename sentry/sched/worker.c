@@ -71,6 +71,7 @@ static _Atomic bool poller_busy; /* somebody is the poller */
 static _Atomic bool sleeping;	 /* the poller is in, or about to go into, epoll */
 static _Atomic int64_t sleep_until_ns;
 static int64_t no_spin_before_ns; /* of the poller */
+static _Atomic int64_t spun_ns;
 
 static struct epoll_event batch[EVENTS_AT_ONCE]; /* of the poller */
 
@@ -80,6 +81,12 @@ __attribute__((noinline)) struct worker *
 worker_self(void)
 {
 	return this_worker;
+}
+
+int64_t
+sched_spun_ns(void)
+{
+	return atomic_load(&spun_ns);
 }
 
 int
@@ -316,6 +323,8 @@ poll_until_work(void)
 			now = sched_now_ns();
 			if (now - last > STOLEN_NS)
 				no_spin_before_ns = now + PENALTY_NS;
+			else
+				atomic_fetch_add(&spun_ns, now - last);
 			last = now;
 			if (timer_next_ns() <= now)
 				timer_run_due(now);

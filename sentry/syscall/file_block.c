@@ -2,6 +2,7 @@
 #include "sentry/syscall/file_block.h"
 #include "abi/poll.h"
 #include "internal.h"
+#include "sentry/kernel/limits.h"
 #include "sentry/vfs/rw.h"
 
 static void
@@ -165,10 +166,12 @@ task_file_write(struct task *t, struct file *f, struct uio *u, int64_t *pos, uin
 	int64_t r;
 
 	r = with_pos(&rw, true, LX_POLLOUT | LX_POLLWRNORM);
-	if (r == -EPIPE)
+	if (r == -EPIPE) {
 		signal_send_task(t, LX_SIGPIPE, NULL);
-	else if (r == -EFBIG && rlimit_cur(t->call.rlim, LX_RLIMIT_FSIZE) != LX_RLIM_INFINITY)
+	} else if (r == -EFBIG && rlimit_cur(t->call.rlim, LX_RLIMIT_FSIZE) != LX_RLIM_INFINITY) {
+		kernel_file_too_large();
 		signal_send_task(t, LX_SIGXFSZ, NULL);
+	}
 	if (r > 0 && ((flags & LX_O_DSYNC) || (rwf & (LX_RWF_DSYNC | LX_RWF_SYNC))) &&
 		f->ops->fsync) {
 		int err = vfs_fsync(f, &t->call, !(flags & LX___O_SYNC) && !(rwf & LX_RWF_SYNC));

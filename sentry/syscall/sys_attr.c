@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Modes, owners, times, sizes, and writing back. */
 #include "file_util.h"
+#include "sentry/kernel/limits.h"
 
 static int64_t
 do_chmod(struct task *t, int dirfd, uint64_t path, uint32_t mode, int flags)
@@ -242,8 +243,10 @@ sys_utime(struct task *t, const uint64_t a[6])
 static int64_t
 too_big_signal(struct task *t, int64_t r)
 {
-	if (r == -EFBIG && rlimit_cur(t->call.rlim, LX_RLIMIT_FSIZE) != LX_RLIM_INFINITY)
+	if (r == -EFBIG && rlimit_cur(t->call.rlim, LX_RLIMIT_FSIZE) != LX_RLIM_INFINITY) {
+		kernel_file_too_large();
 		signal_send_task(t, LX_SIGXFSZ, NULL);
+	}
 	return r;
 }
 

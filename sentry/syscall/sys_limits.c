@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Resource limits and what has been used (getrlimit(2), getrusage(2), times(2)). */
+#include "sentry/kernel/limits.h"
 #include "sentry/kernel/timers.h"
 #include "sentry/syscall/internal.h"
 #include <string.h>
@@ -19,6 +20,7 @@ static int64_t
 set_limit(struct task *t, struct tgroup *g, unsigned which, const struct lx_rlimit64 *n)
 {
 	struct lx_rlimit64 *r = &g->rlim.r[which];
+	uint64_t most = which == LX_RLIMIT_FSIZE ? kernel_file_limit(g->container) : 0;
 	int64_t err = 0;
 
 	if (n->cur > n->max)
@@ -28,6 +30,8 @@ set_limit(struct task *t, struct tgroup *g, unsigned which, const struct lx_rlim
 		err = -EPERM;
 	} else if (which == LX_RLIMIT_NOFILE && n->max > 1048576) {
 		err = -EPERM; /* fs.nr_open */
+	} else if (most && n->max > most) {
+		err = -EPERM; /* the container's */
 	} else {
 		__atomic_store_n(&r->cur, n->cur, __ATOMIC_RELAXED);
 		__atomic_store_n(&r->max, n->max, __ATOMIC_RELAXED);

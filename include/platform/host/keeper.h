@@ -38,6 +38,10 @@ int keeper_vfork(struct keeper *k, keeper_fn *fn, void *arg, const int *fds, uns
 pid_t keeper_child_pid(const struct keeper *k, int child);
 int keeper_child_pidfd(const struct keeper *k, int child); /* borrowed */
 
+/* Who has the other end of sock (SOCK_SEQPACKET; borrowed) may ask how much memory the first
+ * child's children have (platform/host/meter.h). Before keeper_watch. */
+int keeper_meter(struct keeper *k, int sock);
+
 /* No child is made any more: those that end are waited for from now on (until then a number is a
  * child's even when that has ended). */
 int keeper_watch(struct keeper *k);

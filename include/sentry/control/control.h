@@ -24,6 +24,7 @@ struct container_fds {
 	uint32_t nmore;
 	int listen; /* who connects to it is a client */
 	int anchor; /* a socket to the process that ends as the first one does */
+	int meter;  /* a socket to who can tell how much memory processes have */
 };
 
 /* How the tree of mounts is built, in a fiber: -errno with what failed in why. */

@@ -13,6 +13,14 @@ int hostfile_init(void);
  * struct tty. */
 int hostfile_new(int fd, uint32_t oflags, struct file **ret);
 
+/* What is written to all of them together may be limited: take says how many of `want` bytes may be
+ * (0: none), and is given back what was not. */
+struct hostfile_quota {
+	uint64_t (*take)(uint64_t want);
+	void (*give_back)(uint64_t bytes);
+};
+void hostfile_set_quota(const struct hostfile_quota *q); /* borrowed for ever; before any is used */
+
 struct super;
 struct tty;
 

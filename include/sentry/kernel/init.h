@@ -11,6 +11,7 @@
 struct file;
 struct fs_ctx;
 struct kernel_container;
+struct kernel_usage;
 struct seccomp_program;
 
 struct kernel_config {
@@ -53,8 +54,9 @@ struct kernel_process {
 	const struct seccomp_program *seccomp;
 	bool killable; /* signals with default action end it although it is pid 1 */
 	bool terminal; /* stdio[0] becomes the controlling terminal */
-	/* Told once, when the process has ended; status as wait(2) has it. From any worker. */
-	void (*on_exit)(void *arg, int status);
+	/* Told once, when the process has ended; status as wait(2) has it. From any worker, and in
+	 * any fiber. */
+	void (*on_exit)(void *arg, int status, const struct kernel_usage *u);
 	void *arg;
 	/* Told once when the program runs (0) or could not be started (-errno, after which on_exit
 	 * is not called). */

@@ -33,6 +33,7 @@ int sched_start(void); /* makes the workers; before the process is sealed */
 void sched_stop(void); /* workers end; from outside of them; then sched_run returns */
 void sched_run(void);  /* the calling thread becomes a worker until sched_stop */
 int sched_ncpu(void);
+int64_t sched_spun_ns(void); /* CPU time that was spent looking for work in vain */
 /* The CPUs that the sandbox may use, as a mask of len bytes. */
 void sched_online_cpus(uint8_t *mask, size_t len);
 

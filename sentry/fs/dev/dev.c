@@ -5,6 +5,7 @@
 #include "abi/ioctl.h"
 #include "abi/poll.h"
 #include "platform/host/file.h"
+#include "platform/host/memory.h"
 #include "sentry/fs/tmpfs.h"
 #include "sentry/fs/tty.h"
 #include "sentry/mm/mappable.h"
@@ -88,6 +89,7 @@ random_ioctl(struct file *f, const struct call *c, uint32_t cmd, uint64_t arg)
 struct zero_map {
 	struct mappable m;
 	int fd;
+	struct host_memory held; /* with fd */
 };
 
 static int
@@ -102,6 +104,7 @@ zero_map_release(struct mappable *m)
 {
 	struct zero_map *z = container_of(m, struct zero_map, m);
 
+	host_memory_del(&z->held);
 	host_fd_close(z->fd);
 	file_put(z->m.file);
 	free(z);
@@ -126,6 +129,7 @@ zero_mappable(struct file *f, const struct call *c, int prot, bool shared, struc
 		free(z);
 		return r;
 	}
+	host_memory_add(&z->held, z->fd);
 	ref_init(&z->m.ref);
 	z->m.ops = &zero_map_ops;
 	z->m.file = file_get(f);

@@ -57,6 +57,33 @@ host_tty_free(struct tty *t)
 	free(h);
 }
 
+/* --- what may be written --- */
+
+static const struct hostfile_quota *quota;
+
+void
+hostfile_set_quota(const struct hostfile_quota *q)
+{
+	quota = q;
+}
+
+/* As uio_fd_write, of u->left bytes as far as the quota goes. */
+static ssize_t
+limited_write(struct uio *u, int fd, int64_t pos)
+{
+	uint64_t left = u->left, may = quota ? quota->take(left) : left;
+	ssize_t n;
+
+	if (may == 0 && left)
+		return -EIO;
+	u->left = may;
+	n = uio_fd_write(u, fd, pos);
+	u->left = left - (n > 0 ? (uint64_t)n : 0);
+	if (quota)
+		quota->give_back(may - (n > 0 ? (uint64_t)n : 0));
+	return n;
+}
+
 /* --- streams --- */
 
 static ssize_t
@@ -107,7 +134,7 @@ stream_write(struct file *f, const struct call *c, struct uio *u, int64_t *pos, 
 		if (left > chunk)
 			u->left = chunk;
 	}
-	n = uio_fd_write(u, h->fd, -1);
+	n = limited_write(u, h->fd, -1);
 	u->left = left - (n > 0 ? (uint64_t)n : 0);
 	return n;
 }
@@ -280,7 +307,7 @@ regular_write(struct file *f, const struct call *c, struct uio *u, int64_t *pos,
 	/* O_APPEND of the guest moves the position to the end. */
 	if (seq && *pos != at)
 		host_fd_seek(h->fd, *pos, LX_SEEK_SET);
-	n = uio_fd_write(u, h->fd, seq ? -1 : *pos);
+	n = limited_write(u, h->fd, seq ? -1 : *pos);
 	u->left = left - (n > 0 ? (uint64_t)n : 0);
 	if (n > 0)
 		*pos += n;

@@ -55,8 +55,10 @@ tdata_free(struct tnode *n)
 		host_fd_close(n->ro_fd);
 		(void)host_fd_truncate(n->fd, 0); /* processes may have kept it open */
 	}
-	if (n->fd >= 0)
+	if (n->fd >= 0) {
+		host_memory_del(&n->held);
 		host_fd_close(n->fd);
+	}
 }
 
 /* Make the buffer's valid part at least len bytes long, zero-filled. */
@@ -127,6 +129,7 @@ to_memfd(struct tnode *n, bool dense)
 		return r;
 	}
 	n->fd = fd;
+	host_memory_add(&n->held, fd);
 	n->id = atomic_fetch_add(&last_id, 1) + 1;
 	free(n->mem);
 	n->mem = NULL;

@@ -11,6 +11,7 @@
 #define FS_TMPFS_INTERNAL_H
 
 #include "base/list.h"
+#include "platform/host/memory.h"
 #include "sentry/fs/tmpfs.h"
 #include "sentry/mm/mappable.h"
 #include "sentry/vfs/rw.h"
@@ -56,7 +57,8 @@ struct tnode {
 	/* regular file */
 	char *mem; /* the first mem_len bytes; the rest up to size is zero; NULL once in a memfd */
 	uint32_t mem_len, mem_cap;
-	int fd;		   /* -1: none */
+	int fd;			 /* -1: none */
+	struct host_memory held; /* with fd */
 	_Atomic int ro_fd; /* the same to be read only, made when first asked for; -1: not yet */
 	uint64_t id;	   /* of the memfd, of all that there ever were */
 	uint64_t pages;	   /* charged to the super */
