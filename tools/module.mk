@@ -4,7 +4,7 @@ LIBMOAT_SRCS := $(wildcard tools/libmoat/*.c)
 # What the library takes along of the lower levels.
 LIBMOAT_OBJS := $(LIBMOAT_SRCS:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/platform/host/ns.o \
 	$(BUILD)/obj/platform/host/confine_names.o $(BUILD)/obj/platform/host/anchor.o \
-	$(BUILD)/obj/platform/host/keeper.o $(BUILD)/obj/platform/host/keeper_run.o
+	$(BUILD)/obj/platform/host/keeper.o $(BUILD)/obj/platform/host/keeper_run.o $(BUILD)/obj/platform/host/keeper_meter.o
 CLI_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tools/moat/*.c))
 
 PREFIX     ?= /usr/local

@@ -36,6 +36,7 @@ extern "C" {
 
 struct moat_sandbox;
 struct moat_process;
+struct moat_limits;
 
 struct moat_error {
 	int code;  /* errno, positive */
@@ -174,6 +175,8 @@ struct moat_config {
 	bool no_spin, no_rewrite, no_stub_answers, no_marshal; /* switch off shortcuts, for tests */
 	uint64_t memory_limit; /* what the sandbox shows as its memory; 0: the host's */
 	uint64_t pids_limit;   /* threads of all programs together; 0: no limit */
+	const struct moat_limits
+		*limits; /* moat/run.h; NULL: none. Not with join or moat_release. */
 	/* what the sandbox shows as its share of the CPUs: so many microseconds in each period; 0:
 	 * no limit */
 	uint64_t cpu_quota_us, cpu_period_us;
@@ -222,8 +225,22 @@ MOAT_API int moat_release(struct moat_sandbox *s, struct moat_error *err);
 MOAT_API int moat_attach(int sock, struct moat_sandbox **ret, struct moat_error *err);
 
 /* Wait for the first process to end; *ret_status is as wait(2) has it. -ECONNRESET: the sandbox
- * itself died. */
+ * itself died. timeout_ms < 0: for ever; -ETIMEDOUT. */
 MOAT_API int moat_wait(struct moat_sandbox *s, int *ret_status, struct moat_error *err);
+MOAT_API int moat_wait_timeout(
+	struct moat_sandbox *s, int timeout_ms, int *ret_status, struct moat_error *err);
+
+/* What was used until the end that a wait has told of: by all programs of the sandbox together; or,
+ * of a process that was spawned, by it and by those of its children that it has waited for. */
+struct moat_rusage {
+	uint64_t user_ns;   /* CPU time of the programs */
+	uint64_t system_ns; /* and of the sandbox's kernel for them (not of a process) */
+	uint64_t wall_ns;   /* since the start */
+	uint64_t
+		memory_peak_bytes; /* of a sandbox with limits (moat/run.h); else 0: not measured */
+};
+/* -EAGAIN: it has not ended. */
+MOAT_API int moat_rusage(const struct moat_sandbox *s, struct moat_rusage *ret);
 
 /* A descriptor that becomes readable when moat_wait will not block. */
 MOAT_API int moat_fd(const struct moat_sandbox *s);
@@ -281,6 +298,7 @@ MOAT_API int moat_process_fd(const struct moat_process *p); /* readable when wai
 /* timeout_ms < 0: for ever. -ETIMEDOUT; -ECONNRESET: the sandbox died. */
 MOAT_API int moat_process_wait(
 	struct moat_process *p, int timeout_ms, int *ret_status, struct moat_error *err);
+MOAT_API int moat_process_rusage(const struct moat_process *p, struct moat_rusage *ret);
 MOAT_API int moat_process_signal(struct moat_process *p, int signo);
 MOAT_API int moat_process_signal_terminal(struct moat_process *p, int signo);
 MOAT_API void moat_process_free(struct moat_process *p);

@@ -5,6 +5,7 @@
  * first connection brings; a sandbox of somebody else's is asked by the connection that there is.
  */
 #include "internal.h"
+#include "moat/run.h"
 #include "platform/host/err.h"
 #include "platform/host/keeper.h"
 #include <poll.h>
@@ -20,8 +21,8 @@ static const char sentry_name[] = "moat-sentry";
 struct moat_process {
 	int sock;
 	int pid, host_pid;
-	bool exited;
-	int status;
+	struct streams *streams; /* that are buffers, or NULL */
+	struct end end;
 };
 
 static int
@@ -156,8 +157,13 @@ int
 moat_release(struct moat_sandbox *s, struct moat_error *err)
 {
 	struct wire_control m;
+	int r;
+
+	if (s->metered)
+		return error_set(err, -EOPNOTSUPP,
+			"a sandbox whose memory is watched cannot be left to itself");
 	/* On the first connection: it is the one that holds the sandbox. */
-	int r = ask_on(s->sentry_sock, CONTROL_DETACH, NULL, NULL, 0, CONTROL_DONE, &m, err);
+	r = ask_on(s->sentry_sock, CONTROL_DETACH, NULL, NULL, 0, CONTROL_DONE, &m, err);
 
 	if (r < 0)
 		return r;
@@ -325,9 +331,9 @@ moat_signal_all(struct moat_sandbox *s, int signo)
 
 /* --- ends --- */
 
-/* The status of an EXIT message, which is freed. */
+/* What an EXIT message says; it is freed. */
 static int
-exit_status(struct wire_control *m, int *ret, struct moat_error *err)
+end_of(struct wire_control *m, struct end *ret, struct moat_error *err)
 {
 	Control__Exit *e = m->type == CONTROL_EXIT
 				   ? wire_unpack(&control__exit__descriptor, m->body, m->len)
@@ -335,7 +341,11 @@ exit_status(struct wire_control *m, int *ret, struct moat_error *err)
 
 	if (!e)
 		return answer_bad(m, 1, sentry_name, err);
-	*ret = e->status;
+	*ret = (struct end){
+		.known = true, .status = e->status, .limit = e->limit, .limits_met = e->limits_met};
+	if (e->usage)
+		ret->usage = (struct moat_rusage){e->usage->user_ns, e->usage->system_ns,
+			e->usage->wall_ns, e->usage->memory_peak};
 	control__exit__free_unpacked(e, NULL);
 	wire_control_free(m);
 	return 0;
@@ -344,16 +354,29 @@ exit_status(struct wire_control *m, int *ret, struct moat_error *err)
 int
 moat_wait(struct moat_sandbox *s, int *ret_status, struct moat_error *err)
 {
+	return moat_wait_timeout(s, -1, ret_status, err);
+}
+
+int
+moat_wait_timeout(struct moat_sandbox *s, int timeout_ms, int *ret_status, struct moat_error *err)
+{
 	struct wire_control m;
 	int r;
 
-	if (!s->exited) {
-		if (s->attached) {
+	if (!s->end.known) {
+		if (s->attached && !s->asked) {
 			r = wire_control_send(s->sentry_sock, CONTROL_WAIT, NULL, NULL, 0);
 			if (r < 0)
 				return error_set(
 					err, -ECONNRESET, "%s ended unexpectedly", sentry_name);
+			s->asked = true;
 		}
+		r = streams_pump(s->streams, s->sentry_sock, timeout_ms);
+		if (r == -ETIMEDOUT)
+			return error_set(err, r, "the program still runs");
+		if (r < 0)
+			return error_set(
+				err, r, "cannot take what the program writes: %s", strerror(-r));
 		r = wire_control_recv(s->sentry_sock, &m);
 		if (r == 0 && s->keeper)
 			return peer_died(s, SENTRY, sentry_name, err);
@@ -363,12 +386,20 @@ moat_wait(struct moat_sandbox *s, int *ret_status, struct moat_error *err)
 			answer_bad(&m, r, sentry_name, err);
 			return -ECONNRESET;
 		}
-		r = exit_status(&m, &s->status, err);
+		r = end_of(&m, &s->end, err);
 		if (r < 0)
 			return r;
-		s->exited = true;
 	}
-	*ret_status = s->status;
+	*ret_status = s->end.status;
+	return 0;
+}
+
+int
+moat_rusage(const struct moat_sandbox *s, struct moat_rusage *ret)
+{
+	if (!s->end.known)
+		return -EAGAIN;
+	*ret = s->end.usage;
 	return 0;
 }
 
@@ -475,8 +506,8 @@ moat_process_wait(struct moat_process *p, int timeout_ms, int *ret_status, struc
 	struct wire_control m;
 	int r;
 
-	if (!p->exited) {
-		r = wait_readable(p->sock, timeout_ms);
+	if (!p->end.known) {
+		r = streams_pump(p->streams, p->sock, timeout_ms);
 		if (r == -ETIMEDOUT)
 			return error_set(err, r, "the process still runs");
 		r = r < 0 ? r : wire_control_recv(p->sock, &m);
@@ -484,13 +515,46 @@ moat_process_wait(struct moat_process *p, int timeout_ms, int *ret_status, struc
 			memset(&m, 0, sizeof m);
 			return answer_bad(&m, r, sentry_name, err);
 		}
-		r = exit_status(&m, &p->status, err);
+		r = end_of(&m, &p->end, err);
 		if (r < 0)
 			return r;
-		p->exited = true;
 	}
-	*ret_status = p->status;
+	*ret_status = p->end.status;
 	return 0;
+}
+
+int
+moat_process_rusage(const struct moat_process *p, struct moat_rusage *ret)
+{
+	if (!p->end.known)
+		return -EAGAIN;
+	*ret = p->end.usage;
+	return 0;
+}
+
+int
+moat_spawn_io(struct moat_sandbox *s, const struct moat_config *c, const struct moat_io *io,
+	struct moat_process **ret, struct moat_error *err)
+{
+	struct moat_config with = *c;
+	struct streams *st;
+	int r = streams_open(io, &with, &st);
+
+	if (r < 0)
+		return error_set(err, r, "cannot make the streams: %s", strerror(-r));
+	r = moat_spawn(s, &with, ret, err);
+	streams_given(st);
+	if (r < 0)
+		streams_free(st);
+	else
+		(*ret)->streams = st;
+	return r;
+}
+
+int
+moat_process_output(const struct moat_process *p, int stream, const char **ret, size_t *ret_bytes)
+{
+	return streams_output(p->streams, stream, ret, ret_bytes);
 }
 
 int
@@ -512,5 +576,6 @@ moat_process_free(struct moat_process *p)
 		return;
 	if (p->sock >= 0)
 		close(p->sock);
+	streams_free(p->streams);
 	free(p);
 }

@@ -4,6 +4,7 @@
  * the order of the mounts of kind MOAT_MOUNT_HOST.
  */
 #include "internal.h"
+#include "moat/run.h"
 #include "platform/host/err.h"
 #include <fcntl.h>
 #include <stdlib.h>
@@ -77,6 +78,10 @@ config_check(const struct moat_config *c, struct moat_error *err)
 		return error_set(err, -EINVAL, "cwd: \"%s\" is not an absolute path", c->cwd);
 	if (c->nuid_map > 100 || c->ngid_map > 100)
 		return error_set(err, -E2BIG, "uid_map, gid_map: more than 100 lines");
+	if (c->limits && c->join)
+		return error_set(err, -EINVAL, "limits: not of a container beside others");
+	if (c->limits && c->limits->processes > INT32_MAX)
+		return error_set(err, -EINVAL, "limits: more processes than there can be");
 	for (size_t i = 0; i < c->nrlimits; i++)
 		if (c->rlimits[i].resource < 0 || c->rlimits[i].resource >= RLIM_NLIMITS ||
 			c->rlimits[i].cur > c->rlimits[i].max)
@@ -348,11 +353,36 @@ start_message_release(struct start_message *s)
 	free(s->m.sysctls);
 }
 
+#define NS_MS 1000000ULL
+
+static uint64_t
+ms_to_ns(uint64_t ms)
+{
+	return ms < (uint64_t)INT64_MAX / NS_MS ? ms * NS_MS : INT64_MAX;
+}
+
+static void
+fill_limits(Control__Start *m, const struct moat_limits *l, Control__Limits *ret)
+{
+	control__limits__init(ret);
+	ret->cpu_ns = ms_to_ns(l->cpu_ms);
+	ret->wall_ns = ms_to_ns(l->wall_ms);
+	ret->memory_bytes = l->memory_bytes;
+	ret->output_bytes = l->output_bytes;
+	ret->file_bytes = l->file_bytes;
+	m->limits = ret;
+	if (l->processes && (!m->pids_limit || l->processes < m->pids_limit))
+		m->pids_limit = l->processes;
+	if (l->memory_bytes && (!m->memory_limit || l->memory_bytes < m->memory_limit))
+		m->memory_limit = l->memory_bytes;
+}
+
 int
-config_send_sentry(
-	int sock, const struct moat_config *c, int conn, int anchor, struct moat_error *err)
+config_send_sentry(int sock, const struct moat_config *c, int conn, int anchor, int meter,
+	struct moat_error *err)
 {
 	struct start_message s;
+	Control__Limits limits;
 	Control__Start *m = &s.m;
 	const char *network = c->network ? c->network : "none";
 	int r = start_message_fill(&s, c, conn);
@@ -377,6 +407,11 @@ config_send_sentry(
 	if (m->has_trace)
 		s.fds[s.nfds++] = c->trace_fd;
 	start_message_fds(&s, c, anchor);
+	if (c->limits)
+		fill_limits(m, c->limits, &limits);
+	m->has_meter = meter >= 0;
+	if (m->has_meter)
+		s.fds[s.nfds++] = meter;
 	if (r == 0)
 		r = wire_control_send(sock, CONTROL_START, &m->base, s.fds, s.nfds);
 	start_message_release(&s);

@@ -11,6 +11,15 @@
 #include <sys/types.h>
 
 struct keeper;
+struct streams;
+
+/* What an EXIT message said. */
+struct end {
+	bool known;
+	int status;
+	struct moat_rusage usage;
+	uint32_t limit, limits_met;
+};
 
 /* Children of the sandbox's keeper. */
 enum part { SENTRY, GOFER, ANCHOR, PARTS };
@@ -26,9 +35,11 @@ struct moat_sandbox {
 	int sentry_sock, gofer_sock; /* control; -1: none */
 	unsigned namespaces;	     /* CLONE_NEW*: those of the sentry that are not the caller's */
 	uint32_t weaker;
-	bool attached; /* a client of somebody else's sandbox */
-	bool exited;
-	int status;
+	bool attached;		 /* a client of somebody else's sandbox */
+	bool asked;		 /* to be told of its end */
+	bool metered;		 /* the keeper tells the sentry how much memory is used */
+	struct streams *streams; /* that are buffers, or NULL */
+	struct end end;
 };
 
 /* Say what failed; returns r. */
@@ -38,9 +49,9 @@ int error_set(struct moat_error *e, int r, const char *fmt, ...)
 /* config.c: what the two programs are told */
 int config_check(const struct moat_config *c, struct moat_error *err);
 int config_send_gofer(int sock, const struct moat_config *c, int conn, struct moat_error *err);
-/* anchor: the sentry's end of the socket to it, or -1. */
-int config_send_sentry(
-	int sock, const struct moat_config *c, int conn, int anchor, struct moat_error *err);
+/* anchor, meter: the sentry's end of the socket to it, or -1. */
+int config_send_sentry(int sock, const struct moat_config *c, int conn, int anchor, int meter,
+	struct moat_error *err);
 
 /* Ask for another container, c->join. */
 int config_send_join(
@@ -81,5 +92,16 @@ void process_message_release(struct process_message *m);
 int peer_died(struct moat_sandbox *s, enum part part, const char *name, struct moat_error *err);
 /* Say why an answer is not what was asked for; m is freed. r is what wire_control_recv gave. */
 int answer_bad(struct wire_control *m, int r, const char *name, struct moat_error *err);
+
+/* streams.c: as io says; sets c->stdio. -errno. */
+struct moat_io;
+int streams_open(const struct moat_io *io, struct moat_config *c, struct streams **ret);
+void streams_given(struct streams *s); /* the program has its ends */
+void streams_free(struct streams *s);
+/* Take what the program writes until sock becomes readable (0). s may be NULL. -ETIMEDOUT. */
+int streams_pump(struct streams *s, int sock, int timeout_ms);
+int streams_output(const struct streams *s, int stream, const char **ret, size_t *ret_bytes);
+/* The caller's from now on; never NULL. -ENOMEM. */
+int streams_take(struct streams *s, int stream, char **ret, size_t *ret_bytes);
 
 #endif

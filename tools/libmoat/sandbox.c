@@ -353,8 +353,8 @@ await(struct moat_sandbox *s, int sock, uint16_t want, enum part part, const cha
 
 /* Up to the messages that tell the two what to do. */
 static int
-start_processes(struct moat_sandbox *s, const struct moat_config *c, int control, struct anchor *a,
-	struct moat_error *err)
+start_processes(struct moat_sandbox *s, const struct moat_config *c, int control, int meter,
+	struct anchor *a, struct moat_error *err)
 {
 	/* In the network namespace net_fd, when there is one: the sentry itself has no right to
 	 * enter it, and this thread might have none to go back. */
@@ -371,6 +371,8 @@ start_processes(struct moat_sandbox *s, const struct moat_config *c, int control
 		r = started(s, c, GOFER, "moat-gofer", err);
 	if (r == 0 && control >= 0)
 		r = anchor_start(s, c, control, a, err);
+	if (r == 0 && meter >= 0 && (r = keeper_meter(s->keeper, meter)) < 0)
+		error_set(err, r, "cannot have the memory measured: %s", strerror(-r));
 	if (r == 0 && (r = keeper_watch(s->keeper)) < 0)
 		error_set(err, r, "the sandbox's first process ended: %s", strerror(-r));
 	if (r == 0 && c->prepare)
@@ -404,13 +406,27 @@ await_all(struct moat_sandbox *s, struct anchor *a, struct moat_error *err)
 	return r;
 }
 
+static void
+close_pairs(int *conn, int *to_anchor, int *meter)
+{
+	int *const pairs[] = {conn, to_anchor, meter};
+
+	for (int i = 0; i < 6; i++) {
+		int *fd = &pairs[i / 2][i % 2];
+
+		if (*fd >= 0)
+			close(*fd);
+		*fd = -1;
+	}
+}
+
 int
 moat_start(const struct moat_config *c, struct moat_sandbox **ret, struct moat_error *err)
 {
 	struct moat_sandbox *s = calloc(1, sizeof *s);
 	struct anchor a = {-1, -1, -1};
 	const char *bad = NULL;
-	int conn[2] = {-1, -1}, to_anchor[2] = {-1, -1}, r;
+	int conn[2] = {-1, -1}, to_anchor[2] = {-1, -1}, meter[2] = {-1, -1}, r;
 
 	if (!s)
 		return error_set(err, -ENOMEM, "out of memory");
@@ -432,33 +448,30 @@ moat_start(const struct moat_config *c, struct moat_sandbox **ret, struct moat_e
 		if (r == 0)
 			r = HOST(fcntl(to_anchor[0], F_SETFL, O_NONBLOCK));
 	}
+	if (r == 0 && c->limits) {
+		r = HOST(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, meter));
+		if (r == 0)
+			r = HOST(fcntl(meter[0], F_SETFL, O_NONBLOCK));
+		s->metered = true;
+	}
 	if (r < 0) {
 		error_set(err, r, "cannot make the connections of the sandbox: %s", strerror(-r));
 		goto out;
 	}
 	/* The sentry first: it has more to do, and waits for the gofer only when it attaches the
 	 * root. */
-	if ((r = start_processes(s, c, to_anchor[1], &a, err)) < 0 ||
-		(r = (c->join ? config_send_join : config_send_sentry)(
-			 s->sentry_sock, c, conn[0], to_anchor[0], err)) < 0 ||
+	if ((r = start_processes(s, c, to_anchor[1], meter[1], &a, err)) < 0 ||
+		(r = c->join ? config_send_join(s->sentry_sock, c, conn[0], to_anchor[0], err)
+			     : config_send_sentry(s->sentry_sock, c, conn[0], to_anchor[0],
+				       meter[0], err)) < 0 ||
 		(r = config_send_gofer(s->gofer_sock, c, conn[1], err)) < 0)
 		goto out;
-	for (int i = 0; i < 2; i++) {
-		close(conn[i]);
-		if (to_anchor[i] >= 0)
-			close(to_anchor[i]);
-		conn[i] = to_anchor[i] = -1;
-	}
+	close_pairs(conn, to_anchor, meter);
 	r = await_all(s, &a, err);
 	if (r == 0)
 		*ret = s;
 out:
-	for (int i = 0; i < 2; i++) {
-		if (conn[i] >= 0)
-			close(conn[i]);
-		if (to_anchor[i] >= 0)
-			close(to_anchor[i]);
-	}
+	close_pairs(conn, to_anchor, meter);
 	anchor_release(&a);
 	if (r < 0)
 		moat_destroy(s);
@@ -475,6 +488,7 @@ moat_destroy(struct moat_sandbox *s)
 	for (int i = 0; i < PARTS; i++)
 		if (s->reports[i] >= 0)
 			close(s->reports[i]);
+	streams_free(s->streams);
 	if (s->sentry_sock >= 0)
 		close(s->sentry_sock);
 	if (s->gofer_sock >= 0)
