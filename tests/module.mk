@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Tests. Folders are discovered: tests/unit/**/test_*.c is a libcheck program, tests/guest/*.c a program that runs natively
-# and in moat, tests/escape and tests/oci have scripts, tests/libmoat/test_*.c are programs that see of moat its library alone.
+# and in moat, tests/escape and tests/oci have scripts, tests/libmoat/test_*.c are programs that see of moat its library alone
+# (and scripts that run others).
 UNIT_SRCS := $(shell find tests/unit -name 'test_*.c' 2>/dev/null | sort)
 UNIT_BINS := $(UNIT_SRCS:%.c=$(BUILD)/%)
 GUEST_SRCS := $(wildcard tests/guest/*.c)
@@ -55,7 +56,8 @@ unit_jobs = for t in $(UNIT_BINS); do \
 guest_jobs = for p in $(PLATFORMS); do for t in $(GUEST_BINS); do \
 	printf '%s\t%s\t%s\n' "$$(basename $$t)/$$p" $(TEST_SECONDS) "BUILD=$(BUILD) tests/lib/guest-one $$t --platform=$$p"; done; done
 lib_jobs = for p in $(PLATFORMS); do for t in $(LIB_TEST_BINS); do \
-	printf '%s\t%s\t%s\n' "libmoat/$$(basename $$t)/$$p" $(TEST_SECONDS) "BUILD=$(BUILD) MOAT_PLATFORM=$$p $$t"; done; done
+	printf '%s\t%s\t%s\n' "libmoat/$$(basename $$t)/$$p" $$(($(TEST_SECONDS) * 2)) "BUILD=$(BUILD) MOAT_PLATFORM=$$p $$t"; done; done; \
+	$(call script_jobs,libmoat,$(1))
 script_jobs = for t in $(filter-out $(2),$(wildcard tests/$(1)/*.sh)); do \
 	printf '%s\t%s\t%s\n' "$${t\#tests/}" $$(($(TEST_SECONDS) * 5)) "BUILD=$(BUILD) bash $$t"; done
 
@@ -78,7 +80,7 @@ test-guest: tests-clear all $(GUEST_BINS)
 	@$(guest_jobs) | tests/lib/runtests $(RESULTS); tests/lib/summary $(RESULTS)
 
 test-lib: tests-clear all $(LIB_TEST_BINS)
-	@$(lib_jobs) | tests/lib/runtests $(RESULTS); tests/lib/summary $(RESULTS)
+	@{ $(call lib_jobs); } | tests/lib/runtests $(RESULTS); tests/lib/summary $(RESULTS)
 
 test-escape: tests-clear all $(GUEST_BINS)
 	@$(call script_jobs,escape) | tests/lib/runtests $(RESULTS); tests/lib/summary $(RESULTS)
@@ -87,7 +89,7 @@ test-oci: tests-clear all
 	@$(call script_jobs,oci) | tests/lib/runtests $(RESULTS); tests/lib/summary $(RESULTS)
 
 test: tests-clear all $(UNIT_BINS) $(GUEST_BINS) $(ESCAPE_BINS) $(LIB_TEST_BINS) $$(EXTRA_TEST_DEPS)
-	@{ $(unit_jobs); $(guest_jobs); $(lib_jobs); $(call script_jobs,escape); $(call script_jobs,oci); $(EXTRA_TEST_JOBS) } \
+	@{ $(unit_jobs); $(guest_jobs); $(call lib_jobs); $(call script_jobs,escape); $(call script_jobs,oci); $(EXTRA_TEST_JOBS) } \
 		| tests/lib/runtests $(RESULTS); tests/lib/summary $(RESULTS)
 
 # Sanitizers do not fit the filter on host calls, and the warning about that not those who compare what moat says; memory
@@ -98,7 +100,7 @@ test-san: export MOAT_FLAGS = --weaker-isolation=seccomp
 test-san: export MOAT_WEAKER = seccomp
 test-san: export ASAN_OPTIONS = detect_leaks=0
 test-san: tests-clear all $(UNIT_BINS) $(GUEST_BINS) $(ESCAPE_BINS) $(LIB_TEST_BINS)
-	@{ $(unit_jobs); $(guest_jobs); $(lib_jobs); $(call script_jobs,escape,$(NOT_SAN)); $(call script_jobs,oci,$(NOT_SAN)); } | tests/lib/runtests $(RESULTS); tests/lib/summary $(RESULTS)
+	@{ $(unit_jobs); $(guest_jobs); $(call lib_jobs,$(NOT_SAN)); $(call script_jobs,escape,$(NOT_SAN)); $(call script_jobs,oci,$(NOT_SAN)); } | tests/lib/runtests $(RESULTS); tests/lib/summary $(RESULTS)
 
 # What /proc and /sys of this machine have and a sandbox's have not; on other hardware and kernels there may be more that
 # needs a reason, so it is no part of `test`.

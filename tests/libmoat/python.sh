@@ -1,0 +1,90 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The Python binding: its structs are those of the headers, and what it can do.
+. "$(dirname "$0")/../lib/common.sh"
+export MOAT_LIBEXEC=$BUILD MOAT_LIBRARY=$BUILD/libmoat.so.0 PYTHONPATH=tools/python
+
+# A C program that prints the layout which the headers give, of the fields that the binding names.
+python3 - >"$work/layout.c" <<'X'
+import moat
+print('#include <moat/run.h>\n#include <stdio.h>\nint main(void)\n{')
+for s in moat.STRUCTS:
+    n = s._c_name_
+    print(f'\tprintf("{n} %zu\\n", sizeof(struct {n}));')
+    for f, _ in s._fields_:
+        print(f'\tprintf("{n}.{f} %zu %zu\\n", offsetof(struct {n}, {f}), sizeof((struct {n} *)0)->{f});')
+print('\treturn 0;\n}')
+X
+sed -i 's/sizeof((struct \([a-z_]*\) \*)0)->\([a-z_]*\))/sizeof(((struct \1 *)0)->\2))/' "$work/layout.c"
+cc -Iinclude -o "$work/layout" "$work/layout.c"
+"$work/layout" >"$work/c"
+python3 - >"$work/py" <<'X'
+import ctypes, moat
+for s in moat.STRUCTS:
+    print(s._c_name_, ctypes.sizeof(s))
+    for f, _ in s._fields_:
+        d = getattr(s, f)
+        print(f"{s._c_name_}.{f}", d.offset, d.size)
+X
+diff "$work/c" "$work/py" || die "structs of moat.py differ from the headers (<: the headers)"
+
+cat >"$work/t.py" <<'X'
+import concurrent.futures, os, signal, time
+import moat
+MIB = 1 << 20
+r = moat.run(["sh", "-c", "cat; echo err >&2; exit 3"], input=b"a\0b")
+assert (r.verdict, r.status, r.out, r.err) == (moat.Verdict.EXIT_NONZERO, 3, b"a\0b", b"err\n"), r
+assert moat.run(["sh", "-c", "kill -KILL $$"]).status == -signal.SIGKILL
+r = moat.run(["sh", "-c", "echo out; echo err >&2"], merge=True, env={"A": "b"})
+assert r.verdict == moat.Verdict.OK and r.out == b"out\nerr\n" and str(r.verdict) == "OK"
+L = moat.Limits
+for args, limits, want in (
+        (["sh", "-c", "while :; do :; done"], L(cpu_ms=200), "LIMIT_CPU"), (["sleep", "9"], L(wall_ms=200), "LIMIT_WALL"),
+        (["python3", "-c", "x = b'x' * (200 << 20)"], L(memory_bytes=64 * MIB), "LIMIT_MEMORY"),
+        (["yes"], L(output_bytes=10000), "LIMIT_OUTPUT"),
+        (["sh", "-c", "sleep 1 & sleep 1 & sleep 1"], L(processes=2), "LIMIT_PROCESSES"),
+        (["sh", "-c", "head -c 9999 /dev/zero >/tmp/x"], L(file_bytes=5000), "LIMIT_FILE")):
+    r = moat.run(args, limits=limits)
+    assert r.verdict.name == want and r.verdict in r.limits_met, (args, r, r.err)
+    assert r.rusage.wall > 0
+try:
+    moat.run(["/no/such"])
+except moat.Error as e:
+    assert e.errno == 2 and e.exec, e
+else:
+    assert False
+# Mounts: what is written goes where it shall.
+os.mkdir("d")
+assert moat.run(["sh", "-c", "echo kept >/d/f; echo gone >/etc/x"],
+                mounts=moat.system() + [moat.Host(os.path.abspath("d"), "/d")]).status == 0
+assert open("d/f").read() == "kept\n" and not os.path.exists("/etc/x")
+assert moat.run(["sh", "-c", "echo no >/d/f"],
+                mounts=moat.system() + [moat.Host(os.path.abspath("d"), "/d", readonly=True)]).status != 0
+with moat.Sandbox(["sleep", "100"]) as s:
+    try:
+        s.wait(0.05)
+    except TimeoutError:
+        pass
+    else:
+        assert False
+    with s.spawn(["sh", "-c", "cat; echo $X"], input=b"in ", env={"PATH": "/bin:/usr/bin", "X": "y"}) as p:
+        assert p.wait() == 0 and p.output() == b"in y\n" and p.pid > 1 and p.rusage().wall > 0
+    p = s.spawn(["sleep", "100"])
+    p.signal(signal.SIGTERM)
+    assert p.wait(10) == -signal.SIGTERM
+    p.close()
+    s.signal(signal.SIGKILL)
+    assert s.wait() == -signal.SIGKILL and s.verdict() == moat.Verdict.SIGNALED and s.rusage().wall > 0
+# Threads run side by side: four that sleep take not four times as long as one.
+start = time.monotonic()
+with concurrent.futures.ThreadPoolExecutor(4) as pool:
+    assert [r.status for r in pool.map(lambda _: moat.run(["sleep", "1"]), range(4))] == [0] * 4
+assert time.monotonic() - start < 3.5
+before = len(os.listdir("/proc/self/fd"))
+for _ in range(3):
+    moat.run(["true"])
+assert len(os.listdir("/proc/self/fd")) == before
+X
+here=$PWD
+cd "$work" && PYTHONPATH=$here/tools/python MOAT_LIBEXEC=$(realpath "$here/$BUILD" 2>/dev/null || realpath "$BUILD") \
+	MOAT_LIBRARY=$(realpath "$here/$BUILD/libmoat.so.0" 2>/dev/null || realpath "$BUILD/libmoat.so.0") timeout 120 python3 t.py

@@ -1,0 +1,400 @@
+# SPDX-License-Identifier: Apache-2.0
+"""libmoat from Python: run a program in a sandbox.
+
+    import moat
+    r = moat.run(["python3", "-c", "print(6 * 7)"], limits=moat.Limits(cpu_ms=1000))
+    print(r.verdict, r.out)                 # Verdict.OK b'42\\n'
+
+    with moat.Sandbox(["sleep", "100"]) as s:
+        p = s.spawn(["cat"], input=b"hello")
+        print(p.wait(), p.output())         # 0 b'hello'
+
+The library is found as libmoat.so.0, or where MOAT_LIBRARY says. All calls let other threads of Python run. What goes
+wrong with the sandbox itself is a moat.Error; how a program ends is no error.
+"""
+import ctypes
+import enum
+import os
+from ctypes import POINTER, byref, c_bool, c_char, c_char_p, c_int, c_size_t, c_uint, c_uint32, c_uint64, c_ulong, c_void_p
+
+__all__ = ["Error", "Host", "Limits", "Mount", "Process", "Result", "Rusage", "Sandbox", "Verdict", "run", "system",
+           "tmpfs", "version"]
+
+
+# --- the C structs (include/moat/moat.h, run.h); a test compares them with the headers ---
+
+class _Struct(ctypes.Structure):
+    pass
+
+
+class CError(_Struct):
+    _c_name_ = "moat_error"
+    _fields_ = [("code", c_int), ("exec", c_bool), ("text", c_char * 512)]
+
+
+class CMount(_Struct):
+    _c_name_ = "moat_mount"
+    _fields_ = [("kind", c_int), ("source", c_char_p), ("target", c_char_p), ("options", c_char_p), ("flags", c_ulong),
+                ("shared", c_bool), ("copy_up", c_bool), ("overlay", c_bool)]
+
+
+class CRlimit(_Struct):
+    _c_name_ = "moat_rlimit"
+    _fields_ = [("resource", c_int), ("cur", c_uint64), ("max", c_uint64)]
+
+
+class CLimits(_Struct):
+    _c_name_ = "moat_limits"
+    _fields_ = [(n, c_uint64) for n in
+                ("cpu_ms", "wall_ms", "memory_bytes", "processes", "output_bytes", "file_bytes")]
+
+
+class CRusage(_Struct):
+    _c_name_ = "moat_rusage"
+    _fields_ = [(n, c_uint64) for n in ("user_ns", "system_ns", "wall_ns", "memory_peak_bytes")]
+
+
+class CIo(_Struct):
+    _c_name_ = "moat_io"
+    _fields_ = [("input", c_char_p), ("input_bytes", c_size_t), ("pass", c_uint), ("merge", c_bool)]
+
+
+class CResult(_Struct):
+    _c_name_ = "moat_result"
+    _fields_ = [("verdict", c_int), ("status", c_int), ("limits_met", c_uint), ("usage", CRusage), ("out", c_void_p),
+                ("err", c_void_p), ("out_bytes", c_size_t), ("err_bytes", c_size_t)]
+
+
+class CConfig(_Struct):
+    _c_name_ = "moat_config"
+    _fields_ = [
+        ("args", POINTER(c_char_p)), ("env", POINTER(c_char_p)), ("cwd", c_char_p), ("make_cwd", c_bool),
+        ("uid", c_uint32), ("gid", c_uint32), ("groups", POINTER(c_uint32)), ("ngroups", c_size_t),
+        ("cap_effective", c_uint64), ("cap_permitted", c_uint64), ("cap_inheritable", c_uint64),
+        ("cap_bounding", c_uint64), ("cap_ambient", c_uint64), ("no_new_privs", c_bool), ("umask", c_uint32),
+        ("oom_score_adj", c_int), ("rlimits", POINTER(CRlimit)), ("nrlimits", c_size_t), ("stdio", c_int * 3),
+        ("killable", c_bool), ("terminal", c_bool), ("extra_fds", POINTER(c_int)), ("nextra_fds", c_size_t),
+        ("seccomp", c_void_p), ("seccomp_bytes", c_size_t), ("seccomp_log", c_bool), ("mounts", POINTER(CMount)),
+        ("nmounts", c_size_t), ("root_readonly", c_bool), ("masked_paths", POINTER(c_char_p)),
+        ("readonly_paths", POINTER(c_char_p)), ("hostname", c_char_p), ("domainname", c_char_p), ("network", c_char_p),
+        ("net_fd", c_int), ("low_ports", c_uint), ("sysctls", POINTER(c_char_p)), ("uid_map", c_void_p),
+        ("gid_map", c_void_p), ("nuid_map", c_size_t), ("ngid_map", c_size_t), ("platform", c_char_p),
+        ("libexec", c_char_p), ("weaker", c_char_p), ("log_fd", c_int), ("trace_fd", c_int), ("debug", c_bool),
+        ("workers", c_uint), ("no_spin", c_bool), ("no_rewrite", c_bool), ("no_stub_answers", c_bool),
+        ("no_marshal", c_bool), ("memory_limit", c_uint64), ("pids_limit", c_uint64), ("limits", POINTER(CLimits)),
+        ("cpu_quota_us", c_uint64), ("cpu_period_us", c_uint64), ("die_with_parent", c_bool), ("join", c_void_p),
+        ("hold", c_bool), ("detached", c_bool), ("anchor", c_bool), ("listen_fd", c_int), ("place", c_void_p),
+        ("prepare", c_void_p), ("arg", c_void_p),
+    ]
+
+
+STRUCTS = (CError, CMount, CRlimit, CLimits, CRusage, CIo, CResult, CConfig)
+
+_lib = ctypes.CDLL(os.environ.get("MOAT_LIBRARY", "libmoat.so.0"))
+_PROTOTYPES = {
+    "moat_version": (c_char_p,),
+    "moat_verdict_name": (c_char_p, c_int),
+    "moat_config_init": (None, POINTER(CConfig)),
+    "moat_run": (c_int, POINTER(CConfig), POINTER(CLimits), POINTER(CIo), POINTER(CResult), POINTER(CError)),
+    "moat_result_free": (None, POINTER(CResult)),
+    "moat_start_io": (c_int, POINTER(CConfig), POINTER(CIo), POINTER(c_void_p), POINTER(CError)),
+    "moat_spawn_io": (c_int, c_void_p, POINTER(CConfig), POINTER(CIo), POINTER(c_void_p), POINTER(CError)),
+    "moat_wait_timeout": (c_int, c_void_p, c_int, POINTER(c_int), POINTER(CError)),
+    "moat_verdict": (c_int, c_void_p, POINTER(c_int), POINTER(c_uint)),
+    "moat_rusage": (c_int, c_void_p, POINTER(CRusage)),
+    "moat_output": (c_int, c_void_p, c_int, POINTER(c_void_p), POINTER(c_size_t)),
+    "moat_signal": (c_int, c_void_p, c_int, c_int),
+    "moat_signal_all": (c_int, c_void_p, c_int),
+    "moat_pause": (c_int, c_void_p, POINTER(CError)),
+    "moat_resume": (c_int, c_void_p, POINTER(CError)),
+    "moat_destroy": (None, c_void_p),
+    "moat_process_wait": (c_int, c_void_p, c_int, POINTER(c_int), POINTER(CError)),
+    "moat_process_pid": (c_int, c_void_p),
+    "moat_process_rusage": (c_int, c_void_p, POINTER(CRusage)),
+    "moat_process_output": (c_int, c_void_p, c_int, POINTER(c_void_p), POINTER(c_size_t)),
+    "moat_process_signal": (c_int, c_void_p, c_int),
+    "moat_process_free": (None, c_void_p),
+}
+for _name, (_result, *_args) in _PROTOTYPES.items():
+    _fn = getattr(_lib, _name)
+    _fn.restype, _fn.argtypes = _result, _args
+
+
+# --- what callers see ---
+
+class Error(OSError):
+    """A call of libmoat failed. errno; exec: the sandbox came up, but the program could not be started."""
+
+    def __init__(self, code, text, exec_failed=False):
+        super().__init__(code, text)
+        self.exec = exec_failed
+
+
+class Verdict(enum.IntEnum):
+    OK = 0
+    LIMIT_CPU = 1
+    LIMIT_WALL = 2
+    LIMIT_MEMORY = 3
+    LIMIT_OUTPUT = 4
+    LIMIT_PROCESSES = 5
+    LIMIT_FILE = 6
+    EXIT_NONZERO = 7
+    SIGNALED = 8
+
+    def __str__(self):
+        return _lib.moat_verdict_name(self).decode()
+
+
+class Limits:
+    """What all programs of a sandbox may use together; 0: no limit. See struct moat_limits in moat/run.h."""
+
+    def __init__(self, *, cpu_ms=0, wall_ms=0, memory_bytes=0, processes=0, output_bytes=0, file_bytes=0):
+        self._c = CLimits(cpu_ms, wall_ms, memory_bytes, processes, output_bytes, file_bytes)
+
+
+class Rusage:
+    """CPU and wall time in seconds, memory in bytes (0: not measured)."""
+
+    def __init__(self, c):
+        self.user, self.system, self.wall = c.user_ns / 1e9, c.system_ns / 1e9, c.wall_ns / 1e9
+        self.memory_peak = c.memory_peak_bytes
+
+    def __repr__(self):
+        return f"Rusage(user={self.user:.3f}, system={self.system:.3f}, wall={self.wall:.3f}, " \
+               f"memory_peak={self.memory_peak})"
+
+
+_KINDS = {"host": 0, "tmpfs": 1, "proc": 2, "sysfs": 3, "dev": 4, "devpts": 5, "mqueue": 6, "cgroup": 7}
+_MS_RDONLY = 1
+
+
+class Mount:
+    """A mount of the sandbox; the first one of a list is its root ("/")."""
+
+    def __init__(self, kind, target, source=None, *, readonly=False, overlay=False, shared=False, options=None):
+        self.kind, self.target, self.source, self.options = kind, target, source, options
+        self.readonly, self.overlay, self.shared = readonly, overlay, shared
+
+    def _c(self):
+        return CMount(_KINDS[self.kind], _bytes(self.source), _bytes(self.target), _bytes(self.options),
+                      _MS_RDONLY if self.readonly else 0, self.shared, False, self.overlay)
+
+
+def Host(source, target=None, *, readonly=False, overlay=False, shared=False):
+    """A directory or file of this machine. overlay: what is written stays in memory and is gone at the end."""
+    return Mount("host", target or source, source, readonly=readonly, overlay=overlay, shared=shared)
+
+
+def tmpfs(target, options=None):
+    return Mount("tmpfs", target, options=options)
+
+
+def system():
+    """The files of this machine, of which nothing is changed, with /proc, /dev and /tmp of the sandbox's own."""
+    return [Host("/", overlay=True), Mount("proc", "/proc"), Mount("dev", "/dev"), tmpfs("/tmp", "mode=1777")]
+
+
+class Result:
+    """How a program ended: verdict, status (an exit status, or the negative number of a signal), limits_met (a set of
+    Verdict), rusage, out and err (bytes)."""
+
+    def __init__(self, verdict, status, met, usage, out, err):
+        self.verdict, self.status = Verdict(verdict), _status(status)
+        self.limits_met = {v for v in Verdict if met >> v & 1}
+        self.rusage, self.out, self.err = Rusage(usage), out, err
+
+    def __repr__(self):
+        return f"Result({self.verdict.name}, status={self.status}, {len(self.out)} and {len(self.err)} bytes)"
+
+
+def _bytes(s):
+    return s if s is None or isinstance(s, bytes) else os.fsencode(s)
+
+
+def _strings(items):
+    """A NULL-terminated array."""
+    return (c_char_p * (len(items) + 1))(*[_bytes(s) for s in items], None)
+
+
+def _status(wait_status):
+    return os.waitstatus_to_exitcode(wait_status)
+
+
+def _check(r, err):
+    if r < 0:
+        raise Error(-r, err.text.decode(errors="replace"), err.exec)
+
+
+_ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
+
+
+def _config(args, *, env=None, cwd=None, mounts=None, uid=None, gid=None, network=None, hostname=None,
+            platform=None, libexec=None, weaker=None, limits=None):
+    c = CConfig()
+    _lib.moat_config_init(byref(c))
+    if not args or isinstance(args, (str, bytes)):
+        raise TypeError("args: a list of strings, the program first")
+    env = _ENV if env is None else env
+    c.args = _strings(list(args))
+    c.env = _strings([b"%s=%s" % (_bytes(k), _bytes(v)) for k, v in env.items()])
+    c.cwd = _bytes(cwd)
+    list_ = [m._c() for m in (system() if mounts is None else mounts)]
+    c.mounts, c.nmounts = (CMount * len(list_))(*list_), len(list_)
+    c.uid = os.geteuid() if uid is None else uid
+    c.gid = os.getegid() if gid is None else gid
+    c.network, c.hostname, c.platform = _bytes(network), _bytes(hostname), _bytes(platform)
+    c.libexec = _bytes(libexec or os.environ.get("MOAT_LIBEXEC"))
+    c.weaker = _bytes(weaker)
+    c.killable = True
+    if limits:
+        c.limits = ctypes.pointer(limits._c)
+    return c
+
+
+def _io(input, merge=False):
+    return CIo(input, len(input), 0, merge)
+
+
+def run(args, *, input=b"", limits=None, merge=False, **config):
+    """Run a program in a sandbox of its own until it ends or is killed: a Result. input: bytes that it reads; merge: its
+    standard error goes where its standard output does. Of the rest see Sandbox."""
+    c, io, res, err = _config(args, **config), _io(input, merge), CResult(), CError()
+    _check(_lib.moat_run(byref(c), byref(limits._c) if limits else None, byref(io), byref(res), byref(err)), err)
+    try:
+        return Result(res.verdict, res.status, res.limits_met, res.usage,
+                      ctypes.string_at(res.out, res.out_bytes), ctypes.string_at(res.err, res.err_bytes))
+    finally:
+        _lib.moat_result_free(byref(res))
+
+
+class _Waitable:
+    def _wait(self, fn, timeout):
+        status, err = c_int(), CError()
+        r = fn(self._p, -1 if timeout is None else max(0, int(timeout * 1000)), byref(status), byref(err))
+        if r == -110:  # ETIMEDOUT
+            raise TimeoutError(err.text.decode())
+        _check(r, err)
+        return _status(status.value)
+
+    def _output(self, fn, stream):
+        data, n = c_void_p(), c_size_t()
+        if fn(self._p, stream, byref(data), byref(n)) < 0:
+            raise ValueError("that stream is no buffer")
+        return ctypes.string_at(data, n.value)
+
+    def _usage(self, fn):
+        u = CRusage()
+        if fn(self._p, byref(u)) < 0:
+            raise ValueError("it has not ended")
+        return Rusage(u)
+
+
+class Process(_Waitable):
+    """A program that was spawned in a sandbox. It is killed when it is closed before its end."""
+
+    def __init__(self, sandbox, p):
+        self._sandbox, self._p = sandbox, p  # the sandbox lives as long
+
+    @property
+    def pid(self):
+        """Its number inside."""
+        return _lib.moat_process_pid(self._p)
+
+    def wait(self, timeout=None):
+        """Its exit status, or the negative number of the signal that ended it. TimeoutError."""
+        return self._wait(_lib.moat_process_wait, timeout)
+
+    def output(self, stream=1):
+        """What it has written to stream 1 or 2 up to the last wait."""
+        return self._output(_lib.moat_process_output, stream)
+
+    def rusage(self):
+        return self._usage(_lib.moat_process_rusage)
+
+    def signal(self, signo):
+        r = _lib.moat_process_signal(self._p, signo)
+        if r < 0:
+            raise Error(-r, os.strerror(-r))
+
+    def close(self):
+        p, self._p = self._p, None
+        if p:
+            _lib.moat_process_free(p)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
+    def __del__(self):
+        self.close()
+
+
+class Sandbox(_Waitable):
+    """A sandbox with a first program, with which it ends.
+
+    args: the program and its arguments. env: a dict (default: a PATH). cwd. mounts: a list of Mount (default: system()).
+    uid, gid: inside (default: those of this process). network: "none" or "host". limits. hostname. platform: "trap" or
+    "ptrace". One sandbox is used by one thread at a time."""
+
+    def __init__(self, args, *, input=b"", merge=False, **config):
+        self._p = None
+        c, io, p, err = _config(args, **config), _io(input, merge), c_void_p(), CError()
+        _check(_lib.moat_start_io(byref(c), byref(io), byref(p), byref(err)), err)
+        self._p = p
+
+    def spawn(self, args, *, input=b"", merge=False, **config):
+        """Another program in it: a Process. Of config: env, cwd, uid, gid."""
+        c, io, p, err = _config(args, **config), _io(input, merge), c_void_p(), CError()
+        _check(_lib.moat_spawn_io(self._p, byref(c), byref(io), byref(p), byref(err)), err)
+        return Process(self, p)
+
+    def wait(self, timeout=None):
+        """As Process.wait, of the first program."""
+        return self._wait(_lib.moat_wait_timeout, timeout)
+
+    def output(self, stream=1):
+        return self._output(_lib.moat_output, stream)
+
+    def rusage(self):
+        return self._usage(_lib.moat_rusage)
+
+    def verdict(self):
+        v = c_int()
+        if _lib.moat_verdict(self._p, byref(v), None) < 0:
+            raise ValueError("it has not ended")
+        return Verdict(v.value)
+
+    def signal(self, signo, pid=0):
+        """Signal a process by its number inside; 0: the first one."""
+        r = _lib.moat_signal(self._p, pid, signo)
+        if r < 0:
+            raise Error(-r, os.strerror(-r))
+
+    def pause(self):
+        err = CError()
+        _check(_lib.moat_pause(self._p, byref(err)), err)
+
+    def resume(self):
+        err = CError()
+        _check(_lib.moat_resume(self._p, byref(err)), err)
+
+    def close(self):
+        """End what still runs."""
+        p, self._p = self._p, None
+        if p:
+            _lib.moat_destroy(p)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
+    def __del__(self):
+        self.close()
+
+
+def version():
+    return _lib.moat_version().decode()
