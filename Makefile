@@ -58,7 +58,8 @@ install: all
 	install -D -m 755 $(BUILD)/libmoat.so.0 $(DESTDIR)$(PREFIX)/lib/libmoat.so.0
 	ln -sf libmoat.so.0 $(DESTDIR)$(PREFIX)/lib/libmoat.so
 	install -D -m 644 $(BUILD)/libmoat.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/libmoat.pc
-	install -D -m 644 include/moat/moat.h $(DESTDIR)$(PREFIX)/include/moat/moat.h
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include/moat $(PUBLIC_HEADERS)
+	install -D -m 644 tools/python/moat.py $(DESTDIR)$(PREFIX)/share/moat/python/moat.py
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(BUILD)/doc/moat.1 $(BUILD)/doc/moat-do.1 $(BUILD)/doc/moat-run.1
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man3 $(BUILD)/doc/libmoat.3
 	install -D -m 644 $(BUILD)/doc/moat.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/moat

@@ -41,7 +41,8 @@ $(BUILD)/moat-systemd: $(BUILD)/obj/tools/systemd/main.o
 all: $(BUILD)/moat $(BUILD)/moat-systemd $(BUILD)/libmoat.a $(BUILD)/libmoat.so $(BUILD)/libmoat.pc
 
 # Man pages and completions, from what the commands say of themselves.
-$(BUILD)/doc/moat.1: tools/dev/mkdocs $(BUILD)/moat include/moat/moat.h
-	tools/dev/mkdocs $(BUILD)/moat include/moat/moat.h "$$($(BUILD)/moat --version | sed -n 's/^moat version //p')" $(@D)
+PUBLIC_HEADERS := include/moat/moat.h $(filter-out include/moat/moat.h,$(wildcard include/moat/*.h))
+$(BUILD)/doc/moat.1: tools/dev/mkdocs $(BUILD)/moat $(PUBLIC_HEADERS)
+	tools/dev/mkdocs $(BUILD)/moat "$$($(BUILD)/moat --version | sed -n 's/^moat version //p')" $(@D) $(PUBLIC_HEADERS)
 
 all: $(BUILD)/doc/moat.1
