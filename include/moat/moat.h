@@ -11,8 +11,17 @@
  *	}
  *
  * Functions return 0 or a negative errno; struct moat_error then has a text of one line that names
- *the thing that failed. Different sandboxes can be used from different threads; one sandbox by one
- *thread at a time.
+ * the thing that failed. Different sandboxes can be used from different threads; one sandbox by one
+ * thread at a time.
+ *
+ * What the program that uses this library does not notice: no signal is sent to it, caught or
+ * blocked, fork handlers do not run, and its environment, directory and standard streams stay as
+ * they are. A sandbox's processes are not its children. They hang on one that is (moat-keeper), but
+ * no wait sees that without __WALL or __WCLONE, and no SIGCHLD tells of its end.
+ *
+ * A sandbox ends with moat_destroy, and when the program that started it ends, whatever way, or
+ * execs; what that has forked meanwhile cannot keep it, and must not use it. It does not end with
+ * the thread that started it, unless die_with_parent says so. moat_release lets it go.
  */
 #ifndef MOAT_MOAT_H
 #define MOAT_MOAT_H
@@ -217,7 +226,9 @@ MOAT_API int moat_go(struct moat_sandbox *s, struct moat_error *err);
  * SOCK_SEQPACKET; borrowed), as they sent it. When that is closed the socket is gone. */
 MOAT_API int moat_go_notify(struct moat_sandbox *s, int fd, struct moat_error *err);
 
-/* The sandbox stays when s is destroyed, until its first process ends. */
+/* The sandbox stays when s is destroyed, until its first process ends. Its processes are orphans
+ * from then on: children of the caller's, if that is a subreaper or an init, else of somebody
+ * above. */
 MOAT_API int moat_release(struct moat_sandbox *s, struct moat_error *err);
 
 /* A sandbox that somebody else started: sock is connected to its listen_fd, and taken over. What is
