@@ -81,7 +81,8 @@ with concurrent.futures.ThreadPoolExecutor(12) as pool:
 X
 
 for server in "$BUILD/examples/funcd" "python3 tools/python/examples/funcd.py"; do
-	$server -p 0 "$functions" >"$work/out" 2>"$work/log" &
+	# Time enough on a busy machine.
+	$server -p 0 -t 5000 "$functions" >"$work/out" 2>"$work/log" &
 	pid=$!
 	for _ in $(seq 100); do
 		grep -q listening "$work/out" && break
@@ -90,7 +91,7 @@ for server in "$BUILD/examples/funcd" "python3 tools/python/examples/funcd.py"; 
 	port=$(sed -n 's|.*:\([0-9]*\)/$|\1|p' "$work/out")
 	[ "$port" ] || die "$server does not listen: $(cat "$work/log")"
 	fds=$(ls "/proc/$pid/fd" | wc -l)
-	timeout 120 python3 "$work/ask.py" "$port" || die "$server: $(tail -n 20 "$work/log")"
+	timeout 140 python3 "$work/ask.py" "$port" || die "$server: $(tail -n 20 "$work/log")"
 	if command -v curl >/dev/null; then
 		same "curl" "hello, POST q" "$(curl -s --data x "http://127.0.0.1:$port/hello?q")"
 	fi

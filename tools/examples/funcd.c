@@ -3,7 +3,7 @@
  * A tiny server of functions: each HTTP request runs a program of a directory in a sandbox of its
  * own. See README.md in this folder.
  *
- *	funcd [-p PORT] DIRECTORY
+ *	funcd [-p PORT] [-t CPU-MS] DIRECTORY
  *
  * /NAME runs DIRECTORY/NAME. What was posted is its standard input, what it prints is the answer,
  * and how it ended is the status. Requests are served side by side, a thread for each.
@@ -32,9 +32,9 @@
 #define BODY_MAX	(1 * MIB)
 #define REQUESTS_MAX	32 /* at the same time; more are told to come again */
 #define RECEIVE_SECONDS 10
+#define WALL_FACTOR	2 /* of the CPU time, for functions that wait */
 
-static const struct moat_limits limits = {.cpu_ms = 1000,
-	.wall_ms = 2000,
+static struct moat_limits limits = {.cpu_ms = 1000,
 	.memory_bytes = 64 * MIB,
 	.processes = 32,
 	.output_bytes = 4 * MIB,
@@ -309,10 +309,16 @@ main(int argc, char **argv)
 	int port = 8080, opt, sock;
 	pthread_attr_t detached;
 
-	while ((opt = getopt(argc, argv, "p:")) > 0)
-		port = opt == 'p' ? atoi(optarg) : -1;
-	if (port < 0 || port > 65535 || argc - optind != 1 || !realpath(argv[optind], directory)) {
-		fprintf(stderr, "usage: funcd [-p PORT] DIRECTORY\n");
+	while ((opt = getopt(argc, argv, "p:t:")) > 0) {
+		if (opt == 'p')
+			port = atoi(optarg);
+		else
+			limits.cpu_ms = opt == 't' ? strtoull(optarg, NULL, 10) : 0;
+	}
+	limits.wall_ms = limits.cpu_ms * WALL_FACTOR;
+	if (port < 0 || !limits.cpu_ms || port > 65535 || argc - optind != 1 ||
+		!realpath(argv[optind], directory)) {
+		fprintf(stderr, "usage: funcd [-p PORT] [-t CPU-MS] DIRECTORY\n");
 		return 2;
 	}
 	pthread_attr_init(&detached);

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A tiny server of functions, as ../../examples/funcd.c: funcd.py [-p PORT] DIRECTORY"""
+"""A tiny server of functions, as ../../examples/funcd.c: funcd.py [-p PORT] [-t CPU-MS] DIRECTORY"""
 import argparse
 import http.server
 import os
@@ -13,8 +13,6 @@ import moat  # noqa: E402
 
 MIB = 1 << 20
 BODY_MAX = MIB
-LIMITS = moat.Limits(cpu_ms=1000, wall_ms=2000, memory_bytes=64 * MIB, processes=32, output_bytes=4 * MIB,
-                     file_bytes=16 * MIB)
 STATUS = {moat.Verdict.OK: 200, moat.Verdict.LIMIT_CPU: 504, moat.Verdict.LIMIT_WALL: 504,
           moat.Verdict.LIMIT_MEMORY: 507, moat.Verdict.LIMIT_FILE: 507, moat.Verdict.LIMIT_OUTPUT: 502}
 
@@ -40,7 +38,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if int(length) > BODY_MAX:
             return self.send_error(413)
         try:
-            r = moat.run([f"/functions/{name}"], mounts=self.mounts(), cwd="/tmp", limits=LIMITS,
+            r = moat.run([f"/functions/{name}"], mounts=self.mounts(), cwd="/tmp", limits=self.server.limits,
                          input=self.rfile.read(int(length)),
                          env={"PATH": "/usr/bin:/bin", "REQUEST_METHOD": self.command, "QUERY_STRING": query})
         except moat.Error as e:
@@ -60,10 +58,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("-p", type=int, default=8080, metavar="PORT")
+    p.add_argument("-t", type=int, default=1000, metavar="CPU-MS")
     p.add_argument("directory")
     a = p.parse_args()
     server = http.server.ThreadingHTTPServer(("127.0.0.1", a.p), Handler)
     server.directory = os.path.realpath(a.directory)
+    server.limits = moat.Limits(cpu_ms=a.t, wall_ms=2 * a.t, memory_bytes=64 * MIB, processes=32, output_bytes=4 * MIB,
+                                file_bytes=16 * MIB)
     print(f"listening on http://127.0.0.1:{server.server_address[1]}/", flush=True)
     server.serve_forever()
 
