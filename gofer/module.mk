@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The gofer, the wire, and the build tools that make C from .proto and .def files.
 GEN_PROTO := $(BUILD)/gen/gofer.pb-c.c $(BUILD)/gen/control.pb-c.c
-WIRE_OBJS := $(GEN_PROTO:.c=.o) $(BUILD)/obj/gofer/proto/wire.o
+WIRE_OBJS := $(GEN_PROTO:.c=.o) $(BUILD)/obj/gofer/proto/wire.o $(BUILD)/obj/gofer/proto/reply.o
 GOFER_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard gofer/server/*.c))
 
 $(BUILD)/gen/%.pb-c.c $(BUILD)/gen/%.pb-c.h &: gofer/proto/%.proto

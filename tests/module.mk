@@ -56,7 +56,7 @@ unit_jobs = for t in $(UNIT_BINS); do \
 guest_jobs = for p in $(PLATFORMS); do for t in $(GUEST_BINS); do \
 	printf '%s\t%s\t%s\n' "$$(basename $$t)/$$p" $(TEST_SECONDS) "BUILD=$(BUILD) tests/lib/guest-one $$t --platform=$$p"; done; done
 lib_jobs = for p in $(PLATFORMS); do for t in $(LIB_TEST_BINS); do \
-	printf '%s\t%s\t%s\n' "libmoat/$$(basename $$t)/$$p" $$(($(TEST_SECONDS) * 2)) "BUILD=$(BUILD) MOAT_PLATFORM=$$p $$t"; done; done; \
+	printf '%s\t%s\t%s\n' "libmoat/$$(basename $$t)/$$p" $$(($(TEST_SECONDS) * 5)) "BUILD=$(BUILD) MOAT_PLATFORM=$$p $$t"; done; done; \
 	$(call script_jobs,libmoat,$(1))
 script_jobs = for t in $(filter-out $(2),$(wildcard tests/$(1)/*.sh)); do \
 	printf '%s\t%s\t%s\n' "$${t\#tests/}" $$(($(TEST_SECONDS) * 5)) "BUILD=$(BUILD) bash $$t"; done

@@ -129,8 +129,8 @@ wire_recv(int sock, struct wire_packet *p, int flags)
 	struct msghdr m = {.msg_iov = iov,
 		.msg_iovlen = 2,
 		.msg_control = ctl.buf,
-		.msg_controllen = sizeof ctl.buf};
-	ssize_t n = HOST_RETRY(recvmsg(sock, &m, flags | MSG_CMSG_CLOEXEC));
+		.msg_controllen = flags & WIRE_NO_FDS ? 0 : sizeof ctl.buf};
+	ssize_t n = HOST_RETRY(recvmsg(sock, &m, (flags & ~WIRE_NO_FDS) | MSG_CMSG_CLOEXEC));
 	bool ok;
 
 	p->nfds = 0;

@@ -16,6 +16,7 @@
 #include "base/lock.h"
 #include "base/ref.h"
 #include "gofer.pb-c.h"
+#include "gofer/reply.h"
 #include "gofer/wire.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -36,19 +37,6 @@ struct node {
 	struct mutex lock;
 	int dirfd; /* an open directory stream, or -1 */
 };
-
-#define REPLY_NODES_MAX 192 /* nodes that a reply may bring */
-
-/* What a reply carries beside its message. Freed by the dispatcher. */
-struct reply {
-	int fds[WIRE_FDS_MAX]; /* passed and then closed */
-	unsigned nfds;
-	int given; /* what is to be reopened, -1: no number was free for it; the dispatcher's */
-	void *mem[REPLY_NODES_MAX + 4 * (WIRE_LISTS_MAX + 2)];
-	unsigned nmem;
-};
-
-void *reply_alloc(struct reply *r, size_t n, size_t size); /* zeroed; NULL: out of memory */
 
 /* node.c */
 void nodes_init(uint32_t max);

@@ -41,17 +41,6 @@ nodes_max(void)
 	return nodes.max;
 }
 
-void *
-reply_alloc(struct reply *r, size_t n, size_t size)
-{
-	void *p = calloc(n ? n : 1, size);
-
-	assert_that(r->nmem < sizeof r->mem / sizeof r->mem[0]);
-	if (p)
-		r->mem[r->nmem++] = p;
-	return p;
-}
-
 struct fdpath
 fd_path(int fd)
 {

@@ -12,33 +12,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static void
-reply_clear(struct reply *r)
-{
-	for (unsigned i = 0; i < r->nmem; i++)
-		free(r->mem[i]);
-	r->nmem = 0;
-	for (unsigned i = 0; i < r->nfds; i++)
-		close(r->fds[i]);
-	r->nfds = 0;
-}
-
-static int
-send_reply(int sock, const struct wire_head *h, int err, const ProtobufCMessage *m,
-	const struct reply *r)
-{
-	int sent;
-
-	if (h->type == GOFER_FORGET)
-		return 0;
-	sent = wire_send_msg(
-		sock, h->type, h->id, err, err ? NULL : m, r->fds, err == 0 ? r->nfds : 0, 0);
-	if (sent == -EMSGSIZE || sent == -ENOMEM)
-		sent = wire_send_msg(sock, h->type, h->id, sent == -EMSGSIZE ? -EOVERFLOW : sent,
-			NULL, NULL, 0, 0);
-	return sent;
-}
-
 /* One with a request to reopen it, unless it was lost for want of a free number here; else none. */
 static bool
 fds_ok(const struct wire_packet *p)
@@ -62,7 +35,7 @@ dispatch(int sock, const struct wire_packet *p)
 			return -EPROTO;                                                            \
 		gofer__##rep##__init(&a);                                                          \
 		int err = op_##name(q, &a, &r);                                                    \
-		sent = send_reply(sock, &p->head, err, &a.base, &r);                               \
+		sent = reply_send(sock, &p->head, err, &a.base, &r);                               \
 		gofer__##req##__free_unpacked(q, NULL);                                            \
 		break;                                                                             \
 	}

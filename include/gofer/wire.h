@@ -19,9 +19,11 @@
 
 enum wire_gofer_type {
 	WIRE_GOFER_NONE,
-#define GOFER(name, ...) GOFER_##name,
+#define GOFER(name, ...)   GOFER_##name,
+#define VIRTUAL(name, ...) GOFER_##name,
 #include "gofer/proto/messages.def"
 #undef GOFER
+#undef VIRTUAL
 	WIRE_GOFER_COUNT
 };
 
@@ -53,6 +55,9 @@ struct wire_packet {
 /* A connected pair, close-on-exec, with room for several full packets each way. -errno. */
 int wire_pair(int sv[2]);
 
+/* For wire_recv: what comes with the packet is not taken in. */
+#define WIRE_NO_FDS 0x08000000
+
 /* One packet. -EMSGSIZE: the body is too large; -EAGAIN: no room now (MSG_DONTWAIT in flags);
  * -EPIPE. fds stay the caller's. */
 int wire_send(int sock, const struct wire_head *h, const void *body, size_t len, const int *fds,
@@ -62,7 +67,7 @@ int wire_send_msg(int sock, uint16_t type, uint64_t id, int32_t error, const Pro
 	const int *fds, uint32_t nfds, int flags);
 
 /* 1: a packet in *p; 0: the peer is gone; -EPROTO: malformed (its fds are closed); -EAGAIN and
- * others. flags: MSG_DONTWAIT or 0. */
+ * others. flags: MSG_DONTWAIT or 0, WIRE_NO_FDS. */
 int wire_recv(int sock, struct wire_packet *p, int flags);
 void wire_close_fds(struct wire_packet *p, uint32_t from); /* those not taken, from index on */
 
@@ -99,6 +104,7 @@ enum wire_access {
 	WIRE_READ = 1,
 	WIRE_WRITE = 2,
 	WIRE_TRUNC = 4,
+	WIRE_APPEND = 8,
 };
 
 enum wire_setattr {
@@ -116,9 +122,10 @@ enum wire_setattr {
 #define WIRE_RENAME_NOREPLACE 1u
 #define WIRE_RENAME_EXCHANGE  2u
 #define WIRE_WALK_MAX	      16u
-#define WIRE_LOOKUPS_MAX      64u  /* names of one request; at most WIRE_FDS_MAX */
-#define WIRE_ALSO_MAX	      64u  /* directories to list beside the one of a request */
-#define WIRE_LISTS_MAX	      128u /* listings in one reply, beside the first */
+#define WIRE_LOOKUPS_MAX      64u    /* names of one request; at most WIRE_FDS_MAX */
+#define WIRE_ALSO_MAX	      64u    /* directories to list beside the one of a request */
+#define WIRE_LISTS_MAX	      128u   /* listings in one reply, beside the first */
+#define WIRE_IO_MAX	      61440u /* bytes of a file in one message */
 #define WIRE_MEMORY_MAX	      8u
 #define WIRE_XATTR_MAX	      65000u /* value bytes; Linux allows 65536 */
 

@@ -62,18 +62,22 @@ enum moat_mount_kind {
 	MOAT_MOUNT_DEVPTS,
 	MOAT_MOUNT_MQUEUE,
 	MOAT_MOUNT_CGROUP,
+	MOAT_MOUNT_VIRTUAL, /* files: functions of the host program */
 };
+
+struct moat_files; /* moat/files.h */
 
 struct moat_mount {
 	enum moat_mount_kind kind;
 	const char *
 		source; /* path on the host; for other kinds what /proc/mounts shows, may be NULL */
-	const char *target;  /* absolute path inside; "/" comes first */
-	const char *options; /* of the file system ("size=64m"), may be NULL */
-	unsigned long flags; /* MS_RDONLY, MS_NOSUID, ... of mount(2) */
+	const char *target;		/* absolute path inside; "/" comes first */
+	const char *options;		/* of the file system ("size=64m"), may be NULL */
+	unsigned long flags;		/* MS_RDONLY, MS_NOSUID, ... of mount(2) */
+	const struct moat_files *files; /* VIRTUAL; borrowed until moat_destroy has returned */
 	bool shared;  /* HOST: others change it while the sandbox runs: look again at every use */
 	bool copy_up; /* TMPFS: begins with what the directory that it covers holds */
-	bool overlay; /* HOST: what is written stays in memory and is gone at the end */
+	bool overlay; /* HOST, VIRTUAL: what is written stays in memory and is gone at the end */
 };
 
 /* A FIFO, or a node of a device that a sandbox has of its own (null, zero, full, random, urandom,

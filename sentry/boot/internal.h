@@ -14,13 +14,14 @@ enum start_fd {
 	START_FD_REST = START_FD_STDIO + 3,
 };
 
-struct gofer_conn;
+struct container_conns;
 
 struct start {
 	Control__Start *m;
 	int gofer, log, trace, listen, anchor, meter; /* -1: none */
-	int fds[WIRE_FDS_MAX]; /* of the first process: three streams (-1: closed), others */
-	uint32_t nmore;	       /* how many others */
+	int fds[WIRE_FDS_MAX];	   /* of the first process: three streams (-1: closed), others */
+	uint32_t nmore;		   /* how many others */
+	int virtual[WIRE_FDS_MAX]; /* connections to who serves virtual files */
 	uint32_t weaker;
 };
 
@@ -38,7 +39,7 @@ int boot_register_fs(const struct start *s);
 int boot_copy_up(const struct call *c, const struct path *from, const struct path *to);
 
 /* Build the tree of mounts, in a fiber. -errno, with what failed in why. */
-int boot_mounts(const Control__Start *m, struct gofer_conn *gofer, const struct call *c,
+int boot_mounts(const Control__Start *m, const struct container_conns *conns, const struct call *c,
 	struct fs_ctx **ret, char *why, size_t cap);
 
 #endif

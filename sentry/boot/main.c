@@ -166,8 +166,9 @@ main(void)
 	r = kernel_init(&kc);
 	if (r < 0)
 		boot_fail(r, "cannot start the kernel on platform %s: %s", platform, strerror(-r));
-	fds = (struct container_fds){
-		start.gofer, start.fds, start.nmore, start.listen, start.anchor, start.meter};
+	fds = (struct container_fds){start.gofer, start.fds, start.nmore, start.listen,
+		start.anchor, start.meter, .nvirtual = start.m->n_virtual};
+	memcpy(fds.virtual, start.virtual, fds.nvirtual * sizeof fds.virtual[0]);
 	gofer_init();
 	if ((r = boot_register_fs(&start)) < 0 ||
 		(r = control_start(NS_CONTROL_FD, signals, start.m, &fds, boot_mounts)) < 0 ||

@@ -6,6 +6,7 @@
  */
 #include "base/log.h"
 #include "internal.h"
+#include "sentry/control/control.h"
 #include "sentry/control/process.h"
 #include "sentry/fs/gofer.h"
 #include "sentry/fs/overlay.h"
@@ -30,13 +31,14 @@ static const char *const type_names[] = {
 	[CONTROL__MOUNT__KIND__DEVPTS] = "devpts",
 	[CONTROL__MOUNT__KIND__MQUEUE] = "mqueue",
 	[CONTROL__MOUNT__KIND__CGROUP] = "cgroup2",
+	[CONTROL__MOUNT__KIND__VIRTUAL] = "gofer",
 };
 
 static int
-make_super(
-	struct gofer_conn *gofer, const Control__Mount *m, const struct call *c, struct super **ret)
+make_super(const struct container_conns *conns, const Control__Mount *m, const struct call *c,
+	struct super **ret)
 {
-	struct gofer_mount gm = {.conn = gofer,
+	struct gofer_mount gm = {.conn = conns->gofer,
 		.export = m->export,
 		.shared = m->shared && !m->overlay,
 		.relaxed = m->target.len == 1}; /* the root, which others change rarely */
@@ -45,7 +47,13 @@ make_super(
 	struct super *lower;
 	int r = -ENODEV;
 
-	if (m->kind == CONTROL__MOUNT__KIND__GOFER) {
+	if (m->kind == CONTROL__MOUNT__KIND__VIRTUAL)
+		gm = (struct gofer_mount){.conn = conns->virtual[m->export],
+			.shared = !m->overlay,
+			.relaxed = m->valid_ms > 0,
+			.relax_ns = m->valid_ms * 1000000ll,
+			.virtual = true};
+	if (m->kind == CONTROL__MOUNT__KIND__GOFER || m->kind == CONTROL__MOUNT__KIND__VIRTUAL) {
 		rq.priv = &gm;
 		rq.options = NULL;
 	}
@@ -89,7 +97,7 @@ fill(const struct call *c, const Control__Mount *m, const char *target, const st
 }
 
 static int
-add_mount(struct gofer_conn *gofer, const struct call *c, const Control__Mount *m,
+add_mount(const struct container_conns *conns, const struct call *c, const Control__Mount *m,
 	struct failure *why)
 {
 	char *target = control_text(&m->target);
@@ -99,7 +107,7 @@ add_mount(struct gofer_conn *gofer, const struct call *c, const Control__Mount *
 
 	if (!target)
 		return -ENOMEM;
-	r = make_super(gofer, m, c, &sb);
+	r = make_super(conns, m, c, &sb);
 	if (r == 0) {
 		r = find_target(c, target, m->file, &on);
 		if (r == 0) {
@@ -266,15 +274,15 @@ make_cwd(const struct call *c, const Control__Process *p)
 }
 
 static int
-build(const Control__Start *m, struct gofer_conn *gofer, const struct call *c, struct fs_ctx **ret,
-	struct failure *why)
+build(const Control__Start *m, const struct container_conns *conns, const struct call *c,
+	struct fs_ctx **ret, struct failure *why)
 {
 	struct call in = *c;
 	struct mnt_ns *ns;
 	struct super *sb;
 	struct fs_ctx *fs;
 	struct path root;
-	int r = make_super(gofer, m->mounts[0], c, &sb);
+	int r = make_super(conns, m->mounts[0], c, &sb);
 
 	if (r < 0)
 		return r;
@@ -288,7 +296,7 @@ build(const Control__Start *m, struct gofer_conn *gofer, const struct call *c, s
 		return -ENOMEM;
 	in.fs = fs;
 	for (size_t i = 1; i < m->n_mounts && r == 0; i++) {
-		r = add_mount(gofer, &in, m->mounts[i], why);
+		r = add_mount(conns, &in, m->mounts[i], why);
 	}
 	if (r == 0)
 		r = add_devices(&in, m, why);
@@ -313,11 +321,11 @@ build(const Control__Start *m, struct gofer_conn *gofer, const struct call *c, s
 }
 
 int
-boot_mounts(const Control__Start *m, struct gofer_conn *gofer, const struct call *c,
+boot_mounts(const Control__Start *m, const struct container_conns *conns, const struct call *c,
 	struct fs_ctx **ret, char *why, size_t cap)
 {
 	struct failure f = {""};
-	int r = build(m, gofer, c, ret, &f);
+	int r = build(m, conns, c, ret, &f);
 
 	if (r < 0 && f.text[0])
 		snprintf(why, cap, "%s", f.text);

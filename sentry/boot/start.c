@@ -25,8 +25,8 @@ start_receive(int sock, struct start *s)
 		want += (uint32_t)s->m->has_log + (uint32_t)s->m->has_trace +
 			(uint32_t)s->m->has_listen + (uint32_t)s->m->has_anchor +
 			(uint32_t)s->m->has_meter;
-	if (!s->m || s->m->n_extra_fds > WIRE_FDS_MAX || c.nfds != want + s->m->n_extra_fds ||
-		!control_start_ok(s->m))
+	if (!s->m || s->m->n_extra_fds > WIRE_FDS_MAX || !control_start_ok(s->m) ||
+		c.nfds != want + s->m->n_extra_fds + s->m->n_virtual)
 		boot_fail(-EPROTO, "malformed start message");
 	if (weaker_parse(s->m->weaker, &s->weaker, &bad) < 0)
 		boot_fail(-EINVAL, "unknown name in weaker isolation");
@@ -45,6 +45,8 @@ start_receive(int sock, struct start *s)
 	for (uint32_t i = 0; i < s->nmore; i++)
 		s->fds[3 + i] = c.fds[next++];
 	s->anchor = s->m->has_anchor ? c.fds[next++] : -1;
+	for (uint32_t i = 0; i < s->m->n_virtual; i++)
+		s->virtual[i] = c.fds[next++];
 	s->meter = s->m->has_meter ? c.fds[next++] : -1;
 	c.nfds = 0; /* all taken */
 	wire_control_free(&c);

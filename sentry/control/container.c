@@ -43,6 +43,16 @@ container_get(struct container *c)
 	return c;
 }
 
+static void
+close_conns(struct container *c)
+{
+	if (c->conns.gofer)
+		gofer_conn_close(c->conns.gofer);
+	for (uint32_t i = 0; i < CONTROL_VIRTUAL_MAX; i++)
+		if (c->conns.virtual[i])
+			gofer_conn_close(c->conns.virtual[i]);
+}
+
 void
 container_put(struct container *c)
 {
@@ -54,9 +64,10 @@ container_put(struct container *c)
 		host_fd_close(c->anchor.fd);
 	waitq_destroy(&c->listen.q);
 	waitq_destroy(&c->anchor.q);
-	if (c->gofer)
-		gofer_conn_close(c->gofer);
-	gofer_conn_put(c->gofer);
+	close_conns(c);
+	gofer_conn_put(c->conns.gofer);
+	for (uint32_t i = 0; i < CONTROL_VIRTUAL_MAX; i++)
+		gofer_conn_put(c->conns.virtual[i]);
 	kernel_container_put(c->kernel);
 	if (c->launcher)
 		conn_put(c->launcher);
@@ -134,7 +145,7 @@ leave(struct container *c)
 {
 	bool last;
 
-	gofer_conn_close(c->gofer);
+	close_conns(c);
 	mutex_lock(&conns_lock);
 	list_del(&c->node);
 	last = list_empty(&containers);
@@ -250,6 +261,14 @@ gofer_died(void *arg, const char *why)
 	_exit(1);
 }
 
+/* Nothing but its files ends. */
+static void
+virtual_died(void *arg, const char *why)
+{
+	(void)arg, (void)why;
+	log_warn("the program that serves virtual files has left: they cannot be used any longer");
+}
+
 /* --- the first process --- */
 
 void
@@ -306,7 +325,7 @@ begin(struct container *c, const Control__Start *m, int *fds, uint32_t nmore,
 	snprintf(why->text, sizeof why->text, "out of memory");
 	kernel_container_call(c->kernel, &call);
 	if (r == 0)
-		r = build(m, c->gofer, &call, &c->world, why->text, sizeof why->text);
+		r = build(m, &c->conns, &call, &c->world, why->text, sizeof why->text);
 	if (r == 0 && m->notify && (r = notify_open(c, &call)) < 0)
 		snprintf(why->text, sizeof why->text, "cannot make the socket of NOTIFY_SOCKET: %s",
 			strerror(-r));
@@ -448,8 +467,14 @@ serve_one(struct container *c, struct endpoint *e, int fd, void (*fn)(void *))
 static int
 enter(struct container *c, const struct container_fds *fds)
 {
-	int r = gofer_conn_new(fds->gofer, gofer_died, c, &c->gofer);
+	int r = gofer_conn_new(fds->gofer, gofer_died, c, &c->conns.gofer);
 
+	for (uint32_t i = 0; i < fds->nvirtual; i++) {
+		int v = gofer_conn_new_virtual(
+			fds->virtual[i], virtual_died, c, &c -> conns.virtual[i]);
+
+		r = r < 0 ? r : v;
+	}
 	/* The file system's references go when it is unmounted. */
 	mutex_lock(&conns_lock);
 	if (c != first && list_empty(&containers))
@@ -603,9 +628,11 @@ take_fds(const Control__Start *m, struct wire_control *w, struct container_fds *
 
 	if (m->has_log || m->has_trace || m->has_meter || m->limits ||
 		m->n_extra_fds > WIRE_FDS_MAX ||
-		w->nfds != 4 + (uint32_t)m->has_listen + m->n_extra_fds + (uint32_t)m->has_anchor)
+		w->nfds != 4 + (uint32_t)m->has_listen + m->n_extra_fds + (uint32_t)m->has_anchor +
+				   m->n_virtual)
 		return false;
-	*fds = (struct container_fds){w->fds[0], process, m->n_extra_fds, -1, -1, -1};
+	*fds = (struct container_fds){
+		w->fds[0], process, m->n_extra_fds, -1, -1, -1, .nvirtual = m->n_virtual};
 	for (int i = 0; i < 3; i++) {
 		process[i] = w->fds[1 + i];
 		if (m->process->closed >> i & 1) {
@@ -619,6 +646,8 @@ take_fds(const Control__Start *m, struct wire_control *w, struct container_fds *
 		process[3 + i] = w->fds[next++];
 	if (m->has_anchor)
 		fds->anchor = w->fds[next++];
+	for (uint32_t i = 0; i < m->n_virtual; i++)
+		fds->virtual[i] = w->fds[next++];
 	w->nfds = 0;
 	return true;
 }
@@ -636,6 +665,8 @@ drop_fds(const struct container_fds *fds, bool all)
 		host_fd_close(fds->listen);
 	if (fds->anchor >= 0)
 		host_fd_close(fds->anchor);
+	for (uint32_t i = 0; i < fds->nvirtual; i++)
+		host_fd_close(fds->virtual[i]);
 }
 
 void

@@ -36,7 +36,7 @@ struct container {
 	struct list node;		 /* of those that have not ended, under conns_lock */
 	uint32_t nr;			 /* (C) from 1 */
 	struct kernel_container *kernel; /* (C) a reference */
-	struct gofer_conn *gofer;	 /* (C) a reference */
+	struct container_conns conns;	 /* (C) references */
 	struct conn *launcher;		 /* (conns_lock) a reference; NULL when it has ended */
 	struct endpoint listen, anchor;
 	bool hold;		       /* (C) the first process waits for GO */

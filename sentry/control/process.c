@@ -71,7 +71,7 @@ control_start_ok(const Control__Start *m)
 	if (!process_ok(m->process) || !control_texts_ok(m->masked_paths, m->n_masked_paths) ||
 		!control_texts_ok(m->readonly_paths, m->n_readonly_paths) ||
 		!control_texts_ok(m->sysctls, m->n_sysctls) || m->n_mounts == 0 ||
-		m->n_mounts > CONTROL_LIST_MAX)
+		m->n_mounts > CONTROL_LIST_MAX || m->n_virtual > CONTROL_VIRTUAL_MAX)
 		return false;
 	if (!control_text_ok(&m->hostname) || !control_text_ok(&m->domainname) ||
 		m->hostname.len > 64 || m->domainname.len > 64)
@@ -81,7 +81,8 @@ control_start_ok(const Control__Start *m)
 
 		if (!control_text_ok(&mnt->target) || !control_text_ok(&mnt->data) ||
 			!control_text_ok(&mnt->source) || mnt->target.len == 0 ||
-			mnt->target.data[0] != '/')
+			mnt->target.data[0] != '/' ||
+			(mnt->kind == CONTROL__MOUNT__KIND__VIRTUAL && mnt->export >= m->n_virtual))
 			return false;
 	}
 	for (size_t i = 0; i < m->n_devices; i++) {

@@ -89,6 +89,12 @@ env_may_patch(void *owner, uint64_t addr, uint64_t len, int *ret_prot)
 	return prot >= 0;
 }
 
+static bool
+fiber_is_killed(void *local)
+{
+	return task_killed(local);
+}
+
 int
 kernel_init(const struct kernel_config *cfg)
 {
@@ -101,6 +107,7 @@ kernel_init(const struct kernel_config *cfg)
 	int err;
 
 	boot_ns = sched_now_ns();
+	fiber_set_killed(fiber_is_killed);
 	first_nice = getpriority(PRIO_PROCESS, 0);
 	err = kernel_container_init(&kc, cfg->own_pid_ns);
 	if (err)

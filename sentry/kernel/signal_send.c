@@ -143,6 +143,28 @@ task_interrupted(const struct task *t)
 	return atomic_load(&((struct task *)t)->work) & ~(TW_IDENTITY | TW_CPU);
 }
 
+bool
+task_killed(const struct task *t)
+{
+	uint32_t work = atomic_load(&((struct task *)t)->work);
+	struct tgroup *g = t->tgroup;
+	bool yes = work & (TW_EXIT | TW_GONE);
+	lx_sigset due;
+
+	if (yes || !(work & TW_SIGNAL) || g->unkillable || ptrace_traced(t))
+		return yes;
+	mutex_lock(&g->sighand->lock);
+	due = (t->pending.set | g->shared_pending.set) & ~t->blocked;
+	for (int signo = 1; signo <= LX_NSIG && !yes; signo++) {
+		enum sig_default d = signal_default(signo);
+
+		yes = (due & LX_SIGBIT(signo)) && (d == SIGD_TERM || d == SIGD_CORE) &&
+		      g->sighand->action[signo - 1].handler == LX_SIG_DFL;
+	}
+	mutex_unlock(&g->sighand->lock);
+	return yes;
+}
+
 static bool
 ignored_locked(struct tgroup *g, struct task *t, int signo, bool force)
 {

@@ -98,6 +98,22 @@ fiber_set_local(void *p)
 	fiber_self()->local = p;
 }
 
+static bool (*killed)(void *local);
+
+void
+fiber_set_killed(bool (*fn)(void *local))
+{
+	killed = fn;
+}
+
+bool
+fiber_killed(void)
+{
+	void *local = fiber_local();
+
+	return local && killed && killed(local);
+}
+
 static void
 fiber_main(void *arg)
 {

@@ -19,6 +19,7 @@
 _Static_assert((int)MOAT_MOUNT_HOST == CONTROL__MOUNT__KIND__GOFER, "kinds of mounts");
 _Static_assert((int)MOAT_MOUNT_DEVPTS == CONTROL__MOUNT__KIND__DEVPTS, "kinds of mounts");
 _Static_assert((int)MOAT_MOUNT_CGROUP == CONTROL__MOUNT__KIND__CGROUP, "kinds of mounts");
+_Static_assert((int)MOAT_MOUNT_VIRTUAL == CONTROL__MOUNT__KIND__VIRTUAL, "kinds of mounts");
 
 static ProtobufCBinaryData
 text(const char *s)
@@ -39,7 +40,7 @@ count(const char *const *list)
 int
 config_check(const struct moat_config *c, struct moat_error *err)
 {
-	size_t hosts = 0;
+	size_t hosts = 0, virtual = 0;
 	struct stat st;
 
 	if (!c->args || !c->args[0] || !c->args[0][0])
@@ -64,6 +65,14 @@ config_check(const struct moat_config *c, struct moat_error *err)
 		if (m->kind == MOAT_MOUNT_HOST && !m->source)
 			return error_set(err, -EINVAL, "mounts[%zu].source: missing", i);
 		hosts += m->kind == MOAT_MOUNT_HOST;
+		if (m->kind != MOAT_MOUNT_VIRTUAL)
+			continue;
+		if (!m->files || !m->files->ops || !m->files->ops->getattr)
+			return error_set(
+				err, -EINVAL, "mounts[%zu].files: missing, or without getattr", i);
+		if (++virtual > MOAT_FILES_MOUNTS_MAX)
+			return error_set(err, -E2BIG, "mounts: more than %d of virtual files",
+				MOAT_FILES_MOUNTS_MAX);
 	}
 	if (hosts >= WIRE_FDS_MAX)
 		return error_set(err, -E2BIG, "mounts: more than %u of the host", WIRE_FDS_MAX - 1);
@@ -143,7 +152,8 @@ texts(const char *const *list, size_t *ret_n)
 }
 
 static void
-fill_mount(Control__Mount *m, const struct moat_mount *c, uint32_t *next_export)
+fill_mount(Control__Mount *m, const struct moat_mount *c, uint32_t *next_export,
+	uint32_t *next_virtual)
 {
 	struct stat st;
 
@@ -159,6 +169,10 @@ fill_mount(Control__Mount *m, const struct moat_mount *c, uint32_t *next_export)
 	if (c->kind == MOAT_MOUNT_HOST) {
 		m->export = (*next_export)++;
 		m->file = stat(c->source, &st) == 0 && !S_ISDIR(st.st_mode);
+	}
+	if (c->kind == MOAT_MOUNT_VIRTUAL) {
+		m->export = (*next_virtual)++;
+		m->valid_ms = c->files->valid_ms;
 	}
 }
 
@@ -292,7 +306,7 @@ start_message_fill(struct start_message *s, const struct moat_config *c, int con
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < c->nmounts; i++) {
-		fill_mount(&s->mounts[i], &c->mounts[i], &next_export);
+		fill_mount(&s->mounts[i], &c->mounts[i], &next_export, &m->n_virtual);
 		s->mount_list[i] = &s->mounts[i];
 	}
 	for (size_t i = 0; i < c->ndevices; i++) {
@@ -326,8 +340,9 @@ start_message_fill(struct start_message *s, const struct moat_config *c, int con
 	return 0;
 }
 
-static void
-start_message_fds(struct start_message *s, const struct moat_config *c, int anchor)
+static int
+start_message_fds(
+	struct start_message *s, const struct moat_config *c, int anchor, const int *virtual)
 {
 	s->m.has_listen = c->listen_fd >= 0;
 	if (s->m.has_listen)
@@ -338,6 +353,11 @@ start_message_fds(struct start_message *s, const struct moat_config *c, int anch
 	s->m.has_anchor = anchor >= 0;
 	if (s->m.has_anchor)
 		s->fds[s->nfds++] = anchor;
+	if (s->nfds + s->m.n_virtual > WIRE_FDS_MAX)
+		return -E2BIG;
+	for (uint32_t i = 0; i < s->m.n_virtual; i++)
+		s->fds[s->nfds++] = virtual[i];
+	return 0;
 }
 
 static void
@@ -379,7 +399,7 @@ fill_limits(Control__Start *m, const struct moat_limits *l, Control__Limits *ret
 
 int
 config_send_sentry(int sock, const struct moat_config *c, int conn, int anchor, int meter,
-	struct moat_error *err)
+	const int *virtual, struct moat_error *err)
 {
 	struct start_message s;
 	Control__Limits limits;
@@ -406,7 +426,8 @@ config_send_sentry(int sock, const struct moat_config *c, int conn, int anchor, 
 		s.fds[s.nfds++] = c->log_fd;
 	if (m->has_trace)
 		s.fds[s.nfds++] = c->trace_fd;
-	start_message_fds(&s, c, anchor);
+	if (r == 0)
+		r = start_message_fds(&s, c, anchor, virtual);
 	if (c->limits)
 		fill_limits(m, c->limits, &limits);
 	m->has_meter = meter >= 0;
@@ -419,8 +440,8 @@ config_send_sentry(int sock, const struct moat_config *c, int conn, int anchor, 
 }
 
 int
-config_send_join(
-	int sock, const struct moat_config *c, int conn, int anchor, struct moat_error *err)
+config_send_join(int sock, const struct moat_config *c, int conn, int anchor, const int *virtual,
+	struct moat_error *err)
 {
 	Control__Join j = CONTROL__JOIN__INIT;
 	struct start_message s;
@@ -432,7 +453,8 @@ config_send_join(
 	j.uts_of = c->join->uts;
 	j.net = c->join->net;
 	s.m.weaker = (char *)(uintptr_t) "";
-	start_message_fds(&s, c, anchor);
+	if (r == 0)
+		r = start_message_fds(&s, c, anchor, virtual);
 	if (r == 0)
 		r = wire_control_send(sock, CONTROL_JOIN, &j.base, s.fds, s.nfds);
 	start_message_release(&s);

@@ -5,6 +5,7 @@
 #include "control.pb-c.h"
 #include "gofer.pb-c.h"
 #include "gofer/wire.h"
+#include "moat/files.h"
 #include "moat/moat.h"
 #include <stdbool.h>
 #include <sys/resource.h>
@@ -35,8 +36,9 @@ struct moat_sandbox {
 	int sentry_sock, gofer_sock; /* control; -1: none */
 	unsigned namespaces;	     /* CLONE_NEW*: those of the sentry that are not the caller's */
 	uint32_t weaker;
-	bool attached;		 /* a client of somebody else's sandbox */
-	bool asked;		 /* to be told of its end */
+	struct vserver *virtual[MOAT_FILES_MOUNTS_MAX]; /* in the order of the mounts */
+	bool attached;					/* a client of somebody else's sandbox */
+	bool asked;					/* to be told of its end */
 	bool metered;		 /* the keeper tells the sentry how much memory is used */
 	struct streams *streams; /* that are buffers, or NULL */
 	struct end end;
@@ -49,13 +51,14 @@ int error_set(struct moat_error *e, int r, const char *fmt, ...)
 /* config.c: what the two programs are told */
 int config_check(const struct moat_config *c, struct moat_error *err);
 int config_send_gofer(int sock, const struct moat_config *c, int conn, struct moat_error *err);
-/* anchor, meter: the sentry's end of the socket to it, or -1. */
+/* anchor, meter: the sentry's end of the socket to it, or -1. virtual: its ends of the connections
+ * to who serves virtual files, one for each such mount. */
 int config_send_sentry(int sock, const struct moat_config *c, int conn, int anchor, int meter,
-	struct moat_error *err);
+	const int *virtual, struct moat_error *err);
 
 /* Ask for another container, c->join. */
-int config_send_join(
-	int sock, const struct moat_config *c, int conn, int anchor, struct moat_error *err);
+int config_send_join(int sock, const struct moat_config *c, int conn, int anchor,
+	const int *virtual, struct moat_error *err);
 
 /* client.c: a new connection, given to the sentry. */
 int sandbox_connect(struct moat_sandbox *s, int *ret, struct moat_error *err);

@@ -9,12 +9,14 @@
 #include "platform/host/err.h"
 #include "platform/host/keeper.h"
 #include "platform/host/ns.h"
+#include "virtual.h"
 #include <fcntl.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -380,6 +382,29 @@ start_processes(struct moat_sandbox *s, const struct moat_config *c, int control
 	return r;
 }
 
+/* Begin to serve the mounts of virtual files; peers: the sentry's ends. */
+static int
+start_virtual(
+	struct moat_sandbox *s, const struct moat_config *c, int *peers, struct moat_error *err)
+{
+	unsigned n = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < c->nmounts && r == 0; i++) {
+		const struct moat_mount *m = &c->mounts[i];
+
+		if (m->kind != MOAT_MOUNT_VIRTUAL)
+			continue;
+		r = vserver_start(
+			m->files, m->overlay || (m->flags & MS_RDONLY), &s->virtual[n], &peers[n]);
+		n++;
+		if (r < 0)
+			error_set(err, r, "cannot serve the files at %s: %s", m->target,
+				strerror(-r));
+	}
+	return r;
+}
+
 static int
 await_all(struct moat_sandbox *s, struct anchor *a, struct moat_error *err)
 {
@@ -420,6 +445,16 @@ close_pairs(int *conn, int *to_anchor, int *meter)
 	}
 }
 
+static void
+close_all(int fds[MOAT_FILES_MOUNTS_MAX])
+{
+	for (int i = 0; i < MOAT_FILES_MOUNTS_MAX; i++) {
+		if (fds[i] >= 0)
+			close(fds[i]);
+		fds[i] = -1;
+	}
+}
+
 int
 moat_start(const struct moat_config *c, struct moat_sandbox **ret, struct moat_error *err)
 {
@@ -427,12 +462,14 @@ moat_start(const struct moat_config *c, struct moat_sandbox **ret, struct moat_e
 	struct anchor a = {-1, -1, -1};
 	const char *bad = NULL;
 	int conn[2] = {-1, -1}, to_anchor[2] = {-1, -1}, meter[2] = {-1, -1}, r;
+	int virtual[MOAT_FILES_MOUNTS_MAX];
 
 	if (!s)
 		return error_set(err, -ENOMEM, "out of memory");
 	s->gofer_sock = s->sentry_sock = -1;
 	for (int i = 0; i < PARTS; i++)
 		s->parts[i] = s->reports[i] = -1;
+	memset(virtual, -1, sizeof virtual);
 	r = config_check(c, err);
 	if (r < 0)
 		goto out;
@@ -461,17 +498,21 @@ moat_start(const struct moat_config *c, struct moat_sandbox **ret, struct moat_e
 	/* The sentry first: it has more to do, and waits for the gofer only when it attaches the
 	 * root. */
 	if ((r = start_processes(s, c, to_anchor[1], meter[1], &a, err)) < 0 ||
-		(r = c->join ? config_send_join(s->sentry_sock, c, conn[0], to_anchor[0], err)
+		(r = start_virtual(s, c, virtual, err)) < 0 ||
+		(r = c->join ? config_send_join(
+				       s->sentry_sock, c, conn[0], to_anchor[0], virtual, err)
 			     : config_send_sentry(s->sentry_sock, c, conn[0], to_anchor[0],
-				       meter[0], err)) < 0 ||
+				       meter[0], virtual, err)) < 0 ||
 		(r = config_send_gofer(s->gofer_sock, c, conn[1], err)) < 0)
 		goto out;
 	close_pairs(conn, to_anchor, meter);
+	close_all(virtual);
 	r = await_all(s, &a, err);
 	if (r == 0)
 		*ret = s;
 out:
 	close_pairs(conn, to_anchor, meter);
+	close_all(virtual);
 	anchor_release(&a);
 	if (r < 0)
 		moat_destroy(s);
@@ -493,5 +534,7 @@ moat_destroy(struct moat_sandbox *s)
 		close(s->sentry_sock);
 	if (s->gofer_sock >= 0)
 		close(s->gofer_sock);
+	for (int i = 0; i < MOAT_FILES_MOUNTS_MAX; i++)
+		vserver_stop(s->virtual[i]);
 	free(s);
 }

@@ -35,7 +35,7 @@ class CError(_Struct):
 class CMount(_Struct):
     _c_name_ = "moat_mount"
     _fields_ = [("kind", c_int), ("source", c_char_p), ("target", c_char_p), ("options", c_char_p), ("flags", c_ulong),
-                ("shared", c_bool), ("copy_up", c_bool), ("overlay", c_bool)]
+                ("files", c_void_p), ("shared", c_bool), ("copy_up", c_bool), ("overlay", c_bool)]
 
 
 class CRlimit(_Struct):
@@ -177,7 +177,7 @@ class Mount:
 
     def _c(self):
         return CMount(_KINDS[self.kind], _bytes(self.source), _bytes(self.target), _bytes(self.options),
-                      _MS_RDONLY if self.readonly else 0, self.shared, False, self.overlay)
+                      _MS_RDONLY if self.readonly else 0, None, self.shared, False, self.overlay)
 
 
 def Host(source, target=None, *, readonly=False, overlay=False, shared=False):

@@ -17,6 +17,8 @@ struct fs_ctx;
 struct gofer_conn;
 struct tty;
 
+#define CONTROL_VIRTUAL_MAX 16u
+
 /* Descriptors of a container, -1: none. */
 struct container_fds {
 	int gofer;
@@ -25,11 +27,18 @@ struct container_fds {
 	int listen; /* who connects to it is a client */
 	int anchor; /* a socket to the process that ends as the first one does */
 	int meter;  /* a socket to who can tell how much memory processes have */
+	int virtual[CONTROL_VIRTUAL_MAX]; /* connections to who serves virtual files */
+	uint32_t nvirtual;
+};
+
+/* Who serves the files of a container. */
+struct container_conns {
+	struct gofer_conn *gofer, *virtual[CONTROL_VIRTUAL_MAX];
 };
 
 /* How the tree of mounts is built, in a fiber: -errno with what failed in why. */
-typedef int control_build(const Control__Start *m, struct gofer_conn *gofer, const struct call *c,
-	struct fs_ctx **ret, char *why, size_t cap);
+typedef int control_build(const Control__Start *m, const struct container_conns *conns,
+	const struct call *c, struct fs_ctx **ret, char *why, size_t cap);
 
 /* Begin to serve the launcher and the first container, whose descriptors are consumed. signals: a
  * signalfd for what this process is sent; it goes to the first process. m is borrowed for ever.

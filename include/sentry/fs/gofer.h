@@ -11,9 +11,11 @@ struct gofer_conn;
 /* mount_request.priv of type "gofer". */
 struct gofer_mount {
 	struct gofer_conn *conn;
-	uint32_t export; /* which of the gofer's directories */
-	bool shared;	 /* others change it too: nothing is believed without asking again, */
-	bool relaxed;	 /* but what was asked for within the last GOFER_RELAX_NS is */
+	uint32_t export;  /* which of the gofer's directories */
+	bool shared;	  /* others change it too: nothing is believed without asking again, */
+	bool relaxed;	  /* but what was asked for within the last relax_ns is */
+	int64_t relax_ns; /* 0: GOFER_RELAX_NS */
+	bool virtual;	  /* conn is of gofer_conn_new_virtual */
 };
 
 #define GOFER_RELAX_NS 100000000
@@ -24,6 +26,9 @@ void gofer_init(void);
 /* Take over the connection to a gofer (sock, also on failure). died is called once, from any
  * worker, when that is gone or breaks the protocol: its files answer EIO from then on. */
 int gofer_conn_new(
+	int sock, void (*died)(void *arg, const char *why), void *arg, struct gofer_conn **ret);
+/* The same to somebody who makes up files, and may take any time for an answer. */
+int gofer_conn_new_virtual(
 	int sock, void (*died)(void *arg, const char *why), void *arg, struct gofer_conn **ret);
 /* End it, and with it the gofer; died is not called after that. Mounts of it may be left. */
 void gofer_conn_close(struct gofer_conn *conn);

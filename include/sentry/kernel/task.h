@@ -358,6 +358,8 @@ struct tgroup *tgroup_find_get(int32_t tgid);
 /* --- signals (signal_*.c) --- */
 /* Interrupted: a signal is due that is not blocked and not ignored, or the task is to die. */
 bool task_interrupted(const struct task *t);
+/* It will die of what it was sent: it is to exit, or a signal is due whose action is that. */
+bool task_killed(const struct task *t);
 /* Queue a signal. Thread safe; takes the locks itself. info may be NULL (SI_KERNEL). 0, -EAGAIN
  * (queue full, for real-time signals sent by sigqueue), -ESRCH (dying). */
 int signal_send_task(struct task *t, int signo, const struct lx_siginfo *info);

@@ -38,6 +38,12 @@ void fiber_yield(void);
 void *fiber_local(void);
 void fiber_set_local(void *p);
 
+/* Is what the calling fiber does of no use any longer, so that it should not wait for what may
+ * never come? fn, set by the kernel at start, says so of its pointer. A fiber without one is never
+ * killed. Who kills wakes it. */
+bool fiber_killed(void);
+void fiber_set_killed(bool (*fn)(void *local));
+
 int64_t sched_now_ns(void); /* host CLOCK_MONOTONIC */
 
 #endif

@@ -20,7 +20,7 @@ gofer_refresh(struct inode *i, const struct call *c, bool force)
 	if (gsuper_of(i)->relaxed) {
 		asked = sched_now_ns();
 		mutex_lock(&n->lock);
-		recent = n->attr_ns > asked - GOFER_RELAX_NS;
+		recent = n->attr_ns > asked - gsuper_of(i)->relax_ns;
 		mutex_unlock(&n->lock);
 	}
 	if ((!gsuper_of(i)->shared || recent) && !force) {

@@ -20,13 +20,14 @@
 #define FORGET_BATCH 64
 #define POLL_NS	     30000
 #define POLL_SKIP    16
+#define SOON_NS	     1000000 /* an answer that takes longer is not waited for in a hurry */
 
 struct pending {
 	struct list node;
 	uint64_t id;
 	uint16_t type;
 	_Atomic bool done;
-	struct fiber *fiber;
+	struct fiber *fiber; /* NULL: nobody waits any longer */
 	int err;
 	uint32_t nfds;
 	int fds[WIRE_FDS_MAX];
@@ -34,9 +35,17 @@ struct pending {
 	size_t len;
 };
 
+/* Numbers that the other end is to be told, malloc'd. */
+struct notes {
+	uint64_t *v;
+	uint32_t n, cap;
+};
+
 struct gofer_conn {
 	struct ref ref;
-	struct list node; /* of those that are not closed (gofer_conn_close) */
+	struct list node; /* of those that are not closed (gofer_conn_close), and no virtual ones */
+	bool virtual;	  /* who waits can be killed */
+	_Atomic int skip; /* how many do not poll for their answer */
 	int sock;
 	struct hostfd_watch watch;
 	_Atomic uint32_t drainers;
@@ -45,9 +54,8 @@ struct gofer_conn {
 	struct list pending[BUCKETS];
 	uint64_t next_id;
 	bool dead;
-	uint64_t *forget; /* nodes to forget, malloc'd */
-	uint32_t nforget, forget_cap;
-	struct waitq writable; /* who waits for room in the socket */
+	struct notes forget, close; /* nodes; open files of a virtual mount */
+	struct waitq writable;	    /* who waits for room in the socket */
 	void (*died)(void *arg, const char *why);
 	void *arg;
 };
@@ -59,7 +67,9 @@ static const struct {
 	const ProtobufCMessageDescriptor *rep;
 } messages[WIRE_GOFER_COUNT] = {
 #define GOFER(NAME, name, Req, req, Rep, rep) [GOFER_##NAME] = {&gofer__##rep##__descriptor},
+#define VIRTUAL				      GOFER
 #include "gofer/proto/messages.def"
+#undef VIRTUAL
 #undef GOFER
 };
 
@@ -78,6 +88,10 @@ connection_lost(struct gofer_conn *conn, const char *why)
 		while ((l = list_pop_front(&conn->pending[i]))) {
 			struct pending *p = list_entry(l, struct pending, node);
 
+			if (!p->fiber) {
+				free(p);
+				continue;
+			}
 			p->err = -EIO;
 			__atomic_store_n(&p->done, true, __ATOMIC_RELEASE);
 			fiber_wake(p->fiber);
@@ -88,6 +102,9 @@ connection_lost(struct gofer_conn *conn, const char *why)
 	if (died)
 		died(conn->arg, why);
 }
+
+static void flush_closed_locked(struct gofer_conn *conn);
+static void take_back(struct gofer_conn *conn, uint16_t type, const void *body, size_t len);
 
 /* Hand a reply to its request. False: nobody asked for this. */
 static bool
@@ -109,6 +126,16 @@ deliver(struct gofer_conn *conn, struct wire_packet *p)
 			found = q;
 			break;
 		}
+	if (found && !found->fiber) {
+		list_del(&found->node);
+		mutex_unlock(&conn->lock);
+		if (!p->head.error)
+			take_back(conn, p->head.type, p->body, p->head.len);
+		free(found);
+		free(body);
+		wire_close_fds(p, 0);
+		return true;
+	}
 	if (found) {
 		list_del(&found->node);
 		/* No descriptor is free here; what came with the reply is not missed. */
@@ -169,8 +196,12 @@ readable(struct hostfd_watch *w, uint32_t events)
 {
 	struct gofer_conn *conn = container_of(w, struct gofer_conn, watch);
 
-	if (events & EPOLLOUT)
+	if (events & EPOLLOUT) {
 		waitq_notify(&conn->writable, ~0u);
+		mutex_lock(&conn->lock);
+		flush_closed_locked(conn);
+		mutex_unlock(&conn->lock);
+	}
 	drain_once(conn);
 }
 
@@ -179,17 +210,16 @@ readable(struct hostfd_watch *w, uint32_t events)
 static void
 poll_reply(struct gofer_conn *conn, struct pending *p)
 {
-	static _Atomic int skip;
 	int64_t end;
 
-	if (atomic_load_explicit(&skip, memory_order_relaxed) > 0) {
-		atomic_fetch_sub_explicit(&skip, 1, memory_order_relaxed);
+	if (atomic_load_explicit(&conn->skip, memory_order_relaxed) > 0) {
+		atomic_fetch_sub_explicit(&conn->skip, 1, memory_order_relaxed);
 		return;
 	}
 	end = sched_now_ns() + POLL_NS;
 	while (!atomic_load(&p->done)) {
 		if (sched_now_ns() >= end) {
-			atomic_store_explicit(&skip, POLL_SKIP, memory_order_relaxed);
+			atomic_store_explicit(&conn->skip, POLL_SKIP, memory_order_relaxed);
 			return;
 		}
 		if (!atomic_load_explicit(&conn->drainers, memory_order_relaxed))
@@ -206,33 +236,76 @@ send_request(
 {
 	struct waiter w;
 	uint32_t n = given >= 0;
-	int r = wire_send_msg(conn->sock, type, id, 0, req, &given, n, MSG_DONTWAIT);
+	int r;
 
+	if (conn->virtual && fiber_killed())
+		return -EINTR;
+	r = wire_send_msg(conn->sock, type, id, 0, req, &given, n, MSG_DONTWAIT);
 	if (r != -EAGAIN)
 		return r;
 	waiter_init_fiber(&w, fiber_self(), ~0u);
 	waitq_add(&conn->writable, &w);
 	/* The deadline is for a notification that came between the try and the registration. */
 	while ((r = wire_send_msg(conn->sock, type, id, 0, req, &given, n, MSG_DONTWAIT)) ==
-		-EAGAIN)
+		-EAGAIN) {
+		if (conn->virtual && fiber_killed()) {
+			r = -EINTR;
+			break;
+		}
 		fiber_park_until(sched_now_ns() + 1000000);
+	}
 	waitq_remove(&w);
 	return r;
 }
 
+/* Add a number. It is lost when memory is out: the other end keeps what it stands for for nothing.
+ */
+static void
+note(struct notes *l, uint64_t v)
+{
+	if (l->n == l->cap) {
+		uint32_t cap = l->cap ? l->cap * 2 : FORGET_BATCH;
+		uint64_t *p = realloc(l->v, cap * sizeof *p);
+
+		if (!p)
+			return;
+		l->v = p;
+		l->cap = cap;
+	}
+	l->v[l->n++] = v;
+}
+
+/* Send what there is. What is not sent for lack of room stays until next time. */
 static void
 flush_forgotten_locked(struct gofer_conn *conn)
 {
-	while (conn->nforget) {
+	struct notes *l = &conn->forget;
+
+	while (l->n) {
 		Gofer__ForgetReq q = GOFER__FORGET_REQ__INIT;
 
-		q.n_nodes = conn->nforget < FORGET_BATCH ? conn->nforget : FORGET_BATCH;
-		q.nodes = conn->forget + conn->nforget - q.n_nodes;
-		/* Not sent for lack of room: they stay until next time. */
+		q.n_nodes = l->n < FORGET_BATCH ? l->n : FORGET_BATCH;
+		q.nodes = l->v + l->n - q.n_nodes;
 		if (wire_send_msg(conn->sock, GOFER_FORGET, 0, 0, &q.base, NULL, 0, MSG_DONTWAIT) ==
 			-EAGAIN)
 			break;
-		conn->nforget -= (uint32_t)q.n_nodes;
+		l->n -= (uint32_t)q.n_nodes;
+	}
+}
+
+static void
+flush_closed_locked(struct gofer_conn *conn)
+{
+	struct notes *l = &conn->close;
+
+	while (l->n) {
+		Gofer__FileReq q = GOFER__FILE_REQ__INIT;
+
+		q.file = l->v[l->n - 1];
+		if (wire_send_msg(conn->sock, GOFER_FILE_CLOSE, 0, 0, &q.base, NULL, 0,
+			    MSG_DONTWAIT) == -EAGAIN)
+			break;
+		l->n--;
 	}
 }
 
@@ -243,58 +316,138 @@ gofer_forget(struct gofer_conn *conn, uint64_t node)
 
 	if (conn->dead)
 		return;
-	if (conn->nforget == conn->forget_cap) {
-		uint32_t cap = conn->forget_cap ? conn->forget_cap * 2 : FORGET_BATCH;
-		uint64_t *p = realloc(conn->forget, cap * sizeof *p);
-
-		if (!p)
-			return; /* the gofer keeps it for nothing */
-		conn->forget = p;
-		conn->forget_cap = cap;
-	}
-	conn->forget[conn->nforget++] = node;
-	if (conn->nforget >= FORGET_BATCH)
+	note(&conn->forget, node);
+	if (conn->forget.n >= FORGET_BATCH)
 		flush_forgotten_locked(conn);
+}
+
+void
+gofer_file_close(struct gofer_conn *conn, uint64_t file)
+{
+	WITH_MUTEX(&conn->lock);
+
+	if (conn->dead)
+		return;
+	note(&conn->close, file);
+	flush_closed_locked(conn);
+}
+
+/* An answer that nobody waits for any longer: what it brought is given back. */
+static void
+take_back(struct gofer_conn *conn, uint16_t type, const void *body, size_t len)
+{
+	ProtobufCMessage *m = wire_unpack(messages[type].rep, body, len);
+
+	if (!m)
+		return;
+	if (messages[type].rep == &gofer__node_rep__descriptor) {
+		Gofer__NodeRep *a = (Gofer__NodeRep *)m;
+
+		if (a->node)
+			gofer_forget(conn, a->node->id);
+	} else if (messages[type].rep == &gofer__walk_rep__descriptor) {
+		Gofer__WalkRep *a = (Gofer__WalkRep *)m;
+
+		for (size_t i = 0; i < a->n_nodes; i++)
+			gofer_forget(conn, a->nodes[i]->id);
+	} else if (messages[type].rep == &gofer__lookups_rep__descriptor) {
+		Gofer__LookupsRep *a = (Gofer__LookupsRep *)m;
+
+		for (size_t i = 0; i < a->n_found; i++)
+			if (a->found[i]->node)
+				gofer_forget(conn, a->found[i]->node->id);
+	} else if (messages[type].rep == &gofer__file_rep__descriptor) {
+		gofer_file_close(conn, ((Gofer__FileRep *)m)->file);
+	}
+	protobuf_c_message_free_unpacked(m, NULL);
+}
+
+/* The one who waits is killed: the answer will be thrown away. False: it is there already. */
+static bool
+abandon(struct gofer_conn *conn, struct pending *p)
+{
+	WITH_MUTEX(&conn->lock);
+
+	if (p->done)
+		return false;
+	p->fiber = NULL;
+	return true;
+}
+
+/* Wait for the answer. -EINTR: it is no longer wanted, and p is not the caller's any longer. */
+static int
+await(struct gofer_conn *conn, struct pending *p)
+{
+	int64_t soon = conn->virtual ? sched_now_ns() + SOON_NS : INT64_MAX;
+	bool killed = false;
+
+	if (sched_ncpu() > 1)
+		poll_reply(conn, p);
+	atomic_fetch_add(&sched_host_waits, 1);
+	while (!atomic_load(&p->done) && !killed && fiber_park_until(soon))
+		killed = conn->virtual && fiber_killed() && abandon(conn, p);
+	atomic_fetch_sub(&sched_host_waits, 1);
+	/* It takes its time. */
+	while (!killed && !atomic_load(&p->done)) {
+		killed = fiber_killed() && abandon(conn, p);
+		if (!killed)
+			fiber_park();
+	}
+	return killed ? -EINTR : 0;
+}
+
+/* Send the request and wait. -EOWNERDEAD: killed, and p is not the caller's any longer. */
+static int
+transact(struct gofer_conn *conn, struct pending *p, const ProtobufCMessage *req, int given)
+{
+	int r;
+
+	mutex_lock(&conn->lock);
+	if (conn->dead) {
+		mutex_unlock(&conn->lock);
+		return -EIO;
+	}
+	p->id = ++conn->next_id;
+	list_push_back(&conn->pending[p->id % BUCKETS], &p->node);
+	mutex_unlock(&conn->lock);
+	r = send_request(conn, p->type, p->id, req, given);
+	if (r < 0) {
+		mutex_lock(&conn->lock);
+		if (!p->done)
+			list_del(&p->node);
+		mutex_unlock(&conn->lock);
+		return r == -EPIPE ? -EIO : r;
+	}
+	if (await(conn, p) < 0)
+		return -EOWNERDEAD;
+	/* deliver() still holds the lock when it sets done: wait for it to let go of p. */
+	mutex_lock(&conn->lock);
+	mutex_unlock(&conn->lock);
+	return 0;
 }
 
 static int
 call(struct gofer_conn *conn, uint16_t type, const ProtobufCMessage *req, int given, void *rep,
 	int *fds, uint32_t max, uint32_t *nfds)
 {
-	struct pending p = {.type = type, .fiber = fiber_self()};
+	/* One that may be abandoned outlives this call. */
+	struct pending here = {.fiber = NULL}, *p = conn->virtual ? calloc(1, sizeof *p) : &here;
 	ProtobufCMessage *m = NULL;
 	int r;
 
 	*nfds = 0;
-	mutex_lock(&conn->lock);
-	if (conn->dead) {
-		mutex_unlock(&conn->lock);
-		return -EIO;
-	}
-	p.id = ++conn->next_id;
-	list_push_back(&conn->pending[p.id % BUCKETS], &p.node);
-	mutex_unlock(&conn->lock);
-	r = send_request(conn, type, p.id, req, given);
-	if (r < 0) {
-		mutex_lock(&conn->lock);
-		if (!p.done)
-			list_del(&p.node);
-		mutex_unlock(&conn->lock);
-		return r == -EPIPE ? -EIO : r;
-	}
-	if (sched_ncpu() > 1)
-		poll_reply(conn, &p);
-	atomic_fetch_add(&sched_host_waits, 1);
-	while (!atomic_load(&p.done))
-		fiber_park();
-	atomic_fetch_sub(&sched_host_waits, 1);
-	/* deliver() still holds the lock when it sets done: wait for it to let go of p. */
-	mutex_lock(&conn->lock);
-	mutex_unlock(&conn->lock);
-	r = p.err;
+	if (!p)
+		return -ENOMEM;
+	p->type = type;
+	p->fiber = fiber_self();
+	r = transact(conn, p, req, given);
+	if (r == -EOWNERDEAD)
+		return -EINTR; /* what answers it frees it */
+	if (r == 0)
+		r = p->err;
 	if (r == 0) {
-		m = wire_unpack(messages[type].rep, p.body, p.len);
-		if (!m || p.nfds > max) {
+		m = wire_unpack(messages[type].rep, p->body, p->len);
+		if (!m || p->nfds > max) {
 			if (m)
 				protobuf_c_message_free_unpacked(m, NULL);
 			m = NULL;
@@ -302,13 +455,15 @@ call(struct gofer_conn *conn, uint16_t type, const ProtobufCMessage *req, int gi
 			connection_lost(conn, "the gofer broke the protocol");
 		}
 	}
-	free(p.body);
+	free(p->body);
 	if (r < 0)
-		while (p.nfds)
-			close(p.fds[--p.nfds]);
-	for (uint32_t i = 0; i < p.nfds; i++)
-		fds[i] = p.fds[i];
-	*nfds = p.nfds;
+		while (p->nfds)
+			close(p->fds[--p->nfds]);
+	for (uint32_t i = 0; i < p->nfds; i++)
+		fds[i] = p->fds[i];
+	*nfds = p->nfds;
+	if (p != &here)
+		free(p);
 	if (m && rep)
 		*(void **)rep = m;
 	else if (m)
@@ -415,9 +570,9 @@ leave_living(struct gofer_conn *conn)
 	mutex_unlock(&living_lock);
 }
 
-int
-gofer_conn_new(
-	int sock, void (*died)(void *arg, const char *why), void *arg, struct gofer_conn **ret)
+static int
+conn_new(int sock, bool virtual, void (*died)(void *arg, const char *why), void *arg,
+	struct gofer_conn **ret)
 {
 	struct gofer_conn *conn = calloc(1, sizeof *conn);
 	int r;
@@ -436,6 +591,7 @@ gofer_conn_new(
 	waitq_init(&conn->writable);
 	conn->sock = sock;
 	conn->died = died;
+	conn->virtual = virtual;
 	conn->arg = arg;
 	conn->watch = (struct hostfd_watch){.fd = sock, .fn = readable};
 	list_init(&conn->node);
@@ -444,11 +600,27 @@ gofer_conn_new(
 		gofer_conn_put(conn);
 		return r;
 	}
-	mutex_lock(&living_lock);
-	list_push_back(&living, &conn->node);
-	mutex_unlock(&living_lock);
+	if (!virtual) {
+		mutex_lock(&living_lock);
+		list_push_back(&living, &conn->node);
+		mutex_unlock(&living_lock);
+	}
 	*ret = conn;
 	return 0;
+}
+
+int
+gofer_conn_new(
+	int sock, void (*died)(void *arg, const char *why), void *arg, struct gofer_conn **ret)
+{
+	return conn_new(sock, false, died, arg, ret);
+}
+
+int
+gofer_conn_new_virtual(
+	int sock, void (*died)(void *arg, const char *why), void *arg, struct gofer_conn **ret)
+{
+	return conn_new(sock, true, died, arg, ret);
 }
 
 struct gofer_conn *
@@ -467,7 +639,8 @@ gofer_conn_put(struct gofer_conn *conn)
 	host_fd_close(conn->sock);
 	waitq_destroy(&conn->writable);
 	mutex_destroy(&conn->lock);
-	free(conn->forget);
+	free(conn->forget.v);
+	free(conn->close.v);
 	free(conn->packet);
 	free(conn);
 }

@@ -30,6 +30,14 @@ dir_changed(struct inode *dir)
 	inode_touch(dir, INODE_T_MTIME | INODE_T_CTIME);
 }
 
+/* A directory in dir more or less. Virtual ones have one link whatever is in them. */
+static void
+count_dir(struct inode *dir, int n)
+{
+	if (n && !gsuper_of(dir)->virtual)
+		inode_add_nlink(dir, n);
+}
+
 static uint64_t
 name_key(const struct inode *dir, const struct name *n)
 {
@@ -169,7 +177,7 @@ gofer_revalidate(struct inode *dir, const struct call *c, const struct name *n, 
 	int r;
 
 	if (gsuper_of(dir)->relaxed &&
-		just_asked(d, name_key(dir, n), g, sched_now_ns() - GOFER_RELAX_NS))
+		just_asked(d, name_key(dir, n), g, sched_now_ns() - gsuper_of(dir)->relax_ns))
 		return 1;
 	r = gofer_lookup(dir, c, n, &now);
 	if (r == -ENOENT)
@@ -249,7 +257,7 @@ gofer_create(struct inode *dir, const struct call *c, const struct name *n,
 	if (r < 0)
 		return r;
 	if (type == GOFER_MKDIR)
-		inode_add_nlink(dir, 1);
+		count_dir(dir, 1);
 	dir_changed(dir);
 	return 0;
 }
@@ -296,7 +304,7 @@ remove_name(struct inode *dir, const struct name *n, struct inode *inode, bool r
 		return r;
 	if (rmdir) {
 		inode_set_nlink(inode, 0);
-		inode_add_nlink(dir, -1);
+		count_dir(dir, -1);
 	} else {
 		inode_add_nlink(inode, -1);
 		inode_touch(inode, INODE_T_CTIME);
@@ -341,13 +349,13 @@ gofer_rename(struct inode *old_dir, const struct call *c, const struct name *old
 	if (r < 0)
 		return r;
 	if (flags & LX_RENAME_EXCHANGE) {
-		inode_add_nlink(old_dir, (target_dir ? 1 : 0) - (dir ? 1 : 0));
-		inode_add_nlink(new_dir, (dir ? 1 : 0) - (target_dir ? 1 : 0));
+		count_dir(old_dir, (target_dir ? 1 : 0) - (dir ? 1 : 0));
+		count_dir(new_dir, (dir ? 1 : 0) - (target_dir ? 1 : 0));
 		inode_touch(target, INODE_T_CTIME);
 	} else {
 		if (dir) {
-			inode_add_nlink(old_dir, -1);
-			inode_add_nlink(new_dir, target ? 0 : 1);
+			count_dir(old_dir, -1);
+			count_dir(new_dir, target ? 0 : 1);
 		}
 		if (target_dir)
 			inode_set_nlink(target, 0);

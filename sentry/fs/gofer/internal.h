@@ -10,6 +10,10 @@
  * now is believed, each answer by the time at which it was asked for (0 in a mount that is not
  * relaxed).
  *
+ * virtual: files that libmoat makes. There are no host descriptors: contents are asked for in
+ * messages (virtual.c), and whoever waits for an answer can be killed. What comes for it then is
+ * taken back.
+ *
  * Locks. gnode.lock (rank FSNODE): descriptors and their users. gsuper.lock (FS): the list of idle
  * descriptors. conn.lock (GOFER): requests in flight. None is held over a park.
  */
@@ -30,6 +34,8 @@ struct gsuper {
 	struct super *sb;
 	struct gofer_conn *conn; /* (C) a reference */
 	bool shared, relaxed, readonly;
+	bool virtual; /* the other end gives no descriptors */
+	int64_t relax_ns;
 	uint64_t dev;	    /* host device of the root */
 	uint64_t root_node; /* number at the gofer */
 	struct mutex lock;  /* idle, nidle */
@@ -119,7 +125,7 @@ gconn_of(const struct inode *i)
 static inline bool
 gofer_fresh(const struct gsuper *gs, int64_t asked_ns)
 {
-	return !gs->shared || (gs->relaxed && asked_ns > sched_now_ns() - GOFER_RELAX_NS);
+	return !gs->shared || (gs->relaxed && asked_ns > sched_now_ns() - gs->relax_ns);
 }
 
 /* The time to remember with what is about to be asked for. */
@@ -138,6 +144,8 @@ int gofer_call_fds(struct gofer_conn *conn, uint16_t type, const ProtobufCMessag
 void gofer_rep_free(void *rep);
 /* Tell the gofer that a node is no longer needed; sent in batches. Does not park. */
 void gofer_forget(struct gofer_conn *conn, uint64_t node);
+/* The same for an open file of a virtual mount, sent at once if there is room. */
+void gofer_file_close(struct gofer_conn *conn, uint64_t file);
 
 /* node.c */
 /* The inode for what the gofer described when it was asked then: a known one, or a new one that
@@ -158,8 +166,8 @@ void gnode_sync_attr(struct gnode *n); /* fstat, if stale */
 void gnode_free(struct inode *i);
 
 /* dir.c, attr.c, file.c */
-extern const struct inode_ops gofer_dir_ops, gofer_file_ops;
-extern const struct file_ops gofer_dir_fops, gofer_file_fops;
+extern const struct inode_ops gofer_dir_ops, gofer_file_ops, gofer_virtual_ops;
+extern const struct file_ops gofer_dir_fops, gofer_file_fops, gofer_virtual_fops;
 /* n in dir was g, or was missing (NULL), when the gofer was asked then. */
 void gnode_seen(struct inode *dir, const struct name *n, struct gnode *g, int64_t asked_ns);
 int gofer_refresh(struct inode *i, const struct call *c, bool force);

@@ -5,7 +5,7 @@
  * nodes that were fetched ahead for its entries, with descriptors and, for directories, listings of
  * their own. So a program that walks a tree asks the gofer once for many files.
  *
- * In a relaxed mount each of these answers stands for GOFER_RELAX_NS from when it was asked for.
+ * In a relaxed mount each of these answers stands for gsuper.relax_ns from when it was asked for.
  * The listing is kept for as long after it was last of use: names of it, perhaps no longer right,
  * are what to ask for next.
  *

@@ -86,12 +86,18 @@ gnode_new(struct super *sb, const Gofer__Node *node, uint64_t ino)
 {
 	const Gofer__Attr *a = node->attr;
 	struct gnode *n = calloc(1, sizeof *n);
-	bool dir = LX_S_ISDIR(a->mode);
+	bool dir = LX_S_ISDIR(a->mode), virtual = ((struct gsuper *)sb->priv)->virtual;
 
 	if (!n)
 		return NULL;
-	inode_init(&n->i, sb, dir ? &gofer_dir_ops : &gofer_file_ops,
-		dir ? &gofer_dir_fops : &gofer_file_fops, ino, a->mode, a->uid, a->gid);
+	inode_init(&n->i, sb,
+		dir	  ? &gofer_dir_ops
+		: virtual ? &gofer_virtual_ops
+			  : &gofer_file_ops,
+		dir	  ? &gofer_dir_fops
+		: virtual ? &gofer_virtual_fops
+			  : &gofer_file_fops,
+		ino, a->mode, a->uid, a->gid);
 	mutex_init(&n->lock, LR_FSNODE);
 	list_init(&n->idle);
 	n->id = node->id;

@@ -4,8 +4,9 @@
 #include "sentry/vfs/dentry.h"
 #include <stdlib.h>
 
-#define EXT_MAGIC 0xef53 /* what programs expect of a disk */
-#define IDLE_MAX  8192	 /* inodes that keep descriptors which nobody uses */
+#define EXT_MAGIC  0xef53 /* what programs expect of a disk */
+#define FUSE_MAGIC 0x65735546
+#define IDLE_MAX   8192 /* inodes that keep descriptors which nobody uses */
 
 static void
 gofer_release_super(struct super *sb)
@@ -78,6 +79,8 @@ gofer_mount(const struct fs_type *type, const struct call *c, const struct mount
 	gs->conn = gofer_conn_get(gm->conn);
 	gs->shared = gm->shared;
 	gs->relaxed = gm->relaxed;
+	gs->relax_ns = gm->relax_ns ? gm->relax_ns : GOFER_RELAX_NS;
+	gs->virtual = gm->virtual;
 	gs->readonly = a->readonly;
 	gs->dev = a->node->attr->dev;
 	gs->root_node = a->node->id;
@@ -90,7 +93,7 @@ gofer_mount(const struct fs_type *type, const struct call *c, const struct mount
 		gdir_nodes_max = (int)(a->max_nodes / 4);
 	sb->priv = gs;
 	gs = NULL;
-	sb->magic = EXT_MAGIC;
+	sb->magic = gm->virtual ? FUSE_MAGIC : EXT_MAGIC;
 	atomic_store(
 		&sb->flags, (gm->shared ? SUPER_SHARED : 0) | (a->readonly ? SUPER_RDONLY : 0));
 	/* Each name in the cache holds a node at the gofer, which can hold only so many. */
