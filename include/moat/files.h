@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Files that the host program makes: a mount whose tree is served by functions of it.
+ * Files that the host program makes: a mount whose tree is served by functions of it (struct
+ * moat_files), and a tree that is kept in memory (struct moat_tree) and served by functions of the
+ * library.
  *
  *	static const struct moat_files_ops ops = {.getattr = ..., .readdir = ..., .read = ...};
  *	struct moat_files files = {.ops = &ops, .user = ...};
@@ -130,6 +132,46 @@ struct moat_files {
  * that can stand in a directory (1 to 255 bytes, no '/', not "." or ".."); -ENOMEM. The list is
  * told to nobody when readdir fails. */
 MOAT_API int moat_dir_add(struct moat_dir *list, const char *name, uint32_t mode);
+
+/*
+ * A tree in memory. Its functions can be called from any thread, before, while and after it is
+ * mounted, in any number of sandboxes; it has to outlive them. Paths are as above; directories on
+ * the way are made as they are missing, of mode 0755 and root's. What is there already is replaced,
+ * but for a directory that is not empty (-ENOTEMPTY). Errors: -EINVAL (path), -ENOTDIR, -ENOMEM,
+ * -ENOSPC (max_bytes).
+ *
+ *	struct moat_mount m = {.kind = MOAT_MOUNT_VIRTUAL, .target = "/work"};
+ *	m.files = moat_tree_files(tree);
+ *
+ * What programs write is in the tree, and can be read after they have ended. With MS_RDONLY they
+ * cannot; with `overlay` it stays in the sandbox's memory.
+ */
+struct moat_tree;
+
+/* max_bytes: what contents, names and the like may take together, by the host program or by the
+ * sandbox; 0: 64 MiB. NULL: out of memory. */
+MOAT_API struct moat_tree *moat_tree_new(uint64_t max_bytes);
+/* It is not mounted. NULL is fine. */
+MOAT_API void moat_tree_free(struct moat_tree *t);
+/* For struct moat_mount; borrowed from the tree. */
+MOAT_API const struct moat_files *moat_tree_files(struct moat_tree *t);
+
+/* A file of these permissions, of which root is the owner. The bytes are copied; with _borrow they
+ * are not, have to stay as they are as long as the tree, and are copied when the file is written.
+ */
+MOAT_API int moat_tree_add(
+	struct moat_tree *t, const char *path, uint32_t mode, const void *data, size_t len);
+MOAT_API int moat_tree_borrow(
+	struct moat_tree *t, const char *path, uint32_t mode, const void *data, size_t len);
+MOAT_API int moat_tree_mkdir(struct moat_tree *t, const char *path, uint32_t mode);
+MOAT_API int moat_tree_symlink(struct moat_tree *t, const char *path, const char *target);
+MOAT_API int moat_tree_chown(struct moat_tree *t, const char *path, uint32_t uid, uint32_t gid);
+/* A name, with all below it. -ENOENT. */
+MOAT_API int moat_tree_remove(struct moat_tree *t, const char *path);
+
+/* What a file holds now, in *ret (free()), with a NUL behind it; links are not followed. -ENOENT,
+ * -EISDIR, -EINVAL (a link). */
+MOAT_API int moat_tree_read(struct moat_tree *t, const char *path, void **ret, size_t *ret_len);
 
 #ifdef __cplusplus
 }
