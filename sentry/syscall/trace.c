@@ -51,10 +51,10 @@ put(struct line *l, const char *fmt, ...)
 		l->n = sizeof l->s - 2;
 }
 
+/* What a program chose: no byte of it ends the line, or means something to a terminal. */
 static void
-put_bytes(struct line *l, const char *s, size_t len, bool more)
+put_escaped(struct line *l, const char *s, size_t len)
 {
-	put(l, "\"");
 	for (size_t i = 0; i < len; i++) {
 		unsigned char c = (unsigned char)s[i];
 
@@ -69,6 +69,13 @@ put_bytes(struct line *l, const char *s, size_t len, bool more)
 		else
 			put(l, "\\%o", c);
 	}
+}
+
+static void
+put_bytes(struct line *l, const char *s, size_t len, bool more)
+{
+	put(l, "\"");
+	put_escaped(l, s, len);
 	put(l, more ? "\"..." : "\"");
 }
 
@@ -175,7 +182,9 @@ start(struct line *l, struct task *t, const struct sc_row *row, const uint64_t a
 	const char *sep = "";
 
 	l->n = 0;
-	put(l, "%5d %s %s(", t->tid, t->comm, row->name);
+	put(l, "%5d ", t->tid);
+	put_escaped(l, t->comm, strnlen(t->comm, sizeof t->comm));
+	put(l, " %s(", row->name);
 	for (int i = 0; i < row->nargs; i++) {
 		if (row->arg[i].kind == SA_SIGFRAME)
 			continue;
