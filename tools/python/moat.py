@@ -15,7 +15,7 @@ wrong with the sandbox itself is a moat.Error; how a program ends is no error.
 import ctypes
 import enum
 import os
-from ctypes import POINTER, byref, c_bool, c_char, c_char_p, c_int, c_size_t, c_uint, c_uint32, c_uint64, c_ulong, c_void_p
+from ctypes import POINTER, byref, c_bool, c_char, c_char_p, c_int, c_long, c_size_t, c_uint, c_uint32, c_uint64, c_ulong, c_void_p
 
 __all__ = ["Error", "Host", "Limits", "Mount", "Process", "Result", "Rusage", "Sandbox", "Verdict", "run", "system",
            "tmpfs", "version"]
@@ -65,6 +65,11 @@ class CResult(_Struct):
                 ("err", c_void_p), ("out_bytes", c_size_t), ("err_bytes", c_size_t)]
 
 
+class CTimespec(_Struct):
+    _c_name_ = "timespec"
+    _fields_ = [("tv_sec", c_long), ("tv_nsec", c_long)]
+
+
 class CConfig(_Struct):
     _c_name_ = "moat_config"
     _fields_ = [
@@ -72,13 +77,17 @@ class CConfig(_Struct):
         ("uid", c_uint32), ("gid", c_uint32), ("groups", POINTER(c_uint32)), ("ngroups", c_size_t),
         ("cap_effective", c_uint64), ("cap_permitted", c_uint64), ("cap_inheritable", c_uint64),
         ("cap_bounding", c_uint64), ("cap_ambient", c_uint64), ("no_new_privs", c_bool), ("umask", c_uint32),
-        ("oom_score_adj", c_int), ("rlimits", POINTER(CRlimit)), ("nrlimits", c_size_t), ("stdio", c_int * 3),
-        ("killable", c_bool), ("terminal", c_bool), ("extra_fds", POINTER(c_int)), ("nextra_fds", c_size_t),
+        ("oom_score_adj", c_int), ("rlimits", POINTER(CRlimit)), ("nrlimits", c_size_t), ("sched_policy", c_int),
+        ("sched_priority", c_int), ("sched_reset", c_bool), ("has_nice", c_bool), ("nice", c_int), ("ioprio", c_uint),
+        ("personality", c_uint), ("cpus", c_void_p), ("cpus_bytes", c_size_t), ("stdio", c_int * 3),
+        ("killable", c_bool), ("notify", c_bool), ("terminal", c_bool), ("extra_fds", POINTER(c_int)), ("nextra_fds", c_size_t),
         ("seccomp", c_void_p), ("seccomp_bytes", c_size_t), ("seccomp_log", c_bool), ("mounts", POINTER(CMount)),
-        ("nmounts", c_size_t), ("root_readonly", c_bool), ("masked_paths", POINTER(c_char_p)),
+        ("nmounts", c_size_t), ("devices", c_void_p), ("ndevices", c_size_t), ("root_readonly", c_bool), ("masked_paths", POINTER(c_char_p)),
         ("readonly_paths", POINTER(c_char_p)), ("hostname", c_char_p), ("domainname", c_char_p), ("network", c_char_p),
         ("net_fd", c_int), ("low_ports", c_uint), ("sysctls", POINTER(c_char_p)), ("uid_map", c_void_p),
-        ("gid_map", c_void_p), ("nuid_map", c_size_t), ("ngid_map", c_size_t), ("platform", c_char_p),
+        ("gid_map", c_void_p), ("nuid_map", c_size_t), ("ngid_map", c_size_t),
+        ("monotonic_offset", CTimespec), ("boottime_offset", CTimespec), ("memory_mode", c_int),
+        ("memory_nodes", POINTER(c_ulong)), ("platform", c_char_p),
         ("libexec", c_char_p), ("weaker", c_char_p), ("log_fd", c_int), ("trace_fd", c_int), ("debug", c_bool),
         ("workers", c_uint), ("no_spin", c_bool), ("no_rewrite", c_bool), ("no_stub_answers", c_bool),
         ("no_marshal", c_bool), ("memory_limit", c_uint64), ("pids_limit", c_uint64), ("limits", POINTER(CLimits)),
