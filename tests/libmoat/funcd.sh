@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The two servers of functions, in C and in Python: what each way to end is answered with, and many requests at once.
 . "$(dirname "$0")/../lib/common.sh"
-export MOAT_LIBEXEC=$BUILD MOAT_LIBRARY=$BUILD/libmoat.so.0
+export PYTHONDONTWRITEBYTECODE=1 MOAT_LIBEXEC=$BUILD MOAT_LIBRARY=$BUILD/libmoat.so.0
 functions=$work/functions
 mkdir "$functions"
 function_() { cat >"$functions/$1"; chmod +x "$functions/$1"; }

@@ -34,7 +34,7 @@ same "what it prints" "OK: got it" "$("$work/run" 2>&1)"
 # Linked statically, it needs what libmoat.pc says.
 cc "$work/here.c" -o "$work/static" -I"$prefix/include" "$prefix/lib/libmoat.a" -lprotobuf-c
 same "linked statically" "OK: got it" "$("$work/static" 2>&1)"
-same "from Python" "b'hi\\n'" "$(MOAT_LIBEXEC=$prefix/libexec/moat PYTHONPATH=$prefix/share/moat/python \
+same "from Python" "b'hi\\n'" "$(PYTHONDONTWRITEBYTECODE=1 MOAT_LIBEXEC=$prefix/libexec/moat PYTHONPATH=$prefix/share/moat/python \
 	python3 -c 'import moat; print(moat.run(["echo", "hi"]).out)')"
 # No name but the API's is to be seen.
 same "exported names" "" "$(nm -D --defined-only "$prefix/lib/libmoat.so.0" | awk '{print $3}' | grep -v '^moat_')"

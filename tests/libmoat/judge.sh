@@ -3,7 +3,7 @@
 # The two judges, in C and in Python: a submission for each verdict.
 . "$(dirname "$0")/../lib/common.sh"
 command -v gcc >/dev/null || skip "no gcc here"
-export MOAT_LIBEXEC=$BUILD MOAT_LIBRARY=$BUILD/libmoat.so.0
+export PYTHONDONTWRITEBYTECODE=1 MOAT_LIBEXEC=$BUILD MOAT_LIBRARY=$BUILD/libmoat.so.0
 mkdir "$work/tests"
 echo "1 2" >"$work/tests/a.in"; echo 3 >"$work/tests/a.out"
 echo "40 2" >"$work/tests/b.in"; echo 42 >"$work/tests/b.out"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The Python binding: its structs are those of the headers, and what it can do.
 . "$(dirname "$0")/../lib/common.sh"
-export MOAT_LIBEXEC=$BUILD MOAT_LIBRARY=$BUILD/libmoat.so.0 PYTHONPATH=tools/python
+export PYTHONDONTWRITEBYTECODE=1 MOAT_LIBEXEC=$BUILD MOAT_LIBRARY=$BUILD/libmoat.so.0 PYTHONPATH=tools/python
 
 # A C program that prints the layout which the headers give, of the fields that the binding names.
 python3 - >"$work/layout.c" <<'X'
