@@ -89,8 +89,8 @@ keeper_new(int net_fd, bool die_with_caller, struct keeper **ret)
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
 	/* No exit signal: nobody is told when it ends. */
-	pid = HOST(clone(
-		keeper_run, k->map + PAGE + STACK, CLONE_VM | CLONE_PIDFD, k->shared, &k->pidfd));
+	pid = (int)keeper_clone(
+		keeper_run, k->map + PAGE + STACK, CLONE_VM | CLONE_PIDFD, k->shared, &k->pidfd);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	r = pid < 0 ? pid : 0;
 	if (r < 0)

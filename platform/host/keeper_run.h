@@ -35,6 +35,12 @@ struct keeper_shared {
 
 int keeper_run(void *shared);
 
+/* clone(2) of a process in which fn runs on another stack (its upper end), and which ends with what
+ * it returns: its number, with CLONE_PIDFD a descriptor of it in *ret_pidfd; -errno. Not libc's,
+ * which looks at thread-local storage, and whose wrapper in a sanitizer expects the caller to stay.
+ */
+long keeper_clone(int (*fn)(void *), void *stack, unsigned long flags, void *arg, int *ret_pidfd);
+
 /* keeper_meter.c */
 void keeper_measure(int pid, int what, struct meter_answer *a);
 
