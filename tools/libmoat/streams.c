@@ -15,7 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define GROW_MIN 65536
+#define GROW_MIN  65536
+#define DRAIN_MAX (1024 * 1024) /* at least what a pipe holds */
 
 struct output {
 	int fd; /* -1: over */
@@ -125,11 +126,12 @@ streams_free(struct streams *s)
 	free(s);
 }
 
-/* What there is. 0; -ENOMEM. */
+/* What there is, as far as a pipe can hold it: more has come meanwhile, from who never stops. 0;
+ * -ENOMEM. */
 static int
 drain(struct output *o)
 {
-	while (o->fd >= 0) {
+	for (size_t before = o->len; o->fd >= 0 && o->len - before < DRAIN_MAX;) {
 		ssize_t n;
 
 		if (o->cap - o->len < GROW_MIN / 2) {
@@ -186,7 +188,7 @@ streams_pump(struct streams *s, int sock, int timeout_ms)
 			}
 		if (r < 0 || p[0].revents)
 			return r < 0 ? r : 0;
-		if (r == 0 && timeout_ms >= 0 && now_ms() >= until)
+		if (timeout_ms >= 0 && now_ms() >= until)
 			return -ETIMEDOUT;
 	}
 }
