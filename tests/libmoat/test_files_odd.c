@@ -442,6 +442,9 @@ bad_config(void)
 	b->mounts[b->c.nmounts - 1].files = &empty;
 	CHECK(moat_start(&b->c, &b->s, &b->err) == -EINVAL);
 	b->mounts[b->c.nmounts - 1].files = &files;
+	b->mounts[b->c.nmounts - 1].options = "size=1m";
+	CHECK(moat_start(&b->c, &b->s, &b->err) == -EINVAL && strstr(b->err.text, "options"));
+	b->mounts[b->c.nmounts - 1].options = NULL;
 	for (int i = 0; i < MOAT_FILES_MOUNTS_MAX; i++)
 		box_mount(b, MOAT_MOUNT_VIRTUAL, "/host")->files = &files;
 	CHECK(moat_start(&b->c, &b->s, &b->err) == -E2BIG, "%s", b->err.text);

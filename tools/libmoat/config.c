@@ -70,6 +70,9 @@ config_check(const struct moat_config *c, struct moat_error *err)
 		if (!m->files || !m->files->ops || !m->files->ops->getattr)
 			return error_set(
 				err, -EINVAL, "mounts[%zu].files: missing, or without getattr", i);
+		if (m->options && *m->options)
+			return error_set(
+				err, -EINVAL, "mounts[%zu].options: virtual files have none", i);
 		if (++virtual > MOAT_FILES_MOUNTS_MAX)
 			return error_set(err, -E2BIG, "mounts: more than %d of virtual files",
 				MOAT_FILES_MOUNTS_MAX);
