@@ -44,11 +44,12 @@ hostsock_wrap(struct host_sock *h, const struct sock_ops *ops, const struct call
 	return err;
 }
 
-static int
-wrap(const struct call *c, int fd, int family, int type, int protocol, struct sock **ret)
+int
+hostsock_new(const struct call *c, int fd, const struct sock_ops *ops, int family, int type,
+	int protocol, struct sock **ret)
 {
 	struct host_sock *h = calloc(1, sizeof *h);
-	int err = hostsock_wrap(h, &host_ops, c, fd, family, type, protocol);
+	int err = hostsock_wrap(h, ops, c, fd, family, type, protocol);
 
 	if (!err)
 		*ret = &h->s;
@@ -72,7 +73,7 @@ create(const struct call *c, int family, int type, int protocol, struct sock **r
 	fd = host_socket(family, type, protocol);
 	if (fd < 0)
 		return fd;
-	return wrap(c, fd, family, type, protocol ? protocol : usual, ret);
+	return hostsock_new(c, fd, &host_ops, family, type, protocol ? protocol : usual, ret);
 }
 
 static int
@@ -186,7 +187,7 @@ host_accept(struct sock *s, const struct call *c, struct sock **ret)
 	uint32_t len = sizeof addr;
 	int fd = host_socket_accept(hs(s)->fd, addr, &len);
 
-	return fd < 0 ? fd : wrap(c, fd, s->family, s->type, s->protocol, ret);
+	return fd < 0 ? fd : hostsock_new(c, fd, &host_ops, s->family, s->type, s->protocol, ret);
 }
 
 int

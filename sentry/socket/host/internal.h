@@ -26,6 +26,9 @@ hs(struct sock *s)
 /* Make h, zeroed memory (NULL: -ENOMEM), a socket on fd. Both are gone after an error. */
 int hostsock_wrap(struct host_sock *h, const struct sock_ops *ops, const struct call *c, int fd,
 	int family, int type, int protocol);
+/* The same in memory of its own. */
+int hostsock_new(const struct call *c, int fd, const struct sock_ops *ops, int family, int type,
+	int protocol, struct sock **ret);
 /* A raw socket that sends and receives echoes. -EPERM: without CAP_NET_RAW. */
 int hostsock_icmp_new(const struct call *c, int family, struct sock **ret);
 

@@ -18,17 +18,6 @@
 static const struct sock_ops passed_ops;
 
 static int
-wrap(const struct call *c, int fd, int family, int type, int protocol, struct sock **ret)
-{
-	struct host_sock *h = calloc(1, sizeof *h);
-	int r = hostsock_wrap(h, &passed_ops, c, fd, family, type, protocol);
-
-	if (r == 0)
-		*ret = &h->s;
-	return r;
-}
-
-static int
 number(int fd, int opt, int *ret)
 {
 	int32_t v = 0;
@@ -59,7 +48,7 @@ hostsock_passed(const struct call *c, int fd, struct sock **ret)
 		host_fd_close(fd);
 		return r;
 	}
-	r = wrap(c, fd, family, type, protocol, ret);
+	r = hostsock_new(c, fd, &passed_ops, family, type, protocol, ret);
 	if (r == 0)
 		(*ret)->listening = listening;
 	return r;
@@ -101,7 +90,7 @@ passed_accept(struct sock *s, const struct call *c, struct sock **ret)
 	if (fd <= 0)
 		return fd < 0 ? fd : -EAGAIN;
 	fd = host_socket_accept(hs(s)->fd, addr, &len);
-	return fd < 0 ? fd : wrap(c, fd, s->family, s->type, s->protocol, ret);
+	return fd < 0 ? fd : hostsock_new(c, fd, &passed_ops, s->family, s->type, s->protocol, ret);
 }
 
 static ssize_t
