@@ -27,28 +27,33 @@ extern "C" {
  * What all programs of a sandbox may use together. 0: no limit. The sandbox's kernel sees to them,
  * so that no right of the caller's is needed and no fork, setsid or close gets round them.
  *
- * cpu_ms: CPU time of the programs and of the sandbox's kernel for them. Noticed within some 2 ms.
- * wall_ms: time since the first program's start.
- * memory_bytes: what the programs have of their own (not the files that they map), what is in files
- *	in memory (tmpfs, shared memory, overlays), and what the sandbox's kernel has come to need.
- *	It is looked at every 2 to 20 ms, the more often the less is left, and once more at the end
- *of the first program; in between a program can go beyond by what it can touch in 2 ms (some MiB).
- *	Pages that processes share after a fork count once.
- * output_bytes: what is written to the streams (and extra_fds) that the sandbox was given,
- *together. That many are written; the next one ends the sandbox. processes: how many, threads
- *included, there can be at once; fork fails with EAGAIN beyond it. file_bytes: how large a file can
- *become (RLIMIT_FSIZE, which nobody inside can raise).
- *
  * Beyond cpu_ms, wall_ms, memory_bytes and output_bytes all programs are killed. Beyond the others
- *a program gets an error, and may go on.
+ * a program gets an error, and may go on.
  */
 struct moat_limits {
-	uint64_t cpu_ms, wall_ms, memory_bytes, processes, output_bytes, file_bytes;
+	/* CPU time of the programs and of the sandbox's kernel for them. Noticed within some 2 ms.
+	 */
+	uint64_t cpu_ms;
+	/* Time since the first program's start. */
+	uint64_t wall_ms;
+	/* What the programs have of their own (not the files that they map), what is in files in
+	 * memory (tmpfs, shared memory, overlays), and what the sandbox's kernel has come to need.
+	 * It is looked at every 2 to 20 ms, the more often the less is left, and once more at the
+	 * end of the first program; in between a program can go beyond by what it can touch in 2 ms
+	 * (some MiB). Pages that processes share after a fork count once. */
+	uint64_t memory_bytes;
+	/* How many there can be at once, threads included; fork fails with EAGAIN beyond it. */
+	uint64_t processes;
+	/* What is written to the streams (and extra_fds) that the sandbox was given, together. That
+	 * many are written; the next one ends the sandbox. */
+	uint64_t output_bytes;
+	/* How large a file can become (RLIMIT_FSIZE, which nobody inside can raise). */
+	uint64_t file_bytes;
 };
 
 enum moat_verdict {
 	MOAT_OK, /* it ended with status 0 */
-	/* it was killed for that; or, of the last two, failed after it met them */
+	/* it was killed for that; or, of PROCESSES and FILE, failed after it met them */
 	MOAT_LIMIT_CPU,
 	MOAT_LIMIT_WALL,
 	MOAT_LIMIT_MEMORY,

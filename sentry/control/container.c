@@ -470,8 +470,8 @@ enter(struct container *c, const struct container_fds *fds)
 	int r = gofer_conn_new(fds->gofer, gofer_died, c, &c->conns.gofer);
 
 	for (uint32_t i = 0; i < fds->nvirtual; i++) {
-		int v = gofer_conn_new_virtual(
-			fds->virtual[i], virtual_died, c, &c -> conns.virtual[i]);
+		struct gofer_conn **conn = c->conns.virtual + i;
+		int v = gofer_conn_new_virtual(fds->virtual[i], virtual_died, c, conn);
 
 		r = r < 0 ? r : v;
 	}

@@ -167,7 +167,7 @@ static void
 threads(void)
 {
 	pthread_t t[6];
-	char text[6][16];
+	char text[6][32];
 
 	for (int i = 0; i < 6; i++) {
 		snprintf(text[i], sizeof text[i], "thread %d", i);

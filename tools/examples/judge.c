@@ -99,7 +99,7 @@ configure(struct moat_config *c, struct moat_mount *mounts, const char *const *a
 	mounts[n++] = (struct moat_mount){.kind = MOAT_MOUNT_TMPFS, .target = "/tmp"};
 	mounts[n++] = (struct moat_mount){.kind = MOAT_MOUNT_HOST,
 		.source = work,
-		.target = "/work",
+		.target = "/box",
 		.flags = compile ? 0 : MS_RDONLY};
 	for (size_t i = 0; compile && i < sizeof tools / sizeof tools[0]; i++)
 		if (access(tools[i], F_OK) == 0)
@@ -111,7 +111,7 @@ configure(struct moat_config *c, struct moat_mount *mounts, const char *const *a
 	c->nmounts = n;
 	c->args = args;
 	c->env = env;
-	c->cwd = "/work";
+	c->cwd = "/box";
 	c->uid = geteuid();
 	c->gid = getegid();
 	c->libexec = getenv("MOAT_LIBEXEC"); /* NULL: as installed */
@@ -121,7 +121,7 @@ static bool
 compile(const char *submission)
 {
 	static const char *const args[] = {"gcc", "-O2", "-std=gnu17", "-static", "-o",
-		"/work/program", "/work/program.c", "-lm", NULL};
+		"/box/program", "/box/program.c", "-lm", NULL};
 	struct text source = read_file(submission);
 	struct moat_io io = {.merge = true};
 	struct moat_mount mounts[16];
@@ -187,7 +187,7 @@ verdict_of(const struct moat_result *r, struct text want)
 static const char *
 run_test(const char *dir, const char *name)
 {
-	static const char *const args[] = {"/work/program", NULL};
+	static const char *const args[] = {"/box/program", NULL};
 	char in_path[PATH_MAX], out_path[PATH_MAX];
 	struct text in, want;
 	struct moat_mount mounts[16];

@@ -3,11 +3,12 @@
  * moat-systemd: asks systemd for a container's scope, changes it, ends it. A program of its own,
  * because moat is linked statically and libsystemd is not.
  *
- *	moat-systemd start UNIT PID PROPERTY...   a scope with that process in it; returns when it
- *is there moat-systemd set UNIT PROPERTY...         while it runs moat-systemd stop UNIT
+ * start UNIT PID PROPERTY...: a scope with that process in it; returns when it is there.
+ * set UNIT PROPERTY...: while it runs.
+ * stop UNIT.
  *
  * PROPERTY is NAME=TYPE:VALUE with a D-Bus type: s, b, i, u, t, or ay in hexadecimal digits. Status
- *0, or 1 with a line on stderr.
+ * 0, or 1 with a line on stderr.
  */
 #include <errno.h>
 #include <stdbool.h>

@@ -21,7 +21,7 @@ VERDICTS = {moat.Verdict.LIMIT_CPU: "TLE", moat.Verdict.LIMIT_WALL: "TLE", moat.
 def sees(work, compile):
     """The machine's tools while it is compiled, nothing but itself while it runs; the tests never."""
     mounts = [moat.tmpfs("/"), moat.Mount("dev", "/dev"), moat.tmpfs("/tmp"),
-              moat.Host(work, "/work", readonly=not compile)]
+              moat.Host(work, "/box", readonly=not compile)]
     if compile:
         mounts += [moat.Host(d, readonly=True) for d in ("/usr", "/bin", "/lib", "/lib64") if os.path.exists(d)]
     return mounts
@@ -39,14 +39,14 @@ def main():
     verdict = "OK"
     with tempfile.TemporaryDirectory(prefix="judge.") as work:
         shutil.copy(a.submission, f"{work}/program.c")
-        r = moat.run(["gcc", "-O2", "-std=gnu17", "-static", "-o", "/work/program", "/work/program.c", "-lm"],
-                     mounts=sees(work, True), cwd="/work", limits=COMPILER, merge=True)
+        r = moat.run(["gcc", "-O2", "-std=gnu17", "-static", "-o", "/box/program", "/box/program.c", "-lm"],
+                     mounts=sees(work, True), cwd="/box", limits=COMPILER, merge=True)
         if r.verdict != moat.Verdict.OK:
             sys.stderr.write(r.out[:4096].decode(errors="replace"))
             print("verdict: CE")
             return 1
         for test in sorted(a.tests.glob("*.in")):
-            r = moat.run(["/work/program"], mounts=sees(work, False), cwd="/work", limits=limits,
+            r = moat.run(["/box/program"], mounts=sees(work, False), cwd="/box", limits=limits,
                          input=test.read_bytes())
             if r.verdict == moat.Verdict.OK:
                 v = "OK" if r.out.split() == test.with_suffix(".out").read_bytes().split() else "WA"
