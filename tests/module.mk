@@ -99,6 +99,7 @@ NOT_SAN := $(addprefix tests/,escape/confinement.sh escape/leaks.sh oci/badinput
 test-san: export MOAT_FLAGS = --weaker-isolation=seccomp
 test-san: export MOAT_WEAKER = seccomp
 test-san: export ASAN_OPTIONS = detect_leaks=0
+test-san: export TSAN_OPTIONS = suppressions=$(abspath tests/lib/tsan.supp)
 test-san: tests-clear all $(UNIT_BINS) $(GUEST_BINS) $(ESCAPE_BINS) $(LIB_TEST_BINS)
 	@{ $(unit_jobs); $(guest_jobs); $(call lib_jobs,$(NOT_SAN)); $(call script_jobs,escape,$(NOT_SAN)); $(call script_jobs,oci,$(NOT_SAN)); } | tests/lib/runtests $(RESULTS); tests/lib/summary $(RESULTS)
 

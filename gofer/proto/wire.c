@@ -251,3 +251,13 @@ wire_name_ok(const ProtobufCBinaryData *b)
 		return false;
 	return !(b->data[0] == '.' && (b->len == 1 || (b->len == 2 && b->data[1] == '.')));
 }
+
+int
+wire_name_get(const ProtobufCBinaryData *b, struct wire_name *ret)
+{
+	if (!wire_name_ok(b))
+		return -EINVAL;
+	memcpy(ret->s, b->data, b->len);
+	ret->s[b->len] = 0;
+	return 0;
+}

@@ -11,21 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct cname {
-	char s[256];
-};
-
-/* A name of a request as a string, if it is one that may stand in a directory. */
-static int
-get_name(const ProtobufCBinaryData *b, struct cname *c)
-{
-	if (!wire_name_ok(b))
-		return -EINVAL;
-	memcpy(c->s, b->data, b->len);
-	c->s[b->len] = 0;
-	return 0;
-}
-
 /* The directory in which a request changes names, with a reference. */
 static int
 get_dir(uint64_t id, struct node **ret)
@@ -154,7 +139,7 @@ set_owner_mode(int fd, uint32_t uid, uint32_t gid, uint32_t mode, bool symlink)
 
 /* The name was just made: describe it, or take it back. */
 static int
-finish_new(struct node *dir, const struct cname *name, const Gofer__NewReq *q, int flags,
+finish_new(struct node *dir, const struct wire_name *name, const Gofer__NewReq *q, int flags,
 	Gofer__NodeRep *a, struct reply *r)
 {
 	int fd = open_beneath(dir->fd, name->s, O_PATH, 0), err;
@@ -174,10 +159,10 @@ int
 op_create(const Gofer__NewReq *q, Gofer__NodeRep *a, struct reply *r)
 {
 	NODE_AUTO dir = NULL;
-	struct cname name;
+	struct wire_name name;
 	int err = get_dir(q->dir, &dir), fd, pathfd;
 
-	if (err < 0 || (err = get_name(&q->name, &name)) < 0)
+	if (err < 0 || (err = wire_name_get(&q->name, &name)) < 0)
 		return err;
 	fd = open_beneath(dir->fd, name.s,
 		O_CREAT | O_EXCL | O_NOCTTY | (q->access & WIRE_WRITE ? O_RDWR : O_RDONLY),
@@ -225,10 +210,10 @@ int
 op_mkdir(const Gofer__NewReq *q, Gofer__NodeRep *a, struct reply *r)
 {
 	NODE_AUTO dir = NULL;
-	struct cname name;
+	struct wire_name name;
 	int err = get_dir(q->dir, &dir);
 
-	if (err < 0 || (err = get_name(&q->name, &name)) < 0)
+	if (err < 0 || (err = wire_name_get(&q->name, &name)) < 0)
 		return err;
 	if (q->target.len)
 		return -EINVAL;
@@ -240,10 +225,10 @@ int
 op_mknod(const Gofer__NewReq *q, Gofer__NodeRep *a, struct reply *r)
 {
 	NODE_AUTO dir = NULL;
-	struct cname name;
+	struct wire_name name;
 	int err = get_dir(q->dir, &dir);
 
-	if (err < 0 || (err = get_name(&q->name, &name)) < 0)
+	if (err < 0 || (err = wire_name_get(&q->name, &name)) < 0)
 		return err;
 	if (q->target.len || S_ISDIR(q->mode) || S_ISLNK(q->mode))
 		return -EINVAL;
@@ -255,11 +240,11 @@ int
 op_symlink(const Gofer__NewReq *q, Gofer__NodeRep *a, struct reply *r)
 {
 	NODE_AUTO dir = NULL;
-	struct cname name;
+	struct wire_name name;
 	char target[4096];
 	int err = get_dir(q->dir, &dir);
 
-	if (err < 0 || (err = get_name(&q->name, &name)) < 0)
+	if (err < 0 || (err = wire_name_get(&q->name, &name)) < 0)
 		return err;
 	if (q->target.len == 0 || memchr(q->target.data, 0, q->target.len))
 		return -EINVAL;
@@ -276,10 +261,10 @@ op_link(const Gofer__LinkReq *q, Gofer__AttrRep *a, struct reply *r)
 {
 	NODE_AUTO dir = NULL;
 	NODE_AUTO n = node_get(q->node);
-	struct cname name;
+	struct wire_name name;
 	int err = get_dir(q->dir, &dir);
 
-	if (err < 0 || (err = get_name(&q->name, &name)) < 0)
+	if (err < 0 || (err = wire_name_get(&q->name, &name)) < 0)
 		return err;
 	if (!n)
 		return -EBADF;
@@ -301,11 +286,11 @@ int
 op_unlink(const Gofer__UnlinkReq *q, Gofer__Empty *a, struct reply *r)
 {
 	NODE_AUTO dir = NULL;
-	struct cname name;
+	struct wire_name name;
 	int err = get_dir(q->dir, &dir);
 
 	(void)a, (void)r;
-	if (err < 0 || (err = get_name(&q->name, &name)) < 0)
+	if (err < 0 || (err = wire_name_get(&q->name, &name)) < 0)
 		return err;
 	return HOST_RETRY(unlinkat(dir->fd, name.s, q->rmdir ? AT_REMOVEDIR : 0));
 }
@@ -315,14 +300,14 @@ op_rename(const Gofer__RenameReq *q, Gofer__Empty *a, struct reply *r)
 {
 	NODE_AUTO from = NULL;
 	NODE_AUTO to = NULL;
-	struct cname from_name, to_name;
+	struct wire_name from_name, to_name;
 	unsigned flags = 0;
 	int err = get_dir(q->old_dir, &from);
 
 	(void)a, (void)r;
 	if (err < 0 || (err = get_dir(q->new_dir, &to)) < 0 ||
-		(err = get_name(&q->old_name, &from_name)) < 0 ||
-		(err = get_name(&q->new_name, &to_name)) < 0)
+		(err = wire_name_get(&q->old_name, &from_name)) < 0 ||
+		(err = wire_name_get(&q->new_name, &to_name)) < 0)
 		return err;
 	if (q->flags & ~(WIRE_RENAME_NOREPLACE | WIRE_RENAME_EXCHANGE))
 		return -EINVAL;

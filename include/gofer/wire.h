@@ -92,6 +92,11 @@ void *wire_unpack(const ProtobufCMessageDescriptor *d, const void *body, size_t 
 
 /* A name that may stand in a directory: 1..255 bytes, no '/', no NUL, not "." or "..". */
 bool wire_name_ok(const ProtobufCBinaryData *b);
+/* The same as a string. -EINVAL. */
+struct wire_name {
+	char s[256];
+};
+int wire_name_get(const ProtobufCBinaryData *b, struct wire_name *ret);
 
 static inline ProtobufCBinaryData
 wire_bytes(const void *p, size_t len)

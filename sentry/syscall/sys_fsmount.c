@@ -270,7 +270,7 @@ sys_fspick(struct task *t, const uint64_t a[6])
 		&p);
 	if (r)
 		return r;
-	r = fs_context_pick(&t->call, &p, &f);
+	r = fs_context_pick(&p, &f);
 	path_put(&p);
 	return r ? r : task_fd_install_put(t, f, flags & LX_FSPICK_CLOEXEC);
 }

@@ -133,9 +133,8 @@ fs_context_open(const char *type, struct file **ret)
 }
 
 int
-fs_context_pick(const struct call *c, const struct path *p, struct file **ret)
+fs_context_pick(const struct path *p, struct file **ret)
 {
-	(void)c;
 	if (p->dentry != p->mnt->root)
 		return -EINVAL;
 	return context_new(p->mnt->sb->type, p->mnt->sb, ret);

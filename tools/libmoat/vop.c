@@ -21,26 +21,12 @@
 #define CALL(s, fn, missing, ...)                                                                  \
 	((s)->files.ops->fn ? v_errno((s)->files.ops->fn((s)->files.user, __VA_ARGS__)) : (missing))
 
-struct vname {
-	char s[256];
-};
-
-static int
-get_name(const ProtobufCBinaryData *b, struct vname *n)
-{
-	if (!wire_name_ok(b))
-		return -EINVAL;
-	memcpy(n->s, b->data, b->len);
-	n->s[b->len] = 0;
-	return 0;
-}
-
 /* A directory in which a request changes a name, and the path of that name. */
 static int
 get_place(struct vserver *s, uint64_t id, const ProtobufCBinaryData *b, struct vnode **ret_dir,
-	struct vname *n, char path[VPATH_BYTES])
+	struct wire_name *n, char path[VPATH_BYTES])
 {
-	int r = get_name(b, n);
+	int r = wire_name_get(b, n);
 
 	*ret_dir = ids_get(&s->nodes, id);
 	if (!*ret_dir)
@@ -220,7 +206,7 @@ int
 v_walk(struct vserver *s, const Gofer__WalkReq *q, Gofer__WalkRep *a, struct reply *r)
 {
 	struct vnode *at = ids_get(&s->nodes, q->dir);
-	struct vname name;
+	struct wire_name name;
 	int err = 0;
 
 	if (!at)
@@ -231,7 +217,7 @@ v_walk(struct vserver *s, const Gofer__WalkReq *q, Gofer__WalkRep *a, struct rep
 	if (!a->nodes)
 		return -ENOMEM;
 	for (size_t i = 0; i < q->n_names; i++) {
-		err = get_name(&q->names[i], &name);
+		err = wire_name_get(&q->names[i], &name);
 		if (err == 0 && at->type != S_IFDIR)
 			err = at->type == S_IFLNK ? -ELOOP : -ENOTDIR;
 		if (err == 0)
@@ -250,7 +236,7 @@ int
 v_lookups(struct vserver *s, const Gofer__LookupsReq *q, Gofer__LookupsRep *a, struct reply *r)
 {
 	struct vnode *dir = ids_get(&s->nodes, q->dir);
-	struct vname name;
+	struct wire_name name;
 	Gofer__Found *f;
 	size_t bytes = 0;
 
@@ -265,7 +251,7 @@ v_lookups(struct vserver *s, const Gofer__LookupsReq *q, Gofer__LookupsRep *a, s
 	if (!a->found || !f)
 		return -ENOMEM;
 	for (size_t i = 0; i < q->n_names && bytes < REPLY_BYTES; i++, f++) {
-		int err = get_name(&q->names[i], &name);
+		int err = wire_name_get(&q->names[i], &name);
 
 		gofer__found__init(f);
 		if (err == 0)
@@ -400,7 +386,7 @@ int
 v_create(struct vserver *s, const Gofer__NewReq *q, Gofer__NodeRep *a, struct reply *r)
 {
 	char path[VPATH_BYTES];
-	struct vname name;
+	struct wire_name name;
 	struct vnode *dir;
 	int err = get_place(s, q->dir, &q->name, &dir, &name, path);
 
@@ -413,7 +399,7 @@ int
 v_mkdir(struct vserver *s, const Gofer__NewReq *q, Gofer__NodeRep *a, struct reply *r)
 {
 	char path[VPATH_BYTES];
-	struct vname name;
+	struct wire_name name;
 	struct vnode *dir;
 	int err = get_place(s, q->dir, &q->name, &dir, &name, path);
 
@@ -426,7 +412,7 @@ int
 v_symlink(struct vserver *s, const Gofer__NewReq *q, Gofer__NodeRep *a, struct reply *r)
 {
 	char path[VPATH_BYTES], target[LINK_BYTES];
-	struct vname name;
+	struct wire_name name;
 	struct vnode *dir;
 	int err = get_place(s, q->dir, &q->name, &dir, &name, path);
 
@@ -446,7 +432,7 @@ int
 v_unlink(struct vserver *s, const Gofer__UnlinkReq *q, Gofer__Empty *a, struct reply *r)
 {
 	char path[VPATH_BYTES];
-	struct vname name;
+	struct wire_name name;
 	struct vnode *dir, *n;
 	int err = get_place(s, q->dir, &q->name, &dir, &name, path);
 
@@ -462,7 +448,7 @@ int
 v_rename(struct vserver *s, const Gofer__RenameReq *q, Gofer__Empty *a, struct reply *r)
 {
 	char from_path[VPATH_BYTES], to_path[VPATH_BYTES];
-	struct vname from_name, to_name;
+	struct wire_name from_name, to_name;
 	struct vnode *from, *to, *n, *over;
 	bool exchange = q->flags & WIRE_RENAME_EXCHANGE;
 	unsigned flags = (q->flags & WIRE_RENAME_NOREPLACE ? RENAME_NOREPLACE : 0) |

@@ -14,7 +14,7 @@
 /* For a new super of that type. -ENODEV. */
 int fs_context_open(const char *type, struct file **ret);
 /* For the super of the mount that p is the root of; -EINVAL: it is not. */
-int fs_context_pick(const struct call *c, const struct path *p, struct file **ret);
+int fs_context_pick(const struct path *p, struct file **ret);
 
 /* A parameter; value NULL: a flag. -EBUSY: not the time for it. */
 int fs_context_set(struct file *f, const char *key, const char *value);

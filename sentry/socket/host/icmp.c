@@ -8,11 +8,11 @@
 #include "internal.h"
 #include "platform/host/file.h"
 #include "platform/host/socket.h"
+#include "sentry/socket/ip.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define IP_HEADER   20u
 #define ICMP_HEADER 8u
 #define SEQS	    256u /* requests whose identifier is remembered */
 
@@ -98,13 +98,6 @@ icmp_listen(struct sock *s, const struct call *c, int backlog)
 /* --- checksums --- */
 
 static uint16_t
-fold(uint32_t sum)
-{
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)(sum + (sum >> 16));
-}
-
-static uint16_t
 get16(const uint8_t *p)
 {
 	return (uint16_t)(p[0] << 8 | p[1]);
@@ -121,35 +114,27 @@ put16(uint8_t *p, uint32_t v)
 static void
 put_id(uint8_t *icmp, uint16_t id)
 {
-	uint16_t sum = get16(icmp + 2), old = get16(icmp + 4);
+	uint32_t sum = (uint16_t)~get16(icmp + 2) + (uint32_t)(uint16_t)~get16(icmp + 4) + id;
 
 	put16(icmp + 4, id);
-	put16(icmp + 2, (uint16_t)~fold((uint16_t)~sum + (uint32_t)(uint16_t)~old + id));
+	ip_sum_put(icmp + 2, sum);
 }
 
 /* The header of what came, from what the host says beside it. */
 static void
 put_ip_header(uint8_t *ip, size_t payload, const struct sock_msg *m)
 {
-	uint32_t sum = 0;
+	uint8_t ttl = 64, to[4] = {0};
 
-	memset(ip, 0, IP_HEADER);
-	ip[0] = 0x45;
-	put16(ip + 2, (uint32_t)(IP_HEADER + payload));
-	ip[8] = 64;
-	ip[9] = LX_IPPROTO_ICMP;
-	memcpy(ip + 12, m->addr + 4, 4);
 	for (uint32_t i = 0; i < m->nctl; i++) {
 		const struct sock_ctl *k = &m->ctl[i];
 
 		if (k->level == LX_SOL_IP && k->type == LX_IP_TTL && k->len >= 1)
-			ip[8] = k->data[0];
+			ttl = k->data[0];
 		if (k->level == LX_SOL_IP && k->type == LX_IP_PKTINFO && k->len >= 12)
-			memcpy(ip + 16, k->data + 8, 4); /* ipi_addr */
+			memcpy(to, k->data + 8, 4); /* ipi_addr */
 	}
-	for (size_t i = 0; i < IP_HEADER; i += 2)
-		sum += get16(ip + i);
-	put16(ip + 10, (uint16_t)~fold(sum));
+	ip_header_put(ip, payload, 0, ttl, LX_IPPROTO_ICMP, m->addr + 4, to);
 }
 
 /* --- packets --- */

@@ -7,13 +7,13 @@
 #include "abi/poll.h"
 #include "internal.h"
 #include "sentry/net/link.h"
+#include "sentry/socket/ip.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define MAX_MESSAGE 65507u
-#define IP_HEADER   20u
 
 static struct mutex table_lock = MUTEX_INIT(SOCKTABLE);
 static struct list table = LIST_INIT(table);
@@ -125,23 +125,6 @@ struct packet {
 	size_t n;
 };
 
-static uint32_t
-add_up(uint32_t sum, const uint8_t *p, size_t n)
-{
-	for (size_t k = 0; k + 1 < n; k += 2)
-		sum += (uint32_t)p[k] << 8 | p[k + 1];
-	return n & 1 ? sum + ((uint32_t)p[n - 1] << 8) : sum;
-}
-
-static void
-put_sum(uint8_t *at, uint32_t sum)
-{
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	at[0] = (uint8_t)(~sum >> 8);
-	at[1] = (uint8_t)~sum;
-}
-
 /* RFC 792; RFC 4443: with the addresses in it. */
 static void
 put_checksum(const struct packet *k)
@@ -152,28 +135,11 @@ put_checksum(const struct packet *k)
 		return;
 	k->p[2] = k->p[3] = 0;
 	if (k->v6) {
-		sum = add_up(sum, k->from.ip, 16);
-		sum = add_up(sum, k->to.ip, 16);
+		sum = ip_sum_add(sum, k->from.ip, 16);
+		sum = ip_sum_add(sum, k->to.ip, 16);
 		sum += (uint32_t)k->n + LX_IPPROTO_ICMPV6;
 	}
-	put_sum(k->p + 2, add_up(sum, k->p, k->n));
-}
-
-static void
-put_ip_header(const struct packet *k, uint8_t *h)
-{
-	size_t whole = IP_HEADER + k->n;
-
-	memset(h, 0, IP_HEADER);
-	h[0] = 0x45;
-	h[1] = k->meta.tos;
-	h[2] = (uint8_t)(whole >> 8);
-	h[3] = (uint8_t)whole;
-	h[8] = k->meta.ttl;
-	h[9] = LX_IPPROTO_ICMP;
-	memcpy(h + 12, k->from.ip + 12, 4);
-	memcpy(h + 16, k->to.ip + 12, 4);
-	put_sum(h + 10, add_up(0, h, IP_HEADER));
+	ip_sum_put(k->p + 2, ip_sum_add(sum, k->p, k->n));
 }
 
 static bool
@@ -209,7 +175,8 @@ hand_to(struct inet_sock *i, const struct packet *k)
 		return;
 	from.port = 0;
 	if (head)
-		put_ip_header(k, b->data);
+		ip_header_put(b->data, k->n, k->meta.tos, k->meta.ttl, LX_IPPROTO_ICMP,
+			k->from.ip + 12, k->to.ip + 12);
 	memcpy(b->data + head, k->p, k->n);
 	b->len = (uint32_t)(head + k->n);
 	b->meta = k->meta;
