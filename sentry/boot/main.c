@@ -170,11 +170,11 @@ main(void)
 		start.anchor, start.meter, .nvirtual = start.m->n_virtual};
 	memcpy(fds.virtual, start.virtual, fds.nvirtual * sizeof fds.virtual[0]);
 	gofer_init();
+	tmpfs_set_memory(&memory); /* before a worker runs anything */
 	if ((r = boot_register_fs(&start)) < 0 ||
 		(r = control_start(NS_CONTROL_FD, signals, start.m, &fds, boot_mounts)) < 0 ||
 		(r = sched_start()) < 0)
 		boot_fail(r, "cannot start: %s", strerror(-r));
-	tmpfs_set_memory(&memory);
 	seal();
 	host_text_drop();
 	sched_run();
