@@ -13,6 +13,7 @@
 #include "platform/host/err.h"
 #include "platform/host/keeper.h"
 #include "platform/host/ns.h"
+#include "platform/host/raw.h"
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
@@ -78,8 +79,8 @@ child_fail(int report, enum step step, int r)
 {
 	struct failure f = {(int32_t)step, -r};
 
-	(void)!write(report, &f, sizeof f);
-	_exit(127);
+	(void)raw_write(report, &f, sizeof f);
+	raw_exit(127);
 }
 
 /* A copy of the mounts at path, which nobody else sees. */
@@ -156,7 +157,7 @@ show_proc(int at)
 		return top < 0 ? top : r;
 	for (int i = 0; i < 2; i++) {
 		snprintf(name, sizeof name, "%d", i ? (int)getpid() : 1);
-		fd = HOST(openat(top, name, O_PATH | O_DIRECTORY | O_CLOEXEC));
+		fd = raw_open(top, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (fd >= 0)
 			(void)cover(fd);
 	}
@@ -171,7 +172,7 @@ show(int root, const struct anchor_mount *m, int tree)
 	struct stat st;
 
 	/* Beneath something that is covered, or a target that is no name. */
-	if (at < 0 || fstat(at, &st) < 0)
+	if (at < 0 || host_call2(SYS_fstat, at, (uintptr_t)&st) < 0)
 		return 0;
 	if (m->show == ANCHOR_FILES && tree >= 0) {
 		r = tree_restrict(tree, m->readonly);
@@ -189,7 +190,7 @@ show(int root, const struct anchor_mount *m, int tree)
 		r = cover(at);
 	else if (r < 0)
 		r = 0;
-	close(at);
+	raw_close(at);
 	return r;
 }
 
@@ -295,18 +296,18 @@ second(struct child *c)
 	(void)syscall(SYS_setsid);
 	open_trees(c);
 	enter_root(c->trees[0], c->report);
-	if (HOST_RETRY(read(c->go, &go, 1)) != 1)
-		_exit(127);
+	if (raw_read(c->go, &go, 1) != 1)
+		raw_exit(127);
 	build_view(c->s, c->trees, c->report);
 	give_up_rights(c->s, c->gofer, c->report);
-	c->program = fcntl(c->program, F_DUPFD_CLOEXEC, 18);
-	c->report = fcntl(c->report, F_DUPFD_CLOEXEC, 16);
-	control = HOST(fcntl(c->control, F_DUPFD, 17));
+	c->program = raw_fcntl(c->program, F_DUPFD_CLOEXEC, 18);
+	c->report = raw_fcntl(c->report, F_DUPFD_CLOEXEC, 16);
+	control = raw_fcntl(c->control, F_DUPFD, 17);
 	r = control;
 	for (int fd = 0; fd < 3 && r >= 0; fd++)
-		r = HOST(dup2(c->null, fd));
+		r = raw_dup2(c->null, fd);
 	if (r >= 0)
-		r = HOST(dup2(control, NS_CONTROL_FD));
+		r = raw_dup2(control, NS_CONTROL_FD);
 	/* The numbers that follow are to be free; the rest goes with the exec. */
 	if (r >= 0)
 		r = HOST((int)syscall(SYS_close_range, NS_CONTROL_FD + 1, 15, 0));

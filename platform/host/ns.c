@@ -7,6 +7,7 @@
 #include "platform/host/ns.h"
 #include "platform/host/err.h"
 #include "platform/host/keeper.h"
+#include "platform/host/raw.h"
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
@@ -49,8 +50,8 @@ child_fail(int report, enum step step, int err)
 {
 	struct failure f = {(int32_t)step, -err};
 
-	(void)!write(report, &f, sizeof f);
-	_exit(127);
+	(void)raw_write(report, &f, sizeof f);
+	raw_exit(127);
 }
 
 /* Make every permitted capability inheritable and ambient, so that an exec by a user other than 0
@@ -81,18 +82,18 @@ enter_time(const char *offsets)
 
 	if (r < 0)
 		return r;
-	fd = HOST(open("/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC));
+	fd = raw_open(AT_FDCWD, "/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return fd;
-	r = (int)HOST(write(fd, offsets, strlen(offsets)));
-	close(fd);
+	r = (int)raw_write(fd, offsets, strlen(offsets));
+	raw_close(fd);
 	if (r < 0)
 		return r;
-	fd = HOST(open("/proc/self/ns/time_for_children", O_RDONLY | O_CLOEXEC));
+	fd = raw_open(AT_FDCWD, "/proc/self/ns/time_for_children", O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return fd;
 	r = HOST(setns(fd, CLONE_NEWTIME));
-	close(fd);
+	raw_close(fd);
 	return r;
 }
 
@@ -104,13 +105,13 @@ child(void *arg, const int *fds)
 	const struct ns_spawn *s = arg;
 	int program = fds[FD_PROGRAM], go = fds[FD_GO], report = fds[FD_REPORT];
 	char *argv[2] = {(char *)(uintptr_t)s->name, NULL}, *envp[1] = {NULL};
-	sigset_t none;
+	static const unsigned long none, by_default[4], ignored[4] = {1 /* SIG_IGN */};
 	char c;
 	int r, null;
 
 	/* The parent writes the id maps first. End of file: it could not, and says so itself. */
-	if (HOST_RETRY(read(go, &c, 1)) != 1)
-		_exit(127);
+	if (raw_read(go, &c, 1) != 1)
+		raw_exit(127);
 	syscall(SYS_setsid);
 	if (s->time_offsets && (r = enter_time(s->time_offsets)) < 0)
 		child_fail(report, STEP_TIME, r);
@@ -140,26 +141,26 @@ child(void *arg, const int *fds)
 	/* After the change of ids, which clears it. */
 	if (s->die_with_parent)
 		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-	null = HOST(open("/dev/null", O_RDWR));
+	null = raw_open(AT_FDCWD, "/dev/null", O_RDWR);
 	if (null < 0)
 		child_fail(report, STEP_FDS, null);
 	/* report and control may lie on each other's numbers: move them out of the way. */
-	program = fcntl(program, F_DUPFD_CLOEXEC, 18);
-	report = fcntl(report, F_DUPFD_CLOEXEC, 16);
-	r = HOST(fcntl(fds[FD_CONTROL], F_DUPFD, 17));
-	if (r < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 ||
-		(s->no_stderr && dup2(null, 2) < 0) || dup2(r, NS_CONTROL_FD) < 0)
+	program = raw_fcntl(program, F_DUPFD_CLOEXEC, 18);
+	report = raw_fcntl(report, F_DUPFD_CLOEXEC, 16);
+	r = raw_fcntl(fds[FD_CONTROL], F_DUPFD, 17);
+	if (r < 0 || raw_dup2(null, 0) < 0 || raw_dup2(null, 1) < 0 ||
+		(s->no_stderr && raw_dup2(null, 2) < 0) || raw_dup2(r, NS_CONTROL_FD) < 0)
 		child_fail(report, STEP_FDS, r < 0 ? r : -EMFILE);
 	r = HOST((int)syscall(SYS_close_range, NS_CONTROL_FD + 1, ~0U, CLOSE_RANGE_CLOEXEC));
 	if (r < 0)
 		for (int fd = NS_CONTROL_FD + 1; fd < 65536; fd++)
-			fcntl(fd, F_SETFD, FD_CLOEXEC);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+			(void)raw_fcntl(fd, F_SETFD, FD_CLOEXEC);
+	(void)host_call4(SYS_rt_sigprocmask, SIG_SETMASK, (uintptr_t)&none, 0, sizeof none);
+	/* As the kernel has it: handler, flags, restorer, mask. */
 	for (int sig = 1; sig < 32; sig++)
 		if (sig != SIGKILL && sig != SIGSTOP)
-			signal(sig, SIG_DFL);
-	signal(SIGPIPE, SIG_IGN);
+			(void)host_call4(SYS_rt_sigaction, sig,
+				(uintptr_t)(sig == SIGPIPE ? ignored : by_default), 0, sizeof none);
 	/* Not by its path, which the user it is now may not be allowed to walk (/root). */
 	syscall(SYS_execveat, program, "", argv, envp, AT_EMPTY_PATH);
 	child_fail(report, STEP_EXEC, -errno);

@@ -388,7 +388,7 @@ main(void)
 {
 	struct sigaction sa = {.sa_handler = on_sigchld};
 
-	alarm(55);
+	alarm(250); /* if something waits for ever */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	sigaction(SIGCHLD, &sa, NULL);
 	pthread_atfork(on_fork, on_fork, on_fork);

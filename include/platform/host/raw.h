@@ -38,4 +38,54 @@ host_is_err(long r)
 {
 	return r < 0 && r > -4096;
 }
+/* Calls of a child that is a copy of a process with other threads, before its exec: what a libc (or
+ * a sanitizer in its place) does beside the call may wait for a lock that one of those held. */
+static inline int
+raw_open(int dir, const char *path, int flags)
+{
+	return (int)host_call3(SYS_openat, dir, (uintptr_t)path, flags);
+}
+
+static inline long
+raw_read(int fd, void *buf, unsigned long n)
+{
+	long r;
+
+	do
+		r = host_call3(SYS_read, fd, (uintptr_t)buf, n);
+	while (r == -4 /* EINTR */);
+	return r;
+}
+
+static inline long
+raw_write(int fd, const void *buf, unsigned long n)
+{
+	return host_call3(SYS_write, fd, (uintptr_t)buf, n);
+}
+
+static inline void
+raw_close(int fd)
+{
+	(void)host_call1(SYS_close, fd);
+}
+
+static inline int
+raw_fcntl(int fd, int cmd, long arg)
+{
+	return (int)host_call3(SYS_fcntl, fd, cmd, arg);
+}
+
+static inline int
+raw_dup2(int from, int to)
+{
+	return (int)host_call2(SYS_dup2, from, to);
+}
+
+static inline _Noreturn void
+raw_exit(int status)
+{
+	for (;;)
+		(void)host_call1(SYS_exit_group, status);
+}
+
 #endif
