@@ -7,7 +7,7 @@ export PYTHONDONTWRITEBYTECODE=1 MOAT_LIBEXEC=$BUILD MOAT_LIBRARY=$BUILD/libmoat
 # A C program that prints the layout which the headers give, of the fields that the binding names.
 python3 - >"$work/layout.c" <<'X'
 import moat
-print('#include <moat/run.h>\n#include <stdio.h>\nint main(void)\n{')
+print('#include <moat/files.h>\n#include <moat/run.h>\n#include <stdio.h>\nint main(void)\n{')
 for s in moat.STRUCTS:
     n = s._c_name_
     print(f'\tprintf("{n} %zu\\n", sizeof(struct {n}));')
@@ -29,7 +29,7 @@ X
 diff "$work/c" "$work/py" || die "structs of moat.py differ from the headers (<: the headers)"
 
 cat >"$work/t.py" <<'X'
-import concurrent.futures, os, signal, time
+import concurrent.futures, os, signal, stat, time
 import moat
 MIB = 1 << 20
 r = moat.run(["sh", "-c", "cat; echo err >&2; exit 3"], input=b"a\0b")
@@ -75,6 +75,54 @@ with moat.Sandbox(["sleep", "100"]) as s:
     p.close()
     s.signal(signal.SIGKILL)
     assert s.wait() == -signal.SIGKILL and s.verdict() == moat.Verdict.SIGNALED and s.rusage().wall > 0
+# Files that functions make: read, written, refused, and an exception of theirs.
+class Numbers(moat.Files):
+    written = b""
+    def getattr(self, path):
+        if path == "/":
+            return moat.Attr(stat.S_IFDIR | 0o755)
+        if path == "/link":
+            return moat.Attr(stat.S_IFLNK | 0o777)
+        if path == "/broken":
+            raise KeyError(path)
+        if not path[1:].isdigit():
+            raise FileNotFoundError(2, path)
+        return moat.Attr(stat.S_IFREG | 0o666, len(path) - 1, mtime=1e9)
+    def readdir(self, path):
+        return [("1", stat.S_IFREG), ("22", stat.S_IFREG), ("link", stat.S_IFLNK)]
+    def readlink(self, path):
+        return "22"
+    def read(self, path, size, offset):
+        return path[1:].encode()[offset:offset + size]
+    def truncate(self, path, size):
+        pass
+    def write(self, path, data, offset):
+        if path == "/13":
+            raise PermissionError(13, path)
+        self.written += data
+        return len(data)
+n = Numbers()
+r = moat.run(["sh", "-c", "cd /n; ls; cat 4711 link; echo; echo text >1; cat missing; echo no | tee 13; cat broken; mkdir d; "
+              "stat -c '%s %Y' 333"], mounts=moat.system() + [moat.Virtual(n, "/n")])
+assert r.out == b"1\n22\nlink\n471122\nno\n3 1000000000\n" and n.written == b"text\n", (r.out, r.err)
+for word in (b"missing: No such file", b"Permission denied", b"broken: Input/output error", b"Read-only file system"):
+    assert word in r.err, (word, r.err)
+assert isinstance(n.failed, KeyError)
+# A tree in memory, by two sandboxes one after the other.
+t = moat.Tree({"/in/a": b"A" * 100000})
+t.mkdir("/out", 0o777)
+t.symlink("/out/l", "../in/a")
+for i in range(2):
+    assert moat.run(["sh", "-c", f"wc -c <l >>n; cat /t/in/a >{i}"], cwd="/t/out",
+                    mounts=moat.system() + [moat.Virtual(t, "/t")]).status == 0
+assert t.read("/out/n") == b"100000\n100000\n" and t.read("/out/1") == b"A" * 100000
+t.remove("/out/1")
+try:
+    t.read("/out/1")
+except FileNotFoundError:
+    pass
+else:
+    assert False
 # Threads run side by side: four that sleep take not four times as long as one.
 start = time.monotonic()
 with concurrent.futures.ThreadPoolExecutor(4) as pool:
@@ -88,3 +136,35 @@ X
 here=$PWD
 cd "$work" && PYTHONPATH=$here/tools/python MOAT_LIBEXEC=$(realpath "$here/$BUILD" 2>/dev/null || realpath "$BUILD") \
 	MOAT_LIBRARY=$(realpath "$here/$BUILD/libmoat.so.0" 2>/dev/null || realpath "$BUILD/libmoat.so.0") timeout 120 python3 t.py
+
+# The host of plugins.
+cd "$here"
+mkdir "$work/plugins"
+cat >"$work/plugins/greet" <<'X'
+#!/bin/sh
+. /host/settings
+echo "hello from $plugin of $plugins" >>/host/events
+cat /host/plugins/greet >result
+X
+cat >"$work/plugins/hostile" <<'X'
+#!/bin/sh
+echo x >/host/settings || echo refused >>/host/events
+echo x >/plugins/greet || echo refused >>/host/events
+while :; do :; done
+X
+cat >"$work/plugins/large" <<'X'
+#!/bin/sh
+head -c 3000000 /dev/zero >big || echo "no room" >/host/events
+rm big; ls /host /host/plugins | tr '\n' ' ' >result
+exit 4
+X
+chmod +x "$work/plugins"/*
+export PYTHONPATH=$here/tools/python
+timeout 120 python3 tools/python/examples/plugins.py "$work/plugins" | sort >"$work/out"
+same "what the plugins did" "event of greet: hello from greet of 3
+event of hostile: refused
+event of hostile: refused
+event of large: no room
+greet: ended 0; running
+hostile: killed: CPU time;
+large: ended 4; /host: events plugins settings  /host/plugins: greet hostile large" "$(sed 's/ *$//' "$work/out")"

@@ -15,10 +15,11 @@ wrong with the sandbox itself is a moat.Error; how a program ends is no error.
 import ctypes
 import enum
 import os
-from ctypes import POINTER, byref, c_bool, c_char, c_char_p, c_int, c_long, c_size_t, c_uint, c_uint32, c_uint64, c_ulong, c_void_p
+from ctypes import (POINTER, byref, c_bool, c_char, c_char_p, c_int, c_int64, c_long, c_size_t, c_ssize_t, c_uint, c_uint32,
+                    c_uint64, c_ulong, c_void_p)
 
-__all__ = ["Error", "Host", "Limits", "Mount", "Process", "Result", "Rusage", "Sandbox", "Verdict", "run", "system",
-           "tmpfs", "version"]
+__all__ = ["Attr", "Error", "Files", "Host", "Limits", "Mount", "Process", "Result", "Rusage", "Sandbox", "Tree", "Verdict",
+           "Virtual", "run", "system", "tmpfs", "version"]
 
 
 # --- the C structs (include/moat/moat.h, run.h); a test compares them with the headers ---
@@ -32,10 +33,47 @@ class CError(_Struct):
     _fields_ = [("code", c_int), ("exec", c_bool), ("text", c_char * 512)]
 
 
+class CFileAttr(_Struct):
+    _c_name_ = "moat_file_attr"
+    _fields_ = [("mode", c_uint32), ("uid", c_uint32), ("gid", c_uint32), ("size", c_uint64), ("mtime_s", c_int64),
+                ("mtime_ns", c_uint32)]
+
+
+_FN = ctypes.CFUNCTYPE
+_OPS = [  # in the order of struct moat_files_ops; each begins with void *user
+    ("getattr", _FN(c_int, c_void_p, c_char_p, c_void_p, POINTER(CFileAttr))),
+    ("readdir", _FN(c_int, c_void_p, c_char_p, c_void_p)),
+    ("readlink", _FN(c_int, c_void_p, c_char_p, c_void_p, c_size_t)),
+    ("open", _FN(c_int, c_void_p, c_char_p, c_int, POINTER(c_void_p))),
+    ("read", _FN(c_ssize_t, c_void_p, c_char_p, c_void_p, c_void_p, c_size_t, c_uint64)),
+    ("write", _FN(c_ssize_t, c_void_p, c_char_p, c_void_p, c_void_p, c_size_t, c_uint64)),
+    ("release", _FN(None, c_void_p, c_void_p)),
+    ("truncate", _FN(c_int, c_void_p, c_char_p, c_void_p, c_uint64)),
+    ("setattr", _FN(c_int, c_void_p, c_char_p, c_void_p, c_uint, POINTER(CFileAttr))),
+    ("create", _FN(c_int, c_void_p, c_char_p, c_uint32, c_uint32, c_uint32)),
+    ("mkdir", _FN(c_int, c_void_p, c_char_p, c_uint32, c_uint32, c_uint32)),
+    ("symlink", _FN(c_int, c_void_p, c_char_p, c_char_p, c_uint32, c_uint32)),
+    ("unlink", _FN(c_int, c_void_p, c_char_p)),
+    ("rmdir", _FN(c_int, c_void_p, c_char_p)),
+    ("rename", _FN(c_int, c_void_p, c_char_p, c_char_p, c_uint)),
+    ("stop", _FN(None, c_void_p)),
+]
+
+
+class CFilesOps(_Struct):
+    _c_name_ = "moat_files_ops"
+    _fields_ = _OPS
+
+
+class CFiles(_Struct):
+    _c_name_ = "moat_files"
+    _fields_ = [("ops", POINTER(CFilesOps)), ("user", c_void_p), ("valid_ms", c_uint)]
+
+
 class CMount(_Struct):
     _c_name_ = "moat_mount"
     _fields_ = [("kind", c_int), ("source", c_char_p), ("target", c_char_p), ("options", c_char_p), ("flags", c_ulong),
-                ("files", c_void_p), ("shared", c_bool), ("copy_up", c_bool), ("overlay", c_bool)]
+                ("files", POINTER(CFiles)), ("shared", c_bool), ("copy_up", c_bool), ("overlay", c_bool)]
 
 
 class CRlimit(_Struct):
@@ -97,7 +135,7 @@ class CConfig(_Struct):
     ]
 
 
-STRUCTS = (CError, CMount, CRlimit, CLimits, CRusage, CIo, CResult, CConfig)
+STRUCTS = (CError, CFileAttr, CFilesOps, CFiles, CMount, CRlimit, CLimits, CRusage, CIo, CResult, CConfig)
 
 _lib = ctypes.CDLL(os.environ.get("MOAT_LIBRARY", "libmoat.so.0"))
 _PROTOTYPES = {
@@ -123,10 +161,21 @@ _PROTOTYPES = {
     "moat_process_output": (c_int, c_void_p, c_int, POINTER(c_void_p), POINTER(c_size_t)),
     "moat_process_signal": (c_int, c_void_p, c_int),
     "moat_process_free": (None, c_void_p),
+    "moat_dir_add": (c_int, c_void_p, c_char_p, c_uint32),
+    "moat_tree_new": (c_void_p, c_uint64),
+    "moat_tree_free": (None, c_void_p),
+    "moat_tree_files": (POINTER(CFiles), c_void_p),
+    "moat_tree_add": (c_int, c_void_p, c_char_p, c_uint32, c_char_p, c_size_t),
+    "moat_tree_mkdir": (c_int, c_void_p, c_char_p, c_uint32),
+    "moat_tree_symlink": (c_int, c_void_p, c_char_p, c_char_p),
+    "moat_tree_remove": (c_int, c_void_p, c_char_p),
+    "moat_tree_read": (c_int, c_void_p, c_char_p, POINTER(c_void_p), POINTER(c_size_t)),
 }
 for _name, (_result, *_args) in _PROTOTYPES.items():
     _fn = getattr(_lib, _name)
     _fn.restype, _fn.argtypes = _result, _args
+_free = ctypes.CDLL(None).free
+_free.restype, _free.argtypes = None, (c_void_p,)
 
 
 # --- what callers see ---
@@ -173,20 +222,22 @@ class Rusage:
                f"memory_peak={self.memory_peak})"
 
 
-_KINDS = {"host": 0, "tmpfs": 1, "proc": 2, "sysfs": 3, "dev": 4, "devpts": 5, "mqueue": 6, "cgroup": 7}
+_KINDS = {"host": 0, "tmpfs": 1, "proc": 2, "sysfs": 3, "dev": 4, "devpts": 5, "mqueue": 6, "cgroup": 7,
+          "virtual": 8}
 _MS_RDONLY = 1
 
 
 class Mount:
     """A mount of the sandbox; the first one of a list is its root ("/")."""
 
-    def __init__(self, kind, target, source=None, *, readonly=False, overlay=False, shared=False, options=None):
-        self.kind, self.target, self.source, self.options = kind, target, source, options
+    def __init__(self, kind, target, source=None, *, readonly=False, overlay=False, shared=False, options=None, files=None):
+        self.kind, self.target, self.source, self.options, self.files = kind, target, source, options, files
         self.readonly, self.overlay, self.shared = readonly, overlay, shared
 
     def _c(self):
         return CMount(_KINDS[self.kind], _bytes(self.source), _bytes(self.target), _bytes(self.options),
-                      _MS_RDONLY if self.readonly else 0, None, self.shared, False, self.overlay)
+                      _MS_RDONLY if self.readonly else 0, self.files._c() if self.files else None, self.shared, False,
+                      self.overlay)
 
 
 def Host(source, target=None, *, readonly=False, overlay=False, shared=False):
@@ -196,6 +247,136 @@ def Host(source, target=None, *, readonly=False, overlay=False, shared=False):
 
 def tmpfs(target, options=None):
     return Mount("tmpfs", target, options=options)
+
+
+def Virtual(files, target, *, readonly=False, overlay=False):
+    """Files that this program makes: a Files or a Tree."""
+    return Mount("virtual", target, files=files, readonly=readonly, overlay=overlay)
+
+
+class Attr:
+    """What a file is. mode has type and permissions (stat.S_IFREG | 0o644)."""
+
+    def __init__(self, mode, size=0, *, uid=0, gid=0, mtime=0.0):
+        self.mode, self.size, self.uid, self.gid, self.mtime = mode, size, uid, gid, mtime
+
+
+class Files:
+    """Files that functions make. Derive from it and define getattr(path) -> Attr, and of these what there shall be:
+
+    readdir(path) -> [(name, mode)], readlink(path) -> str, read(path, size, offset) -> bytes,
+    write(path, data, offset) -> int, truncate(path, size), create(path, mode), mkdir(path, mode), symlink(path, target),
+    unlink(path), rmdir(path), rename(old, new, flags), stop().
+
+    An OSError is what the program in the sandbox gets as errno; any other exception is EIO to it, and kept in `failed`.
+    They are called in a thread of the library, for one mount one at a time. struct moat_files_ops in moat/files.h has
+    the details."""
+
+    valid_ms = 0
+    failed = None
+
+    def getattr(self, path):
+        raise NotImplementedError
+
+    def _call(self, fn, *args):
+        try:
+            return fn(*args) or 0
+        except OSError as e:
+            return -(e.errno or 5)
+        except BaseException as e:  # noqa: B902: nothing may pass through C
+            self.failed = e
+            return -5  # EIO
+
+    def _getattr(self, path, ret):
+        a, c = self.getattr(os.fsdecode(path)), ret.contents
+        c.mode, c.uid, c.gid, c.size = a.mode, a.uid, a.gid, a.size
+        c.mtime_s, c.mtime_ns = int(a.mtime // 1), int(a.mtime % 1 * 1e9)
+
+    def _readdir(self, path, out):
+        for name, mode in self.readdir(os.fsdecode(path)):
+            r = _lib.moat_dir_add(out, os.fsencode(name), mode)
+            if r < 0:
+                raise OSError(-r, name)
+
+    def _readlink(self, path, buf, size):
+        text = os.fsencode(self.readlink(os.fsdecode(path))) + b"\0"
+        if len(text) > size:
+            raise OSError(36, path)  # ENAMETOOLONG
+        ctypes.memmove(buf, text, len(text))
+
+    def _read(self, path, buf, size, offset):
+        data = self.read(os.fsdecode(path), size, offset)[:size]
+        ctypes.memmove(buf, data, len(data))
+        return len(data)
+
+    def _write(self, path, buf, size, offset):
+        return self.write(os.fsdecode(path), ctypes.string_at(buf, size), offset)
+
+    def _c(self):
+        if not hasattr(self, "_ops"):
+            d = os.fsdecode
+            adapters = {
+                "getattr": lambda u, p, f, a: self._call(self._getattr, p, a),
+                "readdir": lambda u, p, out: self._call(self._readdir, p, out),
+                "readlink": lambda u, p, b, n: self._call(self._readlink, p, b, n),
+                "read": lambda u, p, f, b, n, o: self._call(self._read, p, b, n, o),
+                "write": lambda u, p, f, b, n, o: self._call(self._write, p, b, n, o),
+                "truncate": lambda u, p, f, n: self._call(self.truncate, d(p), n),
+                "create": lambda u, p, m, uid, gid: self._call(self.create, d(p), m),
+                "mkdir": lambda u, p, m, uid, gid: self._call(self.mkdir, d(p), m),
+                "symlink": lambda u, p, t, uid, gid: self._call(self.symlink, d(p), d(t)),
+                "unlink": lambda u, p: self._call(self.unlink, d(p)),
+                "rmdir": lambda u, p: self._call(self.rmdir, d(p)),
+                "rename": lambda u, a, b, flags: self._call(self.rename, d(a), d(b), flags),
+                "stop": lambda u: self._call(self.stop) and None,
+            }
+            self._ops = CFilesOps(**{n: t(adapters[n]) for n, t in _OPS if n in adapters and hasattr(self, n)})
+            self._files = CFiles(ctypes.pointer(self._ops), None, self.valid_ms)
+        return ctypes.pointer(self._files)
+
+
+class Tree:
+    """A tree of files in memory, for any number of sandboxes. What programs write can be read here."""
+
+    def __init__(self, files=None, *, max_bytes=0):
+        """files: {path: bytes}."""
+        self._t = _lib.moat_tree_new(max_bytes)
+        if not self._t:
+            raise MemoryError
+        for path, data in (files or {}).items():
+            self.add(path, data)
+
+    def _do(self, fn, path, *args):
+        r = fn(self._t, os.fsencode(path), *args)
+        if r < 0:
+            raise OSError(-r, os.strerror(-r), path)
+
+    def add(self, path, data, mode=0o644):
+        self._do(_lib.moat_tree_add, path, mode, data, len(data))
+
+    def mkdir(self, path, mode=0o755):
+        self._do(_lib.moat_tree_mkdir, path, mode)
+
+    def symlink(self, path, target):
+        self._do(_lib.moat_tree_symlink, path, os.fsencode(target))
+
+    def remove(self, path):
+        self._do(_lib.moat_tree_remove, path)
+
+    def read(self, path):
+        data, n = c_void_p(), c_size_t()
+        self._do(_lib.moat_tree_read, path, byref(data), byref(n))
+        try:
+            return ctypes.string_at(data, n.value)
+        finally:
+            _free(data)
+
+    def _c(self):
+        return _lib.moat_tree_files(self._t)
+
+    def __del__(self):
+        if getattr(self, "_t", None):
+            _lib.moat_tree_free(self._t)
 
 
 def system():
@@ -247,7 +428,9 @@ def _config(args, *, env=None, cwd=None, mounts=None, uid=None, gid=None, networ
     c.args = _strings(list(args))
     c.env = _strings([b"%s=%s" % (_bytes(k), _bytes(v)) for k, v in env.items()])
     c.cwd = _bytes(cwd)
-    list_ = [m._c() for m in (system() if mounts is None else mounts)]
+    mounts = system() if mounts is None else list(mounts)
+    c.keep = mounts  # files of them are borrowed
+    list_ = [m._c() for m in mounts]
     c.mounts, c.nmounts = (CMount * len(list_))(*list_), len(list_)
     c.uid = os.geteuid() if uid is None else uid
     c.gid = os.getegid() if gid is None else gid
@@ -351,7 +534,7 @@ class Sandbox(_Waitable):
         self._p = None
         c, io, p, err = _config(args, **config), _io(input, merge), c_void_p(), CError()
         _check(_lib.moat_start_io(byref(c), byref(io), byref(p), byref(err)), err)
-        self._p = p
+        self._p, self._keep = p, c.keep
 
     def spawn(self, args, *, input=b"", merge=False, **config):
         """Another program in it: a Process. Of config: env, cwd, uid, gid."""
