@@ -46,6 +46,7 @@ extern "C" {
 struct moat_sandbox;
 struct moat_process;
 struct moat_limits;
+struct moat_trace;
 
 struct moat_error {
 	int code;  /* errno, positive */
@@ -181,15 +182,18 @@ struct moat_config {
 	const char *libexec;  /* directory of moat-sentry and moat-gofer; NULL: the installed one */
 	const char
 		*weaker; /* parts of the isolation to do without, by commas; see `moat do --help` */
-	int log_fd, trace_fd; /* borrowed; -1: none */
-	bool debug;	      /* log more than errors */
+	/* Borrowed; -1: none. What is written to trace_fd are lines of text, by the sandbox's
+	 * kernel itself: also when nobody of the host program is left (moat_release). */
+	int log_fd, trace_fd;
+	bool debug;	  /* log more than errors */
 	unsigned workers; /* threads that run the sandbox's kernel; 0: as the host has CPUs, at most
 			     4 */
 	bool no_spin, no_rewrite, no_stub_answers, no_marshal; /* switch off shortcuts, for tests */
 	uint64_t memory_limit; /* what the sandbox shows as its memory; 0: the host's */
 	uint64_t pids_limit;   /* threads of all programs together; 0: no limit */
 	const struct moat_limits
-		*limits; /* moat/run.h; NULL: none. Not with join or moat_release. */
+		*limits;		/* moat/run.h; NULL: none. Not with join or moat_release. */
+	const struct moat_trace *trace; /* moat/trace.h; the same */
 	/* what the sandbox shows as its share of the CPUs: so many microseconds in each period; 0:
 	 * no limit */
 	uint64_t cpu_quota_us, cpu_period_us;

@@ -5,6 +5,7 @@
 
 #include "control.pb-c.h"
 #include "gofer/wire.h"
+#include "sentry/syscall/trace.h"
 #include "sentry/vfs/mount.h"
 #include <stdint.h>
 
@@ -18,7 +19,8 @@ struct container_conns;
 
 struct start {
 	Control__Start *m;
-	int gofer, log, trace, listen, anchor, meter; /* -1: none */
+	int gofer, log, listen, anchor, meter; /* -1: none */
+	struct trace_config trace;
 	int fds[WIRE_FDS_MAX];	   /* of the first process: three streams (-1: closed), others */
 	uint32_t nmore;		   /* how many others */
 	int virtual[WIRE_FDS_MAX]; /* connections to who serves virtual files */

@@ -161,7 +161,7 @@ main(void)
 	kc.plat.marshal = !start.m->no_marshal;
 	kc.workers = (int)start.m->workers;
 	kc.may_spin = !start.m->no_spin;
-	kc.trace_fd = start.trace;
+	kc.trace = &start.trace;
 	kc.own_pid_ns = start.m->has_anchor;
 	r = kernel_init(&kc);
 	if (r < 0)

@@ -626,7 +626,7 @@ take_fds(const Control__Start *m, struct wire_control *w, struct container_fds *
 {
 	uint32_t next = 4;
 
-	if (m->has_log || m->has_trace || m->has_meter || m->limits ||
+	if (m->has_log || m->has_trace || m->has_meter || m->limits || m->trace ||
 		m->n_extra_fds > WIRE_FDS_MAX ||
 		w->nfds != 4 + (uint32_t)m->has_listen + m->n_extra_fds + (uint32_t)m->has_anchor +
 				   m->n_virtual)

@@ -314,6 +314,20 @@ kernel_each_process(struct kernel_container *k,
 	mutex_unlock(&tasklist_lock);
 }
 
+void
+task_numbers(const struct task *t, int32_t *ret_pid, int32_t *ret_tid, int32_t *ret_ppid)
+{
+	const struct tgroup *g = t->tgroup, *parent;
+	const struct pid_ns *ns = g->container->pid_ns;
+
+	mutex_lock(&tasklist_lock);
+	parent = g->parent;
+	*ret_pid = g->pid[PID_TGID] ? pid_nr_in(g->pid[PID_TGID], ns) : 0;
+	*ret_tid = t->pid ? pid_nr_in(t->pid, ns) : 0;
+	*ret_ppid = parent && parent->pid[PID_TGID] ? pid_nr_in(parent->pid[PID_TGID], ns) : 0;
+	mutex_unlock(&tasklist_lock);
+}
+
 uint64_t
 kernel_container_calls(struct kernel_container *k)
 {

@@ -13,6 +13,7 @@
 #include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/timers.h"
 #include "sentry/syscall/syscall.h"
+#include "sentry/syscall/trace.h"
 #include "sentry/vfs/mount.h"
 #include "sentry/vfs/path.h"
 #include <string.h>
@@ -334,6 +335,7 @@ task_exec(struct task *t, struct program *p, const struct path *base, const char
 	task_publish_identity(t);
 	plat->set_name(t->pt, t->comm);
 	set_registers(t, &loaded);
+	trace_exec(t, p);
 	program_free(p);
 	ptrace_exec_done(t, old_tid);
 	return 0;

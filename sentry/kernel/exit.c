@@ -14,6 +14,7 @@
 #include "sentry/kernel/timers.h"
 #include "sentry/kernel/tty.h"
 #include "sentry/syscall/syscall.h"
+#include "sentry/syscall/trace.h"
 #include "sentry/vfs/mount.h"
 #include <string.h>
 
@@ -479,6 +480,7 @@ task_do_exit(struct task *t)
 		posix_timers_drop_all(g);
 		tgroup_get(g);
 		empty_pid_ns(t, g);
+		trace_end(t, g->group_exit ? g->group_exit_code : g->leader->exit_code);
 		tgroup_exit(g);
 		status = g->exit_code;
 		/* So does what entered the container from outside, or shares its pid namespace

@@ -115,8 +115,6 @@ kernel_init(const struct kernel_config *cfg)
 	err = nsfs_init();
 	if (err)
 		return err;
-	trace_init(cfg->trace_fd);
-	task_watch_syscalls = cfg->trace_fd >= 0;
 	err = plat_select(cfg->platform);
 	if (err)
 		return err;
@@ -127,6 +125,10 @@ kernel_init(const struct kernel_config *cfg)
 	err = sched_init(&sc);
 	if (err)
 		return err;
+	err = trace_init(cfg->trace);
+	if (err)
+		return err;
+	task_watch_syscalls = trace_watches();
 	err = sigio_init();
 	if (err)
 		return err;

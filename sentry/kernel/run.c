@@ -7,6 +7,7 @@
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/ptrace.h"
 #include "sentry/syscall/syscall.h"
+#include "sentry/syscall/trace.h"
 
 static void
 handle_fault(struct task *t, const struct plat_fault *f)
@@ -161,9 +162,19 @@ task_main(void *arg)
 	}
 }
 
+static void
+cloned_main(void *arg)
+{
+	struct task *t = arg;
+
+	fiber_set_local(t);
+	trace_new(t);
+	task_main(t);
+}
+
 int
 fiber_spawn_task(struct task *t)
 {
 	/* The fiber must be known before it runs: others wake it by t->fiber. */
-	return fiber_spawn(task_main, t, &t->fiber);
+	return fiber_spawn(cloned_main, t, &t->fiber);
 }

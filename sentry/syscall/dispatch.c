@@ -128,16 +128,21 @@ syscall_dispatch(struct task *t, uint32_t nr, const uint64_t a[6])
 
 	for (int i = 0; i < 6; i++)
 		t->args[i] = a[i];
-	if (!row)
+	if (!row) {
+		if (trace_is_on) {
+			trace_enter(t, NULL, nr, a);
+			trace_exit(t, NULL, nr, a, -ENOSYS);
+		}
 		return -ENOSYS;
+	}
 	t->in_syscall = true;
 	/* Nobody else counts: no locked instruction. */
 	atomic_store_explicit(&t->nr_calls,
 		atomic_load_explicit(&t->nr_calls, memory_order_relaxed) + 1, memory_order_relaxed);
-	if (trace_on())
+	if (trace_is_on)
 		trace_enter(t, row, nr, a);
 	r = row->fn ? row->fn(t, a) : -row->err;
-	if (trace_on())
+	if (trace_is_on)
 		trace_exit(t, row, nr, a, r);
 	t->in_syscall = false;
 	return r;
@@ -150,7 +155,7 @@ syscall_done_elsewhere(struct task *t, uint32_t nr, const uint64_t a[6], int64_t
 
 	for (int i = 0; i < 6; i++)
 		t->args[i] = a[i];
-	if (trace_on() && row) {
+	if (trace_is_on) {
 		trace_enter(t, row, nr, a);
 		trace_exit(t, row, nr, a, result);
 	}

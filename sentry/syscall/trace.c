@@ -1,37 +1,78 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One line for each syscall: "pid comm name(arguments) = result". A call that does not return
- * (exit, execve that succeeds) is printed at once. Lines are written whole, so those of different
- * tasks do not mix.
+ * The text of what a task did: "name(arguments) = result". As a line, "pid comm " stands before it;
+ * a call that does not return (exit, execve that succeeds) is printed at once. Lines are written
+ * whole, so those of different tasks do not mix. The same text is in an event.
  */
 #include "sentry/syscall/trace.h"
+#include "gofer/wire.h"
 #include "platform/host/file.h"
+#include "sentry/loader/loader.h"
 #include "sentry/syscall/internal.h"
+#include "sentry/syscall/trace_priv.h"
+#include "sentry/vfs/file.h"
+#include "sentry/vfs/path.h"
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LINE_BYTES 1024
 #define SHOW_BYTES 48 /* of strings and buffers */
 #define SHOW_PATH  256
 
-static int trace_fd = -1;
+#define ARGV_BYTES 8192 /* of what a program is given, in an event */
+
+static struct trace_config config = {.text_fd = -1, .events = -1};
+bool trace_is_on;
 
 struct line {
 	char s[LINE_BYTES];
 	size_t n;
 };
 
-void
-trace_init(int fd)
+int
+trace_init(const struct trace_config *c)
 {
-	trace_fd = fd;
+	bool any = c->all_calls;
+
+	config = *c;
+	if (config.events < 0)
+		config.kinds = 0;
+	for (int i = 0; i < TRACE_CALLS_WORDS; i++)
+		any = any || c->calls[i];
+	if (!any)
+		config.kinds &= ~(1u << MOAT_EVENT_CALL | 1u << MOAT_EVENT_RETURN);
+	trace_is_on = config.text_fd >= 0 ||
+		      config.kinds & (1u << MOAT_EVENT_CALL | 1u << MOAT_EVENT_RETURN);
+	return trace_event_init(config.events);
+}
+
+static bool
+is_listed(uint32_t nr)
+{
+	return config.all_calls || (nr < SC_MAX && config.calls[nr / 64] >> nr % 64 & 1);
 }
 
 bool
-trace_on(void)
+trace_watches(void)
 {
-	return trace_fd >= 0;
+	/* What an engine may answer without the sentry; more are asked for than it needs to be. */
+	static const uint16_t answered[] = {
+		15, 24, 39, 102, 104, 107, 108, 110, 111, 121, 186, 202, 228, 449, 454, 455, 456};
+
+	if (config.text_fd >= 0)
+		return true;
+	for (size_t i = 0; trace_is_on && i < sizeof answered / sizeof answered[0]; i++)
+		if (is_listed(answered[i]))
+			return true;
+	return false;
+}
+
+static bool
+wants(enum moat_event_kind kind, uint32_t nr)
+{
+	return config.kinds >> kind & 1 && is_listed(nr);
 }
 
 static void put(struct line *l, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -177,29 +218,82 @@ put_arg(struct line *l, struct task *t, const struct sc_arg *s, const uint64_t a
 }
 
 static void
-start(struct line *l, struct task *t, const struct sc_row *row, const uint64_t a[6])
+put_call(struct line *l, struct task *t, const struct sc_row *row, uint32_t nr, const uint64_t a[6],
+	bool decode)
 {
+	static const struct sc_arg raw = {.kind = SA_HEX};
 	const char *sep = "";
 
-	l->n = 0;
-	put(l, "%5d ", t->tid);
-	put_escaped(l, t->comm, strnlen(t->comm, sizeof t->comm));
-	put(l, " %s(", row->name);
+	if (!row) {
+		put(l, "syscall_%u(", nr);
+		for (int i = 0; i < 6; i++) {
+			put(l, "%s", i ? ", " : "");
+			put_arg(l, t, &raw, a, i);
+		}
+		put(l, ")");
+		return;
+	}
+	put(l, "%s(", row->name);
 	for (int i = 0; i < row->nargs; i++) {
 		if (row->arg[i].kind == SA_SIGFRAME)
 			continue;
 		put(l, "%s", sep);
-		put_arg(l, t, &row->arg[i], a, i);
+		put_arg(l, t, decode ? &row->arg[i] : &raw, a, i);
 		sep = ", ";
 	}
 	put(l, ")");
 }
 
 static void
-emit(struct line *l)
+put_result(struct line *l, struct task *t, const struct sc_row *row, uint32_t nr,
+	const uint64_t a[6], int64_t r)
 {
-	l->s[l->n++] = '\n';
-	(void)host_fd_write(trace_fd, l->s, l->n);
+	if (r < 0 && r > -4096)
+		put(l, " = -1 %s",
+			r <= -512 && r >= -516 ? "(to be restarted)" : strerrorname_np((int)-r));
+	else if (nr == 9 || nr == 12 || nr == 25)
+		put(l, " = %#lx", (unsigned long)r);
+	else
+		put(l, " = %ld", (long)r);
+	for (int i = 0; row && i < row->nargs; i++) {
+		if (row->arg[i].kind == SA_BUF_OUT && r > 0 && (uint64_t)r <= a[row->arg[i].len]) {
+			put(l, " ");
+			put_buffer(l, t, a[i], (uint64_t)r);
+		}
+	}
+}
+
+/* The text of what there is to say, as a line. */
+static void
+emit_line(struct task *t, const struct line *text)
+{
+	struct line l = {.n = 0};
+
+	put(&l, "%5d ", t->tid);
+	put_escaped(&l, t->comm, strnlen(t->comm, sizeof t->comm));
+	put(&l, " %.*s", (int)text->n, text->s);
+	l.s[l.n++] = '\n';
+	(void)host_fd_write(config.text_fd, l.s, l.n);
+}
+
+static void
+send_call(struct task *t, enum moat_event_kind kind, const struct sc_row *row, uint32_t nr,
+	const uint64_t a[6], int64_t r, const struct line *text)
+{
+	uint64_t args[6];
+	Control__Event e;
+
+	trace_event_fill(&e, kind, t);
+	memcpy(args, a, sizeof args);
+	e.nr = nr;
+	e.call = wire_bytes(row ? row->name : "", row ? strlen(row->name) : 0);
+	e.args = args;
+	e.n_args = row ? row->nargs : 6;
+	if (row && e.n_args && row->arg[e.n_args - 1].kind == SA_SIGFRAME)
+		e.n_args--;
+	e.result = r;
+	e.text = wire_bytes(text->s, text->n);
+	trace_event_send(&e);
 }
 
 static bool
@@ -208,40 +302,117 @@ never_returns(uint32_t nr)
 	return nr == 60 || nr == 231 || nr == 15;
 }
 
+static bool
+is_exec(uint32_t nr)
+{
+	return nr == 59 || nr == 322;
+}
+
 void
 trace_enter(struct task *t, const struct sc_row *row, uint32_t nr, const uint64_t a[6])
 {
-	struct line l;
-
 	/* Calls that can replace or end the program are shown before: the memory that their
 	 * arguments point to is gone afterwards. */
-	if (!never_returns(nr) && nr != 59 && nr != 322)
+	bool line = config.text_fd >= 0 && (never_returns(nr) || is_exec(nr));
+	bool event = wants(MOAT_EVENT_CALL, nr);
+	struct line l = {.n = 0};
+
+	if (!line && !event)
 		return;
-	start(&l, t, row, a);
+	put_call(&l, t, row, nr, a, true);
+	if (event)
+		send_call(t, MOAT_EVENT_CALL, row, nr, a, 0, &l);
 	put(&l, never_returns(nr) ? " = ?" : " ...");
-	emit(&l);
+	if (line)
+		emit_line(t, &l);
 }
 
 void
 trace_exit(struct task *t, const struct sc_row *row, uint32_t nr, const uint64_t a[6], int64_t r)
 {
-	struct line l;
+	bool event = wants(MOAT_EVENT_RETURN, nr);
+	struct line l = {.n = 0};
 
-	if (never_returns(nr))
+	if (never_returns(nr) || (config.text_fd < 0 && !event))
 		return;
-	start(&l, t, row, a);
-	if (r < 0 && r > -4096)
-		put(&l, " = -1 %s",
-			r <= -512 && r >= -516 ? "(to be restarted)" : strerrorname_np((int)-r));
-	else if (nr == 9 || nr == 12 || nr == 25)
-		put(&l, " = %#lx", (unsigned long)r);
+	/* The memory that it had is gone, and what stands there now the new program chose. */
+	put_call(&l, t, row, nr, a, !is_exec(nr) || r < 0);
+	put_result(&l, t, row, nr, a, r);
+	if (event)
+		send_call(t, MOAT_EVENT_RETURN, row, nr, a, r, &l);
+	if (config.text_fd >= 0)
+		emit_line(t, &l);
+}
+
+void
+trace_new(struct task *t)
+{
+	struct line l = {.n = 0};
+	Control__Event e;
+
+	if (!(config.kinds >> MOAT_EVENT_NEW & 1))
+		return;
+	trace_event_fill(&e, MOAT_EVENT_NEW, t);
+	if (e.pid != e.tid)
+		put(&l, "thread %d of %d", e.tid, e.pid);
 	else
-		put(&l, " = %ld", (long)r);
-	for (int i = 0; i < row->nargs; i++) {
-		if (row->arg[i].kind == SA_BUF_OUT && r > 0 && (uint64_t)r <= a[row->arg[i].len]) {
-			put(&l, " ");
-			put_buffer(&l, t, a[i], (uint64_t)r);
-		}
+		put(&l, "process %d of %d", e.pid, e.ppid);
+	e.text = wire_bytes(l.s, l.n);
+	trace_event_send(&e);
+}
+
+void
+trace_exec(struct task *t, const struct program *p)
+{
+	size_t len = p->args.len < ARGV_BYTES ? p->args.len : ARGV_BYTES;
+	char *buf, *path = NULL, *argv;
+	struct line l = {.n = 0};
+	Control__Event e;
+	int err = 0;
+
+	if (!(config.kinds >> MOAT_EVENT_EXEC & 1))
+		return;
+	while (!(buf = malloc(LX_PATH_MAX + ARGV_BYTES + 1)))
+		(void)fiber_park_until(sched_now_ns() + 1000000);
+	path = vfs_d_path(&p->file->path, &t->fs->root, buf, LX_PATH_MAX, &err);
+	if (!path)
+		path = p->path; /* too long to be told: as it was given */
+	argv = buf + LX_PATH_MAX;
+	memcpy(argv, p->args.data, len);
+	trace_event_fill(&e, MOAT_EVENT_EXEC, t);
+	e.argv_cut = len < p->args.len;
+	if (e.argv_cut)
+		argv[len++] = 0; /* the last one ends here */
+	e.path = wire_bytes(path, strnlen(path, LX_PATH_MAX - 1));
+	e.argv = wire_bytes(argv, len);
+	put(&l, "exec ");
+	put_bytes(&l, path, e.path.len, false);
+	put(&l, " [");
+	for (size_t at = 0; at < len && l.n < sizeof l.s - 2; at += strlen(argv + at) + 1) {
+		put(&l, "%s", at ? ", " : "");
+		put_bytes(&l, argv + at, strlen(argv + at), false);
 	}
-	emit(&l);
+	put(&l, e.argv_cut ? ", ...]" : "]");
+	e.text = wire_bytes(l.s, l.n);
+	trace_event_send(&e);
+	free(buf);
+}
+
+void
+trace_end(struct task *t, int status)
+{
+	struct line l = {.n = 0};
+	Control__Event e;
+
+	if (!(config.kinds >> MOAT_EVENT_EXIT & 1))
+		return;
+	trace_event_fill(&e, MOAT_EVENT_EXIT, t);
+	e.tid = e.pid; /* the last thread has given its own back */
+	e.status = status;
+	if (status & 0x7f)
+		put(&l, "killed by signal %d", status & 0x7f);
+	else
+		put(&l, "exited %d", status >> 8 & 0xff);
+	e.text = wire_bytes(l.s, l.n);
+	trace_event_send(&e);
 }

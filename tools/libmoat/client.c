@@ -162,6 +162,9 @@ moat_release(struct moat_sandbox *s, struct moat_error *err)
 	if (s->metered)
 		return error_set(err, -EOPNOTSUPP,
 			"a sandbox whose memory is watched cannot be left to itself");
+	if (s->tracer)
+		return error_set(err, -EOPNOTSUPP,
+			"a sandbox whose events are told cannot be left to itself");
 	/* On the first connection: it is the one that holds the sandbox. */
 	r = ask_on(s->sentry_sock, CONTROL_DETACH, NULL, NULL, 0, CONTROL_DONE, &m, err);
 

@@ -6,6 +6,7 @@
 #include "internal.h"
 #include "moat/run.h"
 #include "platform/host/err.h"
+#include "trace.h"
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,6 +93,13 @@ config_check(const struct moat_config *c, struct moat_error *err)
 		return error_set(err, -E2BIG, "uid_map, gid_map: more than 100 lines");
 	if (c->limits && c->join)
 		return error_set(err, -EINVAL, "limits: not of a container beside others");
+	if (c->trace && c->join)
+		return error_set(err, -EINVAL, "trace: not of a container beside others");
+	if (c->trace && !c->trace->fn)
+		return error_set(err, -EINVAL, "trace.fn: missing");
+	if (c->trace && c->trace->kinds & ~TRACER_ALL)
+		return error_set(err, -EINVAL, "trace.kinds: %#x stands for no kind of event",
+			c->trace->kinds & ~TRACER_ALL);
 	if (c->limits && c->limits->processes > INT32_MAX)
 		return error_set(err, -EINVAL, "limits: more processes than there can be");
 	for (size_t i = 0; i < c->nrlimits; i++)
@@ -344,8 +352,7 @@ start_message_fill(struct start_message *s, const struct moat_config *c, int con
 }
 
 static int
-start_message_fds(
-	struct start_message *s, const struct moat_config *c, int anchor, const int *virtual)
+start_message_fds(struct start_message *s, const struct moat_config *c, const struct peers *p)
 {
 	s->m.has_listen = c->listen_fd >= 0;
 	if (s->m.has_listen)
@@ -353,13 +360,13 @@ start_message_fds(
 	s->m.n_extra_fds = (uint32_t)c->nextra_fds;
 	for (size_t i = 0; i < c->nextra_fds; i++)
 		s->fds[s->nfds++] = c->extra_fds[i];
-	s->m.has_anchor = anchor >= 0;
+	s->m.has_anchor = p->anchor >= 0;
 	if (s->m.has_anchor)
-		s->fds[s->nfds++] = anchor;
-	if (s->nfds + s->m.n_virtual > WIRE_FDS_MAX)
+		s->fds[s->nfds++] = p->anchor;
+	if (s->nfds + s->m.n_virtual + 2 > WIRE_FDS_MAX) /* meter and events follow */
 		return -E2BIG;
 	for (uint32_t i = 0; i < s->m.n_virtual; i++)
-		s->fds[s->nfds++] = virtual[i];
+		s->fds[s->nfds++] = p->virtual[i];
 	return 0;
 }
 
@@ -401,14 +408,15 @@ fill_limits(Control__Start *m, const struct moat_limits *l, Control__Limits *ret
 }
 
 int
-config_send_sentry(int sock, const struct moat_config *c, int conn, int anchor, int meter,
-	const int *virtual, struct moat_error *err)
+config_send_sentry(
+	int sock, const struct moat_config *c, const struct peers *p, struct moat_error *err)
 {
 	struct start_message s;
 	Control__Limits limits;
+	Control__Trace trace = CONTROL__TRACE__INIT;
 	Control__Start *m = &s.m;
 	const char *network = c->network ? c->network : "none";
-	int r = start_message_fill(&s, c, conn);
+	int r = start_message_fill(&s, c, p->gofer);
 
 	m->sysctls = texts(c->sysctls, &m->n_sysctls);
 	if (r == 0 && !m->sysctls)
@@ -430,25 +438,34 @@ config_send_sentry(int sock, const struct moat_config *c, int conn, int anchor, 
 	if (m->has_trace)
 		s.fds[s.nfds++] = c->trace_fd;
 	if (r == 0)
-		r = start_message_fds(&s, c, anchor, virtual);
+		r = start_message_fds(&s, c, p);
 	if (c->limits)
 		fill_limits(m, c->limits, &limits);
-	m->has_meter = meter >= 0;
+	m->has_meter = p->meter >= 0;
 	if (m->has_meter)
-		s.fds[s.nfds++] = meter;
+		s.fds[s.nfds++] = p->meter;
+	if (c->trace) {
+		trace.kinds = tracer_kinds(c->trace);
+		trace.calls = texts(c->trace->calls, &trace.n_calls);
+		if (r == 0 && !trace.calls)
+			r = -ENOMEM;
+		m->trace = &trace;
+		s.fds[s.nfds++] = p->events;
+	}
 	if (r == 0)
 		r = wire_control_send(sock, CONTROL_START, &m->base, s.fds, s.nfds);
+	free(trace.calls);
 	start_message_release(&s);
 	return r < 0 ? error_set(err, r, "cannot talk to moat-sentry: %s", strerror(-r)) : 0;
 }
 
 int
-config_send_join(int sock, const struct moat_config *c, int conn, int anchor, const int *virtual,
-	struct moat_error *err)
+config_send_join(
+	int sock, const struct moat_config *c, const struct peers *p, struct moat_error *err)
 {
 	Control__Join j = CONTROL__JOIN__INIT;
 	struct start_message s;
-	int r = start_message_fill(&s, c, conn);
+	int r = start_message_fill(&s, c, p->gofer);
 
 	j.start = &s.m;
 	j.pid_of = c->join->pid;
@@ -457,7 +474,7 @@ config_send_join(int sock, const struct moat_config *c, int conn, int anchor, co
 	j.net = c->join->net;
 	s.m.weaker = (char *)(uintptr_t) "";
 	if (r == 0)
-		r = start_message_fds(&s, c, anchor, virtual);
+		r = start_message_fds(&s, c, p);
 	if (r == 0)
 		r = wire_control_send(sock, CONTROL_JOIN, &j.base, s.fds, s.nfds);
 	start_message_release(&s);

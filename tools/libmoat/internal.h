@@ -13,6 +13,7 @@
 
 struct keeper;
 struct streams;
+struct tracer;
 
 /* What an EXIT message said. */
 struct end {
@@ -39,6 +40,7 @@ struct moat_sandbox {
 	struct vserver *virtual[MOAT_FILES_MOUNTS_MAX]; /* in the order of the mounts */
 	bool attached;					/* a client of somebody else's sandbox */
 	bool asked;					/* to be told of its end */
+	struct tracer *tracer;				/* who hears of events, or NULL */
 	bool metered;		 /* the keeper tells the sentry how much memory is used */
 	struct streams *streams; /* that are buffers, or NULL */
 	struct end end;
@@ -51,14 +53,17 @@ int error_set(struct moat_error *e, int r, const char *fmt, ...)
 /* config.c: what the two programs are told */
 int config_check(const struct moat_config *c, struct moat_error *err);
 int config_send_gofer(int sock, const struct moat_config *c, int conn, struct moat_error *err);
-/* anchor, meter: the sentry's end of the socket to it, or -1. virtual: its ends of the connections
- * to who serves virtual files, one for each such mount. */
-int config_send_sentry(int sock, const struct moat_config *c, int conn, int anchor, int meter,
-	const int *virtual, struct moat_error *err);
+/* The sentry's ends of its connections, -1: none. */
+struct peers {
+	int gofer, anchor, meter, events;
+	int virtual[MOAT_FILES_MOUNTS_MAX]; /* to who serves virtual files, for each such mount */
+};
+int config_send_sentry(
+	int sock, const struct moat_config *c, const struct peers *p, struct moat_error *err);
 
 /* Ask for another container, c->join. */
-int config_send_join(int sock, const struct moat_config *c, int conn, int anchor,
-	const int *virtual, struct moat_error *err);
+int config_send_join(
+	int sock, const struct moat_config *c, const struct peers *p, struct moat_error *err);
 
 /* client.c: a new connection, given to the sentry. */
 int sandbox_connect(struct moat_sandbox *s, int *ret, struct moat_error *err);

@@ -9,6 +9,7 @@
 #include "platform/host/err.h"
 #include "platform/host/keeper.h"
 #include "platform/host/ns.h"
+#include "trace.h"
 #include "virtual.h"
 #include <fcntl.h>
 #include <sched.h>
@@ -432,27 +433,65 @@ await_all(struct moat_sandbox *s, struct anchor *a, struct moat_error *err)
 }
 
 static void
-close_pairs(int *conn, int *to_anchor, int *meter)
+close_all(int *fds, size_t n)
 {
-	int *const pairs[] = {conn, to_anchor, meter};
-
-	for (int i = 0; i < 6; i++) {
-		int *fd = &pairs[i / 2][i % 2];
-
-		if (*fd >= 0)
-			close(*fd);
-		*fd = -1;
-	}
-}
-
-static void
-close_all(int fds[MOAT_FILES_MOUNTS_MAX])
-{
-	for (int i = 0; i < MOAT_FILES_MOUNTS_MAX; i++) {
+	for (size_t i = 0; i < n; i++) {
 		if (fds[i] >= 0)
 			close(fds[i]);
 		fds[i] = -1;
 	}
+}
+
+/* What the sandbox's processes have, or will never get. */
+static void
+close_ends(struct peers *p, int own[3])
+{
+	int ends[] = {p->gofer, p->anchor, p->meter, p->events};
+
+	close_all(ends, sizeof ends / sizeof ends[0]);
+	close_all(p->virtual, MOAT_FILES_MOUNTS_MAX);
+	close_all(own, 3);
+	p->gofer = p->anchor = p->meter = p->events = -1;
+}
+
+/* A pair of which the sentry's end does not block. */
+static int
+packet_pair(int *ret_theirs, int *ret_other)
+{
+	int sv[2], r = HOST(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv));
+
+	if (r < 0)
+		return r;
+	*ret_theirs = sv[0];
+	*ret_other = sv[1];
+	return HOST(fcntl(sv[0], F_SETFL, O_NONBLOCK));
+}
+
+/* own: the gofer's end of its connection to the sentry, the anchor's, and the keeper's meter. */
+enum { OWN_GOFER, OWN_ANCHOR, OWN_METER, OWN_ENDS };
+
+static int
+make_connections(struct moat_sandbox *s, const struct moat_config *c, struct peers *p,
+	int own[OWN_ENDS], struct moat_error *err)
+{
+	int conn[2], r = wire_pair(conn);
+
+	if (r == 0) {
+		p->gofer = conn[0];
+		own[OWN_GOFER] = conn[1];
+	}
+	/* Without a mount namespace of its own it would show the host's files. */
+	if (r == 0 && c->anchor && !(s->weaker & WEAKER_MNTNS))
+		r = packet_pair(&p->anchor, &own[OWN_ANCHOR]);
+	if (r == 0 && c->limits) {
+		r = packet_pair(&p->meter, &own[OWN_METER]);
+		s->metered = true;
+	}
+	if (r == 0 && c->trace)
+		r = tracer_start(c->trace, &s->tracer, &p->events);
+	if (r < 0)
+		error_set(err, r, "cannot make the connections of the sandbox: %s", strerror(-r));
+	return r;
 }
 
 int
@@ -461,15 +500,15 @@ moat_start(const struct moat_config *c, struct moat_sandbox **ret, struct moat_e
 	struct moat_sandbox *s = calloc(1, sizeof *s);
 	struct anchor a = {-1, -1, -1};
 	const char *bad = NULL;
-	int conn[2] = {-1, -1}, to_anchor[2] = {-1, -1}, meter[2] = {-1, -1}, r;
-	int virtual[MOAT_FILES_MOUNTS_MAX];
+	struct peers p = {-1, -1, -1, -1, {0}};
+	int own[OWN_ENDS] = {-1, -1, -1}, r;
 
 	if (!s)
 		return error_set(err, -ENOMEM, "out of memory");
 	s->gofer_sock = s->sentry_sock = -1;
 	for (int i = 0; i < PARTS; i++)
 		s->parts[i] = s->reports[i] = -1;
-	memset(virtual, -1, sizeof virtual);
+	memset(p.virtual, -1, sizeof p.virtual);
 	r = config_check(c, err);
 	if (r < 0)
 		goto out;
@@ -478,41 +517,21 @@ moat_start(const struct moat_config *c, struct moat_sandbox **ret, struct moat_e
 		error_set(err, r, "weaker isolation: \"%s\" is not one of its parts", bad);
 		goto out;
 	}
-	r = wire_pair(conn);
-	/* Without a mount namespace of its own it would show the host's files. */
-	if (r == 0 && c->anchor && !(s->weaker & WEAKER_MNTNS)) {
-		r = HOST(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, to_anchor));
-		if (r == 0)
-			r = HOST(fcntl(to_anchor[0], F_SETFL, O_NONBLOCK));
-	}
-	if (r == 0 && c->limits) {
-		r = HOST(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, meter));
-		if (r == 0)
-			r = HOST(fcntl(meter[0], F_SETFL, O_NONBLOCK));
-		s->metered = true;
-	}
-	if (r < 0) {
-		error_set(err, r, "cannot make the connections of the sandbox: %s", strerror(-r));
-		goto out;
-	}
 	/* The sentry first: it has more to do, and waits for the gofer only when it attaches the
 	 * root. */
-	if ((r = start_processes(s, c, to_anchor[1], meter[1], &a, err)) < 0 ||
-		(r = start_virtual(s, c, virtual, err)) < 0 ||
-		(r = c->join ? config_send_join(
-				       s->sentry_sock, c, conn[0], to_anchor[0], virtual, err)
-			     : config_send_sentry(s->sentry_sock, c, conn[0], to_anchor[0],
-				       meter[0], virtual, err)) < 0 ||
-		(r = config_send_gofer(s->gofer_sock, c, conn[1], err)) < 0)
+	if ((r = make_connections(s, c, &p, own, err)) < 0 ||
+		(r = start_processes(s, c, own[OWN_ANCHOR], own[OWN_METER], &a, err)) < 0 ||
+		(r = start_virtual(s, c, p.virtual, err)) < 0 ||
+		(r = c->join ? config_send_join(s->sentry_sock, c, &p, err)
+			     : config_send_sentry(s->sentry_sock, c, &p, err)) < 0 ||
+		(r = config_send_gofer(s->gofer_sock, c, own[OWN_GOFER], err)) < 0)
 		goto out;
-	close_pairs(conn, to_anchor, meter);
-	close_all(virtual);
+	close_ends(&p, own);
 	r = await_all(s, &a, err);
 	if (r == 0)
 		*ret = s;
 out:
-	close_pairs(conn, to_anchor, meter);
-	close_all(virtual);
+	close_ends(&p, own);
 	anchor_release(&a);
 	if (r < 0)
 		moat_destroy(s);
@@ -536,5 +555,6 @@ moat_destroy(struct moat_sandbox *s)
 		close(s->gofer_sock);
 	for (int i = 0; i < MOAT_FILES_MOUNTS_MAX; i++)
 		vserver_stop(s->virtual[i]);
+	tracer_stop(s->tracer);
 	free(s);
 }

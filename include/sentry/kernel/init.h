@@ -13,6 +13,7 @@ struct fs_ctx;
 struct kernel_container;
 struct kernel_usage;
 struct seccomp_program;
+struct trace_config;
 
 struct kernel_config {
 	const char *hostname, *domainname; /* copied; NULL: "moat", "(none)" */
@@ -20,7 +21,7 @@ struct kernel_config {
 	struct plat_config plat;
 	int workers; /* 0: default */
 	bool may_spin;
-	int trace_fd;	 /* strace-like output, -1: none; owned by the kernel */
+	const struct trace_config *trace; /* sentry/syscall/trace.h */
 	bool own_pid_ns; /* the first container's processes are in a pid namespace of their own,
 			    which containers that come later do not see */
 };

@@ -427,6 +427,10 @@ extern bool task_watch_syscalls;
 /* --- identity that the stub answers --- */
 void task_publish_identity(struct task *t);
 
+/* Their numbers in the pid namespace of t's container, of itself, its process and that one's parent
+ * (0: it is not in there). */
+void task_numbers(const struct task *t, int32_t *ret_pid, int32_t *ret_tid, int32_t *ret_ppid);
+
 /* uts namespace */
 struct uts_ns {
 	struct ref ref;
