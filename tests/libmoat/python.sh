@@ -7,7 +7,7 @@ export PYTHONDONTWRITEBYTECODE=1 MOAT_LIBEXEC=$BUILD MOAT_LIBRARY=$BUILD/libmoat
 # A C program that prints the layout which the headers give, of the fields that the binding names.
 python3 - >"$work/layout.c" <<'X'
 import moat
-print('#include <moat/files.h>\n#include <moat/run.h>\n#include <stdio.h>\nint main(void)\n{')
+print('#include <moat/files.h>\n#include <moat/run.h>\n#include <moat/trace.h>\n#include <stdio.h>\nint main(void)\n{')
 for s in moat.STRUCTS:
     n = s._c_name_
     print(f'\tprintf("{n} %zu\\n", sizeof(struct {n}));')
@@ -31,7 +31,7 @@ diff "$work/c" "$work/py" || die "structs of moat.py differ from the headers (<:
 cat >"$work/t.py" <<'X'
 import concurrent.futures, os, signal, stat, time
 import moat
-MIB = 1 << 20
+MIB, start_time = 1 << 20, time.monotonic()
 r = moat.run(["sh", "-c", "cat; echo err >&2; exit 3"], input=b"a\0b")
 assert (r.verdict, r.status, r.out, r.err) == (moat.Verdict.EXIT_NONZERO, 3, b"a\0b", b"err\n"), r
 assert moat.run(["sh", "-c", "kill -KILL $$"]).status == -signal.SIGKILL
@@ -121,6 +121,29 @@ try:
     t.read("/out/1")
 except FileNotFoundError:
     pass
+else:
+    assert False
+# Events; what a listener throws.
+K, events = moat.EventKind, []
+trace = moat.Trace(events.append, kinds=[K.EXEC, K.EXIT, K.RETURN], calls=["chdir"])
+assert moat.run(["sh", "-c", "cd /dev; /bin/true 'a\nb'; exit 4"], trace=trace).status == 4
+assert [e.kind for e in events] == [K.EXEC, K.RETURN, K.EXEC, K.EXIT, K.EXIT], events
+assert events[1].call == "chdir" and events[1].result == 0 and events[1].text == 'chdir("/dev") = 0' and len(events[1].args) == 1
+assert events[2].argv == [b"/bin/true", b"a\nb"] and events[2].path.endswith(b"/true") and events[2].comm == b"true"
+assert (events[3].pid, events[3].status, events[4].pid, events[4].status) == (events[2].pid, 0, 1, 4)
+assert start_time <= events[0].time <= events[4].time <= time.monotonic() and trace.failed is None
+def wrong(e):
+    raise KeyError(e.pid)
+trace = moat.Trace(wrong, kinds=[K.EXIT])
+assert moat.run(["true"], trace=trace).status == 0 and isinstance(trace.failed, KeyError)
+seen = []
+with moat.Sandbox(["sleep", "9"], trace=seen.append) as s:
+    assert s.spawn(["true"]).wait() == 0
+assert any(e.kind == K.EXEC and e.argv == [b"true"] for e in seen)
+try:
+    moat.run(["true"], trace=moat.Trace(print, calls=["no_such"]))
+except moat.Error as e:
+    assert "no_such" in str(e), e
 else:
     assert False
 # Threads run side by side: four that sleep take not four times as long as one.

@@ -347,7 +347,7 @@ test_stuck(void)
 	usleep(300000); /* until there is no room */
 	c.limits = NULL;
 	c.trace = NULL;
-	c.args = SHELL("echo $((1 + 1)) >/tmp/x; cat /tmp/x >/dev/null; kill -STOP $$");
+	c.args = SHELL("echo $((1 + 1)) >/tmp/x; read y </tmp/x; kill -STOP $$");
 	CHECK_MOAT(moat_spawn(s, &c, &p, &err), err);
 	for (double from = seconds();;) {
 		char *text;

@@ -18,11 +18,11 @@ import os
 from ctypes import (POINTER, byref, c_bool, c_char, c_char_p, c_int, c_int64, c_long, c_size_t, c_ssize_t, c_uint, c_uint32,
                     c_uint64, c_ulong, c_void_p)
 
-__all__ = ["Attr", "Error", "Files", "Host", "Limits", "Mount", "Process", "Result", "Rusage", "Sandbox", "Tree", "Verdict",
-           "Virtual", "run", "system", "tmpfs", "version"]
+__all__ = ["Attr", "Error", "Event", "EventKind", "Files", "Host", "Limits", "Mount", "Process", "Result", "Rusage", "Sandbox",
+           "Trace", "Tree", "Verdict", "Virtual", "run", "system", "tmpfs", "version"]
 
 
-# --- the C structs (include/moat/moat.h, run.h); a test compares them with the headers ---
+# --- the C structs (include/moat/*.h); a test compares them with the headers ---
 
 class _Struct(ctypes.Structure):
     pass
@@ -103,6 +103,20 @@ class CResult(_Struct):
                 ("err", c_void_p), ("out_bytes", c_size_t), ("err_bytes", c_size_t)]
 
 
+class CEvent(_Struct):
+    _c_name_ = "moat_event"
+    _fields_ = [("kind", c_int), ("time_ns", c_uint64), ("pid", c_int), ("tid", c_int), ("comm", c_char_p),
+                ("text", c_char_p), ("nr", c_uint), ("call", c_char_p), ("nargs", c_uint), ("args", c_uint64 * 6),
+                ("result", c_int64), ("ppid", c_int), ("path", c_char_p), ("argv", POINTER(c_char_p)), ("nargv", c_size_t),
+                ("argv_cut", c_bool), ("status", c_int)]
+
+
+class CTrace(_Struct):
+    _c_name_ = "moat_trace"
+    _fields_ = [("fn", _FN(None, c_void_p, POINTER(CEvent))), ("user", c_void_p), ("kinds", c_uint),
+                ("calls", POINTER(c_char_p))]
+
+
 class CTimespec(_Struct):
     _c_name_ = "timespec"
     _fields_ = [("tv_sec", c_long), ("tv_nsec", c_long)]
@@ -129,13 +143,14 @@ class CConfig(_Struct):
         ("libexec", c_char_p), ("weaker", c_char_p), ("log_fd", c_int), ("trace_fd", c_int), ("debug", c_bool),
         ("workers", c_uint), ("no_spin", c_bool), ("no_rewrite", c_bool), ("no_stub_answers", c_bool),
         ("no_marshal", c_bool), ("memory_limit", c_uint64), ("pids_limit", c_uint64), ("limits", POINTER(CLimits)),
-        ("cpu_quota_us", c_uint64), ("cpu_period_us", c_uint64), ("die_with_parent", c_bool), ("join", c_void_p),
+        ("trace", POINTER(CTrace)), ("cpu_quota_us", c_uint64), ("cpu_period_us", c_uint64), ("die_with_parent", c_bool), ("join", c_void_p),
         ("hold", c_bool), ("detached", c_bool), ("anchor", c_bool), ("listen_fd", c_int), ("place", c_void_p),
         ("prepare", c_void_p), ("arg", c_void_p),
     ]
 
 
-STRUCTS = (CError, CFileAttr, CFilesOps, CFiles, CMount, CRlimit, CLimits, CRusage, CIo, CResult, CConfig)
+STRUCTS = (CError, CFileAttr, CFilesOps, CFiles, CMount, CRlimit, CLimits, CRusage, CIo, CResult, CEvent, CTrace,
+           CConfig)
 
 _lib = ctypes.CDLL(os.environ.get("MOAT_LIBRARY", "libmoat.so.0"))
 _PROTOTYPES = {
@@ -379,6 +394,50 @@ class Tree:
             _lib.moat_tree_free(self._t)
 
 
+class EventKind(enum.IntEnum):
+    CALL = 1
+    RETURN = 2
+    NEW = 3
+    EXEC = 4
+    EXIT = 5
+
+
+class Event:
+    """What a program did; moat/trace.h says which of these mean something for which kind. time: seconds as
+    time.monotonic has them. text is fit to be printed; comm, path and argv (bytes) are what programs chose. status: as of
+    Result."""
+
+    def __init__(self, c):
+        self.kind, self.time, self.pid, self.tid = EventKind(c.kind), c.time_ns / 1e9, c.pid, c.tid
+        self.comm, self.text, self.nr, self.call = c.comm, c.text.decode(), c.nr, c.call.decode()
+        self.args, self.result, self.ppid = tuple(c.args[:c.nargs]), c.result, c.ppid
+        self.path, self.argv, self.argv_cut = c.path, c.argv[:c.nargv], c.argv_cut
+        self.status = _status(c.status)
+
+    def __repr__(self):
+        return f"Event({self.kind.name}, {self.pid}: {self.text})"
+
+
+class Trace:
+    """Have fn(event) called for what programs do: events of `kinds` (of EventKind; default: all), calls and returns only of
+    the system calls that `calls` names. It is called in a thread of the library; a program waits while it runs. An
+    exception ends nothing and is kept in `failed`, the first one."""
+
+    failed = None
+
+    def __init__(self, fn, *, kinds=(), calls=None):
+        self._fn = fn
+        self._c_fn = dict(CTrace._fields_)["fn"](self._told)
+        self._calls = None if calls is None else _strings(list(calls))
+        self._c = CTrace(self._c_fn, None, sum(1 << k for k in set(kinds)), self._calls)
+
+    def _told(self, _user, event):
+        try:
+            self._fn(Event(event.contents))
+        except BaseException as e:  # noqa: B902: nothing may pass through C
+            self.failed = self.failed or e
+
+
 def system():
     """The files of this machine, of which nothing is changed, with /proc, /dev and /tmp of the sandbox's own."""
     return [Host("/", overlay=True), Mount("proc", "/proc"), Mount("dev", "/dev"), tmpfs("/tmp", "mode=1777")]
@@ -419,7 +478,7 @@ _ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
 
 
 def _config(args, *, env=None, cwd=None, mounts=None, uid=None, gid=None, network=None, hostname=None,
-            platform=None, libexec=None, weaker=None, limits=None):
+            platform=None, libexec=None, weaker=None, limits=None, trace=None):
     c = CConfig()
     _lib.moat_config_init(byref(c))
     if not args or isinstance(args, (str, bytes)):
@@ -429,7 +488,8 @@ def _config(args, *, env=None, cwd=None, mounts=None, uid=None, gid=None, networ
     c.env = _strings([b"%s=%s" % (_bytes(k), _bytes(v)) for k, v in env.items()])
     c.cwd = _bytes(cwd)
     mounts = system() if mounts is None else list(mounts)
-    c.keep = mounts  # files of them are borrowed
+    trace = Trace(trace) if callable(trace) else trace
+    c.keep = mounts, trace  # functions of them are called
     list_ = [m._c() for m in mounts]
     c.mounts, c.nmounts = (CMount * len(list_))(*list_), len(list_)
     c.uid = os.geteuid() if uid is None else uid
@@ -440,6 +500,8 @@ def _config(args, *, env=None, cwd=None, mounts=None, uid=None, gid=None, networ
     c.killable = True
     if limits:
         c.limits = ctypes.pointer(limits._c)
+    if trace:
+        c.trace = ctypes.pointer(trace._c)
     return c
 
 
@@ -527,8 +589,8 @@ class Sandbox(_Waitable):
     """A sandbox with a first program, with which it ends.
 
     args: the program and its arguments. env: a dict (default: a PATH). cwd. mounts: a list of Mount (default: system()).
-    uid, gid: inside (default: those of this process). network: "none" or "host". limits. hostname. platform: "trap" or
-    "ptrace". One sandbox is used by one thread at a time."""
+    uid, gid: inside (default: those of this process). network: "none" or "host". limits. trace: a Trace, or a function for
+    all events. hostname. platform: "trap" or "ptrace". One sandbox is used by one thread at a time."""
 
     def __init__(self, args, *, input=b"", merge=False, **config):
         self._p = None
