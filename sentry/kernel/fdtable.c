@@ -2,6 +2,7 @@
 /* Descriptor tables: an array of files and two bitmaps (in use, close-on-exec), under one lock. */
 #include "sentry/kernel/fdtable.h"
 #include "sentry/kernel/internal.h"
+#include "sentry/socket/socket.h"
 #include "sentry/vfs/file.h"
 #include "sentry/vfs/lock.h"
 #include <stdlib.h>
@@ -139,10 +140,15 @@ task_files_get(struct task *t)
 void
 fd_close_file(struct fdtable *t, struct file *f, const struct call *c)
 {
+	bool flying;
+
 	if (c && f->ops->flush)
 		f->ops->flush(f, c);
 	file_locks_close(f, t->id);
+	flying = unix_in_flight(f);
 	file_put(f);
+	if (flying)
+		unix_flight_collect();
 }
 
 void

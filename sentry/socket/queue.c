@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Receive queues: pieces of a byte stream, and packets. */
 #include "abi/poll.h"
+#include "sentry/sched/fiber.h"
 #include "sentry/socket/socket.h"
 #include "sentry/vfs/file.h"
 #include <errno.h>
@@ -9,14 +10,82 @@
 
 #define PIECE_BYTES 65536u
 
+/* Who is in scm_files_free now, and what came to be dropped meanwhile. */
+struct drain {
+	struct list node;
+	const void *who;
+	struct scm_files *todo;
+};
+
+static struct mutex drains_lock = MUTEX_INIT(LEAF);
+static struct list drains = LIST_INIT(drains);
+
+__attribute__((noinline)) static const void *
+self(void)
+{
+	static __thread char thread;
+	const struct fiber *f = fiber_self();
+
+	return f ? (const void *)f : &thread;
+}
+
+/* True: an outer call of the same fiber does it. */
+static bool
+leave_to_outer(const void *who, struct scm_files *f)
+{
+	struct drain *d;
+	bool found = false;
+
+	mutex_lock(&drains_lock);
+	list_for_each_entry (d, &drains, node)
+		if (d->who == who) {
+			f->next = d->todo;
+			d->todo = f;
+			found = true;
+			break;
+		}
+	mutex_unlock(&drains_lock);
+	return found;
+}
+
 void
 scm_files_free(struct scm_files *f)
 {
+	struct drain d = {.who = self()};
+
 	if (!f)
 		return;
-	for (uint32_t i = 0; i < f->n; i++)
-		file_put(f->file[i]);
-	free(f);
+	if (f->in_flight)
+		unix_flight_end(f);
+	if (leave_to_outer(d.who, f))
+		return;
+	mutex_lock(&drains_lock);
+	list_push_back(&drains, &d.node);
+	mutex_unlock(&drains_lock);
+	while (f) {
+		for (uint32_t i = 0; i < f->n; i++)
+			file_put(f->file[i]);
+		free(f);
+		mutex_lock(&drains_lock);
+		f = d.todo;
+		if (f)
+			d.todo = f->next;
+		else
+			list_del(&d.node);
+		mutex_unlock(&drains_lock);
+	}
+}
+
+struct scm_files *
+scm_files_dup(const struct scm_files *f)
+{
+	struct scm_files *n = calloc(1, sizeof *n);
+
+	if (!n)
+		return NULL;
+	for (; n->n < f->n; n->n++)
+		n->file[n->n] = file_get(f->file[n->n]);
+	return n;
 }
 
 struct skb *
@@ -75,11 +144,16 @@ stream_append(struct sock *dst, struct sock_msg *m, uint32_t limit)
 		return k ? k : -EFAULT;
 	}
 	b->len = (uint32_t)k;
-	b->files = m->files;
 	b->cred = m->cred;
 	b->has_cred = m->has_cred;
-	m->files = NULL;
 	mutex_lock(&dst->lock);
+	if (m->files && dst->closed) { /* nobody will take them out again */
+		mutex_unlock(&dst->lock);
+		skb_free(b);
+		return -EPIPE;
+	}
+	b->files = m->files;
+	m->files = NULL;
 	last = list_empty(&dst->rcvq) ? NULL : list_entry(dst->rcvq.prev, struct skb, node);
 	if (last && !b->files && !last->files && !last->urgent && !last->fin && last->len &&
 		same_cred(last, m) && last->cap - last->len >= b->len) {
@@ -285,7 +359,9 @@ stream_take(struct sock *s, struct sock_msg *m, uint32_t *freed)
 		}
 		done += k;
 		mutex_lock(&s->lock);
-		if (b->files && !m->files && !peek) {
+		if (b->files && !m->files && peek) {
+			m->files = scm_files_dup(b->files);
+		} else if (b->files && !m->files) {
 			m->files = b->files;
 			b->files = NULL;
 		}
@@ -350,7 +426,9 @@ sock_packet_take(struct sock *s, struct sock_msg *m, uint32_t *freed)
 		m->flags &= ~(uint32_t)LX_MSG_TRUNC;
 	}
 	mutex_lock(&s->lock);
-	if (!peek) {
+	if (peek) {
+		m->files = b->files ? scm_files_dup(b->files) : NULL;
+	} else {
 		m->files = b->files;
 		b->files = NULL;
 		list_del(&b->node);

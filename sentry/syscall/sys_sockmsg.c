@@ -8,6 +8,7 @@
 #include "sentry/syscall/file_block.h"
 #include "sentry/vfs/file.h"
 #include "socket.h"
+#include "uring.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -110,6 +111,11 @@ add_rights(struct task *t, struct sock_msg *m, const uint8_t *data, size_t len)
 		f = task_file_raw(t, fd);
 		if (!f)
 			return -EBADF;
+		/* A ring may hold files of its own for ever: Linux takes none since 6.8. */
+		if (uring_of(f)) {
+			file_put(f);
+			return -EINVAL;
+		}
 		m->files->file[m->files->n++] = f;
 	}
 	return 0;

@@ -145,6 +145,36 @@ bytes(int n)
 	free(b);
 }
 
+/* Sockets that are in the queue of each other when the last descriptors to them go. */
+static void
+circles(int n)
+{
+	union {
+		struct cmsghdr h;
+		char b[CMSG_SPACE(2 * sizeof(int))];
+	} cm = {.h = {CMSG_LEN(2 * sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+	char byte = 'x';
+	struct iovec iov = {&byte, 1};
+	struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &cm, .msg_controllen = sizeof cm};
+
+	for (int i = 0; i < n; i++) {
+		int a[2], b[2], p[2], type = i % 2 ? SOCK_DGRAM : SOCK_STREAM;
+
+		CHECK(pipe(p) == 0 && socketpair(AF_UNIX, type, 0, a) == 0 &&
+			socketpair(AF_UNIX, type, 0, b) == 0);
+		memcpy(CMSG_DATA(&cm.h), (int[]){b[1], p[1]}, 2 * sizeof(int));
+		CHECK(sendmsg(a[0], &m, 0) == 1);
+		memcpy(CMSG_DATA(&cm.h), (int[]){a[1], p[0]}, 2 * sizeof(int));
+		CHECK(sendmsg(b[0], &m, 0) == 1);
+		for (int k = 0; k < 2; k++) {
+			close(a[k]);
+			close(b[k]);
+			close(p[k]);
+		}
+	}
+}
+
 static void
 sockets(int n)
 {
@@ -267,6 +297,7 @@ static const struct {
 	{"files", files, 200},
 	{"bytes", bytes, 4},
 	{"sockets", sockets, 20},
+	{"circles", circles, 20},
 	{"polls", polls, 20},
 	{"maps", maps, 50},
 	{"nothing", nothing, 1},

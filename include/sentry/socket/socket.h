@@ -28,10 +28,16 @@ struct net_ns;
 /* Open files in flight (SCM_RIGHTS): references. */
 struct scm_files {
 	uint32_t n;
+	uint32_t uid;	/* in flight: whose */
+	bool in_flight; /* counted by unix/flight.c */
+	struct scm_files *next;
 	struct file *file[LX_SCM_MAX_FD];
 };
 
-void scm_files_free(struct scm_files *f); /* drops the references; NULL is fine */
+/* Drops the references; NULL is fine. Called from within itself (a file was a socket with files in
+ * its queue) it leaves the work to the outer call, so that chains of any length need no stack. */
+void scm_files_free(struct scm_files *f);
+struct scm_files *scm_files_dup(const struct scm_files *f); /* NULL: out of memory */
 
 /* Ancillary data of a protocol, as in a struct cmsghdr. */
 struct sock_ctl {
@@ -198,6 +204,11 @@ ssize_t sock_packet_take(struct sock *s, struct sock_msg *m, uint32_t *freed);
 int64_t ifreq_ioctl(struct sock *s, const struct call *c, uint32_t cmd, uint64_t arg);
 
 void unix_init(void);
+/* Is f a socket that is in flight somewhere? When a descriptor to such a one is closed, what is
+ * left of it may be kept by nothing but queues that nobody can receive from. */
+bool unix_in_flight(struct file *f);
+void unix_flight_collect(void);		   /* drops those */
+void unix_flight_end(struct scm_files *f); /* received, or not to be; NULL and any other are fine */
 /* A message without a head from the kernel, for mq_notify(3). s: of AF_NETLINK. -ENOMEM. */
 int netlink_deliver(struct sock *s, const void *data, uint32_t len);
 void netlink_init(void);

@@ -92,6 +92,8 @@ dgram_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	mutex_unlock(&dst->lock);
 	if (!err && n && uio_copy_from(m->uio, b->data, n) != (ssize_t)n)
 		err = -EFAULT;
+	if (!err)
+		err = unix_flight_begin(m, c);
 	if (err) {
 		if (err == -ECONNREFUSED && !m->addr_len) {
 			/* The default is gone: forget it. */
@@ -108,8 +110,6 @@ dgram_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	}
 	unix_fill_cred(s, c, dst, m);
 	b->len = (uint32_t)n;
-	b->files = m->files;
-	m->files = NULL;
 	b->cred = m->cred;
 	b->has_cred = m->has_cred;
 	mutex_lock(&s->lock);
@@ -117,6 +117,15 @@ dgram_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	b->addr_len = us(s)->addr_len;
 	mutex_unlock(&s->lock);
 	mutex_lock(&dst->lock);
+	if (dst->closed) {
+		mutex_unlock(&dst->lock);
+		unix_flight_end(m->files);
+		skb_free(b);
+		sock_put(dst);
+		return -ECONNREFUSED;
+	}
+	b->files = m->files;
+	m->files = NULL;
 	list_push_back(&dst->rcvq, &b->node);
 	dst->rcv_bytes += b->len;
 	mutex_unlock(&dst->lock);
@@ -136,6 +145,7 @@ dgram_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	if (m->flags & LX_MSG_OOB)
 		return -EOPNOTSUPP;
 	n = sock_packet_take(s, m, &freed);
+	unix_flight_end(m->files);
 	if (n == -EAGAIN) {
 		mutex_lock(&s->lock);
 		if (s->err) {
@@ -192,7 +202,6 @@ static void
 dgram_close(struct sock *s)
 {
 	struct sock *peer;
-	struct list *n;
 
 	unix_unname(us(s));
 	mutex_lock(&s->lock);
@@ -204,14 +213,7 @@ dgram_close(struct sock *s)
 	if (peer)
 		waitq_notify(&peer->wq, LX_POLLOUT | LX_POLLWRNORM);
 	sock_put(peer);
-	for (;;) {
-		mutex_lock(&s->lock);
-		n = list_pop_front(&s->rcvq);
-		mutex_unlock(&s->lock);
-		if (!n)
-			break;
-		skb_free(list_entry(n, struct skb, node));
-	}
+	unix_purge(s);
 	waitq_notify(&s->wq, ~0u);
 }
 

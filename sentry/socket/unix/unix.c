@@ -270,11 +270,16 @@ packet_append(struct sock *s, struct sock *dst, struct sock_msg *m)
 		return -EFAULT;
 	}
 	b->len = (uint32_t)n;
-	b->files = m->files;
 	b->cred = m->cred;
 	b->has_cred = m->has_cred;
-	m->files = NULL;
 	mutex_lock(&dst->lock);
+	if (dst->closed) {
+		mutex_unlock(&dst->lock);
+		skb_free(b);
+		return -EPIPE;
+	}
+	b->files = m->files;
+	m->files = NULL;
 	list_push_back(&dst->rcvq, &b->node);
 	dst->rcv_bytes += (uint32_t)n;
 	mutex_unlock(&dst->lock);
@@ -297,10 +302,12 @@ stream_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	if (err)
 		return err;
 	unix_fill_cred(s, c, peer, m);
-	if (s->type == LX_SOCK_SEQPACKET)
+	n = unix_flight_begin(m, c);
+	if (!n && s->type == LX_SOCK_SEQPACKET)
 		n = packet_append(s, peer, m);
-	else
-		n = m->uio->left ? stream_append(peer, m, s->sndbuf) : 0;
+	else if (!n && m->uio->left)
+		n = stream_append(peer, m, s->sndbuf);
+	unix_flight_end(m->files);
 	sock_put(peer);
 	return n;
 }
@@ -320,8 +327,10 @@ stream_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 		return -EINVAL;
 	if (s->type == LX_SOCK_SEQPACKET) {
 		n = sock_packet_take(s, m, &freed);
+		unix_flight_end(m->files);
 	} else {
 		n = stream_take(s, m, &freed);
+		unix_flight_end(m->files);
 		m->flags &= ~(uint32_t)LX_MSG_TRUNC;
 		if (!n && (m->uio->left || !(wanted & LX_MSG_PEEK)))
 			n = m->uio->left ? -EAGAIN : 0;
@@ -372,6 +381,23 @@ unix_shutdown(struct sock *s, int how)
 	}
 	waitq_notify(&s->wq, ~0u);
 	return 0;
+}
+
+/* Nobody reads what is queued: descriptors in it would be kept for ever. */
+void
+unix_purge(struct sock *s)
+{
+	struct list *n;
+
+	for (;;) {
+		mutex_lock(&s->lock);
+		n = list_pop_front(&s->rcvq);
+		mutex_unlock(&s->lock);
+		if (!n)
+			break;
+		skb_free(list_entry(n, struct skb, node));
+	}
+	unix_flight_collect();
 }
 
 static uint32_t
@@ -458,15 +484,7 @@ stream_close(struct sock *s)
 		stream_close(w);
 		sock_put(w);
 	}
-	/* Nobody reads what is queued: descriptors in it would be kept for ever. */
-	for (;;) {
-		mutex_lock(&s->lock);
-		n = list_pop_front(&s->rcvq);
-		mutex_unlock(&s->lock);
-		if (!n)
-			break;
-		skb_free(list_entry(n, struct skb, node));
-	}
+	unix_purge(s);
 	waitq_notify(&s->wq, ~0u);
 }
 
