@@ -56,6 +56,9 @@ struct plat_event {
 	uint32_t nr;	/* PLAT_EV_SYSCALL: eax as the guest set it */
 	bool compat;	/* PLAT_EV_SYSCALL: int 0x80 or x32; nr is then of that ABI */
 	int64_t result; /* PLAT_EV_FUTEX; -ERESTARTNOINTR: not begun, to be made again */
+	/* PLAT_EV_FUTEX: when a FUTEX_WAIT with a timeout that the stub began by itself is over, on
+	 * CLOCK_MONOTONIC; 0: the kernel began it */
+	int64_t deadline_ns;
 	uint64_t args[6];
 	struct plat_fault fault;
 };
@@ -268,8 +271,10 @@ struct plat_ops {
 	int (*cmpxchg32)(struct plat_thread *t, uint64_t addr, uint32_t *val, uint32_t want);
 	/* The guest's current syscall is a futex(2) that the host can carry out on the guest's
 	 * memory (wait, wake, requeue, their bitset forms), or futex_waitv(2) and its kind: the
-	 * next run makes it there and comes back with PLAT_EV_FUTEX. */
-	void (*futex_native)(struct plat_thread *t);
+	 * next run makes it there and comes back with PLAT_EV_FUTEX. again: whatever its number
+	 * says, it is a FUTEX_WAIT that was cut short; without its timeout, which the kernel kicks
+	 * for. */
+	void (*futex_native)(struct plat_thread *t, bool again);
 	/* futex(2) wake on guest memory, in t's space: number woken or -errno. Parks. */
 	int (*futex_wake)(
 		struct plat_thread *t, uint64_t addr, int count, uint32_t bitset, bool is_private);

@@ -101,10 +101,11 @@ unpatch(struct plat_thread *t)
 }
 
 static void
-futex_native(struct plat_thread *t)
+futex_native(struct plat_thread *t, bool again)
 {
 	t->futex = true;
-	t->futex_nr = t->ev.nr;
+	t->futex_again = again;
+	t->futex_nr = again ? SYS_futex : t->ev.nr;
 }
 
 static void

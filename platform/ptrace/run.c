@@ -9,6 +9,7 @@
 #include "abi/restart.h"
 #include "platform/ptrace/internal.h"
 #include <linux/audit.h>
+#include <linux/futex.h>
 #include <linux/ptrace.h>
 #include <signal.h>
 #include <stddef.h>
@@ -185,6 +186,10 @@ load(struct plat_thread *t)
 		r = t->saved = t->regs;
 		r.rip = pt.lay.base + PT_TEXT_SYSCALL;
 		r.rax = t->futex_nr;
+		if (t->futex_again) {
+			r.rsi &= FUTEX_PRIVATE_FLAG; /* FUTEX_WAIT */
+			r.r10 = 0;
+		}
 		r.orig_rax = (uint64_t)-1;
 		t->futex = false;
 		t->state = PT_FUTEX;

@@ -96,7 +96,7 @@ struct plat_thread {
 	struct stub_carried carried[STUB_NCARRIED];
 	bool carried_known;
 	/* (F) what will be answered */
-	bool regs_known, dirty, has_result, futex;
+	bool regs_known, dirty, has_result, futex, futex_again;
 	bool framed; /* STUB_OP_SIGFRAME is queued: the registers are those before it */
 	bool push;   /* the next reply loads the registers even if the thread does not go on */
 	int64_t result;

@@ -238,7 +238,9 @@ trap_run(struct plat_thread *t, struct plat_event *ev)
 {
 	memset(ev, 0, offsetof(struct plat_event, result));
 	for (;;) {
-		unsigned flags = t->futex ? STUB_R_FUTEX : 0;
+		unsigned flags = !t->futex	  ? 0
+				 : t->futex_again ? STUB_R_FUTEX | STUB_R_WAIT
+						  : STUB_R_FUTEX;
 		int kind;
 
 		if (atomic_load_explicit(&t->kick, memory_order_relaxed) &&
@@ -318,6 +320,9 @@ trap_run(struct plat_thread *t, struct plat_event *ev)
 			ev->result = t->s->result;
 			if (ev->result < -4095 || ev->result > INT32_MAX)
 				ev->result = -EINVAL;
+			ev->deadline_ns = t->s->futex_deadline_ns;
+			if (ev->deadline_ns < 0)
+				ev->deadline_ns = 0;
 			return;
 		default:
 			if (kind != -ESRCH)

@@ -104,6 +104,9 @@ enum stub_kind {
 #define STUB_R_FUTEX  0x08 /* make the current syscall, a futex, and come back with STUB_K_FUTEX */
 #define STUB_R_FSBASE 0x10 /* regs.fs_base has changed */
 #define STUB_R_GSBASE 0x20 /* regs.gs_base has changed */
+#define STUB_R_WAIT                                                                                \
+	0x40 /* with FUTEX: whatever its number, a FUTEX_WAIT, and without a timeout               \
+	      */
 
 enum stub_op_code {
 	STUB_OP_MMAP =
@@ -185,8 +188,9 @@ struct stub_slot {
 	int64_t result;
 	uint64_t cpu_ns; /* the thread's CPU time when it last went to sleep */
 	struct stub_carried carried[STUB_NCARRIED];
+	int64_t futex_deadline_ns; /* of a FUTEX_WAIT with a timeout, on CLOCK_MONOTONIC; 0: none */
 
-	uint8_t pad2[4096 - 872];
+	uint8_t pad2[4096 - 880];
 	struct stub_op ops[STUB_NOPS];
 	uint8_t bounce[SLOT_BOUNCE_SZ];
 };

@@ -24,9 +24,10 @@ vdso_ehdr(void)
 }
 
 static void
-futex_native(struct plat_thread *t)
+futex_native(struct plat_thread *t, bool again)
 {
 	t->futex = true;
+	t->futex_again = again;
 }
 
 /* The answers, and whether the stub may give them: what is watched goes through the general entry.

@@ -142,6 +142,7 @@ void kernel_process_gone(
 /* --- run.c --- */
 void task_main(void *task); /* the fiber of a guest thread */
 int fiber_spawn_task(struct task *t);
+void task_futex_init(struct task *t); /* run.c */
 
 /* --- timers.c --- */
 void itimers_init(struct tgroup *g);

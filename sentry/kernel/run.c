@@ -40,15 +40,59 @@ handle_gone(struct task *t)
 }
 
 #define NR_FUTEX       202
+#define NR_RESTART     219
 #define NR_FUTEX_WAITV 449
 #define NR_FUTEX_WAIT  455
+
+/* --- a FUTEX_WAIT with a timeout, which is a span, goes on after a stop with what is left --- */
+
+static void
+futex_due(struct timer *tm)
+{
+	struct task *t = tm->arg;
+
+	plat->kick(t->pt);
+}
+
+void
+task_futex_init(struct task *t)
+{
+	timer_init(&t->futex_timer, futex_due, t);
+}
+
+static int64_t
+futex_again(struct task *t)
+{
+	uint32_t v;
+
+	if (sched_now_ns() >= t->restart_deadline_ns) {
+		if (copy_in(&t->mem.um, &v, ua(t->args[0]), sizeof v))
+			return -EFAULT;
+		return v == (uint32_t)t->args[2] ? -ETIMEDOUT : -EAGAIN;
+	}
+	t->flags |= TF_NO_RESULT | TF_FUTEX | TF_FUTEX_AGAIN;
+	return 0;
+}
+
+/* What the rest of the wait has come to. */
+static int64_t
+futex_again_over(struct task *t, int64_t r)
+{
+	t->nr = NR_RESTART;
+	if (r != -EINTR)
+		return r;
+	return sched_now_ns() >= t->restart_deadline_ns ? -ETIMEDOUT : -ERESTART_RESTARTBLOCK;
+}
 
 /* Futexes: a wait without a timeout is restarted after a handler with SA_RESTART, one with a
  * timeout never. The other operations do not wait: cut short means not done. */
 static int64_t
-futex_restart(int64_t r, uint32_t nr, const uint64_t args[6])
+futex_restart(struct task *t, const struct plat_event *ev)
 {
+	const uint64_t *args = ev->args;
 	uint64_t op = args[1] & 127;
+	uint32_t nr = ev->nr;
+	int64_t r = ev->result;
 
 	if (r != -EINTR && r != -ERESTARTSYS)
 		return r;
@@ -58,7 +102,14 @@ futex_restart(int64_t r, uint32_t nr, const uint64_t args[6])
 		return -ERESTARTNOINTR;
 	if (op != 0 && op != 9) /* FUTEX_WAIT, FUTEX_WAIT_BITSET */
 		return -ERESTARTNOINTR;
-	return args[3] ? -ERESTARTNOHAND : -ERESTARTSYS;
+	if (!args[3])
+		return -ERESTARTSYS;
+	if (op == 9)
+		return -ERESTARTNOHAND; /* a time */
+	if (ev->deadline_ns)
+		t->restart_deadline_ns = ev->deadline_ns;
+	t->restart_fn = futex_again;
+	return -ERESTART_RESTARTBLOCK;
 }
 
 void
@@ -66,6 +117,7 @@ task_main(void *arg)
 {
 	struct task *t = arg;
 	struct plat_event ev;
+	bool again;
 
 	fiber_set_local(t);
 	for (;;) {
@@ -91,7 +143,7 @@ task_main(void *arg)
 			 * own registers. */
 			if (t->flags & TF_FUTEX) {
 				result = -ERESTARTNOINTR;
-				t->flags &= ~(uint32_t)TF_FUTEX;
+				t->flags &= ~(uint32_t)(TF_FUTEX | TF_FUTEX_AGAIN);
 				if (ptrace_traced(t))
 					task_syscall_exit(t, true, &result);
 				signal_work(t, true, result);
@@ -100,11 +152,16 @@ task_main(void *arg)
 			}
 			continue;
 		}
+		again = t->flags & TF_FUTEX_AGAIN;
 		if (t->flags & TF_FUTEX) {
-			t->flags &= ~(uint32_t)TF_FUTEX;
-			plat->futex_native(t->pt);
+			t->flags &= ~(uint32_t)(TF_FUTEX | TF_FUTEX_AGAIN);
+			plat->futex_native(t->pt, again);
+			if (again)
+				timer_arm(&t->futex_timer, t->restart_deadline_ns);
 		}
 		plat->run(t->pt, &ev);
+		if (__builtin_expect(again, 0))
+			timer_cancel_sync(&t->futex_timer);
 		atomic_store(&t->in_guest, false);
 
 		switch (ev.kind) {
@@ -133,8 +190,8 @@ task_main(void *arg)
 			t->nr = ev.nr;
 			if (ptrace_traced(t))
 				plat->regs(t->pt)->orig_rax = ev.nr;
-			result = syscall_done_elsewhere(
-				t, ev.nr, ev.args, futex_restart(ev.result, ev.nr, ev.args));
+			result = again ? futex_again_over(t, ev.result) : futex_restart(t, &ev);
+			result = syscall_done_elsewhere(t, ev.nr, ev.args, result);
 			has_result = true;
 			break;
 		case PLAT_EV_FAULT:

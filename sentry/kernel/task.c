@@ -267,6 +267,7 @@ task_alloc(void)
 	list_init(&t->tracee.node);
 	list_init(&t->tracees);
 	list_init(&t->pi_owned);
+	task_futex_init(t);
 	t->altstack.flags = LX_SS_DISABLE;
 	t->mem.um.ops = &task_mem_ops;
 	t->mem.task = t;

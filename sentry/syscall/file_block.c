@@ -3,7 +3,9 @@
 #include "abi/poll.h"
 #include "internal.h"
 #include "sentry/kernel/limits.h"
+#include "sentry/socket/socket.h"
 #include "sentry/vfs/rw.h"
+#include "socket.h"
 
 static void
 table_add(struct poll_table *pt, struct waitq *q)
@@ -122,11 +124,14 @@ static int64_t
 transfer(struct rw *rw, bool write, uint32_t events)
 {
 	int64_t (*fn)(void *) = write ? try_write : try_read;
+	const struct sock *s = sock_of(rw->f);
+	int64_t deadline = s ? sock_deadline(write ? s->sndtimeo_ns : s->rcvtimeo_ns) : INT64_MAX;
 	bool wait = !(file_flags(rw->f) & LX_O_NONBLOCK) && !(rw->rwf & LX_RWF_NOWAIT);
 	int64_t r;
 
 	rw->all = write && wait && (rw->f->mode & LX_FMODE_WRITEALL);
-	r = wait ? file_block(rw->t, rw->f, events, INT64_MAX, fn, rw) : fn(rw);
+	r = wait ? file_block(rw->t, rw->f, events, deadline, fn, rw) : fn(rw);
+	r = sock_cut_short(r, deadline);
 	/* a restart would write the first part twice */
 	return r < 0 && rw->done ? rw->done : r;
 }

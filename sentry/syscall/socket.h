@@ -29,6 +29,9 @@ int64_t sockmsg_send(
 	struct task *t, struct file *f, struct sock *s, struct sock_msg *m, bool nonblock);
 int64_t sockmsg_recv(
 	struct task *t, struct file *f, struct sock *s, struct sock_msg *m, bool nonblock);
+/* SO_RCVTIMEO, SO_SNDTIMEO: a deadline; who has one is not restarted (signal(7)). */
+int64_t sock_deadline(int64_t timeout_ns);
+int64_t sock_cut_short(int64_t r, int64_t deadline);
 /* connect(2) and accept(2) to their end, or -EAGAIN. addr: SOCK_ADDR_MAX bytes. */
 int64_t sock_connect(struct task *t, struct file *f, struct sock *s, const uint8_t *addr,
 	uint32_t len, bool nonblock);

@@ -82,11 +82,19 @@ sys_futex(struct task *t, const uint64_t a[6])
 	int op = arg_int(a[1]), cmd = op & ~(FUTEX_PRIVATE | FUTEX_CLOCK_RT);
 	bool realtime = op & FUTEX_CLOCK_RT;
 	struct futex_at at = {ua(a[0]), op & FUTEX_PRIVATE}, to = {ua(a[4]), op & FUTEX_PRIVATE};
-	int64_t deadline;
+	int64_t deadline; /* of OP_WAIT: a span */
 	int r;
 
 	switch (cmd) {
 	case OP_WAIT:
+		/* a span, not a time: should it be cut short, it goes on with the rest */
+		if (a[3]) {
+			r = timespec_in(t, ua(a[3]), &deadline);
+			if (r)
+				return r;
+			t->restart_deadline_ns = deadline_after(deadline);
+		}
+		return on_host(t);
 	case OP_WAKE:
 	case OP_REQUEUE:
 	case OP_CMP_REQUEUE:

@@ -165,10 +165,16 @@ try_connect(void *p)
 	return c->s->ops->connect(c->s, c->c, c->addr, c->len, c->nonblock);
 }
 
-static int64_t
-deadline_of(int64_t timeout_ns)
+int64_t
+sock_deadline(int64_t timeout_ns)
 {
 	return timeout_ns ? deadline_after(timeout_ns) : INT64_MAX;
+}
+
+int64_t
+sock_cut_short(int64_t r, int64_t deadline)
+{
+	return r == -ERESTARTSYS && deadline != INT64_MAX ? -EINTR : r;
 }
 
 int64_t
@@ -184,7 +190,7 @@ sock_connect(struct task *t, struct file *f, struct sock *s, const uint8_t *addr
 	if (r == -EAGAIN && !ca.nonblock) {
 		/* A host's socket tells when it is decided. A full backlog (AF_UNIX) does not: look
 		 * now and then. */
-		int64_t deadline = deadline_of(ca.s->sndtimeo_ns);
+		int64_t deadline = sock_deadline(ca.s->sndtimeo_ns);
 		struct waiter w;
 
 		waiter_init_fiber(&w, t->fiber, ~0u);
@@ -195,11 +201,14 @@ sock_connect(struct task *t, struct file *f, struct sock *s, const uint8_t *addr
 			int err2 = task_park(t, step < deadline ? step : deadline);
 
 			if (err2 && err2 != -ETIMEDOUT) {
-				r = err2;
+				r = sock_cut_short(err2, deadline);
 				break;
 			}
-			if (sched_now_ns() >= deadline)
+			if (sched_now_ns() >= deadline) {
+				if (ca.s->family != LX_AF_UNIX)
+					r = -EINPROGRESS;
 				break;
+			}
 		}
 		waitq_remove(&w);
 	}
@@ -244,17 +253,19 @@ sock_accept(struct task *t, struct file *f, struct sock *s, uint64_t addr_at, ui
 	struct accept_arg aa = {.s = s, .c = &t->call};
 	uint8_t addr[SOCK_ADDR_MAX];
 	uint32_t len;
-	int64_t r;
+	int64_t r, deadline;
 	int err;
 
 	if (flags & ~(uint32_t)(LX_SOCK_CLOEXEC | LX_SOCK_NONBLOCK))
 		return -EINVAL;
 	if (!s->ops->accept)
 		return -EOPNOTSUPP;
+	deadline = sock_deadline(s->rcvtimeo_ns);
 	if (nonblock)
 		r = try_accept(&aa);
 	else
-		r = file_block(t, f, LX_POLLIN, deadline_of(s->rcvtimeo_ns), try_accept, &aa);
+		r = sock_cut_short(
+			file_block(t, f, LX_POLLIN, deadline, try_accept, &aa), deadline);
 	if (r)
 		return r;
 	if (addr_at) {

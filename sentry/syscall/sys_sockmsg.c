@@ -38,12 +38,6 @@ try_recv(void *p)
 	return x->s->ops->recvmsg(x->s, x->c, x->m);
 }
 
-static int64_t
-deadline_of(int64_t timeout_ns)
-{
-	return timeout_ns ? deadline_after(timeout_ns) : INT64_MAX;
-}
-
 static bool
 is_nonblock(const struct file *f, const struct sock_msg *m)
 {
@@ -56,7 +50,7 @@ int64_t
 sockmsg_send(struct task *t, struct file *f, struct sock *s, struct sock_msg *m, bool nonblock)
 {
 	struct transfer x = {s, &t->call, m};
-	int64_t deadline = deadline_of(s->sndtimeo_ns), done = 0, r;
+	int64_t deadline = sock_deadline(s->sndtimeo_ns), done = 0, r;
 
 	do {
 		r = nonblock ? try_send(&x) : file_block(t, f, LX_POLLOUT, deadline, try_send, &x);
@@ -66,6 +60,7 @@ sockmsg_send(struct task *t, struct file *f, struct sock *s, struct sock_msg *m,
 	} while (s->type == LX_SOCK_STREAM && m->uio->left && r > 0);
 	if (done)
 		return done;
+	r = sock_cut_short(r, deadline);
 	if (r == -EPIPE && !(m->flags & LX_MSG_NOSIGNAL) && s->type != LX_SOCK_DGRAM) {
 		struct lx_siginfo info;
 
@@ -81,7 +76,7 @@ sockmsg_recv(struct task *t, struct file *f, struct sock *s, struct sock_msg *m,
 	struct transfer x = {s, &t->call, m};
 	bool all = (m->flags & LX_MSG_WAITALL) && s->type == LX_SOCK_STREAM &&
 		   !(m->flags & LX_MSG_PEEK);
-	int64_t deadline = deadline_of(s->rcvtimeo_ns), done = 0, r;
+	int64_t deadline = sock_deadline(s->rcvtimeo_ns), done = 0, r;
 
 	do {
 		r = nonblock ? try_recv(&x) : file_block(t, f, LX_POLLIN, deadline, try_recv, &x);
@@ -89,7 +84,7 @@ sockmsg_recv(struct task *t, struct file *f, struct sock *s, struct sock_msg *m,
 			break;
 		done += r;
 	} while (all && m->uio->left && !m->files);
-	return done ? done : r;
+	return done ? done : sock_cut_short(r, deadline);
 }
 
 /* --- ancillary data going out --- */

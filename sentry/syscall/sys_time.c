@@ -109,6 +109,23 @@ sleep_cpu(struct task *t, int32_t clock, int64_t target)
 	}
 }
 
+/* A span of a CPU clock: goes on with what is left, and tells it. args: clock, rem. */
+static int64_t
+sleep_cpu_on(struct task *t)
+{
+	int32_t clock = arg_int(t->restart_args[0]);
+	int64_t r = sleep_cpu(t, clock, t->restart_deadline_ns), now;
+
+	if (r != -ERESTARTNOHAND)
+		return r;
+	if (t->restart_args[1] && clock_now(t, clock, &now) == 0 &&
+		timespec_out(t, ua(t->restart_args[1]),
+			now < t->restart_deadline_ns ? t->restart_deadline_ns - now : 0))
+		return -EFAULT;
+	t->restart_fn = sleep_cpu_on;
+	return -ERESTART_RESTARTBLOCK;
+}
+
 int64_t
 sys_clock_nanosleep(struct task *t, const uint64_t a[6])
 {
@@ -128,8 +145,14 @@ sys_clock_nanosleep(struct task *t, const uint64_t a[6])
 	err = timespec_in(t, ua(a[2]), &ns);
 	if (err)
 		return err;
-	if (clock_is_cpu(clock))
-		return sleep_cpu(t, clock, flags & LX_TIMER_ABSTIME ? ns : now + ns);
+	if (clock_is_cpu(clock) && (flags & LX_TIMER_ABSTIME))
+		return sleep_cpu(t, clock, ns);
+	if (clock_is_cpu(clock)) {
+		t->restart_args[0] = (uint32_t)clock;
+		t->restart_args[1] = a[3];
+		t->restart_deadline_ns = ns > INT64_MAX - now ? INT64_MAX : now + ns;
+		return sleep_cpu_on(t);
+	}
 	if (!(flags & LX_TIMER_ABSTIME))
 		return sleep_relative(t, ns, a[3]);
 	r = sleep_until(t, clock_deadline(clock, ns));

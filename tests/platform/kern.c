@@ -401,7 +401,7 @@ do_syscall(struct task *k, const struct plat_event *ev, bool *no_result)
 		*no_result = true;
 		return 0;
 	case 202:
-		plat->futex_native(t);
+		plat->futex_native(t, false);
 		*no_result = true;
 		return 0;
 	case G_REPORT:

@@ -187,8 +187,9 @@ enum task_flags {
 	TF_KILLED = 1u << 2,	   /* host thread gone */
 	TF_RESTORE_MASK = 1u << 3, /* saved_mask goes back in force after the signal work */
 	TF_FORKNOEXEC = 1u << 4,
-	TF_FUTEX = 1u << 6,	/* the next run makes the futex call that the guest asked for */
-	TF_NO_RESULT = 1u << 5, /* the syscall has set all registers itself */
+	TF_FUTEX = 1u << 6,	  /* the next run makes the futex call that the guest asked for */
+	TF_FUTEX_AGAIN = 1u << 7, /* with it: what is left of a wait that was cut short */
+	TF_NO_RESULT = 1u << 5,	  /* the syscall has set all registers itself */
 };
 
 struct task_mem {
@@ -260,6 +261,7 @@ struct task {
 	int64_t (*restart_fn)(struct task *t);
 	int64_t restart_deadline_ns;
 	uint64_t restart_args[6];
+	struct timer futex_timer; /* armed while it is in the rest of a FUTEX_WAIT */
 
 	/* the syscall in work, for trace, restart, /proc/PID/syscall */
 	uint32_t nr;

@@ -178,7 +178,7 @@ note_fs_base(struct stub_slot *s)
 		s->regs.fs_base = get_fs_base();
 }
 
-static void make_futex(struct stub_slot *s, struct host_ucontext *uc);
+static void make_futex(struct stub_slot *s, struct host_ucontext *uc, bool again);
 
 /* Post a request, and make what the sentry answers until it lets the thread go. */
 void
@@ -231,7 +231,7 @@ stub_serve(struct stub_slot *s, int kind, struct host_ucontext *uc)
 		}
 		__atomic_store_n(&s->state, STUB_RUN, __ATOMIC_RELEASE);
 		if (rf & STUB_R_FUTEX) {
-			make_futex(s, uc);
+			make_futex(s, uc, rf & STUB_R_WAIT);
 			kind = STUB_K_FUTEX;
 			continue;
 		}
@@ -273,16 +273,37 @@ futex_spin(struct stub_slot *s, const uint64_t a[6])
 	p->futex_luck = (uint32_t)luck;
 }
 
+/* When a wait for so long is over, should it be cut short; the host reads the time for itself. */
+static int64_t
+futex_deadline(uint64_t timeout)
+{
+	int64_t span[2], now[2], ns;
+
+	if (stub_copy(span, (const void *)timeout, sizeof span) != 0 ||
+		sys2(__NR_clock_gettime, 1 /* CLOCK_MONOTONIC */, now) != 0)
+		return 0;
+	if (__builtin_mul_overflow(span[0], 1000000000, &ns) ||
+		__builtin_add_overflow(ns, span[1], &ns) ||
+		__builtin_add_overflow(ns, now[0] * 1000000000 + now[1], &ns))
+		return INT64_MAX;
+	return ns;
+}
+
 static void
-make_futex(struct stub_slot *s, struct host_ucontext *uc)
+make_futex(struct stub_slot *s, struct host_ucontext *uc, bool again)
 {
 	const struct guest_regs *r = &s->regs;
 	uint64_t a[6] = {r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9};
-	int op = (int)a[1] & 127;
-	uint32_t nr = s->nr;
+	int op = again ? FUTEX_OP_WAIT : (int)a[1] & 127;
+	uint32_t nr = again ? __NR_futex : s->nr;
 	bool on_one = nr == __NR_futex && (op == FUTEX_OP_WAIT || op == FUTEX_OP_WAIT_BITSET);
 	bool waits = on_one || nr == __NR_futex_waitv || nr == __NR_futex_wait;
 
+	if (again) {
+		a[1] &= 128; /* FUTEX_PRIVATE_FLAG */
+		a[3] = 0;
+	}
+	s->futex_deadline_ns = on_one && op == FUTEX_OP_WAIT && a[3] ? futex_deadline(a[3]) : 0;
 	if (waits) {
 		__atomic_store_n(&s->state, STUB_FUTEX, __ATOMIC_RELEASE);
 		if (on_one)
@@ -307,7 +328,7 @@ try_futex(struct stub_slot *s, struct host_ucontext *uc)
 
 	if (op > FUTEX_OP_WAKE_BITSET || !(ops & 1u << op))
 		return false;
-	make_futex(s, uc);
+	make_futex(s, uc, false);
 	if (s->result == -E_INTR)
 		stub_serve(s, STUB_K_FUTEX, uc);
 	return true;
