@@ -13,6 +13,7 @@
 #include "sentry/fs/tty.h"
 #include "sentry/ipc/mqueue.h"
 #include "sentry/kernel/tty.h"
+#include "sentry/keys/keys.h"
 #include "sentry/net/link.h"
 #include "sentry/socket/socket.h"
 
@@ -31,6 +32,7 @@ boot_register_fs(const struct start *s)
 	for (size_t i = 0; i < s->m->n_sysctls; i++)
 		proc_sysctl_show((const char *)s->m->sysctls[i].data, s->m->sysctls[i].len);
 	event_init();
+	keys_init();
 	unix_init();
 	inet_init();
 	if (boot_network_is_host(s)) {

@@ -63,12 +63,16 @@ user_ns_get(struct user_ns *ns)
 	return ns;
 }
 
+void (*user_ns_gone)(uint64_t id);
+
 void
 user_ns_put(struct user_ns *ns)
 {
 	while (ns && ref_put(&ns->ref)) {
 		struct user_ns *parent = ns->parent;
 
+		if (user_ns_gone)
+			user_ns_gone(ns->id);
 		free(ns->map[0].list);
 		free(ns->map[1].list);
 		mutex_destroy(&ns->lock);

@@ -80,6 +80,9 @@ copy_parts(struct task *t, struct task *n, uint64_t f)
 	n->net = f & LX_CLONE_NEWNET ? net_ns_new(n->cred->user_ns) : net_ns_get(t->net);
 	if (!n->ipc || !n->net)
 		return -ENOMEM;
+	err = keys_clone(n->cred, &t->keys, &n->keys, f & LX_CLONE_THREAD);
+	if (err)
+		return err;
 	if (f & LX_CLONE_SYSVSEM) {
 		n->sem_undo = sem_undo_share(&t->call, &t->sem_undo);
 		if (!n->sem_undo)

@@ -320,6 +320,7 @@ task_exec(struct task *t, struct program *p, const struct path *base, const char
 	t->flags &= ~(uint32_t)(TF_FORKNOEXEC | TF_VFORK_CHILD);
 	reset_signals(t);
 	task_set_cred(t, cred);
+	keys_exec(&t->keys);
 	if (secure || t->cred->euid != t->cred->uid)
 		t->pdeath_signal = 0;
 	mutex_lock(&t->pt_lock);

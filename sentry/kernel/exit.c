@@ -365,6 +365,7 @@ drop_resources(struct task *t)
 
 	sem_undo_put(t->sem_undo, task_tgid(t));
 	t->sem_undo = NULL;
+	keys_exit(&t->keys);
 	files = t->files;
 	fdtable_put(files, &t->call);
 	mutex_lock(&t->pt_lock);

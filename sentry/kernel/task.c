@@ -44,6 +44,7 @@ task_put(struct task *t)
 	ipc_ns_put(t->ipc);
 	net_ns_put(t->net);
 	user_put(t->user);
+	keys_exit(&t->keys);
 	pid_unref(t->pid);
 	pid_ns_put(t->child_pid_ns);
 	tgroup_put(t->tgroup);
@@ -339,6 +340,8 @@ task_set_cred(struct task *t, const struct cred *c)
 			user_add_process(u, 1);
 		}
 	}
+	if (old && old->fsuid != c->fsuid)
+		keys_new_fsuid(&t->keys, c->fsuid);
 	cred_put(old);
 	task_publish_identity(t);
 }

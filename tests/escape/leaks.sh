@@ -63,6 +63,7 @@ files 100 20000
 bytes 1 512
 sockets 20 1000
 circles 20 1000
+keys 20 1000
 polls 20 1000
 maps 50 5000
 L

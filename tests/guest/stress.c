@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -143,6 +144,26 @@ bytes(int n)
 	CHECK(sum == (long)n << 20);
 	close(fd);
 	free(b);
+}
+
+/* Keys and keyrings that are made, linked, revoked, left; sessions that are joined. */
+static void
+keys(int n)
+{
+	for (int i = 0; i < n; i++) {
+		long session = syscall(SYS_keyctl, 1 /* JOIN_SESSION_KEYRING */, NULL), ring, k;
+
+		ring = syscall(SYS_add_key, "keyring", "r", NULL, 0, session);
+		k = syscall(SYS_add_key, "user", "k", "hello", 5, ring);
+		CHECK(session > 0 && ring > 0 && k > 0);
+		CHECK(syscall(SYS_add_key, "user", "k", "hello", 5, session) > 0);
+		CHECK(syscall(SYS_keyctl, 8 /* LINK */, k, session) == 0);
+		if (i % 3 == 0)
+			CHECK(syscall(SYS_keyctl, 3 /* REVOKE */, k) == 0);
+		else if (i % 3 == 1)
+			CHECK(syscall(SYS_keyctl, 21 /* INVALIDATE */, k) == 0);
+		CHECK(syscall(SYS_request_key, "user", "none", NULL, 0) < 0);
+	}
 }
 
 /* Sockets that are in the queue of each other when the last descriptors to them go. */
@@ -298,6 +319,7 @@ static const struct {
 	{"bytes", bytes, 4},
 	{"sockets", sockets, 20},
 	{"circles", circles, 20},
+	{"keys", keys, 20},
 	{"polls", polls, 20},
 	{"maps", maps, 50},
 	{"nothing", nothing, 1},

@@ -22,6 +22,9 @@ uint64_t ns_id_new(void); /* a number for a namespace of any kind */
 int user_ns_new(const struct cred *c, struct user_ns **ret);
 struct user_ns *user_ns_get(struct user_ns *ns); /* NULL is fine */
 void user_ns_put(struct user_ns *ns);
+/* Called with the number of a namespace that ends; no lock of a rank above KEYS may be held by who
+ * drops the last reference. */
+extern void (*user_ns_gone)(uint64_t id);
 struct user_ns *user_ns_parent(const struct user_ns *ns); /* borrowed */
 uint32_t user_ns_owner(const struct user_ns *ns);
 uint64_t user_ns_id(const struct user_ns *ns); /* inode number of /proc/PID/ns/user */

@@ -19,6 +19,7 @@
 #include "platform/platform.h"
 #include "sentry/cred/cred.h"
 #include "sentry/cred/user_ns.h"
+#include "sentry/keys/keys.h"
 #include "sentry/sched/fiber.h"
 #include "sentry/sched/timer.h"
 #include "sentry/sched/waitq.h"
@@ -220,6 +221,7 @@ struct task {
 	struct task *helps;		/* (C) of helpers (helper.h): whom; a reference */
 	_Atomic uint32_t rings;		/* requests of io_uring under way for it */
 	struct sem_undo_list *sem_undo; /* (O) a reference, or NULL: owes nothing */
+	struct key_rings keys;		/* under keys_lock */
 	struct user *user;		/* (O) whose RLIMIT_NPROC it counts against */
 	struct call call;		/* (O) what handlers below the kernel get */
 	struct task_mem mem;		/* call.um */

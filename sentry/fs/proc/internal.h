@@ -42,6 +42,7 @@ int proc_show_numa_maps(const struct pseudo_ctx *x, struct sbuf *b);
 /* machine.c */
 extern const struct pseudo_row proc_sysvipc_rows[];
 int proc_show_locks(const struct pseudo_ctx *x, struct sbuf *b);
+int proc_show_keys(const struct pseudo_ctx *x, struct sbuf *b);
 int proc_show_config(const struct pseudo_ctx *x, struct sbuf *b);
 /* more.c */
 extern const struct pseudo_row proc_attr_rows[];

@@ -153,6 +153,26 @@ proc_show_locks(const struct pseudo_ctx *x, struct sbuf *b)
 	return file_locks_each(lock_row, &r);
 }
 
+/* --- keys --- */
+
+static void
+key_line(void *arg, const char *text)
+{
+	sbuf_puts(arg, text);
+}
+
+int
+proc_show_keys(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	struct task *me = task_current();
+
+	if (!me)
+		return -ESRCH;
+	(x->row->arg ? keys_show_users : keys_show)(
+		&(struct key_caller){me->cred, &me->keys}, key_line, b);
+	return 0;
+}
+
 /* --- config.gz --- */
 
 /* What of a kernel's configuration holds for this one: what programs look for before they use it.

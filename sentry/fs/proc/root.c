@@ -440,6 +440,8 @@ static const struct pseudo_row root_rows[] = {
 	{.name = "filesystems", .mode = LX_S_IFREG | 0444, .show = show_filesystems},
 	{.name = "sys", .mode = LX_S_IFDIR | 0555, .rows = proc_sys_rows},
 	{.name = "locks", .mode = LX_S_IFREG | 0444, .show = proc_show_locks},
+	{.name = "keys", .mode = LX_S_IFREG | 0444, .show = proc_show_keys},
+	{.name = "key-users", .mode = LX_S_IFREG | 0444, .show = proc_show_keys, .arg = 1},
 	{.name = "config.gz", .mode = LX_S_IFREG | 0444, .show = proc_show_config},
 	{.name = "sysvipc", .mode = LX_S_IFDIR | 0555, .rows = proc_sysvipc_rows},
 	{.name = "tty", .mode = LX_S_IFDIR | 0555, .rows = tty_rows},

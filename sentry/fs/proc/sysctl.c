@@ -141,6 +141,41 @@ write_uring(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos
 	return (ssize_t)len;
 }
 
+static int
+show_key_tunable(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	sbuf_printf(b, "%u\n", keys_tunable((enum key_tunable)x->row->arg));
+	return 0;
+}
+
+static ssize_t
+write_key_tunable(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos)
+{
+	long long v;
+	char *end;
+
+	if (!cred_capable(x->c->cred, LX_CAP_SYS_ADMIN))
+		return -EPERM;
+	if (pos)
+		return (ssize_t)len;
+	v = strtoll(buf, &end, 10);
+	if (end == buf || (*end && !strchr(" \t\n", *end)) || v < 0 || v > INT32_MAX)
+		return -EINVAL;
+	keys_tune((enum key_tunable)x->row->arg, (uint32_t)v);
+	return (ssize_t)len;
+}
+
+#define KEY_ROW(n, which)                                                                          \
+	{                                                                                          \
+		.name = (n), .mode = LX_S_IFREG | 0644, .show = show_key_tunable,                  \
+		.write = write_key_tunable, .arg = (which)                                         \
+	}
+
+static const struct pseudo_row keys_rows[] = {KEY_ROW("maxkeys", KEY_MAXKEYS),
+	KEY_ROW("maxbytes", KEY_MAXBYTES), KEY_ROW("root_maxkeys", KEY_ROOT_MAXKEYS),
+	KEY_ROW("root_maxbytes", KEY_ROOT_MAXBYTES), KEY_ROW("gc_delay", KEY_GC_DELAY),
+	KEY_ROW("persistent_keyring_expiry", KEY_PERSISTENT_EXPIRY), {.name = NULL}};
+
 #define SYSCTL(n, v) CONST(n, v),
 
 static const struct pseudo_row random_rows[] = {
@@ -214,6 +249,7 @@ static const struct pseudo_row kernel_rows[] = {
 	CONST("sysrq", "0"),
 	{.name = "ns_last_pid", .mode = LX_S_IFREG | 0444, .show = show_last_pid},
 	DIR("pty", pty_rows),
+	DIR("keys", keys_rows),
 #define SYSCTL_KERNEL
 #include "sysctl.def"
 #undef SYSCTL_KERNEL
