@@ -279,3 +279,60 @@ pt_futex_wake(struct plat_thread *t, uint64_t addr, int count, uint32_t bitset, 
 
 	return err < 0 ? err : (int)pt_job(job_wake, t, &w);
 }
+
+/* --- rseq(2) --- */
+
+static int64_t
+job_rseq(struct plat_thread *t, void *arg)
+{
+	const uint64_t *a = arg;
+
+	return pt_syscall(t, SYS_rseq, a[0], a[1], a[2], a[3], 0, 0);
+}
+
+int
+pt_rseq(struct plat_thread *t, uint64_t addr, uint32_t len, uint32_t flags, uint32_t sig)
+{
+	uint64_t a[4] = {addr, len, flags, sig};
+	int err = pt_flush(t);
+
+	if (!err)
+		err = (int)pt_job(job_rseq, t, a);
+	if (!err) {
+		t->rseq = flags & 1 ? 0 : addr;
+		t->rseq_sig = sig;
+	}
+	return err;
+}
+
+/* The host looks at critical sections when the thread leaves its kernel, and sees the registers of
+ * a handler, or of what is injected, by then. What it does for a signal of its own (kernel/rseq.c)
+ * is done here, before the thread is sent elsewhere. */
+int
+pt_rseq_abort(struct plat_thread *t, struct guest_regs *r)
+{
+	struct {
+		uint32_t version, flags;
+		uint64_t start, length, abort;
+	} cs;
+	uint64_t at = 0;
+	uint32_t sig;
+
+	if (!t->rseq)
+		return 0;
+	if (pt_peek(t, &at, t->rseq + 8, sizeof at))
+		return -EFAULT;
+	if (!at)
+		return 0;
+	if (pt_peek(t, &cs, at, sizeof cs))
+		return -EFAULT;
+	if (r->rip - cs.start >= cs.length)
+		return 0;
+	if (pt_peek(t, &sig, cs.abort - sizeof sig, sizeof sig) || sig != t->rseq_sig)
+		return -EFAULT;
+	at = 0;
+	if (pt_poke(t, t->rseq + 8, &at, sizeof at))
+		return -EFAULT;
+	r->rip = cs.abort;
+	return 0;
+}
