@@ -93,12 +93,16 @@ vfs_setattr_locked(const struct call *c, struct inode *i, struct iattr *a)
 		a->atime = now;
 	if (a->valid & IATTR_MTIME_NOW)
 		a->mtime = now;
-	if (i->ops->setattr)
-		return i->ops->setattr(i, c, a);
-	if (a->valid & IATTR_SIZE)
-		return -EINVAL;
-	inode_setattr_apply(i, a);
-	return 0;
+	if (i->ops->setattr) {
+		r = i->ops->setattr(i, c, a);
+	} else if (a->valid & IATTR_SIZE) {
+		r = -EINVAL;
+	} else {
+		inode_setattr_apply(i, a);
+	}
+	if (!r && (a->valid & IATTR_MODE))
+		r = acl_chmod(i, c, a->mode);
+	return r;
 }
 
 static uint32_t

@@ -15,14 +15,16 @@ may_create(const struct call *c, struct dentry *dir)
 	return inode_permission(dir->inode, c, LX_W_OK | LX_X_OK);
 }
 
-void
-spec_init(const struct call *c, struct inode *dir, uint32_t mode, struct inode_spec *spec)
+int
+spec_init(const struct call *c, struct inode *dir, uint32_t mode, struct inode_spec *spec,
+	struct acl_pair *acl)
 {
 	uint32_t dmode = inode_mode(dir);
+	int r = acl_new(dir, c, &mode, acl);
 
 	memset(spec, 0, sizeof *spec);
-	if (c->fs && !LX_S_ISLNK(mode))
-		mode &= ~(atomic_load(&c->fs->umask) & 0777u);
+	if (r)
+		return r;
 	spec->uid = c->cred->fsuid;
 	spec->gid = c->cred->fsgid;
 	if (dmode & LX_S_ISGID) {
@@ -35,6 +37,7 @@ spec_init(const struct call *c, struct inode *dir, uint32_t mode, struct inode_s
 			mode &= ~LX_S_ISGID;
 	}
 	spec->mode = mode;
+	return 0;
 }
 
 /* The place of a new name: its directory (references in w->path, dir_lock held) and a negative
@@ -110,6 +113,7 @@ make(const struct call *c, const struct path *base, const char *path, uint32_t m
 	const char *target, struct path *ret)
 {
 	struct inode_spec spec;
+	struct acl_pair acl = {0};
 	struct inode *inode = NULL;
 	struct place pl;
 	int r = place_open(&pl, c, base, path, LX_S_ISDIR(mode));
@@ -121,12 +125,15 @@ make(const struct call *c, const struct path *base, const char *path, uint32_t m
 		r = -EPERM;
 	if (!r && !pl.dir->inode->ops->create)
 		r = -EPERM;
+	if (!r)
+		r = spec_init(c, pl.dir->inode, mode, &spec, &acl);
 	if (!r) {
-		spec_init(c, pl.dir->inode, mode, &spec);
 		spec.rdev = rdev;
 		spec.target = target;
 		r = pl.dir->inode->ops->create(pl.dir->inode, c, &pl.w.last, &spec, &inode);
 	}
+	if (!r)
+		acl_new_apply(inode, c, &acl);
 	if (!r) {
 		struct dentry *d = NULL;
 
@@ -137,6 +144,7 @@ make(const struct call *c, const struct path *base, const char *path, uint32_t m
 			ret->dentry = d;
 		}
 	}
+	acl_pair_free(&acl);
 	place_close(&pl);
 	return r;
 }

@@ -234,13 +234,22 @@ inode_permission_generic(struct inode *i, const struct call *c, int mask)
 	const struct cred *cr = c->cred;
 	uint32_t mode = inode_mode(i), uid = inode_load(i->uid), gid = inode_load(i->gid);
 	uint32_t bits;
+	int r;
 
-	if (cr->fsuid == uid)
+	if (cr->fsuid == uid) {
 		bits = mode >> 6;
-	else if (((mode >> 3) & 7) != (mode & 7) && cred_in_group(cr, gid))
+	} else if ((mode & 070u) &&
+		   (atomic_load_explicit(&i->sb->flags, memory_order_relaxed) & SUPER_POSIXACL) &&
+		   !cred_capable_file(cr, uid, gid, LX_CAP_DAC_OVERRIDE) &&
+		   (r = acl_permission(i, c, (uint32_t)mask)) != -EAGAIN) {
+		if (r != -EACCES)
+			return r;
+		bits = 0;
+	} else if (((mode >> 3) & 7) != (mode & 7) && cred_in_group(cr, gid)) {
 		bits = mode >> 3;
-	else
+	} else {
 		bits = mode;
+	}
 	if (!((uint32_t)mask & ~bits & 7))
 		return 0;
 	if (LX_S_ISDIR(mode)) {

@@ -46,18 +46,49 @@ void walk_fini(struct walk *w);
 /* As vfs_lookup_one; the caller holds dir->inode's dir_lock. */
 int lookup_one_locked(
 	const struct call *c, struct dentry *dir, const struct name *n, struct dentry **ret);
-/* Search permission with the fast path for what everybody may search. */
+/* Search permission with the fast path for what everybody may search, where no ACL takes it from
+ * somebody. */
 static inline int
 may_search(struct inode *dir, const struct call *c)
 {
-	if (!dir->ops->permission && (inode_mode(dir) & 0111u) == 0111u)
+	if (!dir->ops->permission && (inode_mode(dir) & 0111u) == 0111u &&
+		(atomic_load_explicit(&dir->no_acl, memory_order_acquire) ||
+			!(atomic_load_explicit(&dir->sb->flags, memory_order_relaxed) &
+				SUPER_POSIXACL)))
 		return 0;
 	return inode_permission(dir, c, LX_X_OK);
 }
 
 int may_create(const struct call *c, struct dentry *dir);
 int may_delete(const struct call *c, struct dentry *dir, struct dentry *victim, bool isdir);
-void spec_init(const struct call *c, struct inode *dir, uint32_t mode, struct inode_spec *spec);
+/* --- acl.c --- */
+#define ACL_ACCESS    "system.posix_acl_access"
+#define ACL_DEFAULT   "system.posix_acl_default"
+#define ACL_BYTES_MAX 65536u
+
+struct acl_pair {
+	struct acl *access, *def; /* NULL: none */
+};
+
+/* By the access ACL, for who is not the owner: 0, -EACCES; -EAGAIN: there is none. May park. */
+int acl_permission(struct inode *i, const struct call *c, uint32_t want);
+/* The mode was changed to this. */
+int acl_chmod(struct inode *i, const struct call *c, uint32_t mode);
+/* What a new file in dir has by the default ACL, and its mode by that or by the umask. */
+int acl_new(struct inode *dir, const struct call *c, uint32_t *mode, struct acl_pair *ret);
+void acl_new_apply(struct inode *i, const struct call *c, struct acl_pair *p); /* frees p */
+void acl_pair_free(struct acl_pair *p);
+bool acl_is_name(const char *name);
+ssize_t acl_getxattr(
+	struct inode *i, const struct call *c, const char *name, void *buf, size_t size);
+/* dir_lock is held */
+int acl_setxattr(
+	struct inode *i, const struct call *c, const char *name, const void *val, size_t size);
+int acl_removexattr(struct inode *i, const struct call *c, const char *name);
+
+/* acl is to be handed to acl_new_apply, or freed. */
+int spec_init(const struct call *c, struct inode *dir, uint32_t mode, struct inode_spec *spec,
+	struct acl_pair *acl);
 /* A negative entry in the place of what was removed, where the super caches those. */
 void dentry_set_missing(struct dentry *dir, const struct name *n);
 /* Is something mounted on d, in the caller's namespace? */

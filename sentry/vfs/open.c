@@ -249,6 +249,7 @@ open_tmpfile(const struct call *c, const struct path *base, const char *path,
 	uint32_t lf =
 		how->lookup | LOOKUP_DIRECTORY | (how->flags & LX_O_NOFOLLOW ? 0 : LOOKUP_FOLLOW);
 	struct inode_spec spec;
+	struct acl_pair acl = {0};
 	struct inode *inode, *dir;
 	struct path p;
 	struct dentry *d;
@@ -264,12 +265,16 @@ open_tmpfile(const struct call *c, const struct path *base, const char *path,
 		r = inode_permission(dir, c, LX_W_OK | LX_X_OK);
 	if (!r && !dir->ops->tmpfile)
 		r = -EOPNOTSUPP;
+	if (!r)
+		r = spec_init(c, dir, LX_S_IFREG | (how->mode & LX_S_IALLUGO), &spec, &acl);
 	if (!r) {
-		spec_init(c, dir, LX_S_IFREG | (how->mode & LX_S_IALLUGO), &spec);
 		sleeplock_lock(&dir->dir_lock);
 		r = dir->ops->tmpfile(dir, c, &spec, &inode);
 		sleeplock_unlock(&dir->dir_lock);
 	}
+	if (!r)
+		acl_new_apply(inode, c, &acl);
+	acl_pair_free(&acl);
 	if (!r) {
 		snprintf(text, sizeof text, "#%lu", (unsigned long)inode->ino);
 		n.len = (uint32_t)strlen(text);
@@ -299,6 +304,7 @@ find_or_create(
 {
 	struct dentry *dir = w->path.dentry, *d;
 	struct inode_spec spec;
+	struct acl_pair acl = {0};
 	struct inode *inode;
 	int r;
 
@@ -326,10 +332,13 @@ find_or_create(
 		r = may_create(c, dir);
 	if (!r && !dir->inode->ops->create)
 		r = -EACCES;
-	if (!r) {
-		spec_init(c, dir->inode, LX_S_IFREG | (how->mode & LX_S_IALLUGO), &spec);
+	if (!r)
+		r = spec_init(c, dir->inode, LX_S_IFREG | (how->mode & LX_S_IALLUGO), &spec, &acl);
+	if (!r)
 		r = dir->inode->ops->create(dir->inode, c, &w->last, &spec, &inode);
-	}
+	if (!r)
+		acl_new_apply(inode, c, &acl);
+	acl_pair_free(&acl);
 	if (!r || r == -EEXIST) {
 		/* the negative entry makes room; somebody else's file is looked up anew */
 		dentry_drop(d);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Extended attributes: who may see and change which (xattr(7); Linux: fs/xattr.c). POSIX ACLs are
- * not enforced by inode_permission, so system.* is refused altogether rather than stored.
+ * Extended attributes: who may see and change which (xattr(7); Linux: fs/xattr.c). Those of POSIX
+ * ACLs are looked into (acl.c), any others of system.* are not there.
  */
 #include "internal.h"
 #include <stdlib.h>
@@ -53,8 +53,11 @@ ssize_t
 vfs_getxattr(const struct call *c, const struct path *p, const char *name, void *buf, size_t size)
 {
 	struct inode *i = p->dentry->inode;
-	int r = xattr_permission(c, i, name, LX_R_OK);
+	int r;
 
+	if (acl_is_name(name))
+		return acl_getxattr(i, c, name, buf, size);
+	r = xattr_permission(c, i, name, LX_R_OK);
 	if (r)
 		return r;
 	return i->ops->getxattr ? i->ops->getxattr(i, c, name, buf, size) : -EOPNOTSUPP;
@@ -65,16 +68,18 @@ vfs_setxattr(const struct call *c, const struct path *p, const char *name, const
 	size_t size, int flags)
 {
 	struct inode *i = p->dentry->inode;
+	bool acl = acl_is_name(name);
 	int r = mnt_want_write(p->mnt);
 
-	if (!r)
+	if (!r && !acl)
 		r = xattr_permission(c, i, name, LX_W_OK);
 	if (r)
 		return r;
 	if (!i->ops->setxattr)
 		return -EOPNOTSUPP;
 	sleeplock_lock(&i->dir_lock);
-	r = i->ops->setxattr(i, c, name, val, size, flags);
+	r = acl ? acl_setxattr(i, c, name, val, size)
+		: i->ops->setxattr(i, c, name, val, size, flags);
 	sleeplock_unlock(&i->dir_lock);
 	if (!r)
 		vfs_notify(p->dentry, LX_IN_ATTRIB);
@@ -85,16 +90,17 @@ int
 vfs_removexattr(const struct call *c, const struct path *p, const char *name)
 {
 	struct inode *i = p->dentry->inode;
+	bool acl = acl_is_name(name);
 	int r = mnt_want_write(p->mnt);
 
-	if (!r)
+	if (!r && !acl)
 		r = xattr_permission(c, i, name, LX_W_OK);
 	if (r)
 		return r;
 	if (!i->ops->removexattr)
 		return -EOPNOTSUPP;
 	sleeplock_lock(&i->dir_lock);
-	r = i->ops->removexattr(i, c, name);
+	r = acl ? acl_removexattr(i, c, name) : i->ops->removexattr(i, c, name);
 	sleeplock_unlock(&i->dir_lock);
 	if (!r)
 		vfs_notify(p->dentry, LX_IN_ATTRIB);

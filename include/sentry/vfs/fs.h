@@ -77,7 +77,8 @@ struct super_ops {
 #define SUPER_NOEXEC	  0x20u
 #define SUPER_NOUSER	  0x40u /* cannot be mounted anywhere (pipefs and the like) */
 #define SUPER_SYNCHRONOUS 0x80u
-#define SUPER_POSIXACL	  0x100u /* umask is not applied when the directory has a default ACL */
+#define SUPER_POSIXACL	  0x100u /* its inodes can have POSIX ACLs, kept as their attributes */
+#define SUPER_ACL_HOST	  0x200u /* the host makes those of new files, and of changed modes */
 
 #define SUPER_INODE_BUCKETS 256
 

@@ -198,6 +198,7 @@ struct inode {
 	_Atomic(struct file_locks *) locks; /* file locks; vfs/lock.c */
 	void *ipc;     /* the pipe of a FIFO, the bound socket of a socket node; under `lock` */
 	void *watches; /* inotify; event/ */
+	_Atomic bool no_acl;   /* has no access ACL; false: not known */
 	struct list hash_node; /* in sb's table by ino, if it was inserted */
 };
 

@@ -245,6 +245,7 @@ overlay_new(const struct call *c, struct super *lower, const char *options, stru
 	o->lower = super_get(lower);
 	sb->priv = o;
 	sb->magic = OVERLAY_MAGIC;
+	sb->flags |= SUPER_POSIXACL;
 	r = onode_of_lower(sb, inode_get(lower->root->inode), &root);
 	if (!r)
 		r = super_set_root(sb, &root->i);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tmpfs: extended attributes, a short list per node. Readers take the node's dir_lock here. */
+/* tmpfs: extended attributes, a short list per node. Who changes one has the node's dir_lock; the
+ * list itself is under its inode's lock, so that it can be read with and without dir_lock. */
 #include "internal.h"
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +40,7 @@ txattr_get(struct inode *i, const struct call *c, const char *name, void *buf, s
 	ssize_t r;
 
 	(void)c;
-	sleeplock_lock(&i->dir_lock);
+	mutex_lock(&i->lock);
 	x = find(tnode_of(i), name);
 	if (!x) {
 		r = -ENODATA;
@@ -50,7 +51,7 @@ txattr_get(struct inode *i, const struct call *c, const char *name, void *buf, s
 		if (size)
 			memcpy(buf, x->value, x->size);
 	}
-	sleeplock_unlock(&i->dir_lock);
+	mutex_unlock(&i->lock);
 	return r;
 }
 
@@ -76,10 +77,12 @@ txattr_set(struct inode *i, const struct call *c, const char *name, const void *
 	memcpy(x->value, val, size);
 	x->name = x->value + size;
 	memcpy(x->name, name, name_len + 1);
+	mutex_lock(&i->lock);
 	if (old)
 		drop(n, old);
 	list_push_back(&n->xattrs, &x->node);
 	n->xattr_bytes += size + name_len;
+	mutex_unlock(&i->lock);
 	inode_touch(i, INODE_T_CTIME);
 	return 0;
 }
@@ -92,19 +95,19 @@ txattr_list(struct inode *i, const struct call *c, char *buf, size_t size)
 	size_t at = 0;
 
 	(void)c;
-	sleeplock_lock(&i->dir_lock);
+	mutex_lock(&i->lock);
 	list_for_each_entry (x, &n->xattrs, node) {
 		size_t len = strlen(x->name) + 1;
 
 		if (size && at + len > size) {
-			sleeplock_unlock(&i->dir_lock);
+			mutex_unlock(&i->lock);
 			return -ERANGE;
 		}
 		if (size)
 			memcpy(buf + at, x->name, len);
 		at += len;
 	}
-	sleeplock_unlock(&i->dir_lock);
+	mutex_unlock(&i->lock);
 	return (ssize_t)at;
 }
 
@@ -117,7 +120,9 @@ txattr_remove(struct inode *i, const struct call *c, const char *name)
 	(void)c;
 	if (!x)
 		return -ENODATA;
+	mutex_lock(&i->lock);
 	drop(n, x);
+	mutex_unlock(&i->lock);
 	inode_touch(i, INODE_T_CTIME);
 	return 0;
 }
