@@ -155,9 +155,12 @@ struct plat_ops {
 
 	/* The poller's side (sentry/sched calls these through hooks). */
 	bool (*poll)(void); /* look at the running threads once; true if some fiber was unparked */
-	/* As many threads run guest code as there are CPUs: giving way to them pays, spinning does
-	 * not. NULL: never. */
+	/* A thread runs guest code on the only CPU: giving way to it pays, spinning does not. NULL:
+	 * never. */
 	bool (*crowded)(void);
+	/* What t asked for waits for others, for long maybe: it need not look for the answer on the
+	 * CPU. By the fiber of t. NULL: it does not. */
+	void (*sleeps)(struct plat_thread *t);
 	/* Until when (CLOCK_MONOTONIC) a request is likely to come, however long ago the last one
 	 * was: a thread makes something that takes a known time. NULL: not known. */
 	int64_t (*expects)(void);

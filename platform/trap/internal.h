@@ -139,6 +139,7 @@ struct trap_engine {
 	_Atomic int64_t expect_ns; /* until when a request is likely */
 	_Atomic int poll_lock;
 	_Atomic uint32_t running;	  /* of the hot threads, at the last look: in guest code */
+	_Atomic bool full;		  /* there are as many hot threads as CPUs */
 	struct plat_thread **hot, **cold; /* (P) */
 	uint32_t nhot, ncold, hot_cap, cold_cap, cold_at; /* (P) */
 	struct plat_thread **ids;			  /* (P) threads by id; NULL: free */
@@ -163,6 +164,7 @@ void trap_poll_kicked(int64_t at_ns);
 void trap_poll_gone(struct plat_thread *t);
 bool trap_poll(void);
 bool trap_crowded(void);
+void trap_sleeps(struct plat_thread *t);
 /* A stub is about to move that many bytes. */
 void trap_expect(uint64_t bytes);
 int64_t trap_expects(void);

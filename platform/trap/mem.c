@@ -219,7 +219,7 @@ some_or(size_t done, ssize_t err)
 ssize_t
 trap_stream_out(struct plat_thread *t, uint64_t dst, size_t len, plat_fill_fn *fill, void *arg)
 {
-	bool alone = trap.env->ncpu == 1 || trap_crowded();
+	bool alone = trap.env->ncpu == 1;
 	size_t half = alone ? STUB_LARGE_SZ : STUB_LARGE_SZ / 2;
 	size_t done = 0, queued = 0, flying = 0, at = 0;
 	struct stub_op *op;

@@ -99,9 +99,12 @@ id_give_back(struct plat_thread *t)
 static void
 publish_spin(void)
 {
-	uint32_t full = trap.nhot >= (uint32_t)trap.env->ncpu;
-	uint32_t want = trap.env->may_spin && trap.cfg.spin && !full, yield = trap.cfg.spin && full;
+	bool full = trap.nhot >= (uint32_t)trap.env->ncpu;
+	uint32_t want = trap.env->may_spin && trap.cfg.spin;
+	uint32_t yield = trap.cfg.spin && full && trap.env->ncpu == 1;
 
+	if (atomic_load_explicit(&trap.full, memory_order_relaxed) != full)
+		atomic_store_explicit(&trap.full, full, memory_order_relaxed);
 	if (__atomic_load_n(&trap.pub->spin, __ATOMIC_RELAXED) != want)
 		__atomic_store_n(&trap.pub->spin, want, __ATOMIC_RELAXED);
 	if (__atomic_load_n(&trap.pub->yield, __ATOMIC_RELAXED) != yield)
@@ -111,8 +114,15 @@ publish_spin(void)
 bool
 trap_crowded(void)
 {
-	return atomic_load_explicit(&trap.running, memory_order_relaxed) >=
-	       (uint32_t)trap.env->ncpu;
+	return trap.env->ncpu == 1 && atomic_load_explicit(&trap.running, memory_order_relaxed);
+}
+
+/* Its stub keeps a CPU from others no longer. */
+void
+trap_sleeps(struct plat_thread *t)
+{
+	if (atomic_load_explicit(&trap.full, memory_order_relaxed))
+		__atomic_store_n(&t->s->rflags, STUB_R_SLEEP, __ATOMIC_RELAXED);
 }
 
 void

@@ -104,9 +104,9 @@ enum stub_kind {
 #define STUB_R_FUTEX  0x08 /* make the current syscall, a futex, and come back with STUB_K_FUTEX */
 #define STUB_R_FSBASE 0x10 /* regs.fs_base has changed */
 #define STUB_R_GSBASE 0x20 /* regs.gs_base has changed */
-#define STUB_R_WAIT                                                                                \
-	0x40 /* with FUTEX: whatever its number, a FUTEX_WAIT, and without a timeout               \
-	      */
+/* with FUTEX: whatever its number, a FUTEX_WAIT, and without a timeout */
+#define STUB_R_WAIT  0x40
+#define STUB_R_SLEEP 0x80 /* before the reply: it will take, and others want the CPU */
 
 enum stub_op_code {
 	STUB_OP_MMAP =
@@ -201,7 +201,7 @@ struct stub_public {
 	uint32_t awake;	     /* a poller looks at the slots: do not ring */
 	uint32_t spin;	     /* waiting for the reply on the CPU pays */
 	uint32_t futex_spin; /* waiting for a futex on the CPU may pay */
-	uint32_t yield;	     /* no CPU is free: hand it over by sched_yield */
+	uint32_t yield;	     /* the only CPU is not free: hand it over by sched_yield */
 	uint32_t fsgsbase;
 	uint32_t spin_cycles;
 	/* As the host's frames have it; 0 until one was seen, then frames can be made without the

@@ -158,6 +158,7 @@ const struct plat_ops trap_ops = {
 	.shutdown = trap_shutdown,
 	.poll = trap_poll,
 	.crowded = trap_crowded,
+	.sleeps = trap_sleeps,
 	.expects = trap_expects,
 	.prepare_sleep = trap_prepare_sleep,
 	.woke = trap_woke,

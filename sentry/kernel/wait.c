@@ -10,6 +10,8 @@ task_park(struct task *t, int64_t deadline_ns)
 	if (task_interrupted(t))
 		return -ERESTARTSYS;
 	t->nvcsw++;
+	if (plat->sleeps)
+		plat->sleeps(t->pt);
 	if (!fiber_park_until(deadline_ns))
 		return -ETIMEDOUT;
 	return task_interrupted(t) ? -ERESTARTSYS : 0;

@@ -11,10 +11,10 @@
  * nobody else wanted this CPU: a gap of STOLEN_NS between two looks means that the host ran
  * something else here, and spinning is off for PENALTY_NS.
  *
- * Where guests run on all CPUs the poller does not spin but gives way (sched_yield), and so does a
- * stub that has asked: that hands the CPU over for half of what sleeping and waking costs. A yield
- * that comes back after YIELD_LONG_NS without a request means that the guest computes, or somebody
- * else: then it sleeps.
+ * Where a guest runs on the only CPU the poller does not spin but gives way (sched_yield), and so
+ * does a stub that has asked: that hands the CPU over for half of what sleeping and waking costs. A
+ * yield that comes back after YIELD_LONG_NS without a request means that the guest computes, or
+ * somebody else: then it sleeps.
  *
  * No wake-up is lost: a pusher stores, then reads `sleeping`; the poller stores `sleeping`, then
  * looks at the queue; all of it sequentially consistent.

@@ -102,10 +102,16 @@ sleep_for_reply(struct stub_slot *s)
 	}
 }
 
+static inline bool
+told_to_sleep(struct stub_slot *s)
+{
+	return __atomic_load_n(&s->rflags, __ATOMIC_RELAXED) & STUB_R_SLEEP;
+}
+
 static inline __attribute__((always_inline)) bool
 yield_once(struct stub_slot *s)
 {
-	if (load_state(s) == STUB_REPLY)
+	if (load_state(s) == STUB_REPLY || told_to_sleep(s))
 		return false;
 	sys0(__NR_sched_yield);
 	return true;
@@ -149,7 +155,7 @@ wait_reply(struct stub_slot *s)
 					return;
 				__builtin_ia32_pause();
 			}
-		} while (__atomic_load_n(&pub->spin, __ATOMIC_RELAXED) &&
+		} while (!told_to_sleep(s) && __atomic_load_n(&pub->spin, __ATOMIC_RELAXED) &&
 			 __builtin_ia32_rdtsc() - start < pub->spin_cycles);
 	}
 	if (__atomic_load_n(&pub->yield, __ATOMIC_RELAXED) && yield_for_reply(s))
