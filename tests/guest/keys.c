@@ -248,6 +248,8 @@ ends(void)
 	TRUE(a != b && b > 0);
 	SHOW(links(SESSION));
 	SHOW(CTL1(KEYCTL_INVALIDATE, b));
+	for (int i = 0; i < 200 && request("user", "a", 0) < 0 && errno == EKEYREVOKED; i++)
+		sleep_ms(20);
 	wait_collected(b);
 	SHOW(request("user", "a", 0));
 	contents(b);
