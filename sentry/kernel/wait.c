@@ -10,7 +10,7 @@ task_park(struct task *t, int64_t deadline_ns)
 	if (task_interrupted(t))
 		return -ERESTARTSYS;
 	t->nvcsw++;
-	if (plat->sleeps)
+	if (plat->sleeps && t->pt) /* a worker of io_uring has none */
 		plat->sleeps(t->pt);
 	if (!fiber_park_until(deadline_ns))
 		return -ETIMEDOUT;

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -662,6 +663,42 @@ two_names(void)
 	TRUE(mmap(NULL, 4096, PROT_READ, MAP_SHARED, R.fd, 0x4000000) == MAP_FAILED);
 }
 
+static _Atomic bool enough;
+
+static void *
+asks(void *arg)
+{
+	while (!enough)
+		fcntl(R.fd, F_GETFD);
+	return arg;
+}
+
+/* An operation that waits while there are threads for all CPUs. */
+static void
+crowd(void)
+{
+	pthread_t th[4], late;
+	int p[2];
+
+	if (pipe(p))
+		return;
+	for (int i = 0; i < 4; i++)
+		pthread_create(&th[i], NULL, asks, NULL);
+	for (int i = 0; i < 10; i++) {
+		sqe(&R, IORING_OP_READ, p[0], buf, 4, 0, 40);
+		WORKS(enter(&R, 1, 0));
+		pthread_create(&late, NULL, posts, &p[1]);
+		WORKS(enter(&R, 0, 1));
+		pthread_join(late, NULL);
+		reap(&R, "in a crowd");
+	}
+	enough = true;
+	for (int i = 0; i < 4; i++)
+		pthread_join(th[i], NULL);
+	close(p[0]);
+	close(p[1]);
+}
+
 int
 main(void)
 {
@@ -679,5 +716,6 @@ main(void)
 	registered();
 	two_names();
 	hostile();
+	crowd();
 	return 0;
 }
