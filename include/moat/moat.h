@@ -77,6 +77,8 @@ struct moat_mount {
 	unsigned long flags;		/* MS_RDONLY, MS_NOSUID, ... of mount(2) */
 	const struct moat_files *files; /* VIRTUAL; borrowed until moat_destroy has returned */
 	bool shared;  /* HOST: others change it while the sandbox runs: look again at every use */
+	bool alone;   /* HOST: without what is mounted below source */
+	bool fixed;   /* HOST: with the mounts that are there now, whatever the host mounts later */
 	bool copy_up; /* TMPFS: begins with what the directory that it covers holds */
 	bool overlay; /* HOST, VIRTUAL: what is written stays in memory and is gone at the end */
 };
@@ -165,8 +167,9 @@ struct moat_config {
 	const char *network;
 	int net_fd;	    /* borrowed */
 	unsigned low_ports; /* host, namespace: ports below it take a capability inside (1024) */
-	/* NAME=VALUE, NULL-terminated, or NULL: what the caller has set in the namespace, for
-	 * /proc/sys inside */
+	/* NAME=VALUE, NULL-terminated, or NULL: limits of System V IPC and message queues, which
+	 * are set in the container's IPC namespace, and net.*, which the caller has set in the
+	 * network namespace and /proc/sys is to show */
 	const char *const *sysctls;
 	const struct moat_idmap *uid_map, *gid_map;
 	size_t nuid_map, ngid_map;

@@ -85,10 +85,10 @@ child_fail(int report, enum step step, int r)
 
 /* A copy of the mounts at path, which nobody else sees. */
 static int
-tree_open(const char *path)
+tree_open(const char *path, bool alone)
 {
-	return HOST((int)syscall(
-		SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
+	return HOST((int)syscall(SYS_open_tree, AT_FDCWD, path,
+		OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (alone ? 0u : (unsigned)AT_RECURSIVE)));
 }
 
 static int
@@ -283,7 +283,7 @@ open_trees(struct child *c)
 {
 	for (size_t i = 0; i < ANCHOR_MOUNTS_MAX; i++)
 		c->trees[i] = i < c->s->nmounts && c->s->mounts[i].show == ANCHOR_FILES
-				      ? tree_open(c->s->mounts[i].source)
+				      ? tree_open(c->s->mounts[i].source, c->s->mounts[i].alone)
 				      : -ENOENT;
 }
 

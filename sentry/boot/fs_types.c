@@ -29,8 +29,6 @@ boot_register_fs(const struct start *s)
 		if (r < 0)
 			return r;
 	}
-	for (size_t i = 0; i < s->m->n_sysctls; i++)
-		proc_sysctl_show((const char *)s->m->sysctls[i].data, s->m->sysctls[i].len);
 	event_init();
 	keys_init();
 	unix_init();

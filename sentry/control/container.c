@@ -11,6 +11,7 @@
 #include "platform/host/socket.h"
 #include "sentry/control/process.h"
 #include "sentry/fs/gofer.h"
+#include "sentry/fs/proc.h"
 #include "sentry/fs/tty.h"
 #include "sentry/kernel/init.h"
 #include "sentry/kernel/limits.h"
@@ -307,6 +308,25 @@ first_started(void *arg, int err)
 	kernel_limits_start(c->kernel);
 }
 
+/* What the host has set in its network namespace need not be shown here. */
+static int
+set_sysctls(struct container *c, const Control__Start *m, const struct call *call,
+	struct process_fail *why)
+{
+	for (size_t i = 0; i < m->n_sysctls; i++) {
+		const char *text = (const char *)m->sysctls[i].data;
+		size_t len = m->sysctls[i].len;
+		int r = proc_sysctl_set(call, text, len, c == first);
+
+		if (r < 0 && !(r == -ENOENT && strncmp(text, "net", 3) == 0)) {
+			snprintf(why->text, sizeof why->text, "cannot set the sysctl %.*s: %s",
+				(int)len, text, strerror(-r));
+			return r;
+		}
+	}
+	return 0;
+}
+
 /* Build the tree and start the process, which gets a reference. fds are consumed. In a fiber. */
 static int
 begin(struct container *c, const Control__Start *m, int *fds, uint32_t nmore,
@@ -324,6 +344,8 @@ begin(struct container *c, const Control__Start *m, int *fds, uint32_t nmore,
 
 	snprintf(why->text, sizeof why->text, "out of memory");
 	kernel_container_call(c->kernel, &call);
+	if (r == 0)
+		r = set_sysctls(c, m, &call, why);
 	if (r == 0)
 		r = build(m, &c->conns, &call, &c->world, why->text, sizeof why->text);
 	if (r == 0 && m->notify && (r = notify_open(c, &call)) < 0)

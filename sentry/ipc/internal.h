@@ -18,6 +18,7 @@ struct ipc_set;
 /* What semaphore sets and message queues have in common: a number, a key, an owner. */
 struct ipc_kind {
 	struct ipc_set *slot[IPC_SLOTS];
+	uint32_t count;
 	uint16_t seq;
 };
 
@@ -35,6 +36,7 @@ struct ipc_ns {
 	struct user_ns *user_ns; /* a reference, or NULL */
 	uint64_t id;
 	struct mutex lock; /* rank FS: all below, and the sets */
+	uint64_t limit[IPC_LIMITS];
 	struct segment *shm[SHM_MAX_SEGMENTS];
 	uint16_t shm_seq;
 	struct ipc_kind sem, msg;
@@ -57,8 +59,8 @@ int ipc_look_locked(const struct call *c, struct ipc_kind *k, int id, bool by_in
 /* The one with this key. 0: none, and one is to be made; its id + 1; -errno. check may be NULL. */
 int ipc_by_key_locked(const struct call *c, struct ipc_kind *k, int32_t key, int flags,
 	bool (*check)(const struct ipc_set *s, int arg), int arg);
-/* Enter s, whose perm is filled: its id, or -ENOSPC. */
-int ipc_enter_locked(struct ipc_kind *k, struct ipc_set *s);
+/* Enter s, whose perm is filled: its id, or -ENOSPC. max: how many there can be. */
+int ipc_enter_locked(struct ipc_kind *k, struct ipc_set *s, uint64_t max);
 /* Take it out of the table; the caller drops the table's reference after unlocking. */
 void ipc_take_out_locked(struct ipc_kind *k, struct ipc_set *s);
 void ipc_set_put(struct ipc_set *s);

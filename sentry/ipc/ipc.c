@@ -8,6 +8,14 @@
 #include <stdlib.h>
 #include <time.h>
 
+static const struct {
+	uint64_t standard, low, high;
+} limits[IPC_LIMITS] = {
+#define IPC_LIMIT(which, standard, low, high) {standard, low, high},
+#include "base/ipc_sysctl.def"
+#undef IPC_LIMIT
+};
+
 struct ipc_ns *
 ipc_ns_new(struct user_ns *owner)
 {
@@ -19,6 +27,8 @@ ipc_ns_new(struct user_ns *owner)
 	mutex_init(&ns->lock, LR_FS);
 	ns->user_ns = user_ns_get(owner);
 	ns->id = ns_id_new();
+	for (int i = 0; i < IPC_LIMITS; i++)
+		ns->limit[i] = limits[i].standard;
 	return ns;
 }
 
@@ -45,6 +55,28 @@ struct user_ns *
 ipc_ns_owner(const struct ipc_ns *ns)
 {
 	return ns->user_ns;
+}
+
+uint64_t
+ipc_limit_get(struct ipc_ns *ns, enum ipc_limit which)
+{
+	uint64_t v;
+
+	mutex_lock(&ns->lock);
+	v = ns->limit[which];
+	mutex_unlock(&ns->lock);
+	return v;
+}
+
+int
+ipc_limit_set(struct ipc_ns *ns, enum ipc_limit which, uint64_t v)
+{
+	if (v < limits[which].low || v > limits[which].high)
+		return -EINVAL;
+	mutex_lock(&ns->lock);
+	ns->limit[which] = v;
+	mutex_unlock(&ns->lock);
+	return 0;
 }
 
 struct ipc_ns *
@@ -172,15 +204,16 @@ ipc_by_key_locked(const struct call *c, struct ipc_kind *k, int32_t key, int fla
 }
 
 int
-ipc_enter_locked(struct ipc_kind *k, struct ipc_set *s)
+ipc_enter_locked(struct ipc_kind *k, struct ipc_set *s, uint64_t max)
 {
-	for (int i = 0; i < IPC_SLOTS; i++) {
+	for (int i = 0; i < IPC_SLOTS && k->count < max; i++) {
 		if (k->slot[i])
 			continue;
 		s->perm.seq = k->seq;
 		s->id = i + IPC_ID_STEP * k->seq;
 		k->seq = (uint16_t)((k->seq + 1) % (INT32_MAX / IPC_ID_STEP));
 		k->slot[i] = s;
+		k->count++;
 		return s->id;
 	}
 	return -ENOSPC;
@@ -190,6 +223,7 @@ void
 ipc_take_out_locked(struct ipc_kind *k, struct ipc_set *s)
 {
 	k->slot[s->id % IPC_ID_STEP] = NULL;
+	k->count--;
 	s->removed = true;
 	waitq_notify(&s->wq, ~0u);
 }

@@ -64,9 +64,9 @@ msg_get(const struct call *c, int32_t key, int flags)
 		list_init(&q->messages);
 		q->s.free = queue_free;
 		q->ds.ctime = ipc_now();
-		q->ds.qbytes = MSG_MNB;
+		q->ds.qbytes = ns->limit[IPC_MSGMNB];
 		ipc_perm_init(c, &q->s.perm, key, flags);
-		r = ipc_enter_locked(&ns->msg, &q->s);
+		r = ipc_enter_locked(&ns->msg, &q->s, ns->limit[IPC_MSGMNI]);
 	}
 	mutex_unlock(&ns->lock);
 	if (r < 0 && q)
@@ -207,7 +207,8 @@ msg_set(const struct call *c, int id, const struct lx_msqid_ds *ds)
 		r = -EINVAL;
 	else if (!ipc_owns(c, &s->perm))
 		r = -EPERM;
-	else if (ds->qbytes > MSG_MNB && !cred_capable(c->cred, LX_CAP_SYS_RESOURCE))
+	else if (ds->qbytes > c->ipc->limit[IPC_MSGMNB] &&
+		 !cred_capable(c->cred, LX_CAP_SYS_RESOURCE))
 		r = -EPERM;
 	else {
 		ipc_perm_set(&s->perm, &ds->perm);

@@ -53,6 +53,17 @@ has_room(const struct ipc_set *s, int nsems)
 	return (uint32_t)nsems <= container_of(s, struct sem_set, s)->n;
 }
 
+/* In all sets. */
+static uint64_t
+sems_locked(const struct ipc_ns *ns)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < IPC_SLOTS; i++)
+		n += ns->sem.slot[i] ? set_of(ns->sem.slot[i])->n : 0;
+	return n;
+}
+
 int
 sem_get(const struct call *c, int32_t key, int nsems, int flags)
 {
@@ -60,7 +71,7 @@ sem_get(const struct call *c, int32_t key, int nsems, int flags)
 	struct sem_set *set;
 	int r;
 
-	if (nsems < 0 || nsems > SEM_MSL)
+	if (nsems < 0 || (uint64_t)nsems > ipc_limit_get(ns, IPC_SEMMSL))
 		return -EINVAL;
 	mutex_lock(&ns->lock);
 	r = ipc_by_key_locked(c, &ns->sem, key, flags, has_room, nsems);
@@ -70,7 +81,9 @@ sem_get(const struct call *c, int32_t key, int nsems, int flags)
 	}
 	r = -EINVAL;
 	set = NULL;
-	if (nsems) {
+	if (nsems && sems_locked(ns) + (uint64_t)nsems > ns->limit[IPC_SEMMNS]) {
+		r = -ENOSPC;
+	} else if (nsems) {
 		set = calloc(1, sizeof *set + (size_t)nsems * sizeof *set->sem);
 		r = -ENOMEM;
 	}
@@ -81,7 +94,7 @@ sem_get(const struct call *c, int32_t key, int nsems, int flags)
 		set->n = (uint32_t)nsems;
 		set->ctime = ipc_now();
 		ipc_perm_init(c, &set->s.perm, key, flags);
-		r = ipc_enter_locked(&ns->sem, &set->s);
+		r = ipc_enter_locked(&ns->sem, &set->s, ns->limit[IPC_SEMMNI]);
 	}
 	mutex_unlock(&ns->lock);
 	if (r < 0 && set)
@@ -261,7 +274,7 @@ sem_try(const struct call *c, struct ipc_set *s, const struct lx_sembuf *ops, un
 	struct sem_undo_list **undo, struct sem_blocked *blocked)
 {
 	struct sem_set *set = set_of(s);
-	uint16_t new[SEM_OPM];
+	uint16_t new[SEM_OPM_MAX];
 	struct undo *u = NULL;
 	bool wants_undo;
 	int r;

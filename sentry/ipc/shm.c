@@ -44,14 +44,32 @@ find_locked(struct ipc_ns *ns, int id)
 }
 
 static int
+usage_locked(const struct ipc_ns *ns, int *segments, uint64_t *pages)
+{
+	int highest = 0;
+
+	*segments = 0;
+	*pages = 0;
+	for (int i = 0; i < SHM_MAX_SEGMENTS; i++) {
+		if (!ns->shm[i])
+			continue;
+		highest = i;
+		(*segments)++;
+		*pages += (ns->shm[i]->ds.segsz + LX_PAGE_SIZE - 1) >> LX_PAGE_SHIFT;
+	}
+	return highest;
+}
+
+static int
 make(const struct call *c, int32_t key, uint64_t size, int flags)
 {
 	struct segment *s;
 	struct file *f;
 	char name[32] = "/SYSV00000000";
-	int err, i;
+	uint64_t pages;
+	int err, i, segments;
 
-	if (!size || size > INT64_MAX / 2)
+	if (!size || size > INT64_MAX / 2 || size > ipc_limit_get(c->ipc, IPC_SHMMAX))
 		return -EINVAL;
 	if (flags & LX_SHM_HUGETLB)
 		return -ENOMEM; /* no huge pages are reserved */
@@ -74,10 +92,12 @@ make(const struct call *c, int32_t key, uint64_t size, int flags)
 	s->ds.ctime = ipc_now();
 	s->ds.cpid = c->tgid;
 	mutex_lock(&c->ipc->lock);
+	usage_locked(c->ipc, &segments, &pages);
 	for (i = 0; i < SHM_MAX_SEGMENTS && c->ipc->shm[i]; i++)
 		;
 	err = -ENOSPC;
-	if (i < SHM_MAX_SEGMENTS) {
+	if (i < SHM_MAX_SEGMENTS && (uint64_t)segments < c->ipc->limit[IPC_SHMMNI] &&
+		pages + ((size + LX_PAGE_SIZE - 1) >> LX_PAGE_SHIFT) <= c->ipc->limit[IPC_SHMALL]) {
 		s->ds.perm.seq = c->ipc->shm_seq;
 		s->id = i + IPC_ID_STEP * c->ipc->shm_seq;
 		c->ipc->shm_seq =
@@ -280,18 +300,10 @@ shm_remove(const struct call *c, int id)
 int
 shm_usage(const struct call *c, int *segments, uint64_t *pages)
 {
-	int highest = 0;
+	int highest;
 
-	*segments = 0;
-	*pages = 0;
 	mutex_lock(&c->ipc->lock);
-	for (int i = 0; i < SHM_MAX_SEGMENTS; i++) {
-		if (!c->ipc->shm[i])
-			continue;
-		highest = i;
-		(*segments)++;
-		*pages += (c->ipc->shm[i]->ds.segsz + LX_PAGE_SIZE - 1) >> LX_PAGE_SHIFT;
-	}
+	highest = usage_locked(c->ipc, segments, pages);
 	mutex_unlock(&c->ipc->lock);
 	return highest;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* System V shared memory: shmget, shmat, shmdt, shmctl. */
 #include "abi/mman.h"
+#include "sentry/ipc/ipc.h"
 #include "sentry/ipc/shm.h"
 #include "sentry/mm/mm.h"
 #include "sentry/syscall/internal.h"
@@ -122,8 +123,9 @@ sys_shmctl(struct task *t, const uint64_t a[6])
 	case LX_IPC_RMID:
 		return shm_remove(&t->call, id);
 	case LX_IPC_INFO: {
-		const uint64_t info[10] = {UINT64_MAX - (1UL << 24), 1, SHM_MAX_SEGMENTS,
-			SHM_MAX_SEGMENTS, UINT64_MAX - (1UL << 24)};
+		const uint64_t most = ipc_limit_get(t->call.ipc, IPC_SHMMNI);
+		const uint64_t info[10] = {ipc_limit_get(t->call.ipc, IPC_SHMMAX), 1, most, most,
+			ipc_limit_get(t->call.ipc, IPC_SHMALL)};
 
 		r = shm_usage(&t->call, &segments, &pages);
 		return copy_out(&t->mem.um, ua(a[2]), info, 72) ? -EFAULT : r;

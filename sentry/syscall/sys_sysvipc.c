@@ -52,7 +52,7 @@ semtimedop(struct task *t, int id, uint64_t addr, uint32_t n, int64_t deadline)
 	struct lx_sembuf small[8], *ops = small;
 	int64_t r;
 
-	if (n > SEM_OPM)
+	if (n > ipc_limit_get(t->call.ipc, IPC_SEMOPM))
 		return -E2BIG;
 	if (n > 8 && !(ops = malloc(n * sizeof *ops)))
 		return -ENOMEM;
@@ -92,8 +92,11 @@ static int64_t
 sem_info(struct task *t, int cmd, uint64_t addr)
 {
 	int sets, sems, highest = sem_usage(&t->call, &sets, &sems);
-	int32_t info[10] = {SEM_MNI * SEM_MSL, SEM_MNI, SEM_MNI * SEM_MSL, SEM_MNI * SEM_MSL,
-		SEM_MSL, SEM_OPM, SEM_OPM, 20, SEM_VMX, SEM_VMX};
+	int32_t sets_max = (int32_t)ipc_limit_get(t->call.ipc, IPC_SEMMNI);
+	int32_t set_max = (int32_t)ipc_limit_get(t->call.ipc, IPC_SEMMSL);
+	int32_t all = (int32_t)ipc_limit_get(t->call.ipc, IPC_SEMMNS);
+	int32_t ops = (int32_t)ipc_limit_get(t->call.ipc, IPC_SEMOPM);
+	int32_t info[10] = {all, sets_max, all, all, set_max, ops, ops, 20, SEM_VMX, SEM_VMX};
 
 	if (cmd == LX_SEM_INFO) {
 		info[7] = sets;
@@ -185,7 +188,7 @@ sys_msgsnd(struct task *t, const uint64_t a[6])
 
 	if (copy_in(&t->mem.um, &type, ua(a[1]), sizeof type))
 		return -EFAULT;
-	if (len > MSG_MAX || arg_int(a[0]) < 0 || type < 1)
+	if (len > ipc_limit_get(t->call.ipc, IPC_MSGMAX) || arg_int(a[0]) < 0 || type < 1)
 		return -EINVAL;
 	text = malloc(len + 1);
 	if (!text)
@@ -255,8 +258,11 @@ static int64_t
 msg_info(struct task *t, int cmd, uint64_t addr)
 {
 	int queues, messages, bytes, highest = msg_usage(&t->call, &queues, &messages, &bytes);
+	int32_t max = (int32_t)ipc_limit_get(t->call.ipc, IPC_MSGMAX);
+	int32_t mnb = (int32_t)ipc_limit_get(t->call.ipc, IPC_MSGMNB);
+	int32_t mni = (int32_t)ipc_limit_get(t->call.ipc, IPC_MSGMNI);
 	int32_t info[8] = {
-		MSG_MNI * MSG_MNB / 1024, MSG_MNB, MSG_MAX, MSG_MNB, MSG_MNI, 16, MSG_MNB, 0xffff};
+		(int32_t)((int64_t)mni * mnb / 1024), mnb, max, mnb, mni, 16, mnb, 0xffff};
 
 	if (cmd == LX_MSG_INFO) {
 		info[0] = queues;

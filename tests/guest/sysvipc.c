@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* System V semaphores and message queues. */
 #include "guest.h"
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -378,6 +379,82 @@ namespaces(void)
 	msgctl(q, IPC_RMID, NULL);
 }
 
+static void
+set(const char *name, const char *text)
+{
+	char path[64], now[100];
+	int fd;
+	ssize_t n;
+
+	snprintf(path, sizeof path, "/proc/sys/kernel/%s", name);
+	fd = open(path, O_RDWR);
+	n = write(fd, text, strlen(text));
+	printf("%s = %s: %zd errno %d; ", name, text, n, n < 0 ? errno : 0);
+	lseek(fd, 0, SEEK_SET);
+	n = read(fd, now, sizeof now - 1);
+	printf("%.*s", (int)(n > 0 ? n : 0), now);
+	close(fd);
+}
+
+/* Of a namespace of its own, which its limits end with. */
+static void
+limits(void)
+{
+	struct sembuf ops[3] = {{0, 1, 0}, {0, 1, 0}, {0, 1, 0}};
+	struct shminfo shm;
+	struct msginfo msg;
+	struct seminfo sem;
+	int q, i;
+
+	fflush(stdout);
+	if (fork() == 0) {
+		SHOW(unshare(CLONE_NEWIPC));
+		set("shmmax", "8192\n");
+		set("shmmax", "x");
+		set("shmall", "3");
+		set("shmmni", "2");
+		i = shmget(1, 8192, IPC_CREAT | 0600);
+		SHOW(shmget(2, 8193, IPC_CREAT | 0600) < 0);
+		SHOW(shmget(2, 8192, IPC_CREAT | 0600) < 0);
+		SHOW(shmget(2, 4096, IPC_CREAT | 0600) >= 0);
+		set("shmall", "100");
+		SHOW(shmget(3, 4096, IPC_CREAT | 0600) < 0);
+		shmctl(i, IPC_RMID, NULL);
+		SHOW(shmget(3, 4096, IPC_CREAT | 0600) >= 0);
+		shmctl(0, IPC_INFO, (struct shmid_ds *)&shm);
+		printf("shm %lu %lu %lu\n", shm.shmmax, shm.shmmni, shm.shmall);
+		set("msgmax", "10");
+		set("msgmnb", "15");
+		set("msgmni", "1");
+		q = msgget(1, IPC_CREAT | 0600);
+		SHOW(msgget(2, IPC_CREAT | 0600) < 0);
+		m.type = 1;
+		SHOW(msgsnd(q, &m, 11, IPC_NOWAIT));
+		SHOW(msgsnd(q, &m, 10, IPC_NOWAIT));
+		SHOW(msgsnd(q, &m, 6, IPC_NOWAIT));
+		SHOW(msgsnd(q, &m, 5, IPC_NOWAIT));
+		msgctl(0, IPC_INFO, (struct msqid_ds *)&msg);
+		printf("msg %d %d %d\n", msg.msgmax, msg.msgmnb, msg.msgmni);
+		set("sem", "3 4 2 2");
+		set("sem", "5");
+		SHOW(semget(1, 6, IPC_CREAT | 0600) < 0);
+		q = semget(1, 3, IPC_CREAT | 0600);
+		SHOW(semget(2, 2, IPC_CREAT | 0600) < 0);
+		SHOW(semget(2, 1, IPC_CREAT | 0600) >= 0);
+		SHOW(semop(q, ops, 3));
+		SHOW(semop(q, ops, 2));
+		set("sem", "5 100 2 2");
+		SHOW(semget(3, 1, IPC_CREAT | 0600) < 0);
+		semctl(q, 0, IPC_RMID);
+		SHOW(semget(3, 1, IPC_CREAT | 0600) >= 0);
+		semctl(0, 0, IPC_INFO, &sem);
+		printf("sem %d %d %d\n", sem.semmsl, sem.semmns, sem.semmni);
+		fflush(stdout);
+		_exit(0);
+	}
+	wait(NULL);
+}
+
 int
 main(void)
 {
@@ -389,5 +466,6 @@ main(void)
 	messages();
 	rights();
 	namespaces();
+	limits();
 	return 0;
 }

@@ -89,9 +89,9 @@ run
 same "status when the pid namespace is the host's" 1 $status
 grep -q "linux.namespaces: /proc/$$/ns/pid is the pid namespace of the host" "$work/err" || die "pid namespace: $(cat "$work/err")"
 config '["true"]'
-sed -i 's/"namespaces":/"sysctl":{"kernel.shmmax":"1"},&/' "$work/b/config.json"
+sed -i 's/"namespaces":/"sysctl":{"kernel.panic":"1"},&/' "$work/b/config.json"
 run
 same "status when a sysctl is refused" 1 $status
-grep -q 'config.json: linux.sysctl.kernel.shmmax' "$work/err" || die "sysctl: $(cat "$work/err")"
+grep -q 'config.json: linux.sysctl.kernel.panic' "$work/err" || die "sysctl: $(cat "$work/err")"
 
 [ -z "$(ls -A "$work/state")" ] || die "the state directory is not empty"

@@ -31,6 +31,7 @@ what_is_shown(const struct moat_config *c, struct anchor_mount *list, size_t *re
 			.target = m->target,
 			.readonly = m->overlay || (m->flags & MS_RDONLY) ||
 				    (i == 0 && c->root_readonly),
+			.alone = m->alone,
 		};
 	}
 	*ret_n = n;

@@ -128,10 +128,9 @@ config_send_gofer(int sock, const struct moat_config *c, int conn, struct moat_e
 		 * the sandbox's kernel makes it so then. */
 		ex[n].readonly = mnt->overlay || (mnt->flags & MS_RDONLY);
 		list[n] = &ex[n];
-		fds[n + 1] = HOST_RETRY(open(mnt->source, O_PATH | O_CLOEXEC));
+		fds[n + 1] = source_open(mnt, err);
 		if (fds[n + 1] < 0) {
-			r = error_set(err, fds[n + 1], "cannot open %s (to mount it at %s): %s",
-				mnt->source, mnt->target, strerror(-fds[n + 1]));
+			r = fds[n + 1];
 			break;
 		}
 		n++;
@@ -309,10 +308,11 @@ start_message_fill(struct start_message *s, const struct moat_config *c, int con
 	s->mount_list = calloc(c->nmounts, sizeof *s->mount_list);
 	m->masked_paths = texts(c->masked_paths, &m->n_masked_paths);
 	m->readonly_paths = texts(c->readonly_paths, &m->n_readonly_paths);
+	m->sysctls = texts(c->sysctls, &m->n_sysctls);
 	s->devices = calloc(c->ndevices + 1, sizeof *s->devices);
 	s->device_list = calloc(c->ndevices + 1, sizeof *s->device_list);
 	if (!s->devices || !s->device_list || !s->mounts || !s->mount_list || !m->masked_paths ||
-		!m->readonly_paths)
+		!m->readonly_paths || !m->sysctls)
 		r = -ENOMEM;
 	if (r < 0)
 		return r;
@@ -418,9 +418,6 @@ config_send_sentry(
 	const char *network = c->network ? c->network : "none";
 	int r = start_message_fill(&s, c, p->gofer);
 
-	m->sysctls = texts(c->sysctls, &m->n_sysctls);
-	if (r == 0 && !m->sysctls)
-		r = -ENOMEM;
 	m->platform = text(c->platform ? c->platform : "trap");
 	m->network = text(strcmp(network, "namespace") == 0 ? "host" : network);
 	m->workers = c->workers;

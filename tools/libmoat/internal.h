@@ -50,6 +50,9 @@ struct moat_sandbox {
 int error_set(struct moat_error *e, int r, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* A descriptor of the gofer's for what m, of kind MOAT_MOUNT_HOST, is to show; -errno. */
+int source_open(const struct moat_mount *m, struct moat_error *err);
+
 /* config.c: what the two programs are told */
 int config_check(const struct moat_config *c, struct moat_error *err);
 int config_send_gofer(int sock, const struct moat_config *c, int conn, struct moat_error *err);

@@ -129,7 +129,68 @@ has_hooks(const struct oci *o, const char *kind)
 	return json_array_size(json_object_get(o->hooks, kind)) > 0;
 }
 
-/* Those of the network are set in a namespace of its own, and shown; names and ports are the
+/* Those of an IPC namespace; as the sandbox's kernel will read them. */
+static int
+check_ipc_sysctl(const char *key, const char *text)
+{
+	static const struct {
+		uint64_t low, high;
+	} ranges[] = {
+#define IPC_LIMIT(which, standard, low, high) {low, high},
+#include "base/ipc_sysctl.def"
+#undef IPC_LIMIT
+	};
+	enum {
+#define IPC_LIMIT(which, standard, low, high) IPC_##which,
+#include "base/ipc_sysctl.def"
+#undef IPC_LIMIT
+	};
+	static const struct {
+		const char *name;
+		int n, first;
+	} names[] = {
+#define IPC_SYSCTL(name, n, first) {"kernel." name, n, first}, {"kernel/" name, n, first},
+#include "base/ipc_sysctl.def"
+#undef IPC_SYSCTL
+	};
+	const char *at = text + strspn(text, " \t\n");
+	size_t k;
+
+	for (k = 0; k < sizeof names / sizeof *names; k++)
+		if (strcmp(key, names[k].name) == 0)
+			break;
+	if (k == sizeof names / sizeof *names)
+		return strncmp(key, "fs.mqueue.", 10) == 0 || strncmp(key, "fs/mqueue/", 10) == 0
+			       ? 0
+			       : complain("config.json: linux.sysctl.%s: the sandbox's kernel "
+					  "cannot "
+					  "be set so",
+					 key);
+	for (int i = 0; i < names[k].n && (*at || i == 0); i++) {
+		char *end;
+		uint64_t v;
+
+		errno = 0;
+		v = strtoull(at, &end, 10);
+		if (*at == '-' || end == at || errno || (*end && !strchr(" \t\n", *end)) ||
+			v < ranges[names[k].first + i].low || v > ranges[names[k].first + i].high)
+			return complain("config.json: linux.sysctl.%s: \"%s\" is not in its range",
+				key, text);
+		at = end + strspn(end, " \t\n");
+	}
+	return 0;
+}
+
+/* Of these it makes no difference where there is a loopback only. */
+static bool
+is_forwarding(const char *key)
+{
+	return strcmp(key, "net.ipv4.ip_forward") == 0 ||
+	       (strncmp(key, "net.ipv", 7) == 0 && strncmp(key + 8, ".conf.", 6) == 0 &&
+		       strlen(key) > 10 && strcmp(key + strlen(key) - 11, ".forwarding") == 0);
+}
+
+/* Those of the network are set in a namespace of its own, and shown; names, IPC and ports are the
  * sandbox's. */
 static int
 set_sysctl(struct making *m)
@@ -152,11 +213,11 @@ set_sysctl(struct making *m)
 			m->config.hostname = text;
 			continue;
 		}
-		if (!network_sysctl(key))
-			return complain("config.json: linux.sysctl.%s: the sandbox's kernel cannot "
-					"be set so",
-				key);
-		if (!m->own_netns) {
+		if (!network_sysctl(key)) {
+			if (check_ipc_sysctl(key, text))
+				return exit_failure;
+		} else if (!m->own_netns &&
+			   !(strcmp(m->config.network, "none") == 0 && is_forwarding(key))) {
 			/* Engines send some whatever the network is. */
 			warn("linux.sysctl: %s is not set: the network is not the container's own",
 				key);
@@ -667,8 +728,7 @@ container_delete(struct container *c)
 		j = container_oci_state(c, CONTAINER_STOPPED);
 		state = json_dumps(j, JSON_COMPACT);
 		json_decref(j);
-		if (hooks_run(hooks, "poststop", state, 0, text, sizeof text) < 0)
-			warn("%s", text); /* the container is gone all the same */
+		(void)hooks_run(hooks, "poststop", state, 0, text, sizeof text);
 		free(state);
 	}
 	return 0;

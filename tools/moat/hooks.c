@@ -315,9 +315,12 @@ hooks_run(
 	json_array_foreach(list, i, hook)
 	{
 		snprintf(where, sizeof where, "hooks.%s[%zu]", kind, i);
-		r = run_one(hook, where, state, netns, err, cap);
-		if (r < 0)
+		if (run_one(hook, where, state, netns, err, cap) == 0)
+			continue;
+		r = -1;
+		if (strcmp(kind, "poststop") != 0)
 			break;
+		warn("%s", err); /* the container is gone all the same */
 	}
 	sigaction(SIGPIPE, &old, NULL);
 	if (netns >= 0)

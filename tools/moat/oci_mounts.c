@@ -11,6 +11,9 @@
 #define OPT_NOTHING 2 /* says what is so anyway */
 #define OPT_REFUSE  3
 #define OPT_COPY_UP 4
+#define OPT_RBIND   5
+#define OPT_PRIVATE 6 /* what the host mounts below later stays out */
+#define OPT_SLAVE   7 /* it comes in, as without any of these */
 
 static const struct option {
 	const char *name;
@@ -55,14 +58,14 @@ static const struct option {
 	{"rnosymfollow", 256, 0, 0},
 	{"rsymfollow", 0, 256, 0},
 	{"bind", 0, 0, OPT_BIND},
-	{"rbind", 0, 0, OPT_BIND},
+	{"rbind", 0, 0, OPT_RBIND},
 	{"defaults", 0, 0, OPT_NOTHING},
 	{"async", 0, 0, OPT_NOTHING},
-	/* Nothing propagates between the sandbox and the host. */
-	{"private", 0, 0, OPT_NOTHING},
-	{"rprivate", 0, 0, OPT_NOTHING},
-	{"slave", 0, 0, OPT_NOTHING},
-	{"rslave", 0, 0, OPT_NOTHING},
+	/* Nothing propagates from the sandbox to the host. */
+	{"private", 0, 0, OPT_PRIVATE},
+	{"rprivate", 0, 0, OPT_PRIVATE},
+	{"slave", 0, 0, OPT_SLAVE},
+	{"rslave", 0, 0, OPT_SLAVE},
 	{"shared", 0, 0, OPT_REFUSE},
 	{"rshared", 0, 0, OPT_REFUSE},
 	{"unbindable", 0, 0, OPT_REFUSE},
@@ -125,7 +128,11 @@ read_options(struct oci *o, json_t *m, const char *where, struct moat_mount *mnt
 		if (options[k].special == OPT_REFUSE)
 			r = oci_error(
 				o, "%s.options[%zu]: \"%s\" is not supported", where, i, list.v[i]);
-		*bind |= options[k].special == OPT_BIND;
+		*bind |= options[k].special == OPT_BIND || options[k].special == OPT_RBIND;
+		if (options[k].special == OPT_BIND || options[k].special == OPT_RBIND)
+			mnt->alone = options[k].special == OPT_BIND;
+		if (options[k].special == OPT_PRIVATE || options[k].special == OPT_SLAVE)
+			mnt->fixed = options[k].special == OPT_PRIVATE;
 		mnt->copy_up |= options[k].special == OPT_COPY_UP;
 		mnt->flags |= options[k].set;
 		mnt->flags &= ~options[k].clear;

@@ -72,8 +72,9 @@ class CFiles(_Struct):
 
 class CMount(_Struct):
     _c_name_ = "moat_mount"
-    _fields_ = [("kind", c_int), ("source", c_char_p), ("target", c_char_p), ("options", c_char_p), ("flags", c_ulong),
-                ("files", POINTER(CFiles)), ("shared", c_bool), ("copy_up", c_bool), ("overlay", c_bool)]
+    _fields_ = [("kind", c_int), ("source", c_char_p), ("target", c_char_p), ("options", c_char_p), ("propagation", c_ulong),
+                ("flags", c_ulong), ("files", POINTER(CFiles)), ("shared", c_bool), ("alone", c_bool), ("fixed", c_bool),
+                ("copy_up", c_bool), ("overlay", c_bool)]
 
 
 class CRlimit(_Struct):

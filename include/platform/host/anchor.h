@@ -21,7 +21,7 @@ enum anchor_show {
 struct anchor_mount {
 	enum anchor_show show;
 	const char *source, *target; /* the first one's target is the root */
-	bool readonly;
+	bool readonly, alone;
 };
 
 struct keeper;

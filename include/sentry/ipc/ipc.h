@@ -26,11 +26,20 @@ struct user_ns *ipc_ns_owner(const struct ipc_ns *ns); /* borrowed */
 struct ipc_ns *ipc_ns_get(struct ipc_ns *ns);
 void ipc_ns_put(struct ipc_ns *ns); /* the last one takes everything with it */
 
+/* --- limits: base/ipc_sysctl.def --- */
+enum ipc_limit {
+#define IPC_LIMIT(which, standard, low, high) IPC_##which,
+#include "base/ipc_sysctl.def"
+#undef IPC_LIMIT
+	IPC_LIMITS
+};
+uint64_t ipc_limit_get(struct ipc_ns *ns, enum ipc_limit which);
+/* -EINVAL: out of its range. What is there already stays. */
+int ipc_limit_set(struct ipc_ns *ns, enum ipc_limit which, uint64_t v);
+
 /* --- semaphores; c->ipc is the namespace --- */
-#define SEM_MSL 32000
-#define SEM_MNI 32000
-#define SEM_OPM 500
-#define SEM_VMX 32767
+#define SEM_VMX	    32767
+#define SEM_OPM_MAX 500 /* IPC_SEMOPM is no higher */
 
 int sem_get(const struct call *c, int32_t key, int nsems, int flags);
 /* One that is to be operated on: a reference that sem_put drops; -EINVAL. */
@@ -66,9 +75,6 @@ struct sem_undo_list *sem_undo_share(const struct call *c, struct sem_undo_list 
 void sem_undo_put(struct sem_undo_list *l, int32_t tgid); /* the last one: undoes */
 
 /* --- message queues --- */
-#define MSG_MNI 32000
-#define MSG_MAX 8192
-#define MSG_MNB 16384
 
 int msg_get(const struct call *c, int32_t key, int flags);
 int msg_find(const struct call *c, int id, struct ipc_set **ret);

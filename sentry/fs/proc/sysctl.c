@@ -5,7 +5,9 @@
 #include "platform/host/info.h"
 #include "sentry/fs/devpts.h"
 #include "sentry/fs/proc.h"
+#include "sentry/ipc/ipc.h"
 #include "sentry/ipc/mqueue.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -176,6 +178,56 @@ static const struct pseudo_row keys_rows[] = {KEY_ROW("maxkeys", KEY_MAXKEYS),
 	KEY_ROW("root_maxbytes", KEY_ROOT_MAXBYTES), KEY_ROW("gc_delay", KEY_GC_DELAY),
 	KEY_ROW("persistent_keyring_expiry", KEY_PERSISTENT_EXPIRY), {.name = NULL}};
 
+/* The limits of System V IPC belong to an IPC namespace, too: the reader's. arg: the first of them,
+ * and how many (from bit 8). */
+static int
+show_ipc(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	unsigned first = x->row->arg & 255, n = (unsigned)(x->row->arg >> 8);
+
+	if (!x->c || !x->c->ipc)
+		return -ESRCH;
+	for (unsigned i = 0; i < n; i++)
+		sbuf_printf(b, "%s%llu", i ? "\t" : "",
+			(unsigned long long)ipc_limit_get(x->c->ipc, (enum ipc_limit)(first + i)));
+	sbuf_puts(b, "\n");
+	return 0;
+}
+
+/* Fewer values than there are leave the rest alone. */
+static ssize_t
+write_ipc(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos)
+{
+	unsigned first = x->row->arg & 255, n = (unsigned)(x->row->arg >> 8);
+	const char *at = buf + strspn(buf, " \t\n");
+	char *end;
+	int r = -EINVAL;
+
+	if (pos) /* kernel.sysctl_writes_strict */
+		return (ssize_t)len;
+	if (!x->c->ipc)
+		return -ESRCH;
+	for (unsigned i = 0; i < n && *at; i++) {
+		unsigned long long v;
+
+		errno = 0;
+		v = strtoull(at, &end, 10);
+		if (*at == '-' || end == at || errno || (*end && !strchr(" \t\n", *end)))
+			return -EINVAL;
+		r = ipc_limit_set(x->c->ipc, (enum ipc_limit)(first + i), v);
+		if (r < 0)
+			return r;
+		at = end + strspn(end, " \t\n");
+	}
+	return r < 0 ? r : (ssize_t)len;
+}
+
+#define IPC(n, count, first)                                                                       \
+	{                                                                                          \
+		.name = (n), .mode = LX_S_IFREG | 0644, .show = show_ipc, .write = write_ipc,      \
+		.arg = (first) | (count) << 8                                                      \
+	}
+
 #define SYSCTL(n, v) CONST(n, v),
 
 static const struct pseudo_row random_rows[] = {
@@ -231,13 +283,9 @@ static const struct pseudo_row kernel_rows[] = {
 	CONST("sched_child_runs_first", "0"),
 	CONST("sched_rt_runtime_us", "950000"),
 	CONST("sched_rt_period_us", "1000000"),
-	CONST("shmmax", "18446744073692774399"),
-	CONST("shmall", "18446744073692774399"),
-	CONST("shmmni", "4096"),
-	CONST("msgmax", "8192"),
-	CONST("msgmnb", "16384"),
-	CONST("msgmni", "32000"),
-	CONST("sem", "32000\t1024000000\t500\t32000"),
+#define IPC_SYSCTL(n, count, first) IPC(n, (count), (first)),
+#include "base/ipc_sysctl.def"
+#undef IPC_SYSCTL
 	CONST("dmesg_restrict", "1"),
 	CONST("kptr_restrict", "1"),
 	CONST("perf_event_paranoid", "3"),
@@ -474,30 +522,40 @@ find_row(const struct pseudo_row *r, const char *name, size_t len)
 		if (n > len || memcmp(r->name, name, n) != 0)
 			continue;
 		if (n == len)
-			return r->show == show_text ? r : NULL;
+			return r;
 		if (r->rows && (name[n] == '.' || name[n] == '/'))
 			return find_row(r->rows, name + n + 1, len - n - 1);
 	}
 	return NULL;
 }
 
-void
-proc_sysctl_show(const char *assignment, size_t len)
+int
+proc_sysctl_set(const struct call *c, const char *assignment, size_t len, bool show)
 {
 	const char *eq = memchr(assignment, '=', len);
 	const struct pseudo_row *r =
 		eq ? find_row(proc_sys_rows, assignment, (size_t)(eq - assignment)) : NULL;
+	struct pseudo_ctx x = {.c = c, .row = r};
 	struct shown *more;
 	char *value;
+	ssize_t n = 0;
 
-	if (!r)
-		return;
+	if (!r || (r->show != show_text && r->write != write_ipc && r->write != write_mqueue))
+		return -ENOENT;
 	value = strndup(eq + 1, len - (size_t)(eq + 1 - assignment));
-	more = realloc(shown, (nshown + 1) * sizeof *shown);
-	if (more)
-		shown = more;
-	if (more && value)
-		shown[nshown++] = (struct shown){r, value};
-	else
-		free(value);
+	if (!value)
+		return -ENOMEM;
+	if (r->show != show_text) {
+		n = r->write(&x, value, strlen(value), 0);
+	} else if (show) {
+		more = realloc(shown, (nshown + 1) * sizeof *shown);
+		if (more) {
+			shown = more;
+			shown[nshown++] = (struct shown){r, value};
+			return 0;
+		}
+		n = -ENOMEM;
+	}
+	free(value);
+	return n < 0 ? (int)n : 0;
 }
