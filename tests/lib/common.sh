@@ -6,7 +6,12 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 BUILD=${BUILD:-build}
 moat=$(realpath "$BUILD/moat")
 work=$(mktemp -d /tmp/moat-test.XXXXXX)
-trap 'rm -rf "$work"' EXIT
+# What ends a script without a word of its own is named.
+say_end() { # STATUS COMMAND
+	set +e
+	case $1,$2 in 0,* | *,exit*) ;; *) echo "ended by <$2>, status $1" ;; esac
+}
+trap 'say_end $? "$BASH_COMMAND"; rm -rf "$work"' EXIT
 # With MOAT_FLAGS each sandbox is made with these flags, which come after the command's name.
 if [ "${MOAT_FLAGS:-}" ]; then
 	cat >"$work/moat" <<-X

@@ -10,7 +10,7 @@ remove_all() {
 	done
 	rm -rf "$work"
 }
-trap remove_all EXIT
+trap 'say_end $? "$BASH_COMMAND"; remove_all' EXIT
 command -v busybox >/dev/null || skip "no busybox to make a bundle of"
 mkdir -p "$work/b/rootfs"/{bin,etc,tmp,proc,dev,sys,root}
 cp "$(command -v busybox)" "$work/b/rootfs/bin/busybox"

@@ -386,10 +386,16 @@ def main():
         if path in said and said[path] == "honoured" and want and path not in seen:
             seen.add(path)
             honoured.append((len(ROWS) + i, path, value, want))
+    for x in bad:
+        print(x)
+    # At once: who is stopped for taking too long has said what there was.
+    print(f"{len(jobs)} rows, {len(honoured)} fields", flush=True)
     with ThreadPoolExecutor(4) as pool:
-        bad += [x for x in pool.map(check, jobs) if x]
-        bad += [x for x in pool.map(wrong_type, honoured) if x]
-    print("\n".join(bad))
+        for look, at in (check, jobs), (wrong_type, honoured):
+            for x in filter(None, pool.map(look, at)):
+                bad.append(x)
+                print(x, flush=True)
+    print("all of them were looked at", flush=True)
     sys.exit(1 if bad else 0)
 
 
