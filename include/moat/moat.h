@@ -72,9 +72,12 @@ struct moat_mount {
 	enum moat_mount_kind kind;
 	const char *
 		source; /* path on the host; for other kinds what /proc/mounts shows, may be NULL */
-	const char *target;		/* absolute path inside; "/" comes first */
-	const char *options;		/* of the file system ("size=64m"), may be NULL */
-	unsigned long flags;		/* MS_RDONLY, MS_NOSUID, ... of mount(2) */
+	const char *target;  /* absolute path inside; "/" comes first */
+	const char *options; /* of the file system ("size=64m"), may be NULL */
+	unsigned long
+		propagation; /* MS_SHARED, MS_SLAVE, MS_PRIVATE or MS_UNBINDABLE, and MS_REC:
+				among the mounts inside; 0: private. Of the root it is set last. */
+	unsigned long flags; /* MS_RDONLY, MS_NOSUID, ... of mount(2) */
 	const struct moat_files *files; /* VIRTUAL; borrowed until moat_destroy has returned */
 	bool shared;  /* HOST: others change it while the sandbox runs: look again at every use */
 	bool alone;   /* HOST: without what is mounted below source */

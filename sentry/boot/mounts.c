@@ -273,6 +273,26 @@ make_cwd(const struct call *c, const Control__Process *p)
 	return r == -ENOMEM ? r : 0;
 }
 
+/* As peers of each other inside; what is covered by then stays private. */
+static int
+propagate(const struct call *c, const Control__Mount *m, struct failure *why)
+{
+	char *target = control_text(&m->target);
+	struct path at;
+	int r = target ? vfs_lookup(c, NULL, target, LOOKUP_FOLLOW, &at) : -ENOMEM;
+
+	if (r == 0) {
+		r = mnt_set_propagation(
+			&at, m->propagation & ~(uint32_t)LX_MS_REC, m->propagation & LX_MS_REC);
+		path_put(&at);
+	}
+	if (r < 0 && target)
+		snprintf(why->text, sizeof why->text, "cannot set the propagation of %s: %s",
+			target, strerror(-r));
+	free(target);
+	return r;
+}
+
 static int
 build(const Control__Start *m, const struct container_conns *conns, const struct call *c,
 	struct fs_ctx **ret, struct failure *why)
@@ -312,6 +332,9 @@ build(const Control__Start *m, const struct container_conns *conns, const struct
 			NULL, true);
 		path_put(&root);
 	}
+	for (size_t i = m->n_mounts; i-- > 0 && r == 0;)
+		if (m->mounts[i]->propagation)
+			r = propagate(&in, m->mounts[i], why);
 	if (r < 0) {
 		fs_ctx_put(fs);
 		return r;

@@ -10,6 +10,7 @@
 #include "platform/host/file.h"
 #include "platform/host/socket.h"
 #include "sentry/control/process.h"
+#include "sentry/cred/user_ns.h"
 #include "sentry/fs/gofer.h"
 #include "sentry/fs/proc.h"
 #include "sentry/fs/tty.h"
@@ -587,6 +588,11 @@ control_start(int launcher, int signals, const Control__Start *m, const struct c
 	if (!first)
 		return -ENOMEM;
 	set_limits(first->kernel, m);
+	r = user_ns_show_first(false, m->uid_map, m->n_uid_map / 3);
+	if (r == 0)
+		r = user_ns_show_first(true, m->gid_map, m->n_gid_map / 3);
+	if (r < 0)
+		return r;
 	r = conn_new(launcher, first, true, &first->launcher);
 	if (r == 0)
 		r = enter(first, fds);

@@ -152,6 +152,7 @@ ROWS = [
     ("linux.sysctl.*", "x", Fails("linux.sysctl.anything")),
     ("linux.sysctl", {"kernel.domainname": "by.sysctl"}, Sees("cat /proc/sys/kernel/domainname", "by.sysctl")),
     ("linux.rootfsPropagation", "slave", Host()),
+    ("linux.rootfsPropagation", "unbindable", Sees("grep ' / / ' /proc/self/mountinfo | grep -c unbindable", "1")),
     ("linux.rootfsPropagation", "nonsense", Fails("linux.rootfsPropagation")),
     ("linux.maskedPaths[]", "/proc/version", Sees("cat /proc/version | wc -c", "0", mounts=[{"destination": "/dev", "type": "tmpfs", "source": "tmpfs"}])),
     ("linux.readonlyPaths[]", "/tmp", Sees("touch /tmp/x 2>&1 | grep -c Read-only", "1")),

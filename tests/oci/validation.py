@@ -8,7 +8,7 @@ Runs every check with each runtime and prints a line for each. Of the first one,
 (NAME<tab>REASON), and what is there has to fail. A reason that begins with "as crun" or "as runc" is held to it when
 that runtime is among the others.
 """
-import copy, json, os, re, shutil, subprocess, sys, tempfile, time, traceback
+import copy, glob, json, os, re, shutil, subprocess, sys, tempfile, time, traceback
 from concurrent.futures import ThreadPoolExecutor
 
 CAPS = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID",
@@ -156,6 +156,10 @@ class Box:
             self.rt("delete", "--force", i)
         for f in reversed(self.clean):
             f()
+        # A runtime that failed may leave the cgroups that it names after the container.
+        for d in [d + "/" + i for d in glob.glob("/sys/fs/cgroup/*") + ["/sys/fs/cgroup"] for i in self.made]:
+            if os.path.isdir(d):
+                subprocess.run(["find", d, "-depth", "-type", "d", "-exec", "rmdir", "{}", "+"], stderr=subprocess.DEVNULL)
         shutil.rmtree(self.dir, ignore_errors=True)
 
 

@@ -8,6 +8,7 @@
 #include "platform/host/err.h"
 #include "trace.h"
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -21,6 +22,8 @@ _Static_assert((int)MOAT_MOUNT_HOST == CONTROL__MOUNT__KIND__GOFER, "kinds of mo
 _Static_assert((int)MOAT_MOUNT_DEVPTS == CONTROL__MOUNT__KIND__DEVPTS, "kinds of mounts");
 _Static_assert((int)MOAT_MOUNT_CGROUP == CONTROL__MOUNT__KIND__CGROUP, "kinds of mounts");
 _Static_assert((int)MOAT_MOUNT_VIRTUAL == CONTROL__MOUNT__KIND__VIRTUAL, "kinds of mounts");
+
+#define ID_MAP_MAX 340 /* as the host takes */
 
 static ProtobufCBinaryData
 text(const char *s)
@@ -173,6 +176,7 @@ fill_mount(Control__Mount *m, const struct moat_mount *c, uint32_t *next_export,
 	m->source = text(c->source);
 	m->data = text(c->options);
 	m->flags = (uint32_t)c->flags;
+	m->propagation = (uint32_t)c->propagation;
 	m->shared = c->shared;
 	m->overlay = c->overlay;
 	m->copy_up = c->copy_up;
@@ -351,6 +355,30 @@ start_message_fill(struct start_message *s, const struct moat_config *c, int con
 	return 0;
 }
 
+/* Who the ids inside are outside: as configured, or what root has them from. */
+static int
+fill_id_map(const char *path, const struct moat_idmap *map, size_t n, uint32_t **ret, size_t *ret_n)
+{
+	FILE *f = n || geteuid() != 0 ? NULL : fopen(path, "re");
+	struct moat_idmap m;
+
+	*ret = calloc(n ? n : ID_MAP_MAX, 3 * sizeof **ret);
+	*ret_n = 0;
+	for (size_t i = 0; *ret && i < (n ? n : ID_MAP_MAX); i++) {
+		if (n)
+			m = map[i];
+		else if (!f || fscanf(f, "%u %u %u", &m.inside, &m.outside, &m.count) != 3 ||
+			 (i == 0 && m.inside == m.outside && m.count == UINT32_MAX))
+			break;
+		(*ret)[(*ret_n)++] = m.inside;
+		(*ret)[(*ret_n)++] = m.outside;
+		(*ret)[(*ret_n)++] = m.count;
+	}
+	if (f)
+		fclose(f);
+	return *ret ? 0 : -ENOMEM;
+}
+
 static int
 start_message_fds(struct start_message *s, const struct moat_config *c, const struct peers *p)
 {
@@ -381,6 +409,8 @@ start_message_release(struct start_message *s)
 	free(s->m.masked_paths);
 	free(s->m.readonly_paths);
 	free(s->m.sysctls);
+	free(s->m.uid_map);
+	free(s->m.gid_map);
 }
 
 #define NS_MS 1000000ULL
@@ -418,6 +448,12 @@ config_send_sentry(
 	const char *network = c->network ? c->network : "none";
 	int r = start_message_fill(&s, c, p->gofer);
 
+	if (r == 0)
+		r = fill_id_map(
+			"/proc/self/uid_map", c->uid_map, c->nuid_map, &m->uid_map, &m->n_uid_map);
+	if (r == 0)
+		r = fill_id_map(
+			"/proc/self/gid_map", c->gid_map, c->ngid_map, &m->gid_map, &m->n_gid_map);
 	m->platform = text(c->platform ? c->platform : "trap");
 	m->network = text(strcmp(network, "namespace") == 0 ? "host" : network);
 	m->workers = c->workers;

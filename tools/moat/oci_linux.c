@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 /* Those of a sandbox are never the host's own; the network's may be. */
@@ -280,10 +281,40 @@ read_devices(struct oci *o, json_t *l, struct moat_config *c)
 	return 0;
 }
 
+/* Of the root's mounts among each other. */
+static int
+read_propagation(struct oci *o, const char *name)
+{
+	static const struct {
+		const char *name;
+		unsigned long how;
+	} kinds[] = {{"shared", MS_SHARED}, {"slave", MS_SLAVE}, {"private", MS_PRIVATE},
+		{"unbindable", MS_UNBINDABLE}};
+	bool deep = *name == 'r';
+	unsigned long propagation = 0;
+	char *text;
+
+	if (!*name)
+		return 0;
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		if (strcmp(name + deep, kinds[i].name) == 0)
+			propagation = kinds[i].how | (deep ? MS_REC : 0);
+	if (!propagation)
+		return oci_error(o, "linux.rootfsPropagation: \"%s\" is not a propagation", name);
+	o->mounts[0].propagation = propagation;
+	if ((propagation & MS_SHARED) && asprintf(&text,
+						 "linux.rootfsPropagation: \"%s\" is so among the "
+						 "sandbox's own mounts: nothing "
+						 "propagates out of it",
+						 name) >= 0)
+		strings_add(&o->warnings, text);
+	return 0;
+}
+
 int
 oci_linux(struct oci *o, json_t *l, struct moat_config *c)
 {
-	const char *propagation = "private";
+	const char *propagation = "";
 	json_t *seccomp;
 
 	if (read_namespaces(o, l) < 0 ||
@@ -297,15 +328,8 @@ oci_linux(struct oci *o, json_t *l, struct moat_config *c)
 		read_memory_policy(o, l, c) < 0 ||
 		oci_string(o, l, "linux", "rootfsPropagation", &propagation) < 0)
 		return -1;
-	propagation += *propagation == 'r';
-	if (strcmp(propagation, "shared") == 0 || strcmp(propagation, "unbindable") == 0)
-		return oci_error(o,
-			"linux.rootfsPropagation: \"%s\": nothing propagates out of a sandbox",
-			propagation);
-	if (*propagation && strcmp(propagation, "private") != 0 &&
-		strcmp(propagation, "slave") != 0)
-		return oci_error(
-			o, "linux.rootfsPropagation: \"%s\" is not a propagation", propagation);
+	if (read_propagation(o, propagation) < 0)
+		return -1;
 	if (o->cgroups_path && !*o->cgroups_path)
 		o->cgroups_path = NULL;
 	if (oci_object(o, l, "linux", "seccomp", &seccomp) < 0 ||

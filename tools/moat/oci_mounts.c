@@ -7,13 +7,14 @@
 #include <string.h>
 #include <sys/mount.h>
 
-#define OPT_BIND    1
-#define OPT_NOTHING 2 /* says what is so anyway */
-#define OPT_REFUSE  3
-#define OPT_COPY_UP 4
-#define OPT_RBIND   5
-#define OPT_PRIVATE 6 /* what the host mounts below later stays out */
-#define OPT_SLAVE   7 /* it comes in, as without any of these */
+#define OPT_BIND       1
+#define OPT_NOTHING    2 /* says what is so anyway */
+#define OPT_REFUSE     3
+#define OPT_COPY_UP    4
+#define OPT_RBIND      5
+#define OPT_PRIVATE    6 /* what the host mounts below later stays out */
+#define OPT_SLAVE      7 /* it comes in, as without any of these */
+#define OPT_UNBINDABLE 8
 
 static const struct option {
 	const char *name;
@@ -68,8 +69,8 @@ static const struct option {
 	{"rslave", 0, 0, OPT_SLAVE},
 	{"shared", 0, 0, OPT_REFUSE},
 	{"rshared", 0, 0, OPT_REFUSE},
-	{"unbindable", 0, 0, OPT_REFUSE},
-	{"runbindable", 0, 0, OPT_REFUSE},
+	{"unbindable", 0, 0, OPT_UNBINDABLE},
+	{"runbindable", 0, 0, OPT_UNBINDABLE},
 	{"idmap", 0, 0, OPT_REFUSE},
 	{"ridmap", 0, 0, OPT_REFUSE},
 	{"tmpcopyup", 0, 0, OPT_COPY_UP},
@@ -133,6 +134,8 @@ read_options(struct oci *o, json_t *m, const char *where, struct moat_mount *mnt
 			mnt->alone = options[k].special == OPT_BIND;
 		if (options[k].special == OPT_PRIVATE || options[k].special == OPT_SLAVE)
 			mnt->fixed = options[k].special == OPT_PRIVATE;
+		if (options[k].special == OPT_UNBINDABLE)
+			mnt->propagation = MS_UNBINDABLE;
 		mnt->copy_up |= options[k].special == OPT_COPY_UP;
 		mnt->flags |= options[k].set;
 		mnt->flags &= ~options[k].clear;

@@ -47,6 +47,9 @@ int user_ns_write_map(struct user_ns *ns, const struct cred *c, const struct cre
 struct id_extent {
 	uint32_t first, lower, count;
 };
+/* What is shown of the first namespace to who is in it: who its ids are outside. n: extents, at
+ * most USER_NS_MAX_EXTENTS, as three numbers each. Before there are tasks. -EINVAL, -ENOMEM. */
+int user_ns_show_first(bool gid, const uint32_t *map, size_t n);
 uint32_t user_ns_map(const struct user_ns *ns, const struct user_ns *reader, bool gid,
 	struct id_extent *ret, uint32_t max);
 bool user_ns_setgroups_allowed(const struct user_ns *ns);
