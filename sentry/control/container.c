@@ -14,6 +14,7 @@
 #include "sentry/fs/gofer.h"
 #include "sentry/fs/proc.h"
 #include "sentry/fs/tty.h"
+#include "sentry/kernel/info.h"
 #include "sentry/kernel/init.h"
 #include "sentry/kernel/limits.h"
 #include "sentry/kernel/task.h"
@@ -588,6 +589,8 @@ control_start(int launcher, int signals, const Control__Start *m, const struct c
 	if (!first)
 		return -ENOMEM;
 	set_limits(first->kernel, m);
+	kernel_set_boot_offset(m->boot_offset_ns);
+	kernel_set_mem_policy((uint16_t)m->mem_policy, m->mem_nodes);
 	r = user_ns_show_first(false, m->uid_map, m->n_uid_map / 3);
 	if (r == 0)
 		r = user_ns_show_first(true, m->gid_map, m->n_gid_map / 3);

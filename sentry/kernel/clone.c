@@ -116,6 +116,8 @@ copy_parts(struct task *t, struct task *n, uint64_t f)
 	n->blocked = t->blocked;
 	n->personality = t->personality;
 	n->ioprio = t->ioprio;
+	n->mem_policy = t->mem_policy;
+	n->mem_nodes = t->mem_nodes;
 	n->keep_caps = t->keep_caps;
 	n->timer_slack_ns = t->timer_slack_ns;
 	memcpy(n->affinity, t->affinity, sizeof n->affinity);

@@ -163,6 +163,22 @@ kernel_boot_ns(void)
 	return boot_ns;
 }
 
+void
+kernel_set_boot_offset(int64_t ns)
+{
+	if (ns > 0)
+		boot_ns -= ns;
+}
+
+static uint16_t first_mem_policy, first_mem_nodes;
+
+void
+kernel_set_mem_policy(uint16_t mode, bool nodes)
+{
+	first_mem_policy = mode;
+	first_mem_nodes = nodes;
+}
+
 /* --- processes from outside --- */
 
 struct start {
@@ -324,6 +340,8 @@ kernel_start_process(const struct kernel_process *p, int32_t *ret_pid)
 	g->sched_priority = p->sched_priority;
 	g->sched_reset = p->sched_reset;
 	t->ioprio = p->ioprio;
+	t->mem_policy = first_mem_policy;
+	t->mem_nodes = first_mem_nodes;
 	t->personality = p->personality;
 	strncpy(t->comm, p->path, sizeof t->comm - 1);
 	if (!g->sighand || !t->user || fdtable_new(&t->files))

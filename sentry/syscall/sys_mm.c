@@ -254,7 +254,7 @@ sys_get_mempolicy(struct task *t, const uint64_t a[6])
 		F_MEMS_ALLOWED = 4,
 	};
 	uint64_t flags = a[4], node0 = 1;
-	int32_t mode = 0;
+	int32_t mode = flags & (F_ADDR | F_MEMS_ALLOWED) ? 0 : t->mem_policy;
 
 	if (flags & ~(uint64_t)(F_NODE | F_ADDR | F_MEMS_ALLOWED))
 		return -EINVAL;
@@ -272,7 +272,7 @@ sys_get_mempolicy(struct task *t, const uint64_t a[6])
 		if (a[2] < 1 || bytes > 4096)
 			return -EINVAL;
 		if (!(flags & F_MEMS_ALLOWED))
-			node0 = 0; /* the default policy names no nodes */
+			node0 = flags & F_ADDR ? 0 : t->mem_nodes;
 		if (copy_out(&t->mem.um, ua(a[1]), &node0, sizeof node0) ||
 			(bytes > 8 && usermem_zero(&t->mem.um, ua(a[1] + 8), bytes - 8)))
 			return -EFAULT;
@@ -284,9 +284,11 @@ sys_get_mempolicy(struct task *t, const uint64_t a[6])
 
 /* With one node every valid policy comes to the same; an invalid one is refused. */
 static int64_t
-check_policy(struct task *t, int mode, uint64_t mask_addr, uint64_t maxnode)
+check_policy(struct task *t, int mode, uint64_t mask_addr, uint64_t maxnode, uint64_t *ret_nodes)
 {
 	uint64_t mask = 0;
+
+	*ret_nodes = 0;
 
 	mode &= ~((1 << 15) | (1 << 14) | (1 << 13));
 	if (mode < 0 || mode > 5)
@@ -303,21 +305,34 @@ check_policy(struct task *t, int mode, uint64_t mask_addr, uint64_t maxnode)
 		return mask ? -EINVAL : 0;
 	if ((mode == 2 || mode == 3) && !mask)
 		return -EINVAL;
+	*ret_nodes = mode == 4 ? 0 : mask;
 	return 0;
 }
 
 int64_t
 sys_set_mempolicy(struct task *t, const uint64_t a[6])
 {
-	return check_policy(t, arg_int(a[0]), a[1], a[2]);
+	uint64_t nodes;
+	int64_t r = check_policy(t, arg_int(a[0]), a[1], a[2], &nodes);
+
+	if (r < 0)
+		return r;
+	/* To prefer none is to prefer where one runs. */
+	t->mem_policy = (uint16_t)arg_int(a[0]);
+	if (t->mem_policy == 1 && !nodes)
+		t->mem_policy = 4;
+	t->mem_nodes = (uint16_t)nodes;
+	return 0;
 }
 
 int64_t
 sys_mbind(struct task *t, const uint64_t a[6])
 {
+	uint64_t nodes;
+
 	if ((a[0] & (LX_PAGE_SIZE - 1)) || (a[5] & ~7ULL))
 		return -EINVAL;
 	if (a[1] && !mm_mapped(t->mm, a[0]))
 		return -EFAULT;
-	return check_policy(t, arg_int(a[2]), a[3], a[4]);
+	return check_policy(t, arg_int(a[2]), a[3], a[4], &nodes);
 }

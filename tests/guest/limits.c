@@ -212,6 +212,32 @@ rlimits(void)
 }
 
 static void
+memory_policies(void)
+{
+	const struct {
+		int mode;
+		unsigned long nodes;
+	} set[] = {{MPOL_BIND, 1}, {MPOL_PREFERRED, 1}, {MPOL_PREFERRED, 0},
+		{MPOL_INTERLEAVE | 1 << 15, 1}, {MPOL_BIND, 0}, {MPOL_DEFAULT, 0}};
+	unsigned long nodes;
+	int mode, status;
+
+	for (size_t i = 0; i < sizeof set / sizeof *set; i++) {
+		SHOW(CALL(set_mempolicy, set[i].mode, &set[i].nodes, 64));
+		fflush(stdout);
+		/* What a child gets. */
+		if (fork() == 0) {
+			nodes = ~0ul;
+			SHOW(CALL(get_mempolicy, &mode, &nodes, 64, NULL, 0));
+			printf("policy %x nodes %lx\n", mode, nodes);
+			fflush(stdout);
+			_exit(0);
+		}
+		wait(&status);
+	}
+}
+
+static void
 locks_and_policies(void)
 {
 	char *p = mmap(NULL, 0x4000, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -241,6 +267,7 @@ locks_and_policies(void)
 	SHOW(CALL(set_mempolicy, 99, NULL, 0));
 	SHOW(CALL(set_mempolicy, MPOL_BIND, NULL, 0));
 	SHOW(CALL(set_mempolicy, MPOL_PREFERRED, &mask, 8));
+	memory_policies();
 	SHOW(CALL(mbind, p, 0x1000, MPOL_DEFAULT, NULL, 0, 0));
 	SHOW(CALL(mbind, p + 1, 0x1000, MPOL_DEFAULT, NULL, 0, 0));
 	SHOW(CALL(mbind, p, 0x1000, 99, NULL, 0, 0));

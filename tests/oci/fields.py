@@ -25,6 +25,8 @@ STATUS = "while read k v; do [ $k = %s: ] && echo $v; done </proc/self/status; t
 STAT = "cut -d \" \" -f %d,%d /proc/self/stat"
 with open("/proc/self/status") as f:
     CPUS = re.search("Cpus_allowed_list:\t(.*)", f.read()).group(1)
+POLICY = ("python3 -c 'import ctypes; m, n = ctypes.c_int(), (ctypes.c_ulong * 16)(); "
+          "ctypes.CDLL(None).syscall(239, ctypes.byref(m), n, 1024, 0, 0); print(m.value, n[0])'")
 HOOKS = "prestart createRuntime createContainer startContainer poststart poststop".split()
 
 
@@ -159,6 +161,7 @@ ROWS = [
     ("linux.mountLabel", "system_u:object_r:container_file_t:s0", Warned("SELinux")),
     ("linux.intelRdt", {"closID": "x"}, Refused("linux.intelRdt")),
     ("linux.memoryPolicy.mode", "MPOL_BIND", Host(linux__memoryPolicy={"nodes": "0"})),
+    ("linux.memoryPolicy.mode", "MPOL_BIND", Sees(POLICY, "2 1", linux__memoryPolicy={"nodes": "0"}, host=True)),
     ("linux.memoryPolicy.mode", "MPOL_BIND", Fails("nodes")),
     ("linux.memoryPolicy.mode", "MPOL_NONSENSE", Fails("linux.memoryPolicy.mode")),
     ("linux.memoryPolicy.nodes", "0", Host(linux__memoryPolicy={"mode": "MPOL_INTERLEAVE"})),
@@ -171,6 +174,8 @@ ROWS = [
     ("linux.personality.flags", ["x"], Refused("names none")),
     ("linux.timeOffsets.*.secs", 1000, Host(linux__namespaces=[{"type": "time"}])),
     ("linux.timeOffsets.*.nanosecs", 1000, Host(linux__namespaces=[{"type": "time"}])),
+    ("linux.timeOffsets", {"boottime": {"secs": 3600 * 24 * 365}}, Sees(
+        "read a b </proc/uptime; a=${a%.*}; [ $a -ge 31536000 ] && [ $a -lt 31536900 ] && echo a year", "a year", linux__namespaces=[{"type": "time"}])),
     ("linux.timeOffsets", {"realtime": {"secs": 1}}, Fails("linux.timeOffsets.realtime", linux__namespaces=[{"type": "time"}])),
     ("linux.timeOffsets", {"monotonic": {"secs": 1000000000}, "boottime": {"secs": 2000000000, "nanosecs": 500000000}},
      Sees("python3 -c 'import time; print(int(time.clock_gettime(1) > 1e9), int(time.clock_gettime(1) < 1.9e9), "

@@ -454,6 +454,15 @@ config_send_sentry(
 	if (r == 0)
 		r = fill_id_map(
 			"/proc/self/gid_map", c->gid_map, c->ngid_map, &m->gid_map, &m->n_gid_map);
+	/* What is more than a clock can have the host refuses. */
+	if (__builtin_mul_overflow(
+		    (int64_t)c->boottime_offset.tv_sec, 1000000000, &m->boot_offset_ns))
+		m->boot_offset_ns = 0;
+	m->boot_offset_ns += c->boottime_offset.tv_nsec;
+	if (c->memory_nodes)
+		m->mem_policy = (uint32_t)c->memory_mode;
+	for (int i = 0; c->memory_nodes && i < 16; i++)
+		m->mem_nodes |= c->memory_nodes[i] != 0;
 	m->platform = text(c->platform ? c->platform : "trap");
 	m->network = text(strcmp(network, "namespace") == 0 ? "host" : network);
 	m->workers = c->workers;

@@ -24,6 +24,11 @@ void kernel_cpu_ns(int64_t *ret_guest, int64_t *ret_sentry);
 void kernel_ids_changed(void);
 int kernel_nr_tasks(void);
 int kernel_nr_running(void);
+/* Before there are tasks. How much longer ago than it was the sandbox's boot is to have been
+ * (linux.timeOffsets); the policy that the host's processes have, MPOL_* with flags, and whether it
+ * names nodes. */
+void kernel_set_boot_offset(int64_t ns);
+void kernel_set_mem_policy(uint16_t mode, bool nodes);
 int64_t kernel_boot_ns(void);	    /* host CLOCK_MONOTONIC */
 uint64_t kernel_memory_limit(void); /* bytes, 0: none */
 uint64_t kernel_pids_limit(void);   /* 0: none */

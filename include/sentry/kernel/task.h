@@ -280,6 +280,8 @@ struct task {
 	int32_t pdeath_signal; /* (O) prctl(PR_SET_PDEATHSIG) */
 	uint32_t personality;
 	int ioprio; /* ioprio_set(2); kept and shown */
+	uint16_t mem_policy,
+		mem_nodes; /* set_mempolicy(2): the same; nodes: a bit for the only one */
 	bool keep_caps;
 	uint64_t timer_slack_ns;
 	int64_t start_ns;
