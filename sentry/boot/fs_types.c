@@ -16,6 +16,7 @@
 #include "sentry/keys/keys.h"
 #include "sentry/net/link.h"
 #include "sentry/socket/socket.h"
+#include "sentry/socket/wire.h"
 
 int
 boot_register_fs(const struct start *s)
@@ -33,6 +34,7 @@ boot_register_fs(const struct start *s)
 	keys_init();
 	unix_init();
 	inet_init();
+	packet_init();
 	if (boot_network_is_host(s)) {
 		net_ns_first_is_host();
 		hostsock_init(s->m->low_ports);

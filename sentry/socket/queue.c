@@ -146,6 +146,8 @@ stream_append(struct sock *dst, struct sock_msg *m, uint32_t limit)
 	b->len = (uint32_t)k;
 	b->cred = m->cred;
 	b->has_cred = m->has_cred;
+	if (m->tap)
+		memcpy(m->tap, b->data, b->len);
 	mutex_lock(&dst->lock);
 	if (m->files && dst->closed) { /* nobody will take them out again */
 		mutex_unlock(&dst->lock);

@@ -5,6 +5,7 @@
 #include "abi/stat.h"
 #include "sentry/cred/user_ns.h"
 #include "sentry/net/link.h"
+#include "sentry/socket/filter.h"
 #include "sentry/socket/info.h"
 #include "sentry/vfs/file.h"
 #include "sentry/vfs/inode.h"
@@ -98,6 +99,7 @@ sock_fini(struct sock *s)
 	while ((n = list_pop_front(&s->rcvq)))
 		skb_free(list_entry(n, struct skb, node));
 	cred_put(s->owner_cred);
+	sock_filter_free(s->filter);
 	net_ns_put(s->net);
 	waitq_destroy(&s->wq);
 	mutex_destroy(&s->lock);
@@ -347,6 +349,47 @@ sock_stamp(void)
 	return ts.tv_sec * 1000000000LL + ts.tv_nsec;
 }
 
+/* val: a struct sock_fprog, or nothing for SO_DETACH_FILTER. */
+static int
+set_filter(struct sock *s, const struct call *c, int opt, const uint8_t *val, uint32_t len)
+{
+	struct lx_sock_fprog prog;
+	struct lx_sock_filter *insn;
+	struct sock_filter *f = NULL, *old;
+	int err = 0;
+
+	if (!s->ops->filters)
+		return -ENOPROTOOPT;
+	if (opt == LX_SO_ATTACH_FILTER) {
+		if (len != sizeof prog)
+			return -EINVAL;
+		memcpy(&prog, val, sizeof prog);
+		if (!prog.len || prog.len > 4096 || !prog.filter)
+			return -EINVAL;
+		insn = malloc(prog.len * sizeof *insn);
+		if (!insn)
+			return -ENOMEM;
+		if (copy_in(c->um, insn, ua(prog.filter), prog.len * sizeof *insn))
+			err = -EFAULT;
+		else
+			err = sock_filter_new(insn, prog.len, &f);
+		free(insn);
+		if (err)
+			return err;
+	}
+	mutex_lock(&s->lock);
+	old = s->filter;
+	if (s->filter_locked)
+		err = -EPERM;
+	else if (opt == LX_SO_DETACH_FILTER && !old)
+		err = -ENOENT;
+	else
+		s->filter = f;
+	mutex_unlock(&s->lock);
+	sock_filter_free(err ? f : old);
+	return err;
+}
+
 static int
 set_socket_option(struct sock *s, const struct call *c, int opt, const uint8_t *val, uint32_t len)
 {
@@ -366,6 +409,9 @@ set_socket_option(struct sock *s, const struct call *c, int opt, const uint8_t *
 			return -ENODEV;
 		return 0; /* there is only lo */
 	}
+	case LX_SO_ATTACH_FILTER:
+	case LX_SO_DETACH_FILTER:
+		return set_filter(s, c, opt, val, len);
 	default:
 		break;
 	}
@@ -377,6 +423,13 @@ set_socket_option(struct sock *s, const struct call *c, int opt, const uint8_t *
 		if (v && !cred_capable(c->cred, LX_CAP_NET_ADMIN))
 			return -EACCES;
 		s->debug = v;
+		return 0;
+	case LX_SO_LOCK_FILTER:
+		if (!s->ops->filters)
+			return -ENOPROTOOPT;
+		if (s->filter_locked && !v)
+			return -EPERM;
+		s->filter_locked = v;
 		return 0;
 	case LX_SO_REUSEADDR:
 		s->reuseaddr = v;
@@ -399,7 +452,7 @@ set_socket_option(struct sock *s, const struct call *c, int opt, const uint8_t *
 	case LX_SO_TIMESTAMP:
 	case LX_SO_TIMESTAMPNS:
 		/* Of datagrams: what there is of a stream has no time of its own. */
-		if (s->type != LX_SOCK_DGRAM || s->ops->on_host)
+		if ((s->type != LX_SOCK_DGRAM && s->type != LX_SOCK_RAW) || s->ops->on_host)
 			return -ENOPROTOOPT;
 		s->stamp = !v ? STAMP_NONE : opt == LX_SO_TIMESTAMP ? STAMP_US : STAMP_NS;
 		return 0;
@@ -548,6 +601,8 @@ get_socket_option(struct sock *s, int opt, uint8_t *val, uint32_t *len)
 	case LX_SO_BINDTODEVICE:
 		*len = 0;
 		return 0;
+	case LX_SO_LOCK_FILTER:
+		return s->ops->filters ? put_int(val, len, s->filter_locked) : -ENOPROTOOPT;
 	default:
 		return -ENOPROTOOPT;
 	}

@@ -51,8 +51,9 @@ struct sock_ctl {
 struct sock_meta {
 	uint8_t to[16]; /* inet: where it was sent to */
 	uint8_t tos, ttl;
-	uint16_t coverage; /* UDP-Lite: bytes that are covered by the checksum; 0: all */
-	int64_t stamp_ns;  /* since the Epoch; 0: none */
+	uint16_t coverage;   /* UDP-Lite: bytes that are covered by the checksum; 0: all */
+	uint32_t whole, got; /* packets: length, and how much of it a filter let through */
+	int64_t stamp_ns;    /* since the Epoch; 0: none */
 };
 
 struct sock_msg {
@@ -66,9 +67,11 @@ struct sock_msg {
 	struct sock_meta meta;		   /* recv */
 	struct sock_ctl ctl[SOCK_CTL_MAX]; /* of other levels than SOL_SOCKET */
 	uint32_t nctl;
+	uint8_t *tap; /* send, or NULL: what goes into the queue is copied here too; 64 KiB */
 };
 
 struct sock_ops {
+	bool filters; /* looks at s->filter */
 	bool on_host; /* the state is the host's: SOL_SOCKET options go to setsockopt and getsockopt
 			 too */
 	int (*bind)(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len);
@@ -143,6 +146,8 @@ struct sock {
 	int64_t rcvtimeo_ns, sndtimeo_ns; /* 0: none */
 	struct lx_ucred owner;		  /* of the maker, for SO_PEERCRED */
 	struct cred *owner_cred;	  /* a reference, for SO_PEERGROUPS */
+	struct sock_filter *filter;	  /* SO_ATTACH_FILTER, or NULL */
+	bool filter_locked;		  /* SO_LOCK_FILTER */
 	uint64_t cookie, ino;		  /* ino: of its file */
 	struct list all_node;		  /* of all sockets */
 	struct net_ns *net;		  /* a reference: that of the maker */

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ICMP over loopback (icmp(7), raw(7)): sockets for echoes (SOCK_DGRAM) and raw ones. What is sent
- * is answered at once, if it is an echo; raw sockets see both. Linux counterpart: net/ipv4/ping.c,
+ * Packets over loopback as sockets see them (icmp(7), raw(7)): those for echoes (SOCK_DGRAM) and
+ * raw ones of any protocol. What is sent is answered at once, if it is an echo; raw sockets see
+ * both, and what UDP and TCP send while there are any (wire.c). Linux counterpart: net/ipv4/ping.c,
  * raw.c. Lock: table_lock guards the list and the numbers of its sockets; held before a socket's.
  */
 #include "abi/poll.h"
 #include "internal.h"
 #include "sentry/net/link.h"
+#include "sentry/socket/filter.h"
 #include "sentry/socket/ip.h"
+#include "sentry/socket/wire.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -19,6 +22,13 @@ static struct mutex table_lock = MUTEX_INIT(SOCKTABLE);
 static struct list table = LIST_INIT(table);
 static uint16_t next_id = 1;
 
+/* Sees what others than ICMP send. */
+static bool
+is_tap(const struct inet_sock *i)
+{
+	return i->s.protocol != (i->s.family == LX_AF_INET6 ? LX_IPPROTO_ICMPV6 : LX_IPPROTO_ICMP);
+}
+
 struct inet_sock *
 icmp_new(const struct call *c, int family, int type, int protocol)
 {
@@ -26,8 +36,11 @@ icmp_new(const struct call *c, int family, int type, int protocol)
 
 	if (!i)
 		return NULL;
+	i->hdrincl = protocol == LX_IPPROTO_RAW;
 	if (family == LX_AF_INET)
 		memcpy(i->local.ip, inet_mapped, sizeof inet_mapped);
+	if (is_tap(i))
+		atomic_fetch_add(&wire_taps, 1);
 	mutex_lock(&table_lock);
 	list_push_back(&table, &i->port_node);
 	mutex_unlock(&table_lock);
@@ -116,18 +129,9 @@ icmp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t
 
 /* --- packets --- */
 
-struct packet {
-	struct net_ns *net;
-	bool v6;
-	struct inet_addr from, to;
-	struct sock_meta meta;
-	uint8_t *p;
-	size_t n;
-};
-
 /* RFC 792; RFC 4443: with the addresses in it. */
 static void
-put_checksum(const struct packet *k)
+put_checksum(const struct inet_packet *k)
 {
 	uint32_t sum = 0;
 
@@ -143,12 +147,12 @@ put_checksum(const struct packet *k)
 }
 
 static bool
-wants(struct inet_sock *i, const struct packet *k)
+wants(struct inet_sock *i, const struct inet_packet *k)
 {
 	uint8_t type = k->n ? k->p[0] : 0;
 	bool reply = type == (k->v6 ? 129 : 0);
 
-	if (i->s.net != k->net || is_v6(i) != k->v6 || i->s.closed)
+	if (i->s.net != k->net || is_v6(i) != k->v6 || i->s.closed || i->s.protocol != k->protocol)
 		return false;
 	if (!inet_is_any(&i->local) && !inet_same_ip(&i->local, &k->to))
 		return false;
@@ -157,6 +161,8 @@ wants(struct inet_sock *i, const struct packet *k)
 	if (i->s.type == LX_SOCK_DGRAM)
 		return reply && k->n >= 8 && i->local.port &&
 		       (k->p[4] << 8 | k->p[5]) == i->local.port;
+	if (is_tap(i))
+		return true;
 	/* of IPv4 only the first 32 types can be left out */
 	if (!k->v6 && type >= 32)
 		return true;
@@ -164,19 +170,22 @@ wants(struct inet_sock *i, const struct packet *k)
 }
 
 static void
-hand_to(struct inet_sock *i, const struct packet *k)
+hand_to(struct inet_sock *i, const struct inet_packet *k)
 {
-	size_t head = i->s.type == LX_SOCK_RAW && !k->v6 ? IP_HEADER : 0;
+	size_t head = i->s.type == LX_SOCK_RAW && !k->v6 ? k->head ? k->head_len : IP_HEADER : 0;
 	struct skb *b = skb_new((uint32_t)(head + k->n));
 	struct inet_addr from = k->from;
+	uint32_t snap;
 	bool full;
 
 	if (!b)
 		return;
 	from.port = 0;
-	if (head)
-		ip_header_put(b->data, k->n, k->meta.tos, k->meta.ttl, LX_IPPROTO_ICMP,
-			k->from.ip + 12, k->to.ip + 12);
+	if (head && k->head)
+		memcpy(b->data, k->head, head);
+	else if (head)
+		ip_header_put(b->data, k->n, k->meta.tos, k->meta.ttl, k->protocol, k->from.ip + 12,
+			k->to.ip + 12);
 	memcpy(b->data + head, k->p, k->n);
 	b->len = (uint32_t)(head + k->n);
 	b->meta = k->meta;
@@ -184,7 +193,12 @@ hand_to(struct inet_sock *i, const struct packet *k)
 		b->meta.stamp_ns = sock_stamp();
 	inet_addr_out(&i->s, &from, b->addr, &b->addr_len);
 	mutex_lock(&i->s.lock);
-	full = i->s.rcv_bytes + b->len + 256 > i->s.rcvbuf || i->s.shut_rd;
+	snap = sock_filter_run(
+		i->s.filter, &(struct filter_packet){b->data, b->len, k->v6 ? ETH_P_IPV6 : ETH_P_IP,
+				     0, NET_LO_INDEX, 772 /* ARPHRD_LOOPBACK */});
+	if (snap < b->len)
+		b->len = snap;
+	full = !snap || i->s.rcv_bytes + b->len + 256 > i->s.rcvbuf || i->s.shut_rd;
 	if (!full) {
 		list_push_back(&i->s.rcvq, &b->node);
 		i->s.rcv_bytes += b->len;
@@ -196,12 +210,12 @@ hand_to(struct inet_sock *i, const struct packet *k)
 		waitq_notify(&i->s.wq, LX_POLLIN | LX_POLLRDNORM);
 }
 
+/* To raw sockets and those for echoes. */
 static void
-deliver(const struct packet *k)
+deliver(const struct inet_packet *k)
 {
 	struct inet_sock *i;
 
-	net_lo_count(k->net, k->n);
 	mutex_lock(&table_lock);
 	list_for_each_entry (i, &table, port_node)
 		if (wants(i, k))
@@ -209,29 +223,53 @@ deliver(const struct packet *k)
 	mutex_unlock(&table_lock);
 }
 
-static void
-travel(struct packet *k)
+void
+inet_show(const struct inet_packet *k)
+{
+	if (atomic_load_explicit(&wire_taps, memory_order_relaxed))
+		inet_wire(k);
+	deliver(k);
+}
+
+void
+inet_travel(struct inet_packet *k)
+{
+	net_lo_count(k->net, k->n);
+	if (atomic_load_explicit(&wire_taps, memory_order_relaxed))
+		inet_wire(k);
+	inet_travel_in(k);
+}
+
+void
+inet_travel_in(struct inet_packet *k)
 {
 	uint8_t request = k->v6 ? 128 : 8;
 	struct inet_addr swap = k->from;
 
 	deliver(k);
-	if (k->n < 8 || k->p[0] != request || k->p[1])
+	if (k->protocol == LX_IPPROTO_UDP || k->protocol == LX_IPPROTO_UDPLITE)
+		udp_take_packet(k);
+	if (k->protocol != (k->v6 ? LX_IPPROTO_ICMPV6 : LX_IPPROTO_ICMP) || k->n < 8 ||
+		k->p[0] != request || k->p[1])
 		return;
+	k->head = NULL;
 	k->p[0] = k->v6 ? 129 : 0;
 	k->from = k->to;
 	k->to = swap;
 	memcpy(k->meta.to, k->to.ip, 16);
 	put_checksum(k);
-	deliver(k);
+	net_lo_count(k->net, k->n);
+	inet_show(k);
 }
 
 static ssize_t
 icmp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 {
 	struct inet_sock *i = is(s);
-	struct packet k = {.net = s->net, .v6 = is_v6(i), .n = m->uio->left};
-	bool ping = s->type == LX_SOCK_DGRAM;
+	struct inet_packet k = {
+		.net = s->net, .v6 = is_v6(i), .n = m->uio->left, .protocol = (uint8_t)s->protocol};
+	bool ping = s->type == LX_SOCK_DGRAM, whole = !k.v6 && i->hdrincl;
+	uint8_t *data;
 	int err = 0;
 
 	(void)c;
@@ -241,8 +279,8 @@ icmp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 		return -EMSGSIZE;
 	if (ping && k.n < 8)
 		return -EINVAL;
-	k.p = malloc(k.n ? k.n : 1);
-	if (!k.p)
+	k.p = data = malloc(k.n ? k.n : 1);
+	if (!data)
 		return -ENOMEM;
 	if (k.n && uio_copy_from(m->uio, k.p, k.n) != (ssize_t)k.n)
 		err = -EFAULT;
@@ -273,14 +311,16 @@ icmp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 		k.meta.tos = (uint8_t)(k.v6 ? i->ip6_opt[67] : i->ip_opt[1]); /* TCLASS, TOS */
 		k.meta.ttl = (uint8_t)(64 + (k.v6 ? i->ip6_opt[16] : i->ip_opt[2]));
 		err = inet_ctl_in(s, m, &k.from, &k.meta);
+		if (!err && whole)
+			err = inet_header_in(&k);
 		if (!err) {
-			if (ping || k.v6)
+			if (ping || (k.v6 && !is_tap(i)))
 				put_checksum(&k);
-			travel(&k);
+			inet_travel(&k);
 			err = (int)n;
 		}
 	}
-	free(k.p);
+	free(data);
 	return err;
 }
 
@@ -310,6 +350,8 @@ icmp_filter_set(struct inet_sock *i, const uint8_t *val, uint32_t len)
 
 	if (i->s.type != LX_SOCK_RAW)
 		return -ENOPROTOOPT;
+	if (is_tap(i))
+		return -EOPNOTSUPP;
 	mutex_lock(&table_lock);
 	memcpy(i->icmp_filter, val, len < want ? len : want);
 	mutex_unlock(&table_lock);
@@ -323,6 +365,8 @@ icmp_filter_get(struct inet_sock *i, uint8_t *val, uint32_t *len)
 
 	if (i->s.type != LX_SOCK_RAW)
 		return -ENOPROTOOPT;
+	if (is_tap(i))
+		return -EOPNOTSUPP;
 	if (*len > have)
 		*len = have;
 	memcpy(val, i->icmp_filter, *len);
@@ -364,11 +408,15 @@ static void
 icmp_free(struct sock *s)
 {
 	leave(is(s));
+	if (is_tap(is(s)))
+		atomic_fetch_sub(&wire_taps, 1);
 	sock_fini(s);
 	free(is(s));
 }
 
 const struct sock_ops icmp_ops = {
+	.filters = true,
+	.ioctl = ifreq_ioctl,
 	.bind = icmp_bind,
 	.connect = icmp_connect,
 	.listen = inet_dgram_listen,

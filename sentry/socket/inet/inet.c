@@ -18,9 +18,11 @@ inet_new(const struct call *c, int family, int type, int protocol)
 	if (!i)
 		return NULL;
 	sock_init(&i->s,
-		type == LX_SOCK_STREAM					       ? &tcp_ops
-		: protocol == LX_IPPROTO_ICMP || protocol == LX_IPPROTO_ICMPV6 ? &icmp_ops
-									       : &udp_ops,
+		type == LX_SOCK_STREAM ? &tcp_ops
+		: type == LX_SOCK_RAW || protocol == LX_IPPROTO_ICMP ||
+				protocol == LX_IPPROTO_ICMPV6
+			? &icmp_ops
+			: &udp_ops,
 		c, family, type, protocol);
 	list_init(&i->port_node);
 	list_init(&i->acceptq);
@@ -51,14 +53,14 @@ create(const struct call *c, int family, int type, int protocol, struct sock **r
 	case LX_SOCK_RAW:
 		if (!cred_capable_in(c->cred, net_ns_owner(c->net), LX_CAP_NET_RAW))
 			return -EPERM;
-		if (protocol != icmp)
-			return -EPROTONOSUPPORT;
+		if (protocol <= 0 || protocol > 255)
+			return protocol ? -EINVAL : -EPROTONOSUPPORT;
 		break;
 	default:
 		return -ESOCKTNOSUPPORT;
 	}
-	i = protocol == icmp ? icmp_new(c, family, type, protocol)
-			     : inet_new(c, family, type, protocol);
+	i = type == LX_SOCK_RAW || protocol == icmp ? icmp_new(c, family, type, protocol)
+						    : inet_new(c, family, type, protocol);
 	if (!i)
 		return -ENOMEM;
 	*ret = &i->s;
@@ -162,6 +164,7 @@ static const struct option kept[] = {
 };
 
 #define IP_TTL		   2
+#define IP_HDRINCL	   3
 #define IP_MULTICAST_ALL   49
 #define IPV6_MULTICAST_ALL 29
 #define IPV6_V6ONLY	   26
@@ -244,6 +247,15 @@ inet_setsockopt(
 		return udplite_setsockopt(i, opt, val, len);
 	if ((level == LX_SOL_RAW || level == LX_SOL_ICMPV6) && s->ops == &icmp_ops)
 		return opt == 1 ? icmp_filter_set(i, val, len) : -ENOPROTOOPT;
+	if (level == LX_SOL_IP && opt == IP_HDRINCL) {
+		if (s->type != LX_SOCK_RAW)
+			return -ENOPROTOOPT;
+		if (len < 1)
+			return -EINVAL;
+		memcpy(&v, val, len < 4 ? 1 : 4);
+		i->hdrincl = v != 0;
+		return 0;
+	}
 	if (level == LX_SOL_TCP && opt == TCP_CONGESTION)
 		return len >= 5 && (!memcmp(val, "cubic", 5) || !memcmp(val, "reno", 4)) ? 0
 											 : -ENOENT;
@@ -339,6 +351,8 @@ inet_getsockopt(
 	if (level == LX_SOL_UDPLITE && s->protocol == LX_IPPROTO_UDPLITE &&
 		(opt == UDPLITE_SEND_CSCOV || opt == UDPLITE_RECV_CSCOV)) {
 		v = opt == UDPLITE_SEND_CSCOV ? i->send_cover : i->recv_cover;
+	} else if (level == LX_SOL_IP && opt == IP_HDRINCL) {
+		v = i->hdrincl;
 	} else if (level == LX_SOL_IPV6 && opt == IPV6_V6ONLY) {
 		v = i->v6only;
 	} else if ((level == LX_SOL_IP && opt == IP_MULTICAST_ALL) ||

@@ -37,6 +37,9 @@ struct inet_sock {
 	bool reset, refused;
 	struct list acceptq, accept_node;
 	int backlog, nr_accept;
+	uint32_t sent;	   /* TCP: bytes, for who looks at packets; and */
+	uint32_t peer_seq; /* the number of the peer's next byte, once it has gone */
+	bool hdrincl;	   /* IP_HDRINCL: its messages begin with a header */
 	/* options that are kept and shown */
 	int32_t tcp_opt[64]; /* by TCP_* number; 0: its default */
 	int32_t ip_opt[64], ip6_opt[128];
@@ -104,6 +107,34 @@ bool inet_has_members(const struct net_ns *net, const struct inet_addr *group);
 /* May i, bound to the port, get what is sent to the group? */
 bool inet_gets_group(const struct inet_sock *i, const struct inet_addr *group);
 void inet_leave_all(struct inet_sock *i);
+
+/* --- packets: icmp.c, wire.c --- */
+struct inet_packet {
+	struct net_ns *net;
+	bool v6;
+	uint8_t protocol;
+	struct inet_addr from, to; /* without ports */
+	struct sock_meta meta;
+	const uint8_t
+		*head; /* IPv4: the header that a program made, or NULL: one is made of the rest */
+	size_t head_len;
+	uint8_t *p; /* behind the header */
+	size_t n;
+};
+
+void inet_show(const struct inet_packet *k); /* to raw and packet sockets */
+void inet_travel(struct inet_packet *k);     /* to those, and to whom it is for; may write to p */
+void inet_travel_in(struct inet_packet *k);  /* the same without packet sockets */
+void inet_wire(const struct inet_packet *k); /* to packet sockets alone */
+int inet_header_in(struct inet_packet *k); /* p begins with an IPv4 header (IP_HDRINCL). -EINVAL */
+void udp_take_packet(
+	const struct inet_packet *k); /* with a header of UDP; what is wrong is dropped */
+/* Show what a socket sends; somebody looks. */
+void wire_udp(struct net_ns *net, int protocol, const struct inet_addr *from,
+	const struct inet_addr *to, const struct sock_meta *meta, const uint8_t *data, size_t n);
+enum tcp_flag { TCP_FIN = 1, TCP_SYN = 2, TCP_RST = 4, TCP_PSH = 8, TCP_ACK = 16 };
+void wire_tcp(struct net_ns *net, const struct inet_addr *from, const struct inet_addr *to,
+	uint8_t flags, uint32_t seq, uint32_t ack, const uint8_t *data, size_t n);
 
 /* --- icmp.c --- */
 struct inet_sock *icmp_new(const struct call *c, int family, int type, int protocol);

@@ -7,6 +7,7 @@
 #include "abi/poll.h"
 #include "internal.h"
 #include "sentry/net/link.h"
+#include "sentry/socket/wire.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,47 @@ peer_get(struct sock *s)
 		sock_get(p);
 	mutex_unlock(&s->lock);
 	return p;
+}
+
+/* --- for who looks at packets: as a connection would have been on a wire --- */
+
+static bool
+looked_at(void)
+{
+	return atomic_load_explicit(&wire_taps, memory_order_relaxed);
+}
+
+/* The number of the next byte; that of SYN is one less. */
+static uint32_t
+next_seq(const struct inet_sock *i)
+{
+	return (uint32_t)i->s.cookie * 2654435761u + i->sent;
+}
+
+static void
+show(const struct inet_sock *i, const struct inet_sock *peer, uint8_t flags, const uint8_t *data,
+	size_t n)
+{
+	wire_tcp(i->s.net, &i->local, &i->remote, flags, next_seq(i) - (flags & TCP_SYN ? 1 : 0),
+		next_seq(peer), data, n);
+}
+
+static void
+show_refused(const struct inet_sock *i, const struct inet_addr *to)
+{
+	wire_tcp(i->s.net, &i->local, to, TCP_SYN, next_seq(i) - 1, 0, NULL, 0);
+	wire_tcp(i->s.net, to, &i->local, TCP_RST | TCP_ACK, 0, next_seq(i), NULL, 0);
+}
+
+/* The end of what i sends, with TCP_FIN or TCP_RST; peer_seq: what the other end would send next.
+ */
+static void
+show_end(struct inet_sock *i, uint32_t peer_seq, uint8_t flags)
+{
+	wire_tcp(i->s.net, &i->local, &i->remote, flags | TCP_ACK, next_seq(i), peer_seq, NULL, 0);
+	i->sent++;
+	if (flags & TCP_FIN)
+		wire_tcp(i->s.net, &i->remote, &i->local, TCP_ACK, peer_seq, next_seq(i), NULL, 0);
 }
 
 static int
@@ -85,8 +127,11 @@ connect_to(struct sock *s, const struct call *c, const struct inet_addr *to)
 	}
 	from = i->local;
 	ls = inet_find(s->net, LX_IPPROTO_TCP, true, to, &from);
-	if (!ls)
+	if (!ls) {
+		if (looked_at())
+			show_refused(i, to);
 		return -ECONNREFUSED;
+	}
 	n = inet_new(c, ls->family, LX_SOCK_STREAM, LX_IPPROTO_TCP);
 	if (!n) {
 		sock_put(ls);
@@ -144,6 +189,11 @@ connect_to(struct sock *s, const struct call *c, const struct inet_addr *to)
 		}
 		sock_put(&n->s);
 	} else {
+		if (looked_at()) {
+			show(i, n, TCP_SYN, NULL, 0);
+			show(n, i, TCP_SYN | TCP_ACK, NULL, 0);
+			show(i, n, TCP_ACK, NULL, 0);
+		}
 		waitq_notify(&ls->wq, LX_POLLIN | LX_POLLRDNORM);
 		waitq_notify(&s->wq, LX_POLLOUT | LX_POLLWRNORM);
 	}
@@ -277,11 +327,22 @@ tcp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 		return n;
 	}
 	m->has_cred = false;
+	m->tap = looked_at() ? malloc(65536) : NULL;
 	n = m->flags & LX_MSG_OOB ? stream_append_urgent(peer, m, s->sndbuf + peer->rcvbuf)
 	    : m->uio->left	  ? stream_append(peer, m, s->sndbuf + peer->rcvbuf)
 				  : 0;
-	if (n > 0)
+	if (n > 0) {
 		net_lo_count(s->net, (size_t)n);
+		if (m->tap && !(m->flags & LX_MSG_OOB)) {
+			show(i, is(peer), TCP_PSH | TCP_ACK, m->tap, (size_t)n);
+			__atomic_fetch_add(&i->sent, (uint32_t)n, __ATOMIC_RELAXED);
+			show(is(peer), i, TCP_ACK, NULL, 0);
+		} else {
+			__atomic_fetch_add(&i->sent, (uint32_t)n, __ATOMIC_RELAXED);
+		}
+	}
+	free(m->tap);
+	m->tap = NULL;
 	sock_put(peer);
 	return n;
 }
@@ -341,6 +402,7 @@ tcp_shutdown(struct sock *s, int how)
 	struct inet_sock *i = is(s);
 	struct list waiting = LIST_INIT(waiting), *n;
 	struct sock *peer = NULL;
+	bool ended = false;
 
 	mutex_lock(&s->lock);
 	if (s->listening && how != LX_SHUT_WR) {
@@ -351,6 +413,7 @@ tcp_shutdown(struct sock *s, int how)
 		mutex_unlock(&s->lock);
 		return -ENOTCONN;
 	} else {
+		ended = s->shut_wr;
 		s->shut_rd |= how != LX_SHUT_WR;
 		s->shut_wr |= how != LX_SHUT_RD;
 		if (how != LX_SHUT_RD && i->peer)
@@ -367,6 +430,8 @@ tcp_shutdown(struct sock *s, int how)
 		mutex_lock(&peer->lock);
 		is(peer)->peer_fin = true;
 		mutex_unlock(&peer->lock);
+		if (looked_at() && !ended)
+			show_end(i, next_seq(is(peer)), TCP_FIN);
 		waitq_notify(&peer->wq, ~0u);
 		sock_put(peer);
 	}
@@ -439,7 +504,10 @@ tcp_close(struct sock *s)
 		struct inet_sock *p = is(peer);
 		struct sock *drop = NULL;
 
+		if (looked_at() && (rst || !s->shut_wr))
+			show_end(i, next_seq(p), rst ? TCP_RST : TCP_FIN);
 		mutex_lock(&peer->lock);
+		p->peer_seq = next_seq(i);
 		p->peer_gone = true;
 		if (rst && !p->reset) {
 			peer->err = ECONNRESET;
@@ -454,6 +522,8 @@ tcp_close(struct sock *s)
 		waitq_notify(&peer->wq, ~0u);
 		sock_put(drop);
 		sock_put(peer);
+	} else if (looked_at() && i->connected && !i->reset && !s->shut_wr) {
+		show_end(i, i->peer_seq, rst ? TCP_RST : TCP_FIN);
 	}
 	while ((n = list_pop_front(&waiting))) {
 		struct sock *w = &list_entry(n, struct inet_sock, accept_node)->s;

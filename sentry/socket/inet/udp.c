@@ -4,11 +4,15 @@
 #include "abi/poll.h"
 #include "internal.h"
 #include "sentry/net/link.h"
+#include "sentry/socket/filter.h"
+#include "sentry/socket/ip.h"
+#include "sentry/socket/wire.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define MAX_PAYLOAD 65507u
+#define HEADER	    8u
 
 /* The address that a message to `to` comes from, of a socket that has none. */
 static void
@@ -84,12 +88,41 @@ covered(const struct inet_sock *dst, const struct sock_meta *meta)
 	return !dst->recv_cover || !meta->coverage || meta->coverage >= dst->recv_cover;
 }
 
+/* A filter sees the message with its header (RFC 768). False: it is dropped. Locked. */
+static bool
+filtered(struct sock *dst, struct skb *b, const struct inet_addr *from)
+{
+	uint32_t n = HEADER + b->len, snap;
+	uint16_t to = is(dst)->local.port;
+	uint8_t *p = malloc(n);
+
+	if (!p)
+		return false;
+	memcpy(p,
+		(const uint8_t[HEADER]){(uint8_t)(from->port >> 8), (uint8_t)from->port,
+			(uint8_t)(to >> 8), (uint8_t)to, (uint8_t)(n >> 8), (uint8_t)n},
+		HEADER);
+	memcpy(p + HEADER, b->data, b->len);
+	snap = sock_filter_run(
+		dst->filter, &(struct filter_packet){p, n, inet_is_v4(from) ? ETH_P_IP : ETH_P_IPV6,
+				     0, NET_LO_INDEX, 772 /* ARPHRD_LOOPBACK */});
+	free(p);
+	if (snap && snap < n)
+		b->len = snap > HEADER ? snap - HEADER : 0;
+	return snap;
+}
+
 /* To one receiver, or it is dropped. */
 static void
 deliver(struct sock *dst, struct skb *b, const struct inet_addr *from)
 {
 	inet_addr_out(dst, from, b->addr, &b->addr_len);
 	mutex_lock(&dst->lock);
+	if (dst->filter && !filtered(dst, b, from)) {
+		mutex_unlock(&dst->lock);
+		skb_free(b);
+		return;
+	}
 	if (dst->rcv_bytes + b->len + 256 > dst->rcvbuf || dst->shut_rd || dst->closed ||
 		!covered(is(dst), &b->meta)) {
 		mutex_unlock(&dst->lock);
@@ -186,6 +219,8 @@ udp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	}
 	b->len = (uint32_t)n;
 	b->meta = meta;
+	if (atomic_load_explicit(&wire_taps, memory_order_relaxed))
+		wire_udp(s->net, s->protocol, &from, &to, &meta, b->data, n);
 	if (inet_is_multicast(&to)) {
 		err = deliver_all(s, b, &to, &from);
 		return err ? err : (ssize_t)n;
@@ -205,6 +240,45 @@ udp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	deliver(dst, b, &from);
 	sock_put(dst);
 	return (ssize_t)n;
+}
+
+void
+udp_take_packet(const struct inet_packet *k)
+{
+	struct inet_addr from = k->from, to = k->to;
+	size_t len, skip = k->v6 ? 0 : 12;
+	struct sock *dst;
+	struct skb *b;
+	uint32_t sum;
+
+	/* a part of a packet is no packet */
+	if (k->n < HEADER || (k->head && ((k->head[6] & 0x3f) || k->head[7])))
+		return;
+	len = (size_t)k->p[4] << 8 | k->p[5];
+	if (k->protocol == LX_IPPROTO_UDPLITE)
+		len = k->n;
+	if (len < HEADER || len > k->n)
+		return;
+	if (k->protocol == LX_IPPROTO_UDP && (k->p[6] || k->p[7] || k->v6)) {
+		sum = ip_sum_add(0, k->from.ip + skip, 16 - skip);
+		sum = ip_sum_add(sum, k->to.ip + skip, 16 - skip) + k->protocol + (uint32_t)len;
+		sum = ip_sum_add(sum, k->p, len);
+		while (sum >> 16)
+			sum = (sum & 0xffff) + (sum >> 16);
+		if (sum != 0xffff)
+			return;
+	}
+	from.port = (uint16_t)(k->p[0] << 8 | k->p[1]);
+	to.port = (uint16_t)(k->p[2] << 8 | k->p[3]);
+	dst = inet_find(k->net, k->protocol, false, &to, &from);
+	b = dst ? skb_new((uint32_t)(len - HEADER)) : NULL;
+	if (b) {
+		memcpy(b->data, k->p + HEADER, len - HEADER);
+		b->len = (uint32_t)(len - HEADER);
+		b->meta = k->meta;
+		deliver(dst, b, &from);
+	}
+	sock_put(dst);
 }
 
 static ssize_t
@@ -271,6 +345,7 @@ udp_free(struct sock *s)
 }
 
 const struct sock_ops udp_ops = {
+	.filters = true,
 	.bind = inet_bind,
 	.connect = udp_connect,
 	.listen = inet_dgram_listen,

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Packets that go round lo, for sockets that look at them. Between two sockets of the sandbox there
+ * are none: they are made of what is sent while somebody looks (wire_taps), and what such sockets
+ * send is taken apart again. Linux: packet(7), raw(7).
+ */
+#ifndef SENTRY_SOCKET_WIRE_H
+#define SENTRY_SOCKET_WIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct net_ns;
+struct sock;
+
+#define ETH_HEADER	14u
+#define ETH_P_IP	0x0800u
+#define ETH_P_IPV6	0x86ddu
+#define ETH_P_ALL	0x0003u
+#define WIRE_PACKET_MAX 65535u
+
+/* How many sockets look at packets of others. */
+extern _Atomic uint32_t wire_taps;
+
+/* A frame on lo of net, with an Ethernet header: to packet sockets; from: who sent it, or NULL. No
+ * lock is held. */
+void packet_show(struct net_ns *net, const uint8_t *frame, size_t len, const struct sock *from);
+/* The same of an IP packet without a header before it. */
+void packet_show_ip(struct net_ns *net, bool v6, const uint8_t *ip, size_t len);
+/* An IP packet that somebody made comes in: to ICMP, UDP and raw sockets of net. */
+void inet_take_packet(struct net_ns *net, bool v6, const uint8_t *ip, size_t len);
+
+void packet_init(void);
+
+#endif

@@ -1,0 +1,511 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * AF_PACKET on lo (packet(7)): each packet is seen as it leaves and as it comes in. No rings
+ * (PACKET_RX_RING), no fanout. Locks: table_lock guards the list; held before a socket's.
+ */
+#include "abi/poll.h"
+#include "sentry/cred/user_ns.h"
+#include "sentry/net/link.h"
+#include "sentry/socket/filter.h"
+#include "sentry/socket/socket.h"
+#include "sentry/socket/wire.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ARPHRD_LOOPBACK 772
+#define ETH_ALEN	6
+#define SOL_PACKET	263
+
+enum pkttype { PKT_HOST, PKT_BROADCAST, PKT_MULTICAST, PKT_OTHERHOST, PKT_OUTGOING };
+
+enum packet_opt {
+	PACKET_ADD_MEMBERSHIP = 1,
+	PACKET_DROP_MEMBERSHIP = 2,
+	PACKET_STATISTICS = 6,
+	PACKET_AUXDATA = 8,
+	PACKET_IGNORE_OUTGOING = 23,
+};
+
+struct sockaddr_ll {
+	uint16_t family, protocol; /* protocol: network order */
+	int32_t ifindex;
+	uint16_t hatype;
+	uint8_t pkttype, halen, addr[8];
+};
+
+struct packet_mreq {
+	int32_t ifindex;
+	uint16_t type, alen;
+	uint8_t addr[8];
+};
+
+struct tpacket_auxdata {
+	uint32_t status, len, snaplen;
+	uint16_t mac, net, vlan_tci, vlan_tpid;
+};
+
+#define MEMBERSHIPS 4 /* multicast, promiscuous, all multicast, unicast */
+
+struct packet_sock {
+	struct sock s;
+	struct list node;
+	/* under s.lock */
+	uint16_t protocol; /* host order; 0: nothing comes */
+	int32_t ifindex;   /* 0: of all interfaces */
+	bool auxdata, ignore_outgoing;
+	uint32_t members[MEMBERSHIPS];
+	uint32_t packets, drops; /* since they were last asked for */
+};
+
+_Atomic uint32_t wire_taps;
+static struct mutex table_lock = MUTEX_INIT(SOCKTABLE);
+static struct list table = LIST_INIT(table);
+
+static struct packet_sock *
+ps(struct sock *s)
+{
+	return (struct packet_sock *)s;
+}
+
+/* --- coming in --- */
+
+static enum pkttype
+type_of(const uint8_t *frame)
+{
+	static const uint8_t mine[ETH_ALEN], all[ETH_ALEN] = {255, 255, 255, 255, 255, 255};
+
+	if (memcmp(frame, mine, ETH_ALEN) == 0)
+		return PKT_HOST;
+	if (memcmp(frame, all, ETH_ALEN) == 0)
+		return PKT_BROADCAST;
+	return frame[0] & 1 ? PKT_MULTICAST : PKT_OTHERHOST;
+}
+
+static void
+hand_to(struct packet_sock *p, const uint8_t *frame, size_t len, enum pkttype type)
+{
+	uint16_t protocol = (uint16_t)(frame[12] << 8 | frame[13]);
+	size_t skip = p->s.type == LX_SOCK_DGRAM ? ETH_HEADER : 0;
+	struct filter_packet k = {frame + skip, (uint32_t)(len - skip), protocol, (uint8_t)type,
+		NET_LO_INDEX, ARPHRD_LOOPBACK};
+	struct sockaddr_ll from = {LX_AF_PACKET, htons(protocol), NET_LO_INDEX, ARPHRD_LOOPBACK,
+		(uint8_t)type, ETH_ALEN, {0}};
+	struct skb *b;
+	uint32_t snap;
+
+	mutex_lock(&p->s.lock);
+	if (p->s.closed || (p->protocol != ETH_P_ALL && p->protocol != protocol) || !p->protocol ||
+		(type == PKT_OUTGOING && (p->protocol != ETH_P_ALL || p->ignore_outgoing)) ||
+		(p->ifindex && p->ifindex != NET_LO_INDEX)) {
+		mutex_unlock(&p->s.lock);
+		return;
+	}
+	snap = sock_filter_run(p->s.filter, &k);
+	if (snap > k.len)
+		snap = k.len;
+	if (!snap) {
+		mutex_unlock(&p->s.lock);
+		return;
+	}
+	p->packets++;
+	b = p->s.rcv_bytes + snap + 256 > p->s.rcvbuf ? NULL : skb_new(snap);
+	if (!b) {
+		p->drops++;
+		mutex_unlock(&p->s.lock);
+		return;
+	}
+	memcpy(b->data, k.p, snap);
+	b->len = snap;
+	memcpy(from.addr, frame + ETH_ALEN, ETH_ALEN);
+	memcpy(b->addr, &from, sizeof from);
+	b->addr_len = sizeof from;
+	b->meta.whole = k.len;
+	b->meta.got = snap;
+	if (p->s.stamp)
+		b->meta.stamp_ns = sock_stamp();
+	list_push_back(&p->s.rcvq, &b->node);
+	p->s.rcv_bytes += snap;
+	mutex_unlock(&p->s.lock);
+	waitq_notify(&p->s.wq, LX_POLLIN | LX_POLLRDNORM);
+}
+
+void
+packet_show(struct net_ns *net, const uint8_t *frame, size_t len, const struct sock *from)
+{
+	struct packet_sock *p;
+
+	mutex_lock(&table_lock);
+	list_for_each_entry (p, &table, node)
+		if (p->s.net == net && &p->s != from)
+			hand_to(p, frame, len, PKT_OUTGOING);
+	list_for_each_entry (p, &table, node)
+		if (p->s.net == net)
+			hand_to(p, frame, len, type_of(frame));
+	mutex_unlock(&table_lock);
+}
+
+void
+packet_show_ip(struct net_ns *net, bool v6, const uint8_t *ip, size_t len)
+{
+	uint16_t protocol = v6 ? ETH_P_IPV6 : ETH_P_IP;
+	uint8_t *frame;
+	bool any;
+
+	mutex_lock(&table_lock);
+	any = !list_empty(&table);
+	mutex_unlock(&table_lock);
+	frame = any ? calloc(1, ETH_HEADER + len) : NULL;
+	if (!frame)
+		return;
+	frame[12] = (uint8_t)(protocol >> 8);
+	frame[13] = (uint8_t)protocol;
+	memcpy(frame + ETH_HEADER, ip, len);
+	packet_show(net, frame, ETH_HEADER + len, NULL);
+	free(frame);
+}
+
+static ssize_t
+packet_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
+{
+	uint32_t freed;
+	ssize_t n;
+
+	(void)c;
+	if (m->flags & LX_MSG_OOB)
+		return -EINVAL;
+	if (m->flags & LX_MSG_ERRQUEUE)
+		return -EAGAIN;
+	mutex_lock(&s->lock);
+	n = -s->err;
+	s->err = 0;
+	mutex_unlock(&s->lock);
+	if (n)
+		return n;
+	n = sock_packet_take(s, m, &freed);
+	m->nctl = 0;
+	if (n >= 0 && ps(s)->auxdata) {
+		struct tpacket_auxdata aux = {.status = 1, /* TP_STATUS_USER */
+			.len = m->meta.whole,
+			.snaplen = m->meta.got,
+			.net = s->type == LX_SOCK_RAW ? ETH_HEADER : 0};
+		struct sock_ctl *ctl = &m->ctl[m->nctl++];
+
+		*ctl = (struct sock_ctl){SOL_PACKET, PACKET_AUXDATA, sizeof aux, {0}};
+		memcpy(ctl->data, &aux, sizeof aux);
+	}
+	return n;
+}
+
+/* --- going out --- */
+
+/* A frame of this socket's. */
+static int
+frame_in(struct sock *s, struct sock_msg *m, uint8_t **ret, size_t *ret_len)
+{
+	struct packet_sock *p = ps(s);
+	struct sockaddr_ll to = {.family = LX_AF_PACKET};
+	size_t n = m->uio->left, head = s->type == LX_SOCK_DGRAM ? ETH_HEADER : 0;
+	struct net_link link;
+	uint8_t *frame;
+	int err;
+
+	mutex_lock(&s->lock);
+	to.ifindex = p->ifindex;
+	to.protocol = htons(p->protocol);
+	mutex_unlock(&s->lock);
+	if (m->addr_len) {
+		if (m->addr_len < sizeof to)
+			return -EINVAL;
+		memcpy(&to, m->addr, sizeof to);
+		if (head && (to.halen > sizeof to.addr || m->addr_len < 12u + to.halen))
+			return -EINVAL;
+	}
+	err = to.ifindex > 0 ? net_link_find(s->net, to.ifindex, NULL, &link) : -ENXIO;
+	if (err)
+		return -ENXIO;
+	if (!(link.flags & 1))
+		return -ENETDOWN;
+	if (n + head < ETH_HEADER)
+		return -EINVAL;
+	if (n + head > link.mtu + ETH_HEADER)
+		return -EMSGSIZE;
+	frame = calloc(1, n + head);
+	if (!frame)
+		return -ENOBUFS;
+	if (n && uio_copy_from(m->uio, frame + head, n) != (ssize_t)n) {
+		free(frame);
+		return -EFAULT;
+	}
+	if (head) {
+		memcpy(frame, to.addr, ETH_ALEN);
+		memcpy(frame + 12, &to.protocol, 2);
+	}
+	*ret = frame;
+	*ret_len = n + head;
+	return 0;
+}
+
+static ssize_t
+packet_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
+{
+	size_t n = m->uio->left, len;
+	uint16_t protocol;
+	uint8_t *frame;
+	int err;
+
+	(void)c;
+	if (m->flags & LX_MSG_OOB)
+		return -EINVAL;
+	err = frame_in(s, m, &frame, &len);
+	if (err)
+		return err;
+	net_lo_count(s->net, len - ETH_HEADER);
+	packet_show(s->net, frame, len, s);
+	protocol = (uint16_t)(frame[12] << 8 | frame[13]);
+	if (type_of(frame) != PKT_OTHERHOST && (protocol == ETH_P_IP || protocol == ETH_P_IPV6))
+		inet_take_packet(
+			s->net, protocol == ETH_P_IPV6, frame + ETH_HEADER, len - ETH_HEADER);
+	free(frame);
+	return (ssize_t)n;
+}
+
+/* --- names and options --- */
+
+static int
+packet_bind(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len)
+{
+	struct sockaddr_ll a;
+	struct net_link link;
+
+	(void)c;
+	if (len < sizeof a)
+		return -EINVAL;
+	memcpy(&a, addr, sizeof a);
+	if (a.family != LX_AF_PACKET)
+		return -EINVAL;
+	if (a.ifindex && (a.ifindex < 0 || net_link_find(s->net, a.ifindex, NULL, &link)))
+		return -ENODEV;
+	mutex_lock(&s->lock);
+	ps(s)->ifindex = a.ifindex;
+	if (a.protocol)
+		ps(s)->protocol = ntohs(a.protocol);
+	if (a.ifindex && !(link.flags & 1))
+		s->err = ENETDOWN;
+	mutex_unlock(&s->lock);
+	return 0;
+}
+
+static int
+packet_getname(struct sock *s, bool peer, uint8_t *addr, uint32_t *len)
+{
+	struct sockaddr_ll a = {.family = LX_AF_PACKET};
+
+	if (peer)
+		return -EOPNOTSUPP;
+	mutex_lock(&s->lock);
+	a.ifindex = ps(s)->ifindex;
+	a.protocol = htons(ps(s)->protocol);
+	mutex_unlock(&s->lock);
+	if (a.ifindex) {
+		a.hatype = ARPHRD_LOOPBACK;
+		a.halen = ETH_ALEN;
+	}
+	memcpy(addr, &a, sizeof a);
+	*len = 12u + a.halen;
+	return 0;
+}
+
+static int
+membership(struct packet_sock *p, int opt, const uint8_t *val, uint32_t len)
+{
+	struct packet_mreq m = {0};
+	struct net_link link;
+
+	if (len < sizeof m)
+		return -EINVAL;
+	memcpy(&m, val, sizeof m);
+	if (len < sizeof m - sizeof m.addr + m.alen)
+		return -EINVAL;
+	if (net_link_find(p->s.net, m.ifindex, NULL, &link))
+		return opt == PACKET_ADD_MEMBERSHIP ? -ENODEV : 0;
+	if (m.type >= MEMBERSHIPS || m.alen > ETH_ALEN)
+		return -EINVAL;
+	mutex_lock(&p->s.lock);
+	/* lo takes every frame as it is */
+	if (opt == PACKET_ADD_MEMBERSHIP)
+		p->members[m.type]++;
+	else if (p->members[m.type])
+		p->members[m.type]--;
+	mutex_unlock(&p->s.lock);
+	return 0;
+}
+
+static int
+packet_setsockopt(
+	struct sock *s, const struct call *c, int level, int opt, const uint8_t *val, uint32_t len)
+{
+	struct packet_sock *p = ps(s);
+	int32_t v;
+
+	(void)c;
+	if (level != SOL_PACKET)
+		return -ENOPROTOOPT;
+	if (opt == PACKET_ADD_MEMBERSHIP || opt == PACKET_DROP_MEMBERSHIP)
+		return membership(p, opt, val, len);
+	if (opt != PACKET_AUXDATA && opt != PACKET_IGNORE_OUTGOING)
+		return -ENOPROTOOPT;
+	if (len < sizeof v)
+		return -EINVAL;
+	memcpy(&v, val, sizeof v);
+	if (opt == PACKET_IGNORE_OUTGOING && (v < 0 || v > 1))
+		return -EINVAL;
+	mutex_lock(&s->lock);
+	*(opt == PACKET_AUXDATA ? &p->auxdata : &p->ignore_outgoing) = v != 0;
+	mutex_unlock(&s->lock);
+	return 0;
+}
+
+static int
+packet_getsockopt(
+	struct sock *s, const struct call *c, int level, int opt, uint8_t *val, uint32_t *len)
+{
+	struct packet_sock *p = ps(s);
+	uint32_t v[2] = {0}, n = sizeof *v;
+
+	(void)c;
+	if (level != SOL_PACKET)
+		return -ENOPROTOOPT;
+	mutex_lock(&s->lock);
+	switch (opt) {
+	case PACKET_STATISTICS:
+		v[0] = p->packets;
+		v[1] = p->drops;
+		p->packets = p->drops = 0;
+		n = sizeof v;
+		break;
+	case PACKET_AUXDATA:
+		v[0] = p->auxdata;
+		break;
+	case PACKET_IGNORE_OUTGOING:
+		v[0] = p->ignore_outgoing;
+		break;
+	default:
+		mutex_unlock(&s->lock);
+		return -ENOPROTOOPT;
+	}
+	mutex_unlock(&s->lock);
+	if (*len > n)
+		*len = n;
+	memcpy(val, v, *len);
+	return 0;
+}
+
+/* --- the rest --- */
+
+static int
+no_name(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len, bool nonblock)
+{
+	(void)s, (void)c, (void)addr, (void)len, (void)nonblock;
+	return -EOPNOTSUPP;
+}
+
+static int
+no_listen(struct sock *s, const struct call *c, int backlog)
+{
+	(void)s, (void)c, (void)backlog;
+	return -EOPNOTSUPP;
+}
+
+static int
+no_shutdown(struct sock *s, int how)
+{
+	(void)s, (void)how;
+	return -EOPNOTSUPP;
+}
+
+static uint32_t
+packet_poll(struct sock *s)
+{
+	uint32_t ev = LX_POLLOUT | LX_POLLWRNORM | LX_POLLWRBAND;
+
+	mutex_lock(&s->lock);
+	if (s->err)
+		ev |= LX_POLLERR;
+	if (!list_empty(&s->rcvq))
+		ev |= LX_POLLIN | LX_POLLRDNORM;
+	mutex_unlock(&s->lock);
+	return ev;
+}
+
+static void
+packet_close(struct sock *s)
+{
+	mutex_lock(&table_lock);
+	list_del(&ps(s)->node);
+	mutex_unlock(&table_lock);
+	mutex_lock(&s->lock);
+	s->closed = true;
+	mutex_unlock(&s->lock);
+}
+
+static void
+packet_free(struct sock *s)
+{
+	mutex_lock(&table_lock);
+	list_del(&ps(s)->node);
+	mutex_unlock(&table_lock);
+	atomic_fetch_sub(&wire_taps, 1);
+	sock_fini(s);
+	free(ps(s));
+}
+
+static const struct sock_ops packet_ops = {
+	.filters = true,
+	.bind = packet_bind,
+	.connect = no_name,
+	.listen = no_listen,
+	.getname = packet_getname,
+	.sendmsg = packet_sendmsg,
+	.recvmsg = packet_recvmsg,
+	.shutdown = no_shutdown,
+	.setsockopt = packet_setsockopt,
+	.getsockopt = packet_getsockopt,
+	.poll = packet_poll,
+	.ioctl = ifreq_ioctl,
+	.close = packet_close,
+	.free = packet_free,
+};
+
+static int
+create(const struct call *c, int type, int protocol, struct sock **ret)
+{
+	struct packet_sock *p;
+
+	if (!cred_capable_in(c->cred, net_ns_owner(c->net), LX_CAP_NET_RAW))
+		return -EPERM;
+	if (type != LX_SOCK_RAW && type != LX_SOCK_DGRAM)
+		return -ESOCKTNOSUPPORT;
+	p = calloc(1, sizeof *p);
+	if (!p)
+		return -ENOMEM;
+	sock_init(&p->s, &packet_ops, c, LX_AF_PACKET, type, protocol);
+	list_init(&p->node);
+	p->protocol = ntohs((uint16_t)protocol);
+	atomic_fetch_add(&wire_taps, 1);
+	mutex_lock(&table_lock);
+	list_push_back(&table, &p->node);
+	mutex_unlock(&table_lock);
+	*ret = &p->s;
+	return 0;
+}
+
+void
+packet_init(void)
+{
+	/* Not of the host's network: what goes by there is others' too. */
+	static const struct sock_family family = {LX_AF_PACKET, SOCK_OWN_STACK, create, NULL};
+
+	sock_family_register(&family);
+}
