@@ -5,7 +5,7 @@
  * user namespace. With an ACL the group bits of a mode are its mask: they alone would give the
  * owning group more than its entry does.
  *
- * Of each inode it is remembered that it has none, but where somebody else may give it one
+ * Of each inode it is remembered which it has not, but where somebody else may give it one
  * (SUPER_SHARED). dir_lock is held wherever one is changed.
  */
 #include "internal.h"
@@ -157,21 +157,29 @@ put(struct inode *i, const struct call *c, const char *name, const struct acl *a
 	return r;
 }
 
+/* The same, knowing where there is none. */
 static int
-get_access(struct inode *i, const struct call *c, struct acl **ret)
+get_known(struct inode *i, const struct call *c, const char *name, struct acl **ret)
 {
+	_Atomic bool *none = strcmp(name, ACL_ACCESS) == 0 ? &i->no_acl : &i->no_default_acl;
 	uint32_t shared = atomic_load_explicit(&i->sb->flags, memory_order_relaxed) & SUPER_SHARED;
 	int r;
 
 	*ret = NULL;
-	if (!has_acls(i) || (!shared && atomic_load(&i->no_acl)))
+	if (!has_acls(i) || (!shared && atomic_load(none)))
 		return 0;
 	if (!shared)
-		atomic_store(&i->no_acl, true); /* whoever sets one after this takes it back */
-	r = get(i, c, ACL_ACCESS, ret);
+		atomic_store(none, true); /* whoever sets one after this takes it back */
+	r = get(i, c, name, ret);
 	if (r || *ret)
-		atomic_store(&i->no_acl, false);
+		atomic_store(none, false);
 	return r;
+}
+
+static void
+forget(struct inode *i, const char *name)
+{
+	atomic_store(strcmp(name, ACL_ACCESS) == 0 ? &i->no_acl : &i->no_default_acl, false);
 }
 
 /* --- permission --- */
@@ -218,7 +226,7 @@ int
 acl_permission(struct inode *i, const struct call *c, uint32_t want)
 {
 	struct acl *a;
-	int r = get_access(i, c, &a);
+	int r = get_known(i, c, ACL_ACCESS, &a);
 
 	if (r)
 		return r == -ENOMEM ? r : -EACCES;
@@ -291,7 +299,7 @@ acl_chmod(struct inode *i, const struct call *c, uint32_t mode)
 
 	if (kept_by_host(i))
 		return 0;
-	r = get_access(i, c, &a);
+	r = get_known(i, c, ACL_ACCESS, &a);
 	if (r || !a)
 		return r;
 	entry(a, ACL_USER_OBJ)->perm = mode >> 6 & 7;
@@ -314,10 +322,10 @@ acl_new(struct inode *dir, const struct call *c, uint32_t *mode, struct acl_pair
 	*ret = (struct acl_pair){0};
 	if (LX_S_ISLNK(*mode))
 		return 0;
-	r = has_acls(dir) ? get(dir, c, ACL_DEFAULT, &a) : 0;
+	r = get_known(dir, c, ACL_DEFAULT, &a);
 	if (r)
 		return r;
-	if (!has_acls(dir) || !a) {
+	if (!a) {
 		if (c->fs)
 			*mode &= ~(atomic_load(&c->fs->umask) & 0777u);
 		return 0;
@@ -458,15 +466,13 @@ acl_setxattr(struct inode *i, const struct call *c, const char *name, const void
 	}
 	if (a && access)
 		mode = mode_of(a, &exact);
-	if (access)
-		atomic_store(&i->no_acl, false);
+	forget(i, name);
 	/* The host knows best what it makes of it. */
 	if (a && (!exact || kept_by_host(i)))
 		r = put(i, c, name, a);
 	else
 		r = remove_attr(i, c, name);
-	if (access) /* also for who looked before it was there */
-		atomic_store(&i->no_acl, false);
+	forget(i, name); /* also for who looked before it was there */
 	if (!r && a && access)
 		r = set_mode(i, c, mode);
 	free(a);
@@ -480,14 +486,16 @@ acl_new_apply(struct inode *i, const struct call *c, struct acl_pair *p)
 
 	/* Of a host's directory the new file has them already. */
 	if (p->access && !kept_by_host(i)) {
-		atomic_store(&i->no_acl, false);
 		r = put(i, c, ACL_ACCESS, p->access);
+		forget(i, ACL_ACCESS);
 		/* The mask alone would give its group more than was meant. */
 		if (r)
 			(void)set_mode(i, c, inode_mode(i) & 0707u);
 	}
-	if (!r && p->def && !kept_by_host(i))
+	if (!r && p->def && !kept_by_host(i)) {
 		r = put(i, c, ACL_DEFAULT, p->def);
+		forget(i, ACL_DEFAULT);
+	}
 	if (r)
 		log_debug("a new file without its ACL: %d", r);
 	acl_pair_free(p);

@@ -198,8 +198,8 @@ struct inode {
 	_Atomic(struct file_locks *) locks; /* file locks; vfs/lock.c */
 	void *ipc;     /* the pipe of a FIFO, the bound socket of a socket node; under `lock` */
 	void *watches; /* inotify; event/ */
-	_Atomic bool no_acl;   /* has no access ACL; false: not known */
-	struct list hash_node; /* in sb's table by ino, if it was inserted */
+	_Atomic bool no_acl, no_default_acl; /* has none; false: not known */
+	struct list hash_node;		     /* in sb's table by ino, if it was inserted */
 };
 
 #define INODE_NOATIME 1u /* never update atime */

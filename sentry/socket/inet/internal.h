@@ -37,9 +37,9 @@ struct inet_sock {
 	bool reset, refused;
 	struct list acceptq, accept_node;
 	int backlog, nr_accept;
-	uint32_t sent;	   /* TCP: bytes, for who looks at packets; and */
-	uint32_t peer_seq; /* the number of the peer's next byte, once it has gone */
-	bool hdrincl;	   /* IP_HDRINCL: its messages begin with a header */
+	_Atomic uint32_t sent;	   /* TCP: bytes, for who looks at packets; and */
+	_Atomic uint32_t peer_seq; /* the number of the peer's next byte, once it has gone */
+	bool hdrincl;		   /* IP_HDRINCL: its messages begin with a header */
 	/* options that are kept and shown */
 	int32_t tcp_opt[64]; /* by TCP_* number; 0: its default */
 	int32_t ip_opt[64], ip6_opt[128];

@@ -335,10 +335,10 @@ tcp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 		net_lo_count(s->net, (size_t)n);
 		if (m->tap && !(m->flags & LX_MSG_OOB)) {
 			show(i, is(peer), TCP_PSH | TCP_ACK, m->tap, (size_t)n);
-			__atomic_fetch_add(&i->sent, (uint32_t)n, __ATOMIC_RELAXED);
+			i->sent += (uint32_t)n;
 			show(is(peer), i, TCP_ACK, NULL, 0);
 		} else {
-			__atomic_fetch_add(&i->sent, (uint32_t)n, __ATOMIC_RELAXED);
+			i->sent += (uint32_t)n;
 		}
 	}
 	free(m->tap);

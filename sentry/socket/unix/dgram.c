@@ -93,7 +93,7 @@ dgram_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	if (!err && n && uio_copy_from(m->uio, b->data, n) != (ssize_t)n)
 		err = -EFAULT;
 	if (!err)
-		err = unix_flight_begin(m, c);
+		err = unix_flight_begin(m, c, dst);
 	if (err) {
 		if (err == -ECONNREFUSED && !m->addr_len) {
 			/* The default is gone: forget it. */

@@ -28,6 +28,10 @@ static struct mutex flight_lock = MUTEX_INIT(FLIGHT);
 static struct flight_user *users;
 static struct list flying = LIST_INIT(flying); /* struct unix_sock by flight_node */
 static _Atomic uint32_t nflying;
+/* Has a circle been closed since nothing was in flight? The message that does so is queued at a
+ * socket that is in flight itself, or was not accepted yet. Without one there is nothing to
+ * collect. */
+static _Atomic bool circles;
 
 static struct unix_sock *
 unix_of(struct file *f)
@@ -86,13 +90,14 @@ end_locked(struct scm_files *f)
 
 		if (s && !--s->in_flight) {
 			list_del(&s->flight_node);
-			atomic_fetch_sub(&nflying, 1);
+			if (atomic_fetch_sub(&nflying, 1) == 1)
+				circles = false;
 		}
 	}
 }
 
 static int
-try_begin(struct scm_files *f, const struct call *c)
+try_begin(struct scm_files *f, const struct call *c, struct sock *dst)
 {
 	struct flight_user *u;
 	int err = 0;
@@ -107,21 +112,23 @@ try_begin(struct scm_files *f, const struct call *c)
 		err = -ETOOMANYREFS;
 	else
 		begin_locked(f, u);
+	if (!err && (us(dst)->in_flight || !dst->ino))
+		circles = true;
 	mutex_unlock(&flight_lock);
 	return err;
 }
 
 int
-unix_flight_begin(struct sock_msg *m, const struct call *c)
+unix_flight_begin(struct sock_msg *m, const struct call *c, struct sock *dst)
 {
 	int err;
 
 	if (!m->files || m->files->in_flight || !m->files->n)
 		return 0;
-	err = try_begin(m->files, c);
+	err = try_begin(m->files, c, dst);
 	if (err == -ETOOMANYREFS) {
 		unix_flight_collect();
-		err = try_begin(m->files, c);
+		err = try_begin(m->files, c, dst);
 	}
 	return err;
 }
@@ -143,7 +150,7 @@ unix_in_flight(struct file *f)
 	struct unix_sock *s =
 		atomic_load_explicit(&nflying, memory_order_relaxed) ? unix_of(f) : NULL;
 
-	return s && __atomic_load_n(&s->in_flight, __ATOMIC_RELAXED);
+	return s && atomic_load_explicit(&s->in_flight, memory_order_relaxed);
 }
 
 /* --- collecting --- */
@@ -219,7 +226,7 @@ unix_flight_collect(void)
 	struct scm_files *f;
 	struct unix_sock *u;
 
-	if (!atomic_load(&nflying))
+	if (!atomic_load(&nflying) || !circles)
 		return;
 	mutex_lock(&flight_lock);
 	list_for_each_entry (u, &flying, flight_node) {

@@ -33,8 +33,8 @@ struct unix_sock {
 	struct lx_ucred peer_cred; /* as of connect or listen */
 	struct cred *peer_groups;  /* a reference */
 	/* under flight_lock (flight.c) */
-	uint32_t in_flight;	  /* how many times its file is in a message */
-	struct file *flight_file; /* that file, borrowed from those messages */
+	_Atomic uint32_t in_flight; /* how many times its file is in a message */
+	struct file *flight_file;   /* that file, borrowed from those messages */
 	struct list flight_node;
 	bool suspect;	       /* while collecting: nothing but messages refer to the file, */
 	uint32_t from_outside; /* so many of them not in a queue of another suspect */
@@ -65,8 +65,8 @@ int unix_getsockopt(
 void unix_fill_cred(struct sock *s, const struct call *c, struct sock *dst, struct sock_msg *m);
 void unix_free(struct sock *s);
 int unix_shutdown(struct sock *s, int how);
-/* Count the files of a message that is about to be queued. -ETOOMANYREFS, -ENOMEM. */
-int unix_flight_begin(struct sock_msg *m, const struct call *c);
+/* Count the files of a message that is about to be queued at dst. -ETOOMANYREFS, -ENOMEM. */
+int unix_flight_begin(struct sock_msg *m, const struct call *c, struct sock *dst);
 /* Drop what is queued at a socket that closed. */
 void unix_purge(struct sock *s);
 bool unix_describe(struct sock *s, struct sock_info *x);

@@ -302,7 +302,7 @@ stream_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	if (err)
 		return err;
 	unix_fill_cred(s, c, peer, m);
-	n = unix_flight_begin(m, c);
+	n = unix_flight_begin(m, c, peer);
 	if (!n && s->type == LX_SOCK_SEQPACKET)
 		n = packet_append(s, peer, m);
 	else if (!n && m->uio->left)
