@@ -46,7 +46,7 @@ $(BUILD)/include/moat:
 $(BUILD)/tests/libmoat/%: tests/libmoat/%.c $(BUILD)/libmoat.a | $(BUILD)/include/moat
 	@mkdir -p $(@D)
 	$(CC) -std=gnu17 -D_GNU_SOURCE -g $(OPT) $(WARN) $(SAN) -pthread -I$(BUILD)/include -MMD -MP -MF $@.d -o $@ $< \
-		$(BUILD)/libmoat.a -lprotobuf-c
+		$(BUILD)/libmoat.a -lprotobuf-c -ljansson -lseccomp
 
 -include $(shell find $(BUILD)/tests -type f -name '*.d' 2>/dev/null)
 

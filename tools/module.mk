@@ -22,7 +22,7 @@ $(BUILD)/libmoat.a: $(BUILD)/obj/libmoat.o
 	$(AR) rcs $@ $<
 
 $(BUILD)/libmoat.so.0: $(BUILD)/obj/libmoat.o
-	$(CC) -shared -Wl,-soname,libmoat.so.0 -Wl,-z,relro,-z,now $(SAN) -o $@ $< -lprotobuf-c
+	$(CC) -shared -Wl,-soname,libmoat.so.0 -Wl,-z,relro,-z,now $(SAN) -o $@ $< -lprotobuf-c -ljansson -lseccomp
 
 $(BUILD)/libmoat.so: $(BUILD)/libmoat.so.0
 	ln -sf libmoat.so.0 $@

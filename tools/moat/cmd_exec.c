@@ -75,26 +75,6 @@ make_process(struct exec_opts *o, json_t *config, int argc, char **argv, json_t 
 	return 0;
 }
 
-/* What holds for all processes of the container. */
-static int
-inherit(struct oci *oci, json_t *config, json_t *process, struct moat_config *c)
-{
-	json_t *linux_part = json_object_get(config, "linux"),
-	       *seccomp = json_object_get(linux_part, "seccomp"),
-	       *limits = json_object_get(json_object_get(config, "process"), "rlimits");
-
-	if (!json_object_get(process, "rlimits") && limits)
-		json_object_set(process, "rlimits", limits);
-	if (oci_fields(oci, process, "process", "process") < 0 || oci_process(oci, process, c) < 0)
-		return -1;
-	oci_warn(oci);
-	if (oci->has_cpus) {
-		c->cpus = oci->cpus;
-		c->cpus_bytes = sizeof oci->cpus;
-	}
-	return seccomp ? oci_seccomp(oci, seccomp, c) : 0;
-}
-
 static int
 finish(struct exec_opts *o, struct moat_config *c, struct moat_sandbox *s, struct moat_process *p)
 {
@@ -118,7 +98,7 @@ finish(struct exec_opts *o, struct moat_config *c, struct moat_sandbox *s, struc
 }
 
 static int
-set_terminal(struct exec_opts *o, struct oci *oci, struct moat_config *c)
+set_terminal(struct exec_opts *o, const struct moat_oci *oci, struct moat_config *c)
 {
 	int slave;
 
@@ -143,30 +123,41 @@ set_terminal(struct exec_opts *o, struct oci *oci, struct moat_config *c)
 static int
 run(struct exec_opts *o, struct container *ct, json_t *process)
 {
-	json_t *config = json_object_get(ct->state, "config");
+	char *config = json_text(json_object_get(ct->state, "config")), *text = json_text(process);
 	int fds[MAX_PASSED], r;
 	struct moat_process *p = NULL;
 	struct moat_sandbox *s = NULL;
-	struct moat_config c;
+	struct moat_config *c;
 	struct moat_error err;
-	struct oci oci = {0};
+	struct moat_oci *oci = NULL;
+	struct strings env = {0};
 
-	moat_config_init(&c);
-	if (inherit(&oci, config, process, &c) < 0) {
-		r = complain("%s", oci.err);
-	} else if ((r = pass_fds(&c, o->preserve_fds, &oci.env, fds, MAX_PASSED)) == 0 &&
-		   (r = set_terminal(o, &oci, &c)) == 0 && (r = container_attach(ct, &s)) == 0) {
-		c.make_cwd = false;
-		foreground_block(c.terminal);
-		r = moat_spawn(s, &c, &p, &err) < 0 ? start_failure(&err, c.args[0]) : 0;
+	if (moat_oci_parse_process(text, strlen(text), config, strlen(config), MOAT_OCI_TERMINAL,
+		    &oci, &err) < 0) {
+		r = complain("%s", err.text);
+		goto out;
+	}
+	warn_all("config.json: ", oci);
+	c = &oci->config;
+	for (const char *const *e = c->env; *e; e++)
+		strings_add(&env, *e);
+	c->env = env.v;
+	if ((r = pass_fds(c, o->preserve_fds, &env, fds, MAX_PASSED)) == 0 &&
+		(r = set_terminal(o, oci, c)) == 0 && (r = container_attach(ct, &s)) == 0) {
+		foreground_block(c->terminal);
+		r = moat_spawn(s, c, &p, &err) < 0 ? start_failure(&err, c->args[0]) : 0;
 		if (r == 0) {
 			join_place(ct, moat_process_host_pid(p));
-			r = finish(o, &c, s, p);
+			r = finish(o, c, s, p);
 		}
 	}
+out:
+	free(text);
+	free(config);
+	strings_free(&env);
 	moat_process_free(p);
 	moat_destroy(s);
-	oci_free(&oci);
+	moat_oci_free(oci);
 	return r;
 }
 

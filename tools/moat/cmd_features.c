@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* moat features: what this runtime can do, as the OCI specification's features.md has it. */
-#include "oci.h"
+#include "json.h"
+#include "moat.h"
+#include "moat/oci.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -11,7 +13,7 @@ capabilities(void)
 	const char *name;
 	char full[40];
 
-	for (size_t i = 0; (name = oci_capability_name(i)); i++) {
+	for (size_t i = 0; (name = moat_oci_capability(i)); i++) {
 		snprintf(full, sizeof full, "CAP_%s", name);
 		json_array_append_new(a, json_string(full));
 	}
@@ -24,7 +26,7 @@ mount_options(void)
 	json_t *a = json_array();
 	const char *name;
 
-	for (size_t i = 0; (name = oci_mount_option(i)); i++)
+	for (size_t i = 0; (name = moat_oci_mount_option(i)); i++)
 		if (*name)
 			json_array_append_new(a, json_string(name));
 	return a;
@@ -46,15 +48,15 @@ linux_part(void)
 		"SECCOMP_FILTER_FLAG_SPEC_ALLOW", NULL};
 	json_t *l = json_object(), *off = json_pack("{sb}", "enabled", 0);
 
-	json_object_set_new(l, "namespaces", oci_list(namespaces));
+	json_object_set_new(l, "namespaces", json_texts(namespaces));
 	json_object_set_new(l, "capabilities", capabilities());
 	json_object_set_new(l, "cgroup",
 		json_pack("{sb sb sb sb sb}", "v1", 1, "v2", 1, "systemd", 1, "systemdUser", 1,
 			"rdma", 1));
 	json_object_set_new(l, "seccomp",
-		json_pack("{sb so so so so}", "enabled", 1, "actions", oci_list(actions),
-			"operators", oci_list(operators), "archs", oci_list(archs),
-			"supportedFlags", oci_list(flags)));
+		json_pack("{sb so so so so}", "enabled", 1, "actions", json_texts(actions),
+			"operators", json_texts(operators), "archs", json_texts(archs),
+			"supportedFlags", json_texts(flags)));
 	json_object_set(l, "apparmor", off);
 	json_object_set(l, "selinux", off);
 	json_object_set(l, "intelRdt", off);
@@ -80,7 +82,7 @@ cmd_features(int argc, char **argv)
 	f = json_object();
 	json_object_set_new(f, "ociVersionMin", json_string("1.0.0"));
 	json_object_set_new(f, "ociVersionMax", json_string("1.3.0"));
-	json_object_set_new(f, "hooks", oci_list(hooks));
+	json_object_set_new(f, "hooks", json_texts(hooks));
 	json_object_set_new(f, "mountOptions", mount_options());
 	json_object_set_new(f, "linux", linux_part());
 	json_object_set_new(f, "annotations", json_pack("{ss}", "io.moat.version", moat_version()));

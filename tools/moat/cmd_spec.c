@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* moat spec: a config.json to begin with: a shell in rootfs/, confined as engines do. */
-#include "oci.h"
+#include "json.h"
+#include "moat.h"
+#include "moat/oci.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -52,12 +54,12 @@ process(void)
 		"CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE", NULL};
 	json_t *p = json_pack("{sb s{si si}}", "terminal", 1, "user", "uid", 0, "gid", 0);
 
-	json_object_set_new(p, "args", oci_list(args));
-	json_object_set_new(p, "env", oci_list(env));
+	json_object_set_new(p, "args", json_texts(args));
+	json_object_set_new(p, "env", json_texts(env));
 	json_object_set_new(p, "cwd", json_string("/"));
 	json_object_set_new(p, "capabilities",
-		json_pack("{so so so}", "bounding", oci_list(caps), "effective", oci_list(caps),
-			"permitted", oci_list(caps)));
+		json_pack("{so so so}", "bounding", json_texts(caps), "effective", json_texts(caps),
+			"permitted", json_texts(caps)));
 	json_object_set_new(p, "rlimits",
 		json_pack("[{ss si si}]", "type", "RLIMIT_NOFILE", "hard", 1024, "soft", 1024));
 	json_object_set_new(p, "noNewPrivileges", json_true());
@@ -92,8 +94,8 @@ linux_part(bool rootless)
 	if (rootless)
 		json_array_append_new(ns, json_pack("{ss}", "type", "user"));
 	json_object_set_new(l, "namespaces", ns);
-	json_object_set_new(l, "maskedPaths", oci_list(masked));
-	json_object_set_new(l, "readonlyPaths", oci_list(readonly));
+	json_object_set_new(l, "maskedPaths", json_texts(masked));
+	json_object_set_new(l, "readonlyPaths", json_texts(readonly));
 	return l;
 }
 
@@ -122,10 +124,10 @@ static int
 print_fields(void)
 {
 	static const char *const outcomes[] = {"honoured", "refused", "warned"};
-	enum oci_outcome outcome;
+	enum moat_oci_outcome outcome;
 	const char *path, *why;
 
-	for (size_t i = 0; (path = oci_field(i, &outcome, &why)); i++)
+	for (size_t i = 0; (path = moat_oci_field(i, &outcome, &why)); i++)
 		printf("%-9s %s%s%s\n", outcomes[outcome], path, *why ? ": " : "", why);
 	return 0;
 }

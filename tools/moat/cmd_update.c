@@ -4,9 +4,9 @@
  * from a file or the standard input, and options win over those. The host's cgroup gets them, and
  * what the sandbox shows and counts follows.
  */
-#include "container.h"
 #include "moat/cgroup.h"
-#include "oci.h"
+#include "create.h"
+#include "json.h"
 #include "options.h"
 #include "systemd.h"
 #include <errno.h>
@@ -156,7 +156,9 @@ cmd_update(int argc, char **argv)
 			"limits as JSON (linux.resources); -: stdin"},
 		{OPTION_TEXT, "l3-cache-schema", 0, &rdt, NULL},
 		{OPTION_TEXT, "mem-bw-schema", 0, &rdt, NULL}};
-	struct oci o = {0};
+	struct moat_oci *o = NULL;
+	struct moat_error err;
+	json_t *asked = NULL;
 	struct container c;
 	int i, r = 0;
 
@@ -169,19 +171,23 @@ cmd_update(int argc, char **argv)
 	if (rdt)
 		return complain("--l3-cache-schema, --mem-bw-schema: not supported");
 	if (file)
-		r = read_json("--resources", file, &o.json);
+		r = read_json("--resources", file, &asked);
 	else
-		o.json = json_object();
-	if (r == 0 && (r = merge(o.json, limits, NLIMITS)) == 0 &&
-		(oci_fields(&o, o.json, "linux.resources", "resources") < 0 ||
-			oci_resources(&o, o.json, "resources") < 0))
-		r = complain("%s", o.err);
-	for (size_t k = 0; r == 0 && k < o.warnings.n; k++)
-		warn("%s", o.warnings.v[k]);
+		asked = check_memory(json_object());
+	if (r == 0 && (r = merge(asked, limits, NLIMITS)) == 0) {
+		char *text = json_text(asked);
+
+		if (moat_oci_parse_resources(text, strlen(text), &o, &err) < 0)
+			r = complain("%s", err.text);
+		free(text);
+	}
+	if (r == 0)
+		warn_all("", o);
 	if (r == 0 && (r = container_open(&c, argv[i], true)) == 0) {
-		r = apply(&c, &o.resources);
+		r = apply(&c, &o->resources);
 		container_close(&c);
 	}
-	oci_free(&o);
+	json_decref(asked);
+	moat_oci_free(o);
 	return r;
 }

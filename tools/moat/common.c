@@ -4,6 +4,7 @@
 #include "platform/host/confine.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,15 +28,32 @@ const char common_help[] =
 	"stub-answers marshalling\n";
 
 void *
-xcalloc(size_t n, size_t size)
+check_memory(void *p)
 {
-	void *p = calloc(n, size);
-
 	if (!p) {
 		complain("out of memory");
 		exit(exit_failure);
 	}
 	return p;
+}
+
+void *
+xcalloc(size_t n, size_t size)
+{
+	return check_memory(calloc(n, size));
+}
+
+char *
+print_text(const char *fmt, ...)
+{
+	char *text;
+	va_list ap;
+	int r;
+
+	va_start(ap, fmt);
+	r = vasprintf(&text, fmt, ap);
+	va_end(ap);
+	return check_memory(r < 0 ? NULL : text);
 }
 
 void

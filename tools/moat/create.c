@@ -29,13 +29,19 @@
 struct making {
 	struct create_opts *o;
 	struct container *c;
-	struct oci oci;
-	struct moat_config config;
+	struct moat_oci *oci;
+	json_t *top;		   /* config.json */
+	struct moat_config config; /* oci's, with what is added here */
+	struct strings env;
+	struct moat_mount *mounts;
+	struct moat_device_rule *devices; /* oci->resources', if they were added to */
+	const char *cgroups_path;
+	char *own_path; /* that, if it was named here */
 	struct moat_cgroup *cgroup;
 	int fds[MAX_PASSED];
-	const char *unit, *slice; /* systemd's, or NULL */
-	bool own_netns;		  /* the host's is another one: set it up */
-	struct moat_join join;	  /* config.join, if it is in another's sandbox */
+	struct systemd_names systemd;
+	bool own_netns;	       /* the host's is another one: set it up */
+	struct moat_join join; /* config.join, if it is in another's sandbox */
 	struct strings sysctls;
 };
 
@@ -57,11 +63,10 @@ make_scope(struct making *m, int pid, struct moat_error *err)
 
 	err->code = EIO;
 	err->exec = false;
-	if (systemd_start(&m->oci, m->unit, m->slice, m->c->id, pid, err->text, sizeof err->text) <
-		0)
+	if (systemd_start(m->oci, &m->systemd, m->c->id, pid, err->text, sizeof err->text) < 0)
 		return -EIO;
-	r = moat_cgroup_create(m->oci.cgroups_path, &m->cgroup, err);
-	return r < 0 ? r : moat_cgroup_set(m->cgroup, &m->oci.resources, err);
+	r = moat_cgroup_create(m->cgroups_path, &m->cgroup, err);
+	return r < 0 ? r : moat_cgroup_set(m->cgroup, &m->oci->resources, err);
 }
 
 /* moat_config.place: into the cgroup, before anything runs. */
@@ -72,7 +77,7 @@ place(void *arg, int pid, struct moat_error *err)
 	char path[64], adj[16];
 	int fd;
 
-	if (m->unit && !m->cgroup) {
+	if (m->systemd.unit && !m->cgroup) {
 		int r = make_scope(m, pid, err);
 
 		if (r < 0)
@@ -88,7 +93,7 @@ place(void *arg, int pid, struct moat_error *err)
 	 * everybody to give. */
 	snprintf(path, sizeof path, "/proc/%d/oom_score_adj", pid);
 	snprintf(adj, sizeof adj, "%d", m->config.oom_score_adj);
-	if (!json_object_get(json_object_get(m->oci.json, "process"), "oomScoreAdj"))
+	if (!m->oci->has_oom_score_adj)
 		return 0;
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0 || write(fd, adj, strlen(adj)) < 0)
@@ -108,7 +113,8 @@ prepare(void *arg, int pid, struct moat_error *err)
 	char text[400], *state;
 	int r = 0;
 
-	if (m->own_netns && network_prepare(pid, m->oci.sysctl))
+	if (m->own_netns &&
+		network_prepare(pid, json_object_get(json_object_get(m->top, "linux"), "sysctl")))
 		return hook_error(m, err, "the network namespace could not be set up");
 	json_object_set_new(m->c->state, "pid", json_integer(pid));
 	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0] && r == 0; i++) {
@@ -117,16 +123,17 @@ prepare(void *arg, int pid, struct moat_error *err)
 		state = json_dumps(j, JSON_COMPACT);
 		json_decref(j);
 		/* The last kind runs in the container's namespaces. */
-		r = hooks_run(m->oci.hooks, kinds[i], state, i == 2 ? pid : 0, text, sizeof text);
+		r = hooks_run(json_object_get(m->top, "hooks"), kinds[i], state, i == 2 ? pid : 0,
+			text, sizeof text);
 		free(state);
 	}
 	return r < 0 ? hook_error(m, err, text) : 0;
 }
 
 static bool
-has_hooks(const struct oci *o, const char *kind)
+has_hooks(const struct making *m, const char *kind)
 {
-	return json_array_size(json_object_get(o->hooks, kind)) > 0;
+	return json_array_size(json_object_get(json_object_get(m->top, "hooks"), kind)) > 0;
 }
 
 /* Those of an IPC namespace; as the sandbox's kernel will read them. */
@@ -195,16 +202,9 @@ is_forwarding(const char *key)
 static int
 set_sysctl(struct making *m)
 {
-	const char *key;
-	json_t *v;
+	for (size_t i = 0; i < m->oci->nsysctls; i++) {
+		const char *key = m->oci->sysctls[i].name, *text = m->oci->sysctls[i].value;
 
-	json_object_foreach(m->oci.sysctl, key, v)
-	{
-		const char *text = json_string_value(v);
-		char *assignment;
-
-		if (!text)
-			return complain("config.json: linux.sysctl.%s: not a text", key);
 		if (strcmp(key, "kernel.domainname") == 0) {
 			m->config.domainname = text;
 			continue;
@@ -225,9 +225,7 @@ set_sysctl(struct making *m)
 		}
 		if (strcmp(key, "net.ipv4.ip_unprivileged_port_start") == 0)
 			m->config.low_ports = (unsigned)atoi(text);
-		if (asprintf(&assignment, "%s=%s", key, text) < 0)
-			return complain("out of memory");
-		strings_add(&m->sysctls, assignment);
+		strings_add(&m->sysctls, print_text("%s=%s", key, text));
 	}
 	m->config.sysctls = m->sysctls.v;
 	return 0;
@@ -237,7 +235,7 @@ static int
 set_network(struct making *m)
 {
 	struct moat_config *c = &m->config;
-	struct oci *o = &m->oci;
+	const struct moat_oci *o = m->oci;
 	bool host = false;
 
 	if (c->join) {
@@ -255,7 +253,7 @@ set_network(struct making *m)
 	} else if (!c->network) {
 		/* A namespace that nobody can know of stays empty: then the sandbox's own loopback
 		 * is nearer. Who runs hooks may put interfaces into it. */
-		c->network = has_hooks(o, "prestart") || has_hooks(o, "createRuntime") ? "namespace"
+		c->network = has_hooks(m, "prestart") || has_hooks(m, "createRuntime") ? "namespace"
 										       : "none";
 	} else if (strcmp(c->network, "host") == 0) {
 		c->network = "namespace"; /* host sockets, in the namespace that was asked for */
@@ -267,8 +265,8 @@ set_network(struct making *m)
 static int
 set_sandbox(struct making *m)
 {
-	bool hooks = has_hooks(&m->oci, "prestart") || has_hooks(&m->oci, "createRuntime");
-	int r = join_find(&m->oci, m->c, hooks, &m->join);
+	bool hooks = has_hooks(m, "prestart") || has_hooks(m, "createRuntime");
+	int r = join_find(m->oci, m->c, hooks, &m->join);
 
 	if (r < 0)
 		return exit_failure;
@@ -295,7 +293,7 @@ static int
 set_terminal(struct making *m)
 {
 	struct moat_config *c = &m->config;
-	struct oci *o = &m->oci;
+	const struct moat_oci *o = m->oci;
 	struct winsize ws = {.ws_row = o->rows, .ws_col = o->columns};
 	int slave;
 
@@ -372,8 +370,8 @@ static void
 make_state(struct making *m, const char *bundle)
 {
 	struct container *c = m->c;
-	json_t *top = m->oci.json;
-	const char *cgroup = m->oci.cgroups_path;
+	json_t *top = m->top;
+	const char *cgroup = m->cgroups_path;
 
 	c->state = json_object();
 	json_object_set_new(c->state, "moat", json_string(MOAT_VERSION));
@@ -392,8 +390,8 @@ make_state(struct making *m, const char *bundle)
 		json_object_set_new(c->state, "notify", json_true());
 	if (cgroup)
 		json_object_set_new(c->state, "cgroup", json_string(cgroup));
-	if (m->unit)
-		json_object_set_new(c->state, "unit", json_string(m->unit));
+	if (m->systemd.unit)
+		json_object_set_new(c->state, "unit", json_string(m->systemd.unit));
 	/* What later commands need: the bundle may have gone by then. */
 	json_object_set(c->state, "config", top);
 	set_created(c);
@@ -402,29 +400,28 @@ make_state(struct making *m, const char *bundle)
 /* What every container has, whatever the list says: the sandbox's own processes need /dev/null, and
  * a device that a guest makes is a node that nobody can open. */
 static void
-allow_devices(struct oci *o)
+allow_devices(struct making *m)
 {
 	static const struct moat_device_rule always[] = {{true, 'c', -1, -1, "m"},
 		{true, 'b', -1, -1, "m"}, {true, 'c', 1, 3, "rwm"}, {true, 'c', 1, 5, "rwm"},
 		{true, 'c', 1, 7, "rwm"}, {true, 'c', 1, 8, "rwm"}, {true, 'c', 1, 9, "rwm"},
 		{true, 'c', 5, 0, "rwm"}, {true, 'c', 5, 2, "rwm"}, {true, 'c', 136, -1, "rwm"}};
-	size_t n = o->resources.ndevices, more = sizeof always / sizeof always[0];
-	struct moat_device_rule *all;
+	struct moat_resources *res = &m->oci->resources;
+	size_t n = res->ndevices, more = sizeof always / sizeof always[0];
 
 	if (n == 0)
 		return;
-	all = xcalloc(n + more, sizeof *all);
-	memcpy(all, o->resources.devices, n * sizeof *all);
-	memcpy(all + n, always, sizeof always);
-	free(o->lists.devices);
-	o->resources.devices = o->lists.devices = all;
-	o->resources.ndevices = n + more;
+	m->devices = xcalloc(n + more, sizeof *m->devices);
+	memcpy(m->devices, res->devices, n * sizeof *m->devices);
+	memcpy(m->devices + n, always, sizeof always);
+	res->devices = m->devices;
+	res->ndevices = n + more;
 }
 
 static int
 set_cgroup(struct making *m)
 {
-	const struct moat_resources *res = &m->oci.resources;
+	const struct moat_resources *res = &m->oci->resources;
 	struct moat_config *c = &m->config;
 	struct moat_error err;
 	int r;
@@ -437,12 +434,12 @@ set_cgroup(struct making *m)
 		c->cpu_period_us = (uint64_t)res->cpu_period;
 	if (res->pids_limit > 0)
 		c->pids_limit = (uint64_t)res->pids_limit;
-	if (!m->oci.cgroups_path)
+	if (!m->cgroups_path)
 		return 0;
-	allow_devices(&m->oci);
-	if (m->unit)
+	allow_devices(m);
+	if (m->systemd.unit)
 		return 0; /* it is systemd's to make, when there is a process */
-	r = moat_cgroup_create(m->oci.cgroups_path, &m->cgroup, &err);
+	r = moat_cgroup_create(m->cgroups_path, &m->cgroup, &err);
 	if (r < 0 && rootless()) {
 		warn("linux.cgroupsPath: %s", err.text);
 		return 0;
@@ -500,7 +497,8 @@ undo(struct making *m, struct moat_sandbox *s)
 	struct moat_error err;
 
 	moat_destroy(s);
-	if (m->unit && m->cgroup && systemd_stop(m->unit, err.text, sizeof err.text) < 0)
+	if (m->systemd.unit && m->cgroup &&
+		systemd_stop(m->systemd.unit, err.text, sizeof err.text) < 0)
 		warn("%s", err.text);
 	if (m->cgroup && moat_cgroup_destroy(m->cgroup, &err) < 0)
 		warn("%s", err.text);
@@ -556,7 +554,7 @@ make(struct making *m, const char *bundle, struct moat_sandbox **ret)
 		    ? complain("cannot listen in %s: %s", m->c->dir, strerror(-c->listen_fd))
 		    : 0;
 	if (r == 0)
-		r = pass_fds(c, o->preserve_fds, &m->oci.env, m->fds, MAX_PASSED);
+		r = pass_fds(c, o->preserve_fds, &m->env, m->fds, MAX_PASSED);
 	if (r == 0 && (r = set_sandbox(m)) == 0 && (r = set_terminal(m)) == 0 &&
 		(r = set_cgroup(m)) == 0 && (r = start_sandbox(m, &s)) == 0 &&
 		(r = notes(m, s)) == 0) {
@@ -580,52 +578,94 @@ make(struct making *m, const char *bundle, struct moat_sandbox **ret)
 	return 0;
 }
 
+/* What this program adds to is its own. */
+static void
+take_config(struct making *m)
+{
+	const struct moat_config *c = &m->oci->config;
+
+	m->config = *c;
+	for (const char *const *e = c->env; e && *e; e++)
+		strings_add(&m->env, *e);
+	m->config.env = m->env.v;
+	m->mounts = xcalloc(c->nmounts + 1, sizeof *m->mounts);
+	memcpy(m->mounts, c->mounts, c->nmounts * sizeof *m->mounts);
+	m->config.mounts = m->mounts;
+	m->top = check_memory(json_loadb(m->oci->text, m->oci->text_bytes, 0, NULL));
+	m->cgroups_path = m->oci->cgroups_path;
+}
+
+static int
+name_cgroup(struct making *m, const char *id)
+{
+	/* Limits need a group, which the specification leaves to the runtime to name. */
+	if (systemd_cgroup) {
+		int r = systemd_name(m->cgroups_path, id, &m->systemd);
+
+		m->cgroups_path = m->systemd.group;
+		return r;
+	}
+	if (!m->cgroups_path && m->oci->has_limits)
+		m->cgroups_path = m->own_path = print_text("/moat-%s", id);
+	return 0;
+}
+
+static void
+making_release(struct making *m)
+{
+	moat_cgroup_free(m->cgroup);
+	moat_destroy(m->join.sandbox);
+	if (m->config.listen_fd >= 0)
+		close(m->config.listen_fd);
+	if (m->config.net_fd >= 0)
+		close(m->config.net_fd);
+	if (m->o->console_socket && m->config.terminal && m->config.stdio[0] > 2)
+		close(m->config.stdio[0]);
+	for (size_t i = 0; i < m->sysctls.n; i++)
+		free((void *)(uintptr_t)m->sysctls.v[i]);
+	strings_free(&m->sysctls);
+	strings_free(&m->env);
+	systemd_names_free(&m->systemd);
+	free(m->mounts);
+	free(m->devices);
+	free(m->own_path);
+	json_decref(m->top);
+	moat_oci_free(m->oci);
+}
+
+void
+warn_all(const char *where, const struct moat_oci *o)
+{
+	for (size_t i = 0; i < o->nwarnings; i++)
+		warn("%s%s", where, o->warnings[i]);
+}
+
 int
 container_create(
 	struct create_opts *o, const char *id, struct container *c, struct moat_sandbox **ret)
 {
 	struct making m = {.o = o, .c = c};
-	char bundle[4096], *group;
+	struct moat_error err;
+	char bundle[4096];
 	int r;
 
 	if (!realpath(o->bundle ? o->bundle : ".", bundle))
 		return complain("cannot find the bundle %s: %s", o->bundle, strerror(errno));
-	moat_config_init(&m.config);
+	if (moat_oci_load(bundle, CREATE_CARE, &m.oci, &err) < 0)
+		return complain("config.json: %s", err.text);
+	take_config(&m);
 	o->common.config = &m.config;
-	if ((r = common_apply(&o->common)))
-		return r;
-	if (oci_load(&m.oci, bundle, &m.config) < 0) {
-		r = complain("config.json: %s", m.oci.err);
-		oci_free(&m.oci);
-		return r;
-	}
-	oci_warn(&m.oci);
-	notify_prepare(&m.oci, &m.config);
-	/* Limits need a group, which the specification leaves to the runtime to name. */
-	if (systemd_cgroup && (r = systemd_name(&m.oci, id, &m.unit, &m.slice))) {
-		oci_free(&m.oci);
-		return r;
-	}
-	if (!m.oci.cgroups_path && oci_has_limits(&m.oci) && asprintf(&group, "/moat-%s", id) > 0)
-		m.oci.cgroups_path = oci_own(&m.oci, group);
-	if (o->common.overlay && strcmp(o->common.overlay, "root:memory") == 0)
-		m.oci.mounts[0].overlay = true;
-	r = container_claim(c, id);
+	r = common_apply(&o->common);
 	if (r == 0) {
-		r = make(&m, bundle, ret);
-		moat_cgroup_free(m.cgroup);
-		moat_destroy(m.join.sandbox);
+		warn_all("config.json: ", m.oci);
+		notify_prepare(m.mounts, &m.env, &m.config);
+		r = name_cgroup(&m, id);
 	}
-	if (m.config.listen_fd >= 0)
-		close(m.config.listen_fd);
-	if (m.config.net_fd >= 0)
-		close(m.config.net_fd);
-	if (o->console_socket && m.config.terminal && m.config.stdio[0] > 2)
-		close(m.config.stdio[0]);
-	for (size_t i = 0; i < m.sysctls.n; i++)
-		free((void *)(uintptr_t)m.sysctls.v[i]);
-	strings_free(&m.sysctls);
-	oci_free(&m.oci);
+	if (r == 0 && o->common.overlay && strcmp(o->common.overlay, "root:memory") == 0)
+		m.mounts[0].overlay = true;
+	if (r == 0 && (r = container_claim(c, id)) == 0)
+		r = make(&m, bundle, ret);
+	making_release(&m);
 	return r;
 }
 

@@ -4,7 +4,8 @@
 #define TOOLS_MOAT_CREATE_H
 
 #include "container.h"
-#include "oci.h"
+#include "json.h"
+#include "moat/oci.h"
 
 struct create_opts {
 	struct common common;
@@ -47,8 +48,11 @@ int foreground_wait(struct moat_sandbox *s, struct moat_process *p);
  * of the caller's open. tty: the program's terminal, or -1. */
 int relay_start(struct moat_process *p, int tty);
 
-/* --- oci_seccomp.c --- */
-/* linux.seccomp compiled into c->seccomp (freed with o). 0, or -1 with o->err. */
-int oci_seccomp(struct oci *o, json_t *seccomp, struct moat_config *c);
+/* All that this program takes care of when it makes a container. */
+#define CREATE_CARE                                                                                \
+	(MOAT_OCI_HOOKS | MOAT_OCI_CGROUP | MOAT_OCI_TERMINAL | MOAT_OCI_NAMESPACES |              \
+		MOAT_OCI_SYSCTL)
+/* Say in the log what is passed over. */
+void warn_all(const char *where, const struct moat_oci *o);
 
 #endif

@@ -5,6 +5,7 @@
  * into the error. It runs in a process group of its own, which goes as a whole when time is up.
  */
 #include "hooks.h"
+#include "moat.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -22,58 +23,6 @@
 
 #define SAID_MAX      4096 /* bytes of a hook's output that are kept */
 #define HOOK_NAME_MAX 200  /* of its path, in messages */
-
-static const char *const kinds[] = {"prestart", "createRuntime", "createContainer",
-	"startContainer", "poststart", "poststop", NULL};
-
-static int
-check_one(struct oci *o, json_t *hook, const char *where)
-{
-	struct strings list = {0};
-	const char *path = NULL;
-	json_t *timeout;
-	int r;
-
-	if (!json_is_object(hook))
-		return oci_error(o, "%s: not an object", where);
-	if (oci_string(o, hook, where, "path", &path) < 0)
-		return -1;
-	if (!path || path[0] != '/')
-		return oci_error(o, "%s.path: missing, or not an absolute path", where);
-	r = oci_strings(o, hook, where, "args", &list) < 0 ||
-			    oci_strings(o, hook, where, "env", &list) < 0
-		    ? -1
-		    : 0;
-	strings_free(&list);
-	timeout = json_object_get(hook, "timeout");
-	if (r == 0 && timeout &&
-		(!json_is_integer(timeout) || json_integer_value(timeout) <= 0 ||
-			json_integer_value(timeout) > INT32_MAX))
-		return oci_error(o, "%s.timeout: not a number of seconds above zero", where);
-	return r;
-}
-
-int
-hooks_check(struct oci *o, json_t *hooks)
-{
-	json_t *list, *hook;
-	char where[64];
-	size_t i;
-
-	if (!hooks)
-		return 0;
-	for (const char *const *kind = kinds; *kind; kind++) {
-		if (oci_array(o, hooks, "hooks", *kind, &list) < 0)
-			return -1;
-		json_array_foreach(list, i, hook)
-		{
-			snprintf(where, sizeof where, "hooks.%s[%zu]", *kind, i);
-			if (check_one(o, hook, where) < 0)
-				return -1;
-		}
-	}
-	return 0;
-}
 
 /* A list of strings as argv; at least one entry: first, unless the list has it. Freed by the
  * caller, the strings stay the list's. */

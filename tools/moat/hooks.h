@@ -3,11 +3,9 @@
 #ifndef TOOLS_MOAT_HOOKS_H
 #define TOOLS_MOAT_HOOKS_H
 
-#include "oci.h"
+#include <jansson.h>
+#include <stddef.h>
 #include <sys/types.h>
-
-/* Check all of hooks (the object of config.json, or NULL). 0, or -1 with o->err. */
-int hooks_check(struct oci *o, json_t *hooks);
 
 /*
  * Run the hooks of one kind ("prestart", "createRuntime", "createContainer", "poststart",

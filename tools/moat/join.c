@@ -139,17 +139,17 @@ look_at_all(struct search *s, const struct container *self)
 /* --- what is asked for --- */
 
 static const char *
-annotation(const struct oci *o, const char *key)
+annotation(const struct moat_oci *o, const char *key)
 {
-	const char *v =
-		json_string_value(json_object_get(json_object_get(o->json, "annotations"), key));
-
-	return v ? v : "";
+	for (size_t i = 0; i < o->nannotations; i++)
+		if (strcmp(o->annotations[i].name, key) == 0)
+			return o->annotations[i].value;
+	return "";
 }
 
 /* The pod that it is to be in. *strict: there has to be one. */
 static const char *
-find_pod(const struct oci *o, bool *strict)
+find_pod(const struct moat_oci *o, bool *strict)
 {
 	static const struct {
 		const char *type, *id;
@@ -211,7 +211,7 @@ check_found(const struct search *s, bool strict)
 
 /* The sandbox's, or none. */
 static int
-choose_network(const struct oci *o, pid_t sentry, bool hooks, bool *ret)
+choose_network(const struct moat_oci *o, pid_t sentry, bool hooks, bool *ret)
 {
 	struct stat st;
 
@@ -255,7 +255,7 @@ join_note(struct container *self)
 }
 
 int
-join_find(const struct oci *o, const struct container *self, bool hooks, struct moat_join *ret)
+join_find(const struct moat_oci *o, const struct container *self, bool hooks, struct moat_join *ret)
 {
 	struct search s = {.wants = {{.kind = "pid", .path = o->pid_path},
 				   {.kind = "ipc", .path = o->ipc_path},

@@ -66,6 +66,10 @@ void strings_add(struct strings *s, const char *str);
 void strings_set_env(struct strings *s, const char *assignment);
 void strings_free(struct strings *s);
 void *xcalloc(size_t n, size_t size);
+/* p, which is not NULL. */
+void *check_memory(void *p);
+/* malloc'd */
+char *print_text(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* Options of every command that starts a sandbox. */
 struct common {

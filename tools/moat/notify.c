@@ -30,17 +30,17 @@ host_socket(void)
 }
 
 void
-notify_prepare(struct oci *o, struct moat_config *c)
+notify_prepare(struct moat_mount *mounts, struct strings *env, struct moat_config *c)
 {
 	if (!host_socket())
 		return;
-	o->mounts[c->nmounts++] = (struct moat_mount){.kind = MOAT_MOUNT_TMPFS,
+	mounts[c->nmounts++] = (struct moat_mount){.kind = MOAT_MOUNT_TMPFS,
 		.source = "notify",
 		.target = "/run/notify",
 		.options = "size=16k,mode=755",
 		.flags = MS_NOSUID | MS_NODEV | MS_NOEXEC};
-	strings_set_env(&o->env, "NOTIFY_SOCKET=/run/notify/notify.sock");
-	c->env = o->env.v;
+	strings_set_env(env, "NOTIFY_SOCKET=/run/notify/notify.sock");
+	c->env = env->v;
 	c->notify = true;
 }
 

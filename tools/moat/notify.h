@@ -4,11 +4,11 @@
 #define TOOLS_MOAT_NOTIFY_H
 
 #include "container.h"
-#include "oci.h"
+#include "moat.h"
 
-/* If this process has a NOTIFY_SOCKET, so will the container. After oci_load, whose mounts have
+/* If this process has a NOTIFY_SOCKET, so will the container. mounts and env are c's; mounts has
  * room for one more. */
-void notify_prepare(struct oci *o, struct moat_config *c);
+void notify_prepare(struct moat_mount *mounts, struct strings *env, struct moat_config *c);
 /* Let the program run. *ret: where its messages come, or -1. */
 int notify_go(struct container *c, struct moat_sandbox *s, int *ret, struct moat_error *err);
 /* Pass on messages of fd (which is closed) until one says READY=1, or the process pid has ended

@@ -4,11 +4,13 @@
  * systemd. The group is delegated to us: all limits are in its files as well, from moat_cgroup_set.
  */
 #include "systemd.h"
+#include "moat.h"
 #include "moat/cgroup.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,12 +29,6 @@ part_ok(const char *s, size_t n)
 	return n > 0 && n < 200 &&
 	       strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.@\\-") >=
 		       n;
-}
-
-static const char *
-own(struct oci *o, char *text, int r)
-{
-	return oci_own(o, r < 0 ? NULL : text);
 }
 
 /* "a-b.slice" is in "a.slice". */
@@ -61,38 +57,48 @@ expand(const char *slice, char *out, size_t cap)
 }
 
 int
-systemd_name(struct oci *o, const char *id, const char **unit, const char **slice)
+systemd_name(const char *path, const char *id, struct systemd_names *ret)
 {
-	const char *path = o->cgroups_path, *colon = path ? strchr(path, ':') : NULL,
+	const char *colon = path ? strchr(path, ':') : NULL,
 		   *second = colon ? strchr(colon + 1, ':') : NULL, *name = id, *prefix = "moat";
 	size_t prefix_len = 4, name_len;
-	char folder[1024], *text;
+	char folder[1024];
 
-	*slice = rootless() ? "user.slice" : "system.slice";
+	memset(ret, 0, sizeof *ret);
 	if (path && (!second || strchr(second + 1, ':')))
 		return complain("config.json: linux.cgroupsPath: \"%s\" is not SLICE:PREFIX:NAME, "
 				"as --systemd-cgroup wants it",
 			path);
 	if (path) {
 		if (colon > path)
-			*slice = own(o, text, asprintf(&text, "%.*s", (int)(colon - path), path));
+			ret->slice = print_text("%.*s", (int)(colon - path), path);
 		prefix = colon + 1;
 		prefix_len = (size_t)(second - prefix);
 		name = second + 1;
 	}
+	if (!ret->slice)
+		ret->slice = print_text("%s", rootless() ? "user.slice" : "system.slice");
 	name_len = strlen(name);
 	if (!part_ok(name, name_len) || (prefix_len && !part_ok(prefix, prefix_len)) ||
-		expand(*slice, folder, sizeof folder) < 0)
+		expand(ret->slice, folder, sizeof folder) < 0)
 		return complain("config.json: linux.cgroupsPath: \"%s\": not names of units",
 			path ? path : id);
 	if (name_len > 6 && strcmp(name + name_len - 6, ".slice") == 0)
 		return complain(
 			"config.json: linux.cgroupsPath: %s: a slice has no processes", name);
-	*unit = own(o, text,
-		asprintf(&text, "%.*s%s%s.scope", (int)prefix_len, prefix, prefix_len ? "-" : "",
-			name));
-	o->cgroups_path = own(o, text, asprintf(&text, "%s/%s", folder, *unit));
+	ret->unit =
+		print_text("%.*s%s%s.scope", (int)prefix_len, prefix, prefix_len ? "-" : "", name);
+	ret->group = print_text("%s/%s", folder, ret->unit);
 	return 0;
+}
+
+void
+systemd_names_free(struct systemd_names *n)
+{
+	free(n->unit);
+	free(n->slice);
+	free(n->group);
+	memset(n, 0, sizeof *n);
 }
 
 /* --- properties --- */
@@ -117,7 +123,7 @@ add(struct arguments *a, const char *fmt, ...)
 	va_end(ap);
 	if (r < 0 || a->nmade == sizeof a->made / sizeof a->made[0])
 		text = NULL;
-	strings_add(&a->v, a->made[a->nmade++] = oci_memory(text));
+	strings_add(&a->v, a->made[a->nmade++] = check_memory(text));
 }
 
 static void
@@ -142,15 +148,37 @@ add_limit(struct arguments *a, const char *name, int64_t n, int64_t room)
 		add(a, "%s=t:%lld", name, (long long)sum);
 }
 
+/* "0-3,7" as a mask. */
+static bool
+read_list(const char *list, uint8_t *mask, size_t cap)
+{
+	memset(mask, 0, cap);
+	for (const char *p = list; *p; p += *p == ',') {
+		unsigned long from, to;
+		char *end;
+
+		from = to = strtoul(p, &end, 10);
+		if (end == p || *p < '0' || *p > '9')
+			return false;
+		if (*end == '-' && end[1] >= '0' && end[1] <= '9')
+			to = strtoul(end + 1, &end, 10);
+		if (to < from || to >= cap * 8 || (*end && *end != ',') || (*end && !end[1]))
+			return false;
+		for (; from <= to; from++)
+			mask[from / 8] |= (uint8_t)(1u << from % 8);
+		p = end;
+	}
+	return true;
+}
+
 static void
 add_list(struct arguments *a, const char *name, const char *list)
 {
 	uint8_t mask[128];
 	char hex[2 * sizeof mask + 1];
-	struct oci o = {0};
 	size_t n = sizeof mask;
 
-	if (!list || oci_cpus(&o, name, list, mask, sizeof mask) < 0)
+	if (!list || !read_list(list, mask, sizeof mask))
 		return; /* moat_cgroup_set says what is wrong with it */
 	while (n > 0 && !mask[n - 1])
 		n--;
@@ -200,14 +228,11 @@ add_limits(struct arguments *a, const struct moat_resources *r)
 
 /* org.systemd.property.NAME: a value in GVariant's text form, of the simple types. */
 static int
-add_annotations(struct oci *o, struct arguments *a, char *err, size_t cap)
+add_annotations(const struct moat_oci *o, struct arguments *a, char *err, size_t cap)
 {
-	const char *key;
-	json_t *v;
-
-	json_object_foreach(json_object_get(o->json, "annotations"), key, v)
-	{
-		const char *name = key + strlen(ANNOTATION), *text = json_string_value(v);
+	for (size_t i = 0; i < o->nannotations; i++) {
+		const char *key = o->annotations[i].name, *name = key + strlen(ANNOTATION),
+			   *text = o->annotations[i].value;
 		long long n;
 		char rest;
 
@@ -290,18 +315,18 @@ run(const struct arguments *a, char *err, size_t cap)
 }
 
 int
-systemd_start(struct oci *o, const char *unit, const char *slice, const char *id, pid_t pid,
-	char *err, size_t cap)
+systemd_start(const struct moat_oci *o, const struct systemd_names *names, const char *id,
+	pid_t pid, char *err, size_t cap)
 {
 	struct arguments a = {0};
 	int r;
 
 	add(&a, "moat-systemd");
 	add(&a, "start");
-	add(&a, "%s", unit);
+	add(&a, "%s", names->unit);
 	add(&a, "%d", (int)pid);
 	add(&a, "Description=s:moat container %s", id);
-	add(&a, "Slice=s:%s", slice);
+	add(&a, "Slice=s:%s", names->slice);
 	add(&a, "Delegate=b:true");
 	add(&a, "DefaultDependencies=b:false");
 	add(&a, "MemoryAccounting=b:true");

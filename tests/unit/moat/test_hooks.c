@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Hooks that pass, fail, do not end, are not there; resources that are read, and refused by name.
  */
+#include "tools/libmoat/oci.h"
 #include "tools/moat/hooks.h"
+#include "tools/moat/moat.h"
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -145,10 +147,10 @@ refuses(bool hooks, const char *text, const char *message)
 	int r;
 
 	o.json = parse(text);
-	r = hooks ? hooks_check(&o, o.json) : oci_resources(&o, o.json, "linux.resources");
+	r = hooks ? oci_hooks(&o, o.json) : oci_resources(&o, o.json, "linux.resources");
 	ck_assert_int_eq(r, -1);
 	ck_assert_msg(strncmp(o.err, message, strlen(message)) == 0, "%s: %s", text, o.err);
-	oci_free(&o);
+	oci_release(&o);
 }
 
 START_TEST(refused)
@@ -200,7 +202,7 @@ START_TEST(resources)
 	ck_assert_int_eq(o.resources.devices[0].type, 'a');
 	ck_assert_int_eq(o.resources.devices[1].minor, 3);
 	ck_assert_str_eq(o.resources.unified[0].file, "memory.high");
-	oci_free(&o);
+	oci_release(&o);
 }
 END_TEST
 

@@ -19,7 +19,7 @@ static const char *const cap_names[] = {"CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARC
 	"BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF", "CHECKPOINT_RESTORE"};
 
 const char *
-oci_capability_name(size_t i)
+moat_oci_capability(size_t i)
 {
 	return i < sizeof cap_names / sizeof cap_names[0] ? cap_names[i] : NULL;
 }
@@ -57,7 +57,8 @@ read_user(struct oci *o, json_t *p, struct moat_config *c)
 	c->uid = (uint32_t)uid;
 	c->gid = (uint32_t)gid;
 	c->umask = (uint32_t)mask;
-	o->groups = xcalloc(json_array_size(list) + 1, sizeof *o->groups);
+	if (!(o->groups = oci_alloc(o, json_array_size(list) + 1, sizeof *o->groups)))
+		return -1;
 	json_array_foreach(list, i, v)
 	{
 		if (!json_is_integer(v) || json_integer_value(v) < 0 ||
@@ -114,7 +115,8 @@ read_rlimits(struct oci *o, json_t *p, struct moat_config *c)
 
 	if (oci_array(o, p, "process", "rlimits", &list) < 0)
 		return -1;
-	o->rlimits = xcalloc(json_array_size(list) + 1, sizeof *o->rlimits);
+	if (!(o->rlimits = oci_alloc(o, json_array_size(list) + 1, sizeof *o->rlimits)))
+		return -1;
 	json_array_foreach(list, i, v)
 	{
 		struct moat_rlimit *r = &o->rlimits[i];
@@ -155,7 +157,7 @@ read_scheduler(struct oci *o, json_t *p, struct moat_config *c)
 		{"SCHED_RR", SCHED_RR}, {"SCHED_BATCH", SCHED_BATCH}, {"SCHED_IDLE", SCHED_IDLE}};
 	const char *where = "process.scheduler", *name = NULL;
 	uint64_t priority = 0;
-	struct strings flags = {0};
+	struct oci_texts flags = {0};
 	json_t *s, *nice;
 	bool rt;
 	size_t i;
@@ -193,7 +195,7 @@ read_scheduler(struct oci *o, json_t *p, struct moat_config *c)
 			r = oci_error(
 				o, "%s.flags[%zu]: \"%s\" is not supported", where, i, flags.v[i]);
 	}
-	strings_free(&flags);
+	oci_texts_free(&flags);
 	for (size_t k = 0; k < sizeof policies / sizeof policies[0]; k++)
 		if (strcmp(policies[k].name, name) == 0)
 			c->sched_policy = policies[k].policy;
@@ -313,13 +315,14 @@ oci_process(struct oci *o, json_t *p, struct moat_config *c)
 	if (adj && (!json_is_integer(adj) || json_integer_value(adj) < -1000 ||
 			   json_integer_value(adj) > 1000))
 		return oci_error(o, "process.oomScoreAdj: not a number between -1000 and 1000");
+	o->has_oom_score_adj = adj != NULL;
 	if (adj)
 		c->oom_score_adj = (int)json_integer_value(adj);
 	for (size_t i = 0; i < o->env.n; i++)
 		home |= strncmp(o->env.v[i], "HOME=", 5) == 0;
 	/* As runc does: programs rely on it. */
-	if (!home)
-		strings_add(&o->env, c->uid == 0 ? "HOME=/root" : "HOME=/");
+	if (!home && oci_texts_add(o, &o->env, c->uid == 0 ? "HOME=/root" : "HOME=/") < 0)
+		return -1;
 	c->args = o->args.v;
 	c->env = o->env.v;
 	return 0;

@@ -3,7 +3,7 @@
  * config.json: linux.seccomp. libseccomp makes the filter program; the sandbox's kernel runs it.
  * Only the native ABI goes into it: calls of the others (x86, x32) do not exist inside.
  */
-#include "create.h"
+#include "oci.h"
 #include <errno.h>
 #include <seccomp.h>
 #include <stdio.h>
@@ -137,6 +137,8 @@ add_rule(struct oci *o, scmp_filter_ctx f, json_t *rule, size_t i, uint32_t by_d
 			r = seccomp_rule_add_array(f, action, nr, nargs, args);
 		for (unsigned a = 0; twice && a < nargs && r == 0; a++)
 			r = seccomp_rule_add_array(f, action, nr, 1, &args[a]);
+		if (r == -ENOMEM)
+			return oci_no_memory(o);
 		if (r < 0 && r != -EEXIST)
 			return oci_error(
 				o, "%s: %s: %s", where, json_string_value(v), strerror(-r));
@@ -147,7 +149,7 @@ add_rule(struct oci *o, scmp_filter_ctx f, json_t *rule, size_t i, uint32_t by_d
 static int
 read_flags(struct oci *o, json_t *s, struct moat_config *c)
 {
-	struct strings flags = {0};
+	struct oci_texts flags = {0};
 	int r = oci_strings(o, s, "linux.seccomp", "flags", &flags);
 
 	for (size_t i = 0; r == 0 && i < flags.n; i++) {
@@ -160,19 +162,20 @@ read_flags(struct oci *o, json_t *s, struct moat_config *c)
 			r = oci_error(o, "linux.seccomp.flags[%zu]: \"%s\" is not supported", i,
 				flags.v[i]);
 	}
-	strings_free(&flags);
+	oci_texts_free(&flags);
 	return r;
 }
 
 /* The program of f, in o. */
 static int export(struct oci *o, scmp_filter_ctx f, struct moat_config *c)
 {
-	int fd = memfd_create("seccomp", MFD_CLOEXEC), r = fd < 0 ? -errno : 0;
+	int fd, r;
 	ssize_t n = 0;
 
-	if (r == 0)
-		r = seccomp_export_bpf(f, fd);
-	o->seccomp = xcalloc(1, MAX_PROGRAM + 8);
+	if (!(o->seccomp = oci_alloc(o, 1, MAX_PROGRAM + 8)))
+		return -1;
+	fd = memfd_create("seccomp", MFD_CLOEXEC);
+	r = fd < 0 ? -errno : seccomp_export_bpf(f, fd);
 	if (r == 0) {
 		n = pread(fd, o->seccomp, MAX_PROGRAM + 8, 0);
 		if (n <= 0 || n > MAX_PROGRAM)
@@ -180,6 +183,8 @@ static int export(struct oci *o, scmp_filter_ctx f, struct moat_config *c)
 	}
 	if (fd >= 0)
 		close(fd);
+	if (r == -ENOMEM)
+		return oci_no_memory(o);
 	if (r < 0)
 		return oci_error(o, "linux.seccomp: cannot compile it: %s", strerror(-r));
 	c->seccomp = o->seccomp;
@@ -221,7 +226,10 @@ oci_seccomp(struct oci *o, json_t *s, struct moat_config *c)
 			return oci_error(
 				o, "linux.seccomp.syscalls: more than %d rules", MAX_RULES);
 	}
+	errno = 0;
 	f = seccomp_init(action);
+	if (!f && errno == ENOMEM)
+		return oci_no_memory(o);
 	if (!f)
 		return oci_error(o, "linux.seccomp.defaultAction: \"%s\" is refused", name);
 	/* What is allowed whatever its arguments is found first. */

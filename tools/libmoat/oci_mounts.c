@@ -90,7 +90,7 @@ static const struct option {
 };
 
 const char *
-oci_mount_option(size_t i)
+moat_oci_mount_option(size_t i)
 {
 	if (i >= sizeof options / sizeof options[0])
 		return NULL;
@@ -109,13 +109,14 @@ static int
 read_options(struct oci *o, json_t *m, const char *where, struct moat_mount *mnt, bool *bind,
 	char **data)
 {
-	struct strings list = {0};
+	struct oci_texts list = {0};
 	size_t k, len = 0;
 	int r = oci_strings(o, m, where, "options", &list);
 
 	for (size_t i = 0; r == 0 && i < list.n; i++)
 		len += strlen(list.v[i]) + 1;
-	*data = xcalloc(1, len + 1);
+	if (r == 0 && !(*data = oci_alloc(o, 1, len + 1)))
+		r = -1;
 	for (size_t i = 0; r == 0 && i < list.n; i++) {
 		for (k = 0; k < sizeof options / sizeof options[0]; k++)
 			if (strcmp(options[k].name, list.v[i]) == 0)
@@ -140,7 +141,7 @@ read_options(struct oci *o, json_t *m, const char *where, struct moat_mount *mnt
 		mnt->flags |= options[k].set;
 		mnt->flags &= ~options[k].clear;
 	}
-	strings_free(&list);
+	oci_texts_free(&list);
 	return r;
 }
 
@@ -148,11 +149,7 @@ read_options(struct oci *o, json_t *m, const char *where, struct moat_mount *mnt
 static const char *
 host_path(struct oci *o, const char *path)
 {
-	char *s;
-
-	if (path[0] == '/')
-		return path;
-	return asprintf(&s, "%s/%s", o->bundle, path) < 0 ? oci_own(o, NULL) : oci_own(o, s);
+	return path[0] == '/' ? path : oci_print(o, "%s/%s", o->bundle, path);
 }
 
 static int
@@ -173,16 +170,16 @@ read_mount(struct oci *o, json_t *m, size_t i, struct moat_mount *mnt)
 		free(data);
 		return -1;
 	}
-	oci_own(o, data);
+	if (oci_texts_add(o, &o->owned, data) < 0) {
+		free(data);
+		return -1;
+	}
 	if (!target || !*target)
 		return oci_error(o, "%s.destination: missing", where);
 	if (strlen(target) >= PATH_MAX - 1)
 		return oci_error(o, "%s.destination: longer than a path can be", where);
-	if (target[0] != '/') {
-		char *s;
-
-		target = asprintf(&s, "/%s", target) < 0 ? oci_own(o, NULL) : oci_own(o, s);
-	}
+	if (target[0] != '/' && !(target = oci_print(o, "/%s", target)))
+		return -1;
 	mnt->target = target;
 	mnt->source = source;
 	mnt->options = *data ? data : NULL;
@@ -195,7 +192,7 @@ read_mount(struct oci *o, json_t *m, size_t i, struct moat_mount *mnt)
 		mnt->kind = MOAT_MOUNT_HOST;
 		mnt->source = host_path(o, source);
 		mnt->shared = true;
-		return 0;
+		return mnt->source ? 0 : -1;
 	}
 	for (k = 0; k < sizeof kinds / sizeof kinds[0]; k++)
 		if (strcmp(kinds[k].type, type) == 0)
@@ -229,12 +226,15 @@ oci_mounts(struct oci *o, json_t *top, struct moat_config *c)
 		return oci_error(o, "root.path: missing");
 	if (json_array_size(list) > 200)
 		return oci_error(o, "mounts: more than 200");
-	o->mounts = xcalloc(json_array_size(list) + 2, sizeof *o->mounts);
+	if (!(o->mounts = oci_alloc(o, json_array_size(list) + 2, sizeof *o->mounts)))
+		return -1;
 	o->mounts[0] = (struct moat_mount){.kind = MOAT_MOUNT_HOST,
 		.source = host_path(o, path),
 		.target = "/",
 		/* Engines copy files into it while it runs. */
 		.shared = true};
+	if (!o->mounts[0].source)
+		return -1;
 	json_array_foreach(list, i, m) if (read_mount(o, m, i, &o->mounts[i + 1]) < 0) return -1;
 	c->mounts = o->mounts;
 	c->nmounts = json_array_size(list) + 1;

@@ -4,17 +4,10 @@
  * becomes of which field says oci_fields.def.
  */
 #include "oci.h"
-#include "hooks.h"
 #include <errno.h>
-#include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#define CONFIG_MAX (8 << 20)
 
 int
 oci_error(struct oci *o, const char *fmt, ...)
@@ -24,6 +17,7 @@ oci_error(struct oci *o, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(o->err, sizeof o->err, fmt, ap);
 	va_end(ap);
+	o->code = EINVAL;
 	return -1;
 }
 
@@ -109,7 +103,7 @@ oci_object(struct oci *o, json_t *obj, const char *where, const char *key, json_
 }
 
 int
-oci_strings(struct oci *o, json_t *obj, const char *where, const char *key, struct strings *ret)
+oci_strings(struct oci *o, json_t *obj, const char *where, const char *key, struct oci_texts *ret)
 {
 	json_t *a, *v;
 	size_t i;
@@ -120,105 +114,117 @@ oci_strings(struct oci *o, json_t *obj, const char *where, const char *key, stru
 	{
 		if (!json_is_string(v) || strlen(json_string_value(v)) != json_string_length(v))
 			return oci_error(o, "%s%s%s[%zu]: not a string", where, dot(where), key, i);
-		strings_add(ret, json_string_value(v));
+		if (oci_texts_add(o, ret, json_string_value(v)) < 0)
+			return -1;
 	}
 	return 0;
 }
 
-json_t *
-oci_list(const char *const *strings)
+int
+oci_values(struct oci *o, json_t *obj, const char *where, const char *key,
+	struct moat_oci_value **ret, size_t *ret_n)
 {
-	json_t *a = json_array();
+	const char *name;
+	json_t *all, *v;
+	size_t n = 0;
 
-	for (; *strings; strings++)
-		json_array_append_new(a, json_string(*strings));
-	return a;
-}
-
-void *
-oci_memory(void *p)
-{
-	if (!p) {
-		complain("out of memory");
-		exit(exit_failure);
+	if (oci_object(o, obj, where, key, &all) < 0 ||
+		!(*ret = oci_alloc(o, json_object_size(all) + 1, sizeof **ret)))
+		return -1;
+	json_object_foreach(all, name, v)
+	{
+		if (!json_is_string(v) || strlen(json_string_value(v)) != json_string_length(v))
+			return oci_error(
+				o, "%s%s%s.%.200s: not a string", where, dot(where), key, name);
+		(*ret)[n++] = (struct moat_oci_value){name, json_string_value(v)};
 	}
-	return p;
-}
-
-const char *
-oci_own(struct oci *o, char *s)
-{
-	if (o->nowned == sizeof o->owned / sizeof o->owned[0])
-		s = NULL; /* cannot be: there are not so many mounts */
-	oci_memory(s);
-	o->owned[o->nowned++] = s;
-	return s;
-}
-
-static int
-load_json(struct oci *o)
-{
-	json_error_t e;
-	char path[4200], *text;
-	struct stat st;
-	size_t n;
-	FILE *f;
-	int fd;
-
-	snprintf(path, sizeof path, "%s/config.json", o->bundle);
-	/* A bundle may hold anything: a FIFO is not waited for, and a device not read. */
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0)
-		return oci_error(o, "cannot open %s: %s", path, strerror(errno));
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-		close(fd);
-		return oci_error(o, "%s: not a regular file", path);
-	}
-	f = fdopen(fd, "r");
-	if (!f) {
-		close(fd);
-		return oci_error(o, "out of memory");
-	}
-	text = xcalloc(1, CONFIG_MAX + 1);
-	n = fread(text, 1, CONFIG_MAX + 1, f);
-	fclose(f);
-	if (n <= CONFIG_MAX)
-		o->json = json_loadb(text, n, JSON_REJECT_DUPLICATES, &e);
-	free(text);
-	if (n > CONFIG_MAX)
-		return oci_error(o, "%s: larger than %d bytes", path, CONFIG_MAX);
-	if (!o->json)
-		return oci_error(o, "%s:%d: %s", path, e.line, e.text);
-	return json_is_object(o->json) ? 0 : oci_error(o, "%s: not an object", path);
+	*ret_n = n;
+	return 0;
 }
 
 int
-oci_load(struct oci *o, const char *bundle, struct moat_config *c)
+oci_no_memory(struct oci *o)
 {
-	const char *version = NULL, *key;
-	json_t *process, *linux_part, *annotations, *v;
+	oci_error(o, "out of memory");
+	o->code = ENOMEM;
+	return -1;
+}
 
-	memset(o, 0, sizeof *o);
+void *
+oci_alloc(struct oci *o, size_t n, size_t size)
+{
+	void *p = calloc(n, size);
+
+	if (!p)
+		oci_no_memory(o);
+	return p;
+}
+
+int
+oci_texts_add(struct oci *o, struct oci_texts *t, const char *s)
+{
+	if (t->n + 2 > t->cap) {
+		size_t cap = t->cap ? t->cap * 2 : 16;
+		const char **v = realloc(t->v, cap * sizeof *v);
+
+		if (!v)
+			return oci_no_memory(o);
+		t->v = v;
+		t->cap = cap;
+	}
+	t->v[t->n++] = s;
+	t->v[t->n] = NULL;
+	return 0;
+}
+
+void
+oci_texts_free(struct oci_texts *t)
+{
+	free(t->v);
+	*t = (struct oci_texts){0};
+}
+
+char *
+oci_print(struct oci *o, const char *fmt, ...)
+{
+	char *text;
+	va_list ap;
+	int r;
+
+	va_start(ap, fmt);
+	r = vasprintf(&text, fmt, ap);
+	va_end(ap);
+	if (r < 0) {
+		oci_no_memory(o);
+		return NULL;
+	}
+	if (oci_texts_add(o, &o->owned, text) < 0) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+int
+oci_read(struct oci *o, struct moat_config *c)
+{
+	const char *version = NULL;
+	json_t *process, *linux_part;
+
 	moat_resources_init(&o->resources);
-	o->bundle = bundle;
-	if (load_json(o) < 0 || oci_fields(o, o->json, "", "") < 0 ||
+	if (oci_fields(o, o->json, "", "") < 0 ||
 		oci_string(o, o->json, "", "ociVersion", &version) < 0 ||
 		oci_string(o, o->json, "", "hostname", &c->hostname) < 0 ||
 		oci_string(o, o->json, "", "domainname", &c->domainname) < 0 ||
 		oci_object(o, o->json, "", "process", &process) < 0 ||
 		oci_object(o, o->json, "", "linux", &linux_part) < 0 ||
-		oci_object(o, o->json, "", "annotations", &annotations) < 0 ||
-		oci_object(o, o->json, "", "hooks", &o->hooks) < 0 || hooks_check(o, o->hooks) < 0)
+		oci_values(o, o->json, "", "annotations", &o->annotations, &o->nannotations) < 0 ||
+		oci_object(o, o->json, "", "hooks", &o->hooks) < 0 || oci_hooks(o, o->hooks) < 0)
 		return -1;
 	if (!version || strncmp(version, "1.", 2) != 0)
 		return oci_error(o, "ociVersion: missing, or not 1.x");
 	if (!process)
 		return oci_error(o, "process: missing");
-	json_object_foreach(annotations, key, v)
-	{
-		if (!json_is_string(v))
-			return oci_error(o, "annotations.%.200s: not a string", key);
-	}
 	if ((c->hostname && strlen(c->hostname) > 64) ||
 		(c->domainname && strlen(c->domainname) > 64))
 		return oci_error(o, "hostname, domainname: longer than 64 bytes");
@@ -229,60 +235,17 @@ oci_load(struct oci *o, const char *bundle, struct moat_config *c)
 	return linux_part ? oci_linux(o, linux_part, c) : oci_error(o, "linux: missing");
 }
 
-int
-read_json(const char *option, const char *path, json_t **ret)
-{
-	int fd = strcmp(path, "-") == 0 ? STDIN_FILENO
-					: open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	json_error_t e;
-	char *text;
-	size_t n;
-	FILE *f;
-
-	*ret = NULL;
-	if (fd > 0)
-		(void)fcntl(fd, F_SETFL, 0);
-	f = fd > 0 ? fdopen(fd, "r") : fd == 0 ? stdin : NULL;
-	if (!f)
-		return complain("%s: cannot open %s: %s", option, path, strerror(errno));
-	text = xcalloc(1, CONFIG_MAX + 1);
-	n = fread(text, 1, CONFIG_MAX + 1, f);
-	if (f != stdin)
-		fclose(f);
-	if (n <= CONFIG_MAX)
-		*ret = json_loadb(text, n, JSON_REJECT_DUPLICATES, &e);
-	free(text);
-	if (n > CONFIG_MAX)
-		return complain("%s: %s: larger than %d bytes", option, path, CONFIG_MAX);
-	if (!*ret)
-		return complain("%s: %s:%d: %s", option, path, e.line, e.text);
-	if (!json_is_object(*ret)) {
-		json_decref(*ret);
-		*ret = NULL;
-		return complain("%s: %s: not an object", option, path);
-	}
-	return 0;
-}
-
 void
-oci_warn(const struct oci *o)
+oci_release(struct oci *o)
 {
-	for (size_t i = 0; i < o->warnings.n; i++)
-		warn("config.json: %s", o->warnings.v[i]);
-}
-
-void
-oci_free(struct oci *o)
-{
-	for (size_t i = 0; i < o->nowned; i++)
-		free(o->owned[i]);
-	for (size_t i = 0; i < o->warnings.n; i++)
-		free((void *)(uintptr_t)o->warnings.v[i]);
-	strings_free(&o->warnings);
-	strings_free(&o->args);
-	strings_free(&o->env);
-	strings_free(&o->masked);
-	strings_free(&o->readonly);
+	for (size_t i = 0; i < o->owned.n; i++)
+		free((void *)(uintptr_t)o->owned.v[i]);
+	oci_texts_free(&o->owned);
+	oci_texts_free(&o->warnings);
+	oci_texts_free(&o->args);
+	oci_texts_free(&o->env);
+	oci_texts_free(&o->masked);
+	oci_texts_free(&o->readonly);
 	free(o->mounts);
 	free(o->rlimits);
 	free(o->groups);
@@ -290,6 +253,8 @@ oci_free(struct oci *o)
 	free(o->seccomp);
 	free(o->uid_map);
 	free(o->gid_map);
+	free(o->sysctls);
+	free(o->annotations);
 	free(o->lists.io);
 	free(o->lists.hugepages);
 	free(o->lists.net_priorities);
@@ -297,4 +262,5 @@ oci_free(struct oci *o)
 	free(o->lists.rdma);
 	free(o->lists.unified);
 	json_decref(o->json);
+	json_decref(o->more);
 }

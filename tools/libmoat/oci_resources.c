@@ -162,7 +162,8 @@ block_io(struct oci *o, json_t *res, const char *where)
 		return -1;
 	for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
 		n += 2 * json_array_size(json_object_get(io, lists[i]));
-	o->lists.io = xcalloc(n + 1, sizeof *o->lists.io);
+	if (!(o->lists.io = oci_alloc(o, n + 1, sizeof *o->lists.io)))
+		return -1;
 	if (limit(o, io, name, "weight", &r->io_weight) < 0 ||
 		limit(o, io, name, "leafWeight", &r->io_leaf_weight) < 0 ||
 		io_rules(o, io, name, "weightDevice", "weight", MOAT_IO_WEIGHT) < 0 ||
@@ -185,7 +186,9 @@ hugepages(struct oci *o, json_t *res, const char *where)
 
 	if (oci_array(o, res, where, "hugepageLimits", &list) < 0)
 		return -1;
-	o->lists.hugepages = xcalloc(json_array_size(list) + 1, sizeof *o->lists.hugepages);
+	if (!(o->lists.hugepages =
+			    oci_alloc(o, json_array_size(list) + 1, sizeof *o->lists.hugepages)))
+		return -1;
 	json_array_foreach(list, i, v)
 	{
 		struct moat_hugepage_limit *h = &o->lists.hugepages[i];
@@ -216,8 +219,9 @@ network(struct oci *o, json_t *res, const char *where)
 		number(o, net, name, "classID", 0, &o->resources.net_class) < 0 ||
 		oci_array(o, net, name, "priorities", &list) < 0)
 		return -1;
-	o->lists.net_priorities =
-		xcalloc(json_array_size(list) + 1, sizeof *o->lists.net_priorities);
+	if (!(o->lists.net_priorities = oci_alloc(
+		      o, json_array_size(list) + 1, sizeof *o->lists.net_priorities)))
+		return -1;
 	json_array_foreach(list, i, v)
 	{
 		struct moat_net_priority *p = &o->lists.net_priorities[i];
@@ -247,7 +251,8 @@ devices(struct oci *o, json_t *res, const char *where)
 
 	if (oci_array(o, res, where, "devices", &list) < 0)
 		return -1;
-	o->lists.devices = xcalloc(json_array_size(list) + 1, sizeof *o->lists.devices);
+	if (!(o->lists.devices = oci_alloc(o, json_array_size(list) + 1, sizeof *o->lists.devices)))
+		return -1;
 	json_array_foreach(list, i, v)
 	{
 		struct moat_device_rule *d = &o->lists.devices[i];
@@ -285,7 +290,8 @@ rdma(struct oci *o, json_t *res, const char *where)
 
 	if (oci_object(o, res, where, "rdma", &all) < 0)
 		return -1;
-	o->lists.rdma = xcalloc(json_object_size(all) + 1, sizeof *o->lists.rdma);
+	if (!(o->lists.rdma = oci_alloc(o, json_object_size(all) + 1, sizeof *o->lists.rdma)))
+		return -1;
 	json_object_foreach(all, device, v)
 	{
 		struct moat_rdma_limit *l = &o->lists.rdma[i++];
@@ -312,7 +318,8 @@ unified(struct oci *o, json_t *res, const char *where)
 
 	if (oci_object(o, res, where, "unified", &all) < 0)
 		return -1;
-	o->lists.unified = xcalloc(json_object_size(all) + 1, sizeof *o->lists.unified);
+	if (!(o->lists.unified = oci_alloc(o, json_object_size(all) + 1, sizeof *o->lists.unified)))
+		return -1;
 	json_object_foreach(all, file, v)
 	{
 		if (!json_is_string(v) || strchr(file, '/'))

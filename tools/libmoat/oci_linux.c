@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* config.json: linux. */
-#include "create.h"
 #include "oci.h"
 #include <linux/mempolicy.h>
 #include <stdio.h>
@@ -71,7 +70,8 @@ read_idmap(struct oci *o, json_t *l, const char *key, struct moat_idmap **ret, s
 		return -1;
 	if (json_array_size(list) > 100)
 		return oci_error(o, "linux.%s: more than 100", key);
-	*ret = xcalloc(json_array_size(list) + 1, sizeof **ret);
+	if (!(*ret = oci_alloc(o, json_array_size(list) + 1, sizeof **ret)))
+		return -1;
 	json_array_foreach(list, i, v)
 	{
 		uint64_t inside = 0, outside = 0, size = 0;
@@ -179,7 +179,7 @@ read_memory_policy(struct oci *o, json_t *l, struct moat_config *c)
 	} names[] = {{"MPOL_F_NUMA_BALANCING", 1 << 13}, {"MPOL_F_RELATIVE_NODES", 1 << 14},
 		{"MPOL_F_STATIC_NODES", 1 << 15}};
 	const char *where = "linux.memoryPolicy", *mode = NULL, *nodes = "";
-	struct strings flags = {0};
+	struct oci_texts flags = {0};
 	json_t *p;
 	size_t i, k;
 	int r;
@@ -214,7 +214,7 @@ read_memory_policy(struct oci *o, json_t *l, struct moat_config *c)
 		else
 			c->memory_mode |= names[k].flag;
 	}
-	strings_free(&flags);
+	oci_texts_free(&flags);
 	return r;
 }
 
@@ -246,7 +246,8 @@ read_devices(struct oci *o, json_t *l, struct moat_config *c)
 
 	if (oci_array(o, l, "linux", "devices", &list) < 0)
 		return -1;
-	o->devices = xcalloc(json_array_size(list) + 1, sizeof *o->devices);
+	if (!(o->devices = oci_alloc(o, json_array_size(list) + 1, sizeof *o->devices)))
+		return -1;
 	json_array_foreach(list, i, d)
 	{
 		const char *type = "", *path = "";
@@ -334,7 +335,7 @@ oci_linux(struct oci *o, json_t *l, struct moat_config *c)
 		o->cgroups_path = NULL;
 	if (oci_object(o, l, "linux", "seccomp", &seccomp) < 0 ||
 		(seccomp && oci_seccomp(o, seccomp, c) < 0) ||
-		oci_object(o, l, "linux", "sysctl", &o->sysctl) < 0)
+		oci_values(o, l, "linux", "sysctl", &o->sysctls, &o->nsysctls) < 0)
 		return -1;
 	c->uid_map = o->uid_map;
 	c->gid_map = o->gid_map;
