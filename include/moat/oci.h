@@ -15,7 +15,8 @@
  * who says of what it takes care (MOAT_OCI_*): the rest of that is refused too.
  *
  * Any thread can call these functions, and nothing is kept between calls. Running out of memory is
- * an error (-ENOMEM) as any other.
+ * an error (-ENOMEM) as any other; but libseccomp, which compiles linux.seccomp, may leave some, or
+ * not come back, when that happens in it (2.5).
  */
 #ifndef MOAT_OCI_H
 #define MOAT_OCI_H

@@ -73,8 +73,10 @@ parse(struct oci *o, const char *text, size_t len, const char *name)
 		oci_error(o, "%s: larger than %d bytes", name, CONFIG_MAX);
 		return NULL;
 	}
+	errno = 0;
 	v = json_loadb(text, len, JSON_REJECT_DUPLICATES, &e);
-	if (!v && json_error_code(&e) == json_error_out_of_memory)
+	/* It says so itself only sometimes: else the text seems to be wrong where it stopped. */
+	if (!v && (errno == ENOMEM || json_error_code(&e) == json_error_out_of_memory))
 		oci_no_memory(o);
 	else if (!v)
 		oci_error(o, "%s:%d: %s", name, e.line, e.text);

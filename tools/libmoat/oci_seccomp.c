@@ -133,11 +133,12 @@ add_rule(struct oci *o, scmp_filter_ctx f, json_t *rule, size_t i, uint32_t by_d
 		 * architectures. */
 		if (nr < 0)
 			continue;
+		errno = 0;
 		if (!twice)
 			r = seccomp_rule_add_array(f, action, nr, nargs, args);
 		for (unsigned a = 0; twice && a < nargs && r == 0; a++)
 			r = seccomp_rule_add_array(f, action, nr, 1, &args[a]);
-		if (r == -ENOMEM)
+		if (r < 0 && (r == -ENOMEM || errno == ENOMEM))
 			return oci_no_memory(o);
 		if (r < 0 && r != -EEXIST)
 			return oci_error(
@@ -174,8 +175,11 @@ static int export(struct oci *o, scmp_filter_ctx f, struct moat_config *c)
 
 	if (!(o->seccomp = oci_alloc(o, 1, MAX_PROGRAM + 8)))
 		return -1;
+	errno = 0; /* libseccomp's own errors do not always tell */
 	fd = memfd_create("seccomp", MFD_CLOEXEC);
 	r = fd < 0 ? -errno : seccomp_export_bpf(f, fd);
+	if (r < 0 && errno == ENOMEM)
+		r = -ENOMEM;
 	if (r == 0) {
 		n = pread(fd, o->seccomp, MAX_PROGRAM + 8, 0);
 		if (n <= 0 || n > MAX_PROGRAM)
