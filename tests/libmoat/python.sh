@@ -7,7 +7,7 @@ export PYTHONDONTWRITEBYTECODE=1 MOAT_LIBEXEC=$BUILD MOAT_LIBRARY=$BUILD/libmoat
 # A C program that prints the layout which the headers give, of the fields that the binding names.
 python3 - >"$work/layout.c" <<'X'
 import moat
-print('#include <moat/files.h>\n#include <moat/run.h>\n#include <moat/trace.h>\n#include <stdio.h>\nint main(void)\n{')
+print('#include <moat/files.h>\n#include <moat/oci.h>\n#include <moat/run.h>\n#include <moat/trace.h>\n#include <stdio.h>\nint main(void)\n{')
 for s in moat.STRUCTS:
     n = s._c_name_
     print(f'\tprintf("{n} %zu\\n", sizeof(struct {n}));')
@@ -146,6 +146,28 @@ except moat.Error as e:
     assert "no_such" in str(e), e
 else:
     assert False
+# config.json.
+import json
+conf = {"ociVersion": "1.0.2", "root": {"path": "/", "readonly": True}, "annotations": {"a": "b"}, "what": 1,
+        "process": {"args": ["/bin/sh", "-c", "echo $A; read x; echo $x"], "cwd": "/", "env": ["A=b", "PATH=/bin"],
+                    "user": {"uid": os.geteuid(), "gid": os.getegid()}},
+        "mounts": [{"destination": "/proc", "type": "proc"}],
+        "linux": {"namespaces": [{"type": t} for t in ("pid", "ipc", "uts", "mount", "network")]}}
+with open("d/config.json", "w") as f:
+    json.dump(conf, f)
+for oci in moat.Oci("d"), moat.Oci("/", json.dumps(conf)):
+    assert oci.warnings == ["what: not a field of the specification"] and oci.annotations == {"a": "b"}, oci.warnings
+    r = moat.run(oci, input=b"line\n", limits=L(wall_ms=9000))
+    assert (r.status, r.out) == (0, b"b\nline\n"), (r, r.out, r.err)
+with moat.Sandbox(oci, input=b"l\n") as s:
+    assert s.wait() == 0 and s.output() == b"b\nl\n"
+for key, value, name in (("hooks", {"poststop": [{"path": "/x"}]}, "hooks.poststop: "), ("process", 7, "process: ")):
+    try:
+        moat.Oci("/", json.dumps({**conf, key: value}))
+    except moat.Error as e:
+        assert e.errno == 22 and e.strerror.startswith(name), e
+    else:
+        assert False
 # Threads run side by side: four that sleep take not four times as long as one.
 start = time.monotonic()
 with concurrent.futures.ThreadPoolExecutor(4) as pool:

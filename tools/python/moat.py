@@ -15,10 +15,10 @@ wrong with the sandbox itself is a moat.Error; how a program ends is no error.
 import ctypes
 import enum
 import os
-from ctypes import (POINTER, byref, c_bool, c_char, c_char_p, c_int, c_int64, c_long, c_size_t, c_ssize_t, c_uint, c_uint32,
+from ctypes import (POINTER, byref, c_bool, c_char, c_char_p, c_int, c_int64, c_long, c_size_t, c_ssize_t, c_uint, c_uint16, c_uint32,
                     c_uint64, c_ulong, c_void_p)
 
-__all__ = ["Attr", "Error", "Event", "EventKind", "Files", "Host", "Limits", "Mount", "Process", "Result", "Rusage", "Sandbox",
+__all__ = ["Attr", "Error", "Event", "EventKind", "Files", "Host", "Limits", "Mount", "Oci", "Process", "Result", "Rusage", "Sandbox",
            "Trace", "Tree", "Verdict", "Virtual", "run", "system", "tmpfs", "version"]
 
 
@@ -150,8 +150,36 @@ class CConfig(_Struct):
     ]
 
 
+class COciValue(_Struct):
+    _c_name_ = "moat_oci_value"
+    _fields_ = [("name", c_char_p), ("value", c_char_p)]
+
+
+class CResources(_Struct):
+    _c_name_ = "moat_resources"
+    _fields_ = [(n, c_int64) for n in (
+        "memory_limit", "memory_reservation", "memory_swap", "memory_kernel", "memory_kernel_tcp", "memory_swappiness")] + \
+        [("memory_disable_oom_killer", c_bool), ("memory_check_before_update", c_bool)] + [(n, c_int64) for n in (
+            "cpu_shares", "cpu_quota", "cpu_period", "cpu_burst", "cpu_rt_runtime", "cpu_rt_period", "cpu_idle")] + \
+        [("cpus", c_char_p), ("mems", c_char_p)] + [(n, c_int64) for n in (
+            "pids_limit", "io_weight", "io_leaf_weight", "net_class")] + [f for n in (
+                "io", "hugepages", "net_priorities", "devices", "rdma", "unified")
+                for f in ((n, c_void_p), ("n" + n, c_size_t))]
+
+
+class COci(_Struct):
+    _c_name_ = "moat_oci"
+    _fields_ = [("config", CConfig), ("warnings", POINTER(c_char_p)), ("nwarnings", c_size_t), ("text", c_char_p),
+                ("text_bytes", c_size_t), ("terminal", c_bool), ("rows", c_uint16), ("columns", c_uint16),
+                ("cgroups_path", c_char_p), ("resources", CResources), ("has_limits", c_bool), ("host_network", c_bool),
+                ("network_path", c_char_p), ("pid_path", c_char_p), ("ipc_path", c_char_p), ("uts_path", c_char_p),
+                ("sysctls", POINTER(COciValue)), ("annotations", POINTER(COciValue)), ("nsysctls", c_size_t),
+                ("nannotations", c_size_t), ("has_oom_score_adj", c_bool), ("exec_cpus", c_void_p),
+                ("exec_cpus_bytes", c_size_t), ("parts", c_void_p)]
+
+
 STRUCTS = (CError, CFileAttr, CFilesOps, CFiles, CMount, CRlimit, CLimits, CRusage, CIo, CResult, CEvent, CTrace,
-           CConfig)
+           CConfig, COciValue, CResources, COci)
 
 _lib = ctypes.CDLL(os.environ.get("MOAT_LIBRARY", "libmoat.so.0"))
 _PROTOTYPES = {
@@ -177,6 +205,9 @@ _PROTOTYPES = {
     "moat_process_output": (c_int, c_void_p, c_int, POINTER(c_void_p), POINTER(c_size_t)),
     "moat_process_signal": (c_int, c_void_p, c_int),
     "moat_process_free": (None, c_void_p),
+    "moat_oci_load": (c_int, c_char_p, c_uint, POINTER(POINTER(COci)), POINTER(CError)),
+    "moat_oci_parse": (c_int, c_char_p, c_size_t, c_char_p, c_uint, POINTER(POINTER(COci)), POINTER(CError)),
+    "moat_oci_free": (None, POINTER(COci)),
     "moat_dir_add": (c_int, c_void_p, c_char_p, c_uint32),
     "moat_tree_new": (c_void_p, c_uint64),
     "moat_tree_free": (None, c_void_p),
@@ -439,6 +470,35 @@ class Trace:
             self.failed = self.failed or e
 
 
+class Oci:
+    """The config.json of an OCI bundle, for run() and Sandbox() in the place of args: a directory that has it, or its text
+    (str or bytes), whose relative paths begin at `bundle`. What the library does not do by itself (hooks, limits by cgroups,
+    terminals, joining namespaces, sysctls) is an Error that begins with the field's name. warnings: what is passed over."""
+
+    _p = None
+
+    def __init__(self, bundle, text=None):
+        p, err = POINTER(COci)(), CError()
+        if text is None:
+            r = _lib.moat_oci_load(_bytes(os.path.abspath(bundle)), 0, byref(p), byref(err))
+        else:
+            text = text.encode() if isinstance(text, str) else text
+            r = _lib.moat_oci_parse(text, len(text), _bytes(os.path.abspath(bundle)), 0, byref(p), byref(err))
+        _check(r, err)
+        self._p, c = p, p.contents
+        self.warnings = [c.warnings[i].decode(errors="replace") for i in range(c.nwarnings)]
+        self.annotations = {c.annotations[i].name.decode(): c.annotations[i].value.decode() for i in range(c.nannotations)}
+
+    def _config(self):
+        c = CConfig()
+        ctypes.memmove(byref(c), byref(self._p.contents.config), ctypes.sizeof(c))
+        return c
+
+    def __del__(self):
+        if self._p:
+            _lib.moat_oci_free(self._p)
+
+
 def system():
     """The files of this machine, of which nothing is changed, with /proc, /dev and /tmp of the sandbox's own."""
     return [Host("/", overlay=True), Mount("proc", "/proc"), Mount("dev", "/dev"), tmpfs("/tmp", "mode=1777")]
@@ -478,8 +538,7 @@ def _check(r, err):
 _ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
 
 
-def _config(args, *, env=None, cwd=None, mounts=None, uid=None, gid=None, network=None, hostname=None,
-            platform=None, libexec=None, weaker=None, limits=None, trace=None):
+def _config_of(args, env, cwd, mounts, uid, gid, network, hostname):
     c = CConfig()
     _lib.moat_config_init(byref(c))
     if not args or isinstance(args, (str, bytes)):
@@ -489,13 +548,26 @@ def _config(args, *, env=None, cwd=None, mounts=None, uid=None, gid=None, networ
     c.env = _strings([b"%s=%s" % (_bytes(k), _bytes(v)) for k, v in env.items()])
     c.cwd = _bytes(cwd)
     mounts = system() if mounts is None else list(mounts)
-    trace = Trace(trace) if callable(trace) else trace
-    c.keep = mounts, trace  # functions of them are called
     list_ = [m._c() for m in mounts]
     c.mounts, c.nmounts = (CMount * len(list_))(*list_), len(list_)
     c.uid = os.geteuid() if uid is None else uid
     c.gid = os.getegid() if gid is None else gid
-    c.network, c.hostname, c.platform = _bytes(network), _bytes(hostname), _bytes(platform)
+    c.network, c.hostname = _bytes(network), _bytes(hostname)
+    return c, mounts
+
+
+def _config(args, *, env=None, cwd=None, mounts=None, uid=None, gid=None, network=None, hostname=None,
+            platform=None, libexec=None, weaker=None, limits=None, trace=None):
+    if isinstance(args, Oci):
+        if (env, cwd, mounts, uid, gid, network, hostname) != (None,) * 7:
+            raise TypeError("env, cwd, mounts, uid, gid, network, hostname: config.json has them")
+        c = args._config()
+        mounts = args  # what it points to
+    else:
+        c, mounts = _config_of(args, env, cwd, mounts, uid, gid, network, hostname)
+    trace = Trace(trace) if callable(trace) else trace
+    c.keep = mounts, trace  # functions of them are called
+    c.platform = _bytes(platform)
     c.libexec = _bytes(libexec or os.environ.get("MOAT_LIBEXEC"))
     c.weaker = _bytes(weaker)
     c.killable = True
@@ -511,7 +583,7 @@ def _io(input, merge=False):
 
 
 def run(args, *, input=b"", limits=None, merge=False, **config):
-    """Run a program in a sandbox of its own until it ends or is killed: a Result. input: bytes that it reads; merge: its
+    """Run a program (args: a list of strings, or an Oci) in a sandbox of its own until it ends or is killed: a Result. input: bytes that it reads; merge: its
     standard error goes where its standard output does. Of the rest see Sandbox."""
     c, io, res, err = _config(args, **config), _io(input, merge), CResult(), CError()
     _check(_lib.moat_run(byref(c), byref(limits._c) if limits else None, byref(io), byref(res), byref(err)), err)
@@ -589,7 +661,7 @@ class Process(_Waitable):
 class Sandbox(_Waitable):
     """A sandbox with a first program, with which it ends.
 
-    args: the program and its arguments. env: a dict (default: a PATH). cwd. mounts: a list of Mount (default: system()).
+    args: the program and its arguments, or an Oci. env: a dict (default: a PATH). cwd. mounts: a list of Mount (default: system()).
     uid, gid: inside (default: those of this process). network: "none" or "host". limits. trace: a Trace, or a function for
     all events. hostname. platform: "trap" or "ptrace". One sandbox is used by one thread at a time."""
 
