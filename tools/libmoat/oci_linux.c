@@ -303,13 +303,13 @@ read_propagation(struct oci *o, const char *name)
 	if (!propagation)
 		return oci_error(o, "linux.rootfsPropagation: \"%s\" is not a propagation", name);
 	o->mounts[0].propagation = propagation;
-	if ((propagation & MS_SHARED) && asprintf(&text,
-						 "linux.rootfsPropagation: \"%s\" is so among the "
-						 "sandbox's own mounts: nothing "
-						 "propagates out of it",
-						 name) >= 0)
-		strings_add(&o->warnings, text);
-	return 0;
+	if (!(propagation & MS_SHARED))
+		return 0;
+	text = oci_print(o,
+		"linux.rootfsPropagation: \"%s\" is so among the sandbox's own mounts: nothing "
+		"propagates out of it",
+		name);
+	return text ? oci_texts_add(o, &o->warnings, text) : -1;
 }
 
 int
