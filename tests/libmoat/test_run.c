@@ -99,7 +99,7 @@ waiting(void)
 	size_t n;
 	int status;
 
-	config_for(&c, SHELL("sleep 2; exit 3"));
+	config_for(&c, SHELL("sleep 2; until [ -e /tmp/go ]; do sleep 0.1; done; exit 3"));
 	CHECK_MOAT(moat_start(&c, &s, &err), err);
 	CHECK_INT(moat_wait_timeout(s, 0, &status, &err), -ETIMEDOUT);
 	CHECK_INT(moat_wait_timeout(s, 50, &status, &err), -ETIMEDOUT);
@@ -107,7 +107,8 @@ waiting(void)
 	CHECK_INT(moat_verdict(s, &v, NULL), -EAGAIN);
 	CHECK_INT(moat_output(s, 1, &out, &n), -EINVAL);
 	/* Another process of it, with streams of its own. */
-	config_for(&c, SHELL("cat; i=0; while [ $i -lt 50000 ]; do i=$((i+1)); done; exit 5"));
+	config_for(&c,
+		SHELL("cat; i=0; while [ $i -lt 50000 ]; do i=$((i+1)); done; >/tmp/go; exit 5"));
 	CHECK_MOAT(
 		moat_spawn_io(s, &c, &(struct moat_io){.input = "in", .input_bytes = 2}, &p, &err),
 		err);
