@@ -282,9 +282,9 @@ class Mount:
         self.readonly, self.overlay, self.shared = readonly, overlay, shared
 
     def _c(self):
-        return CMount(_KINDS[self.kind], _bytes(self.source), _bytes(self.target), _bytes(self.options),
-                      _MS_RDONLY if self.readonly else 0, self.files._c() if self.files else None, self.shared, False,
-                      self.overlay)
+        return CMount(kind=_KINDS[self.kind], source=_bytes(self.source), target=_bytes(self.target), options=_bytes(self.options),
+                      flags=_MS_RDONLY if self.readonly else 0, files=self.files._c() if self.files else None,
+                      shared=self.shared, overlay=self.overlay)
 
 
 def Host(source, target=None, *, readonly=False, overlay=False, shared=False):
