@@ -32,7 +32,8 @@ cc -Wall "$work/here.c" -o "$work/run" $flags
 same "what it prints" "OK: got it" "$("$work/run" 2>&1)"
 ! grep -qx mine /etc/motd 2>/dev/null || die "it was no sandbox"
 # Linked statically, it needs what libmoat.pc says.
-cc "$work/here.c" -o "$work/static" -I"$prefix/include" "$prefix/lib/libmoat.a" -lprotobuf-c
+cc "$work/here.c" -o "$work/static" -I"$prefix/include" "$prefix/lib/libmoat.a" \
+	$(pkg-config --static --libs-only-l libmoat | sed "s/-lmoat//")
 same "linked statically" "OK: got it" "$("$work/static" 2>&1)"
 same "from Python" "b'hi\\n'" "$(PYTHONDONTWRITEBYTECODE=1 MOAT_LIBEXEC=$prefix/libexec/moat PYTHONPATH=$prefix/share/moat/python \
 	python3 -c 'import moat; print(moat.run(["echo", "hi"]).out)')"
