@@ -5,8 +5,8 @@
  *
  *	static void told(void *user, const struct moat_event *e) { puts(e->text); }
  *
- *	struct moat_trace t = {.fn = told, .kinds = 1u << MOAT_EVENT_EXEC | 1u <<
- *MOAT_EVENT_RETURN}; t.calls = (const char *const[]){"openat", "connect", NULL}; c.trace = &t;
+ *	struct moat_trace t = {.fn = told, .kinds = 1u << MOAT_EVENT_EXEC};
+ *	c.trace = &t;
  */
 #ifndef MOAT_TRACE_H
 #define MOAT_TRACE_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A plugin host: runs scripts that nobody trusts, one after the other, each in a sandbox of its own.
- * They talk to this program by files. See README.md in this folder.
+ * A plugin host: runs scripts that nobody trusts, one after the other, each in a sandbox of its
+ * own. They talk to this program by files. See README.md in this folder.
  *
  *	plugins [-n NAME=VALUE]... SCRIPT...
  *

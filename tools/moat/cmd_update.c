@@ -4,9 +4,9 @@
  * from a file or the standard input, and options win over those. The host's cgroup gets them, and
  * what the sandbox shows and counts follows.
  */
-#include "moat/cgroup.h"
 #include "create.h"
 #include "json.h"
+#include "moat/cgroup.h"
 #include "options.h"
 #include "systemd.h"
 #include <errno.h>
