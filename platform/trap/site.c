@@ -2,17 +2,18 @@
 /*
  * Rewriting of syscall sites, so that one that is used again does not trap again. Two kinds:
  *
- *   mov $n,%eax; syscall	The mov becomes a jump to a trampoline: mov $n,%eax; lea
- *after(%rip),%rcx; jmp to the stub through GS. The syscall instruction stays, so a jump to it still
- *traps. syscall; cmp $k,%rax	The five bytes from the syscall instruction on become a jump to a
- *trampoline: lea R(%rip),%rcx; jmp to the stub; syscall; R: cmp $k,%rax; jmp behind the cmp. The
- *				trampoline stands where the jump's displacement makes the first byte
- *after the old syscall instruction an illegal one: a thread that goes on there (it was in the call
- *when the site was rewritten, or a branch leads there) raises #UD, and goes on at R.
+ * - mov $n,%eax; syscall. The mov becomes a jump to a trampoline: mov $n,%eax; lea
+ *   after(%rip),%rcx; jmp to the stub through GS. The syscall instruction stays, so a jump to it
+ *   still traps.
+ * - syscall; cmp $k,%rax. The five bytes from the syscall instruction on become a jump to a
+ *   trampoline: lea R(%rip),%rcx; jmp to the stub; syscall; R: cmp $k,%rax; jmp behind the cmp.
+ *   The trampoline stands where the jump's displacement makes the first byte after the old syscall
+ *   instruction an illegal one: a thread that goes on there (it was in the call when the site was
+ *   rewritten, or a branch leads there) raises #UD, and goes on at R.
  *
  * Whoever looks at registers sees original addresses: they are translated when they are taken from
- *a stub, and back when they are loaded. So unwinding, restarts and signal frames know nothing of
- *trampolines.
+ * a stub, and back when they are loaded. So unwinding, restarts and signal frames know nothing of
+ * trampolines.
  *
  * The page of a site is replaced by a changed copy in one mremap. All of this is per space, because
  *a fork carries it along; mappings that change forget what they held. Any doubt leaves the site

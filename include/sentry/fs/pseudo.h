@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Synthetic trees (proc, sys, dev) written as tables. A directory is a table of rows, or finds its
- *entries by functions, or both (the table first). A file's text is made by `show` into a buffer
- *when it is read from its beginning. Nodes below a dynamic entry inherit its object: /proc/PID
- *hands a thread group to every row below.
+ * entries by functions, or both (the table first). A file's text is made by `show` into a buffer
+ * when it is read from its beginning. Nodes below a dynamic entry inherit its object: /proc/PID
+ * hands a thread group to every row below.
  *
  *	static const struct pseudo_row pid_rows[] = {
  *		{.name = "status", .mode = LX_S_IFREG | 0444, .show = show_status},
