@@ -16,9 +16,9 @@
  * trampolines.
  *
  * The page of a site is replaced by a changed copy in one mremap. All of this is per space, because
- *a fork carries it along; mappings that change forget what they held. Any doubt leaves the site
- *alone: trapping is always right. sites.lock is a leaf; `patching` keeps a second fiber of the
- *space from changing the same page while the first one's stub works.
+ * a fork carries it along; mappings that change forget what they held. Any doubt leaves the site
+ * alone: trapping is always right. sites.lock is a leaf; `patching` keeps a second fiber of the
+ * space from changing the same page while the first one's stub works.
  */
 #include "platform/trap/internal.h"
 #include <stdlib.h>

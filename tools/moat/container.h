@@ -6,7 +6,7 @@
  *	control.sock  where its sentry listens
  *	lock          held by whoever changes its state
  * Whether it runs is never written down: the number of the process that stands for it with its
- *start time, and what the sentry itself says, tell.
+ * start time, and what the sentry itself says, tell.
  */
 #ifndef TOOLS_MOAT_CONTAINER_H
 #define TOOLS_MOAT_CONTAINER_H
