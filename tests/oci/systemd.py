@@ -29,6 +29,8 @@ def show(v):
 
 
 class Manager(dbus.service.Object):
+    made = {}
+
     @dbus.service.method(MANAGER, in_signature="ssa(sv)a(sa(sv))", out_signature="o")
     def StartTransientUnit(self, unit, mode, properties, aux):
         p = dict((str(k), v) for k, v in properties)
@@ -40,6 +42,7 @@ class Manager(dbus.service.Object):
             for t in TOPS:
                 d = f"{t}/{p['Slice']}/{unit}"
                 os.makedirs(d, exist_ok=True)
+                self.made.setdefault(unit, []).append(d)
                 for f in ("cpuset.cpus", "cpuset.mems"):
                     for at in (f"{t}/{p['Slice']}", d):
                         if os.path.exists(f"{at}/{f}") and not open(f"{at}/{f}").read().strip():
@@ -61,6 +64,9 @@ class Manager(dbus.service.Object):
     @dbus.service.method(MANAGER, in_signature="ss", out_signature="o")
     def StopUnit(self, unit, mode):
         say("stop", unit, mode)
+        for d in self.made.pop(unit, []):  # groups in hierarchies without controllers are systemd's own
+            if os.path.isdir(d) and d.split("/")[4] in ("unified", "systemd"):
+                os.rmdir(d)
         raise dbus.DBusException("not loaded", name=NAME + ".NoSuchUnit")
 
     @dbus.service.method(MANAGER, in_signature="s")

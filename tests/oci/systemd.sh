@@ -68,6 +68,7 @@ slices() { find /sys/fs/cgroup -depth -type d -path "*/system.slice" | sort; }
 had=$(slices)
 m --systemd-cgroup run -b "$work/b" "c4-$$" || die "run: $(cat "$work/err")"
 grep -q "^start moat-c4-$$.scope fail .*Slice=String:system.slice" "$work/log" || die "without a path: $(cat "$work/log")"
+same "groups that are left of it" "" "$(find /sys/fs/cgroup -name "moat-c4-$$.scope")"
 # The groups above it that were not there before; what somebody else has in one meanwhile stays.
 comm -13 <(echo "$had") <(slices) | xargs -r rmdir --ignore-fail-on-non-empty
 nothing_left
