@@ -98,7 +98,8 @@ struct plat_thread {
 	/* (F) what will be answered */
 	bool regs_known, dirty, has_result, futex, futex_again;
 	bool framed; /* STUB_OP_SIGFRAME is queued: the registers are those before it */
-	bool push;   /* the next reply loads the registers even if the thread does not go on */
+	bool told_to_sleep;
+	bool push; /* the next reply loads the registers even if the thread does not go on */
 	int64_t result;
 	struct guest_regs regs;
 	uint64_t fs_base, gs_base; /* as the stub has them */

@@ -122,7 +122,7 @@ void
 trap_sleeps(struct plat_thread *t)
 {
 	if (atomic_load_explicit(&trap.full, memory_order_relaxed))
-		__atomic_store_n(&t->s->rflags, STUB_R_SLEEP, __ATOMIC_RELAXED);
+		__atomic_store_n(&t->s->sleeps, t->told_to_sleep = true, __ATOMIC_RELAXED);
 }
 
 void

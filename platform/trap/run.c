@@ -85,6 +85,8 @@ write_reply(struct plat_thread *t, unsigned rflags)
 		t->has_result = false;
 	}
 	t->push = false;
+	if (t->told_to_sleep)
+		__atomic_store_n(&s->sleeps, t->told_to_sleep = false, __ATOMIC_RELAXED);
 	s->rflags = (uint8_t)rflags;
 	s->nops = (uint8_t)t->nops;
 	return rflags;

@@ -105,8 +105,7 @@ enum stub_kind {
 #define STUB_R_FSBASE 0x10 /* regs.fs_base has changed */
 #define STUB_R_GSBASE 0x20 /* regs.gs_base has changed */
 /* with FUTEX: whatever its number, a FUTEX_WAIT, and without a timeout */
-#define STUB_R_WAIT  0x40
-#define STUB_R_SLEEP 0x80 /* before the reply: it will take, and others want the CPU */
+#define STUB_R_WAIT 0x40
 
 enum stub_op_code {
 	STUB_OP_MMAP =
@@ -190,8 +189,9 @@ struct stub_slot {
 	uint64_t cpu_ns; /* the thread's CPU time when it last went to sleep */
 	struct stub_carried carried[STUB_NCARRIED];
 	int64_t futex_deadline_ns; /* of a FUTEX_WAIT with a timeout, on CLOCK_MONOTONIC; 0: none */
+	uint32_t sleeps; /* the answer will take, and others want the CPU: do not look for it */
 
-	uint8_t pad2[4096 - 880];
+	uint8_t pad2[4096 - 884];
 	struct stub_op ops[STUB_NOPS];
 	uint8_t bounce[SLOT_BOUNCE_SZ];
 };

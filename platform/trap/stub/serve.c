@@ -105,7 +105,7 @@ sleep_for_reply(struct stub_slot *s)
 static inline bool
 told_to_sleep(struct stub_slot *s)
 {
-	return __atomic_load_n(&s->rflags, __ATOMIC_RELAXED) & STUB_R_SLEEP;
+	return __atomic_load_n(&s->sleeps, __ATOMIC_RELAXED);
 }
 
 static inline __attribute__((always_inline)) bool
