@@ -50,8 +50,6 @@ struct lx_elf64_phdr {
 #define LX_AT_SECURE	   23
 #define LX_AT_RANDOM	   25
 #define LX_AT_HWCAP2	   26
-#define LX_AT_RSEQ_SIZE	   27
-#define LX_AT_RSEQ_ALIGN   28
 #define LX_AT_EXECFN	   31
 #define LX_AT_SYSINFO_EHDR 33
 #define LX_AT_MINSIGSTKSZ  51

@@ -287,11 +287,6 @@ struct plat_ops {
 	void (*set_identity)(struct plat_thread *t, const struct plat_identity *id);
 	void (*set_watched)(struct plat_thread *t, bool on);
 	void (*set_name)(struct plat_thread *t, const char *comm);
-	/* rseq(2): the host is told, and keeps the area and aborts the critical sections of this
-	 * thread. May only queue it: should it fail then, the error becomes the syscall's result. A
-	 * fork inherits it. */
-	int (*rseq)(
-		struct plat_thread *t, uint64_t addr, uint32_t len, uint32_t flags, uint32_t sig);
 
 	/* CPU time used by the host thread / all threads of its process, in ns; any thread. That of
 	 * one thread among several is what was last seen of it, own_cpu_ns looks at it: only its

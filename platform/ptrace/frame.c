@@ -129,8 +129,6 @@ pt_signal_deliver(struct plat_thread *t, int signo, const void *siginfo128, uint
 		return -EFAULT;
 	pt_regs_dirty(t);
 	r = pt_regs(t);
-	if (pt_rseq_abort(t, r))
-		return -EFAULT;
 	e = pt_job(job_get, t, &x);
 	if (e < 0)
 		return (int)e;

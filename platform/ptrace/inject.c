@@ -53,9 +53,6 @@ pt_inject(struct plat_thread *t, uint64_t entry, const struct guest_regs *r)
 
 	if (t->state == PT_DEAD)
 		return -ESRCH;
-	/* To the host the thread leaves a critical section of its own accord. */
-	if (t->rseq && !t->in_syscall)
-		(void)pt_rseq_abort(t, &t->regs);
 	in.rip = pt.lay.base + entry;
 	in.orig_rax = (uint64_t)-1;
 	in.eflags = 0x202;

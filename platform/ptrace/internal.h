@@ -94,8 +94,6 @@ struct plat_thread {
 	struct pt_op ops[PT_NOPS];
 	uint32_t nops;
 	bool futex, futex_again;
-	uint64_t rseq; /* its area; 0: none */
-	uint32_t rseq_sig;
 	uint32_t futex_nr;	  /* which call */
 	_Atomic bool futex_waits; /* (A) the host makes it */
 	_Atomic int64_t cpu_seen; /* (A) its CPU time when it was last looked at, ns */
@@ -174,8 +172,6 @@ int pt_protect(struct plat_thread *t, uint64_t addr, uint64_t len, int prot);
 int pt_move(
 	struct plat_thread *t, uint64_t old, uint64_t old_len, uint64_t new_addr, uint64_t new_len);
 int pt_advise(struct plat_thread *t, uint64_t addr, uint64_t len, int advice);
-int pt_rseq(struct plat_thread *t, uint64_t addr, uint32_t len, uint32_t flags, uint32_t sig);
-int pt_rseq_abort(struct plat_thread *t, struct guest_regs *r);
 void pt_set_name(struct plat_thread *t, const char *comm);
 int pt_copy_in(struct plat_thread *t, void *dst, uint64_t src, size_t len);
 int pt_copy_out(struct plat_thread *t, uint64_t dst, const void *src, size_t len);

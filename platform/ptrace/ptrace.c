@@ -230,7 +230,6 @@ const struct plat_ops ptrace_ops = {
 	.set_identity = set_identity,
 	.set_watched = set_watched,
 	.set_name = pt_set_name,
-	.rseq = pt_rseq,
 	.thread_cpu_ns = thread_cpu_ns,
 	.own_cpu_ns = own_cpu_ns,
 	.in_futex = in_futex,

@@ -180,10 +180,6 @@ job_clone(struct plat_thread *t, void *arg)
 	c->has_mask = t->has_mask;
 	c->mask = t->mask;
 	c->owner = a->owner;
-	if (!a->thread) {
-		c->rseq = t->rseq;
-		c->rseq_sig = t->rseq_sig;
-	}
 	a->ret = c;
 	return 0;
 }

@@ -276,14 +276,6 @@ trap_run(struct plat_thread *t, struct plat_event *ev)
 				ev->fault.code = 0x80; /* SI_KERNEL */
 				return;
 			}
-			if (at < t->nops && t->codes[at] == STUB_OP_RSEQ) {
-				int64_t r = t->s->ops[at].result;
-
-				t->nops = t->nfds = 0;
-				trap_set_result(t, r < 0 && r > -4096 ? r : -EINVAL);
-				t->regs_known = false;
-				continue;
-			}
 			if (at >= t->nops || (t->codes[at] != STUB_OP_COPY_OUT &&
 						     t->codes[at] != STUB_OP_PREAD)) {
 				log_debug("pid %d: host call %u of a reply failed: %lld",

@@ -133,7 +133,6 @@ enum stub_op_code {
 	STUB_OP_CPUTIME, /* result is the thread's CPU time in ns */
 	STUB_OP_FILE,  /* index, is one there that goes; takes a descriptor to keep as file `index`
 			*/
-	STUB_OP_RSEQ,  /* addr len flags sig; a failure is the syscall's */
 	STUB_OP_PREAD, /* dst len off index: of a file that is kept; zero beyond its end */
 };
 

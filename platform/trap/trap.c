@@ -75,20 +75,6 @@ set_name(struct plat_thread *t, const char *comm)
 		memcpy(op->a, comm, n);
 }
 
-static int
-rseq(struct plat_thread *t, uint64_t addr, uint32_t len, uint32_t flags, uint32_t sig)
-{
-	struct stub_op *op = trap_op_new(t, STUB_OP_RSEQ);
-
-	if (!op)
-		return -ESRCH;
-	op->a[0] = addr;
-	op->a[1] = len;
-	op->a[2] = flags;
-	op->a[3] = sig;
-	return 0;
-}
-
 /* The host's clock of one thread is closed to other processes; its stub tells it when it goes to
  * sleep. */
 static int64_t
@@ -204,7 +190,6 @@ const struct plat_ops trap_ops = {
 	.set_identity = set_identity,
 	.set_watched = set_watched,
 	.set_name = set_name,
-	.rseq = rseq,
 	.thread_cpu_ns = thread_cpu_ns,
 	.own_cpu_ns = own_cpu_ns,
 	.in_futex = in_futex,

@@ -107,11 +107,6 @@ copy_parts(struct task *t, struct task *n, uint64_t f)
 		mnt_ns_put(n->fs->ns);
 		n->fs->ns = ns;
 	}
-	if (!(f & LX_CLONE_VM)) {
-		n->rseq = t->rseq;
-		n->rseq_len = t->rseq_len;
-		n->rseq_sig = t->rseq_sig;
-	}
 	memcpy(n->comm, t->comm, sizeof n->comm);
 	n->blocked = t->blocked;
 	n->personality = t->personality;

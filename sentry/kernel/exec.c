@@ -316,7 +316,6 @@ task_exec(struct task *t, struct program *p, const struct path *base, const char
 	if (files)
 		fdtable_put(old_files, &t->call);
 	t->clear_child_tid = ua(0);
-	t->rseq = 0; /* of a host thread that is gone */
 	t->restart_fn = NULL;
 	t->flags &= ~(uint32_t)(TF_FORKNOEXEC | TF_VFORK_CHILD);
 	reset_signals(t);

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Scheduling: affinity binds the host thread; policies and priorities are kept and shown
  * (sched(7)). */
-#include "abi/mman.h"
 #include "abi/sched.h"
-#include "sentry/mm/mm.h"
 #include "sentry/sched/sched.h"
 #include "sentry/syscall/internal.h"
 #include <string.h>
@@ -296,40 +294,6 @@ sys_sched_rr_get_interval(struct task *t, const uint64_t a[6])
 		policy == LX_SCHED_RR	  ? 100000000
 		: policy == LX_SCHED_FIFO ? 0
 					  : 4000000);
-}
-
-/* The host does it, for the thread on which the guest's runs: the CPUs are the host's already. Here
- * is only who has registered what. */
-int64_t
-sys_rseq(struct task *t, const uint64_t a[6])
-{
-	uint64_t addr = a[0];
-	uint32_t len = (uint32_t)a[1], sig = (uint32_t)a[3];
-	int flags = arg_int(a[2]), r;
-	struct mm_call mc;
-
-	task_mm_call(t, &mc);
-	if (flags & ~1)
-		return -EINVAL;
-	if (flags || t->rseq) {
-		if (!t->rseq || addr != t->rseq || len != t->rseq_len)
-			return -EINVAL;
-		if (sig != t->rseq_sig)
-			return -EPERM;
-		if (!flags)
-			return -EBUSY;
-	} else if (len < 32 || (addr & 31)) {
-		return -EINVAL;
-	} else if (!mm_accessible(&mc, addr, len, LX_PROT_WRITE)) {
-		return -EFAULT; /* it would end with SIGSEGV as soon as the host writes there */
-	}
-	r = plat->rseq(t->pt, addr, len, (uint32_t)flags, sig);
-	if (r)
-		return r;
-	t->rseq = flags ? 0 : addr;
-	t->rseq_len = len;
-	t->rseq_sig = sig;
-	return 0;
 }
 
 int64_t

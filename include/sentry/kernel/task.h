@@ -253,9 +253,7 @@ struct task {
 	bool vfork_done;	   /* (T) */
 
 	struct uaddr clear_child_tid; /* (O) */
-	uint64_t rseq;		      /* (O) the area of rseq(2), 0: none */
-	uint32_t rseq_len, rseq_sig;
-	struct uaddr robust_list; /* (O) */
+	struct uaddr robust_list;     /* (O) */
 	uint64_t robust_len;
 	struct list pi_owned;	     /* futex_pi.c's owner_lock: what it has that others wait for */
 	struct pi_state *pi_blocked; /* the same: what it waits for */

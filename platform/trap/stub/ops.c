@@ -560,8 +560,6 @@ do_op(struct stub_slot *s, struct host_ucontext *uc, const struct stub_op *op,
 		return do_xstate(s, uc, true, a[0]);
 	case STUB_OP_FILE:
 		return keep_file(s, a[0], a[1] != 0);
-	case STUB_OP_RSEQ:
-		return sys4(__NR_rseq, a[0], a[1], a[2], a[3]);
 	case STUB_OP_PREAD:
 		return read_file(a);
 	case STUB_OP_CPUTIME:
