@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* seccomp(2) and classic BPF of the guest ABI (Linux, include/uapi/linux/{seccomp,filter,audit}.h).
- */
+/* seccomp(2) of the guest ABI (Linux, include/uapi/linux/{seccomp,audit}.h). */
 #ifndef ABI_SECCOMP_H
 #define ABI_SECCOMP_H
 
+#include "abi/bpf.h"
 #include "abi/types.h"
 
 #define LX_SECCOMP_MODE_DISABLED 0
@@ -43,20 +43,6 @@ struct lx_seccomp_data {
 	uint64_t instruction_pointer;
 	uint64_t args[6];
 };
-
-struct lx_sock_filter {
-	uint16_t code;
-	uint8_t jt, jf;
-	uint32_t k;
-};
-
-struct lx_sock_fprog {
-	uint16_t len;
-	uint16_t pad[3];
-	uint64_t filter;
-};
-
-#define LX_BPF_MAXINSNS 4096
 
 struct lx_seccomp_notif {
 	uint64_t id;

@@ -5,7 +5,7 @@
  * fiber reads them without: what it finds is a chain of which the later one is a part.
  */
 #include "sentry/cred/user_ns.h"
-#include "sentry/kernel/bpf.h"
+#include "sentry/bpf/seccomp.h"
 #include "sentry/kernel/seccomp_priv.h"
 #include "sentry/vfs/file.h"
 #include <stdlib.h>

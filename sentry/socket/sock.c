@@ -5,7 +5,7 @@
 #include "abi/stat.h"
 #include "sentry/cred/user_ns.h"
 #include "sentry/net/link.h"
-#include "sentry/socket/filter.h"
+#include "sentry/bpf/packet.h"
 #include "sentry/socket/info.h"
 #include "sentry/vfs/file.h"
 #include "sentry/vfs/inode.h"

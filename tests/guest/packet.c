@@ -505,6 +505,10 @@ filters(void)
 		OP(BPF_ALU | BPF_DIV | BPF_K, 0, 0, 0), OP(BPF_RET | BPF_K, 0, 0, 0)};
 	struct sock_filter bad4[] = {OP(BPF_ST, 0, 0, 16), OP(BPF_RET | BPF_K, 0, 0, 0)};
 	struct sock_filter bad5[] = {OP(0x7fff, 0, 0, 0), OP(BPF_RET | BPF_K, 0, 0, 0)};
+	struct sock_filter bad6[] = {OP(BPF_LD | BPF_MEM, 0, 0, 3), OP(BPF_RET | BPF_A, 0, 0, 0)};
+	/* on one of the two ways the word was written */
+	struct sock_filter bad7[] = {OP(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0), OP(BPF_ST, 0, 0, 3),
+		OP(BPF_LD | BPF_MEM, 0, 0, 3), OP(BPF_RET | BPF_A, 0, 0, 0)};
 	int s = socket(AF_PACKET, SOCK_RAW, htons(ETH_P_ALL)), u = udp(PORT_A), v = udp(PORT_B),
 	    one = 1, zero = 0;
 
@@ -515,6 +519,8 @@ filters(void)
 	SHOW(attach(s, bad3, 2));
 	SHOW(attach(s, bad4, 2));
 	SHOW(attach(s, bad5, 2));
+	SHOW(attach(s, bad6, 2));
+	SHOW(attach(s, bad7, 4));
 	SHOW(attach(s, only, 0));
 	SHOW(attach(s, (void *)8, 2));
 	SHOW(attach(s, only, 9));

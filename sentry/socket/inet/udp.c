@@ -4,7 +4,7 @@
 #include "abi/poll.h"
 #include "internal.h"
 #include "sentry/net/link.h"
-#include "sentry/socket/filter.h"
+#include "sentry/bpf/packet.h"
 #include "sentry/socket/ip.h"
 #include "sentry/socket/wire.h"
 #include <errno.h>

@@ -6,7 +6,7 @@
 #include "abi/poll.h"
 #include "sentry/cred/user_ns.h"
 #include "sentry/net/link.h"
-#include "sentry/socket/filter.h"
+#include "sentry/bpf/packet.h"
 #include "sentry/socket/socket.h"
 #include "sentry/socket/wire.h"
 #include <arpa/inet.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Packet filters of sockets (SO_ATTACH_FILTER, socket(7)): classic BPF over the bytes of a packet.
  */
-#ifndef SENTRY_SOCKET_FILTER_H
-#define SENTRY_SOCKET_FILTER_H
+#ifndef SENTRY_BPF_PACKET_H
+#define SENTRY_BPF_PACKET_H
 
-#include "abi/seccomp.h"
+#include "abi/bpf.h"
 #include <stddef.h>
 #include <stdint.h>
 

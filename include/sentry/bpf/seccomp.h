@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Classic BPF as seccomp(2) has it: check a program, run it. Knows no tasks. */
-#ifndef SENTRY_KERNEL_BPF_H
-#define SENTRY_KERNEL_BPF_H
+#ifndef SENTRY_BPF_SECCOMP_H
+#define SENTRY_BPF_SECCOMP_H
 
 #include "abi/seccomp.h"
 #include <stdbool.h>
