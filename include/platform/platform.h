@@ -155,8 +155,7 @@ struct plat_ops {
 
 	/* The poller's side (sentry/sched calls these through hooks). */
 	bool (*poll)(void); /* look at the running threads once; true if some fiber was unparked */
-	/* A thread runs guest code on the only CPU: giving way to it pays, spinning does not. NULL:
-	 * never. */
+	/* As many threads run guest code as there are CPUs. NULL: never. */
 	bool (*crowded)(void);
 	/* What t asked for waits for others, for long maybe: it need not look for the answer on the
 	 * CPU. By the fiber of t. NULL: it does not. */

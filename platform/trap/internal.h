@@ -97,8 +97,8 @@ struct plat_thread {
 	bool carried_known;
 	/* (F) what will be answered */
 	bool regs_known, dirty, has_result, futex, futex_again;
-	bool framed; /* STUB_OP_SIGFRAME is queued: the registers are those before it */
-	bool told_to_sleep;
+	bool framed;	    /* STUB_OP_SIGFRAME is queued: the registers are those before it */
+	bool told_to_sleep; /* slot.sleeps is set */
 	bool push; /* the next reply loads the registers even if the thread does not go on */
 	int64_t result;
 	struct guest_regs regs;

@@ -114,7 +114,8 @@ publish_spin(void)
 bool
 trap_crowded(void)
 {
-	return trap.env->ncpu == 1 && atomic_load_explicit(&trap.running, memory_order_relaxed);
+	return atomic_load_explicit(&trap.running, memory_order_relaxed) >=
+	       (uint32_t)trap.env->ncpu;
 }
 
 /* Its stub keeps a CPU from others no longer. */

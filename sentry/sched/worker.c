@@ -307,10 +307,10 @@ poll_until_work(void)
 
 	while (!atomic_load(&runq_len) && !atomic_load(&stopping)) {
 		/* What `crowded` says is as new as the last look. */
-		if (hooks.crowded && hooks.poll())
+		if (may_yield && hooks.crowded && hooks.poll())
 			return;
-		if (may_spin && hooks.poll && !(hooks.crowded && hooks.crowded()) &&
-			!atomic_load(&sched_host_waits) && last >= no_spin_before_ns &&
+		if (may_spin && hooks.poll && !atomic_load(&sched_host_waits) &&
+			last >= no_spin_before_ns &&
 			(last - start < SPIN_NS || (hooks.expects && last < hooks.expects()))) {
 			int64_t now;
 
@@ -398,7 +398,7 @@ sched_init(const struct sched_config *cfg)
 	if (nr_workers > MAX_WORKERS)
 		nr_workers = MAX_WORKERS;
 	may_spin = cfg->may_spin && ncpu > 1;
-	may_yield = cfg->may_spin;
+	may_yield = cfg->may_spin && ncpu == 1;
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	poke_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (epoll_fd < 0 || poke_fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, poke_fd, &ev))
