@@ -443,3 +443,17 @@ sock_packet_take(struct sock *s, struct sock_msg *m, uint32_t *freed)
 		skb_free(b);
 	return n;
 }
+
+uint32_t
+sock_packet_poll(struct sock *s)
+{
+	uint32_t ev = LX_POLLOUT | LX_POLLWRNORM | LX_POLLWRBAND;
+
+	mutex_lock(&s->lock);
+	if (s->err)
+		ev |= LX_POLLERR;
+	if (!list_empty(&s->rcvq))
+		ev |= LX_POLLIN | LX_POLLRDNORM;
+	mutex_unlock(&s->lock);
+	return ev;
+}

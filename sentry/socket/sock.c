@@ -3,9 +3,9 @@
 #include "abi/fs.h"
 #include "abi/poll.h"
 #include "abi/stat.h"
+#include "sentry/bpf/packet.h"
 #include "sentry/cred/user_ns.h"
 #include "sentry/net/link.h"
-#include "sentry/bpf/packet.h"
 #include "sentry/socket/info.h"
 #include "sentry/vfs/file.h"
 #include "sentry/vfs/inode.h"
@@ -59,6 +59,32 @@ sock_create_pair(const struct call *c, int family, int type, int protocol, struc
 	if (!f)
 		return -EAFNOSUPPORT;
 	return f->pair ? f->pair(c, type, protocol, ret) : -EOPNOTSUPP;
+}
+
+int
+sock_error_take(struct sock *s)
+{
+	int err;
+
+	mutex_lock(&s->lock);
+	err = -s->err;
+	s->err = 0;
+	mutex_unlock(&s->lock);
+	return err;
+}
+
+int
+sock_no_listen(struct sock *s, const struct call *c, int backlog)
+{
+	(void)s, (void)c, (void)backlog;
+	return -EOPNOTSUPP;
+}
+
+int
+sock_no_shutdown(struct sock *s, int how)
+{
+	(void)s, (void)how;
+	return -EOPNOTSUPP;
 }
 
 void
@@ -537,7 +563,6 @@ static int
 get_socket_option(struct sock *s, int opt, uint8_t *val, uint32_t *len)
 {
 	int32_t pair[2];
-	int err;
 
 	switch (opt) {
 	case LX_SO_DEBUG:
@@ -553,11 +578,7 @@ get_socket_option(struct sock *s, int opt, uint8_t *val, uint32_t *len)
 	case LX_SO_DOMAIN:
 		return put_int(val, len, s->family);
 	case LX_SO_ERROR:
-		mutex_lock(&s->lock);
-		err = s->err;
-		s->err = 0;
-		mutex_unlock(&s->lock);
-		return put_int(val, len, err);
+		return put_int(val, len, -sock_error_take(s));
 	case LX_SO_DONTROUTE:
 		return put_int(val, len, s->dontroute);
 	case LX_SO_BROADCAST:

@@ -204,6 +204,13 @@ ssize_t stream_take(struct sock *s, struct sock_msg *m, uint32_t *freed);
 /* Packets: move the first message of s to m as a whole; what m has no room for is lost (MSG_TRUNC).
  * Its length as recvmsg(2) tells it, or -EAGAIN. *freed: 0 if it stays (MSG_PEEK). */
 ssize_t sock_packet_take(struct sock *s, struct sock_msg *m, uint32_t *freed);
+/* sock_ops.poll where only what comes in can be waited for. */
+uint32_t sock_packet_poll(struct sock *s);
+/* The pending error, negative, which is told once; 0: none. */
+int sock_error_take(struct sock *s);
+/* -EOPNOTSUPP, for sockets that have no such operation. */
+int sock_no_listen(struct sock *s, const struct call *c, int backlog);
+int sock_no_shutdown(struct sock *s, int how);
 
 /* The ioctls of netdevice(7); -ENOTTY: not one of them. */
 int64_t ifreq_ioctl(struct sock *s, const struct call *c, uint32_t cmd, uint64_t arg);

@@ -3,8 +3,8 @@
  * drops them. */
 #include "abi/poll.h"
 #include "internal.h"
-#include "sentry/net/link.h"
 #include "sentry/bpf/packet.h"
+#include "sentry/net/link.h"
 #include "sentry/socket/ip.h"
 #include "sentry/socket/wire.h"
 #include <errno.h>
@@ -293,10 +293,7 @@ udp_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 		return -EOPNOTSUPP;
 	if (m->flags & LX_MSG_ERRQUEUE)
 		return -EAGAIN; /* no network, no errors of it */
-	mutex_lock(&s->lock);
-	err = -s->err;
-	s->err = 0;
-	mutex_unlock(&s->lock);
+	err = sock_error_take(s);
 	if (err)
 		return err;
 	n = sock_packet_take(s, m, &freed);

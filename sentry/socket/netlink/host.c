@@ -209,11 +209,11 @@ host_free(struct sock *s)
 const struct sock_ops nl_host_ops = {
 	.bind = host_bind,
 	.connect = nl_connect,
-	.listen = nl_no_listen,
+	.listen = sock_no_listen,
 	.getname = nl_getname,
 	.sendmsg = host_sendmsg,
 	.recvmsg = host_recvmsg,
-	.shutdown = nl_no_shutdown,
+	.shutdown = sock_no_shutdown,
 	.setsockopt = host_setsockopt,
 	.getsockopt = host_getsockopt,
 	.poll = host_poll,

@@ -93,9 +93,7 @@ int nl_connect(
 int nl_getname(struct sock *s, bool peer, uint8_t *addr, uint32_t *len);
 int nl_getsockopt(
 	struct sock *s, const struct call *c, int level, int opt, uint8_t *val, uint32_t *len);
-int nl_no_listen(struct sock *s, const struct call *c, int backlog);
 bool nl_describe(struct sock *s, struct sock_info *x);
-int nl_no_shutdown(struct sock *s, int how);
 /* Take what is sent to the kernel: *ret_buf (free()), *ret_len bytes. -errno. */
 int nl_take(struct nl_sock *s, const struct call *c, struct sock_msg *m, uint8_t **ret_buf,
 	size_t *ret_len);

@@ -141,23 +141,6 @@ nl_describe(struct sock *s, struct sock_info *x)
 	return true;
 }
 
-int
-nl_no_listen(struct sock *s, const struct call *c, int backlog)
-{
-	(void)s;
-	(void)c;
-	(void)backlog;
-	return -EOPNOTSUPP;
-}
-
-int
-nl_no_shutdown(struct sock *s, int how)
-{
-	(void)s;
-	(void)how;
-	return -EOPNOTSUPP;
-}
-
 /* --- answers --- */
 
 static void
@@ -466,25 +449,8 @@ nl_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	(void)c;
 	if (m->flags & LX_MSG_OOB)
 		return -EOPNOTSUPP;
-	mutex_lock(&s->lock);
-	err = -s->err;
-	s->err = 0;
-	mutex_unlock(&s->lock);
+	err = sock_error_take(s);
 	return err ? err : sock_packet_take(s, m, &freed);
-}
-
-static uint32_t
-nl_poll(struct sock *s)
-{
-	uint32_t ev = LX_POLLOUT | LX_POLLWRNORM | LX_POLLWRBAND;
-
-	mutex_lock(&s->lock);
-	if (s->err)
-		ev |= LX_POLLERR;
-	if (!list_empty(&s->rcvq))
-		ev |= LX_POLLIN | LX_POLLRDNORM;
-	mutex_unlock(&s->lock);
-	return ev;
 }
 
 /* --- options --- */
@@ -604,14 +570,14 @@ nl_free(struct sock *s)
 static const struct sock_ops nl_ops = {
 	.bind = nl_bind,
 	.connect = nl_connect,
-	.listen = nl_no_listen,
+	.listen = sock_no_listen,
 	.getname = nl_getname,
 	.sendmsg = nl_sendmsg,
 	.recvmsg = nl_recvmsg,
-	.shutdown = nl_no_shutdown,
+	.shutdown = sock_no_shutdown,
 	.setsockopt = nl_setsockopt,
 	.getsockopt = nl_getsockopt,
-	.poll = nl_poll,
+	.poll = sock_packet_poll,
 	.close = nl_close,
 	.free = nl_free,
 	.describe = nl_describe,

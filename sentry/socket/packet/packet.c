@@ -3,10 +3,10 @@
  * AF_PACKET on lo (packet(7)): each packet is seen as it leaves and as it comes in. No rings
  * (PACKET_RX_RING), no fanout. Locks: table_lock guards the list; held before a socket's.
  */
+#include "sentry/bpf/packet.h"
 #include "abi/poll.h"
 #include "sentry/cred/user_ns.h"
 #include "sentry/net/link.h"
-#include "sentry/bpf/packet.h"
 #include "sentry/socket/socket.h"
 #include "sentry/socket/wire.h"
 #include <arpa/inet.h>
@@ -177,10 +177,7 @@ packet_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 		return -EINVAL;
 	if (m->flags & LX_MSG_ERRQUEUE)
 		return -EAGAIN;
-	mutex_lock(&s->lock);
-	n = -s->err;
-	s->err = 0;
-	mutex_unlock(&s->lock);
+	n = sock_error_take(s);
 	if (n)
 		return n;
 	n = sock_packet_take(s, m, &freed);
@@ -411,34 +408,6 @@ no_name(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len,
 	return -EOPNOTSUPP;
 }
 
-static int
-no_listen(struct sock *s, const struct call *c, int backlog)
-{
-	(void)s, (void)c, (void)backlog;
-	return -EOPNOTSUPP;
-}
-
-static int
-no_shutdown(struct sock *s, int how)
-{
-	(void)s, (void)how;
-	return -EOPNOTSUPP;
-}
-
-static uint32_t
-packet_poll(struct sock *s)
-{
-	uint32_t ev = LX_POLLOUT | LX_POLLWRNORM | LX_POLLWRBAND;
-
-	mutex_lock(&s->lock);
-	if (s->err)
-		ev |= LX_POLLERR;
-	if (!list_empty(&s->rcvq))
-		ev |= LX_POLLIN | LX_POLLRDNORM;
-	mutex_unlock(&s->lock);
-	return ev;
-}
-
 static void
 packet_close(struct sock *s)
 {
@@ -465,14 +434,14 @@ static const struct sock_ops packet_ops = {
 	.filters = true,
 	.bind = packet_bind,
 	.connect = no_name,
-	.listen = no_listen,
+	.listen = sock_no_listen,
 	.getname = packet_getname,
 	.sendmsg = packet_sendmsg,
 	.recvmsg = packet_recvmsg,
-	.shutdown = no_shutdown,
+	.shutdown = sock_no_shutdown,
 	.setsockopt = packet_setsockopt,
 	.getsockopt = packet_getsockopt,
-	.poll = packet_poll,
+	.poll = sock_packet_poll,
 	.ioctl = ifreq_ioctl,
 	.close = packet_close,
 	.free = packet_free,

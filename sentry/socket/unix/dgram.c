@@ -217,19 +217,10 @@ dgram_close(struct sock *s)
 	waitq_notify(&s->wq, ~0u);
 }
 
-static int
-no_listen(struct sock *s, const struct call *c, int backlog)
-{
-	(void)s;
-	(void)c;
-	(void)backlog;
-	return -EOPNOTSUPP;
-}
-
 const struct sock_ops unix_dgram_ops = {
 	.bind = unix_bind,
 	.connect = dgram_connect,
-	.listen = no_listen,
+	.listen = sock_no_listen,
 	.getname = unix_getname,
 	.sendmsg = dgram_sendmsg,
 	.recvmsg = dgram_recvmsg,
