@@ -6,10 +6,10 @@
 #include "control.pb-c.h"
 #include "gofer.pb-c.h"
 #include "gofer/wire.h"
+#include "lib/suite.h"
 #include "platform/host/err.h"
 #include "platform/host/keeper.h"
 #include "platform/host/ns.h"
-#include <check.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The checker of BPF programs against random ones: what it lets through ends inside itself and
  * reads nothing else, and a number that is "always allowed" is allowed with any arguments. */
+#include "lib/suite.h"
 #include "sentry/bpf/packet.h"
 #include "sentry/bpf/seccomp.h"
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,17 +102,11 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("bpf");
 	TCase *c = tcase_create("bpf");
-	SRunner *r;
 	int failed;
 
 	tcase_add_test(c, random_programs);
 	tcase_set_timeout(c, 60);
-	suite_add_tcase(s, c);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
+	failed = suite_run("bpf", c);
 	return failed ? 1 : 0;
 }

@@ -408,10 +408,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("gofer server");
 	TCase *t = tcase_create("requests");
-	SRunner *r;
-	int failed;
 
 	tcase_add_test(t, walks);
 	tcase_add_test(t, refuses_to_leave);
@@ -422,10 +419,5 @@ main(void)
 	tcase_add_test(t, many_at_once);
 	tcase_add_test(t, reopens);
 	tcase_add_test(t, garbage);
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return suite_run("gofer server", t);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Groups of the host's: made, limited, entered, frozen, counted, removed. Without the right to make
  * any, only the paths are tested. */
+#include "lib/suite.h"
 #include "moat/cgroup.h"
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -177,25 +177,19 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("cgroup");
 	TCase *t = tcase_create("all");
 	struct moat_cgroup *above;
-	SRunner *r;
 	int failed;
 
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, paths);
 	tcase_add_test(t, limits);
 	tcase_add_test(t, processes);
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
+	failed = suite_run("cgroup", t);
 	/* The group above those of the tests; stays if another run uses it. */
 	if (moat_cgroup_open("/moat-test", &above, &err) == 0) {
 		(void)moat_cgroup_destroy(above, &err);
 		moat_cgroup_free(above);
 	}
-	return failed != 0;
+	return failed;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Streams that are buffers, against a writer that never stops: /dev/zero stands for it. */
+#include "lib/suite.h"
 #include "tools/libmoat/internal.h"
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -62,15 +62,8 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("streams");
 	TCase *c = tcase_create("streams");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_add_test(c, test_without_end);
-	suite_add_tcase(s, c);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return suite_run("streams", c);
 }

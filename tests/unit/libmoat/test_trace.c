@@ -2,8 +2,8 @@
 /* What a sandbox's kernel that was taken over can say of events: nothing that breaks their form. */
 #include "control.pb-c.h"
 #include "gofer/wire.h"
+#include "lib/suite.h"
 #include "tools/libmoat/trace.h"
-#include <check.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -115,17 +115,9 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("trace");
 	TCase *t = tcase_create("trace");
-	SRunner *r;
-	int failures;
 
 	tcase_add_test(t, malformed);
 	tcase_add_test(t, limits);
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	failures = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failures != 0;
+	return suite_run("trace", t);
 }

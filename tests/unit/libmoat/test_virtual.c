@@ -4,8 +4,8 @@
  * that it was not given, names that are none, random bytes. The functions of the host program have
  * to see nothing but what moat/files.h promises, and everything has to be given back at the end.
  */
+#include "lib/suite.h"
 #include "tools/libmoat/virtual.h"
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -470,10 +470,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("virtual files");
 	TCase *t = tcase_create("all");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, names);
@@ -482,9 +479,5 @@ main(void)
 	tcase_add_test(t, odd);
 	tcase_add_test(t, senseless);
 	tcase_add_test(t, malformed);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed > 0;
+	return suite_run("virtual files", t);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Hooks that pass, fail, do not end, are not there; resources that are read, and refused by name.
  */
+#include "lib/suite.h"
 #include "tools/libmoat/oci.h"
 #include "tools/moat/hooks.h"
 #include "tools/moat/moat.h"
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -209,9 +209,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("hooks and resources");
 	TCase *t = tcase_create("all");
-	SRunner *r;
 	char command[64];
 	int failed;
 
@@ -222,11 +220,7 @@ main(void)
 	tcase_add_test(t, fails);
 	tcase_add_test(t, refused);
 	tcase_add_test(t, resources);
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
+	failed = suite_run("hooks and resources", t);
 	snprintf(command, sizeof command, "rm -rf %s", dir);
 	return system(command) != 0 || failed != 0;
 }

@@ -415,10 +415,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("gofer client");
 	TCase *t = tcase_create("files");
-	SRunner *r;
-	int failed;
 
 	tcase_set_timeout(t, 40);
 	tcase_add_test(t, contents);
@@ -427,10 +424,5 @@ main(void)
 	tcase_add_test(t, full);
 	tcase_add_test(t, shared);
 	tcase_add_test(t, relaxed);
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return suite_run("gofer client", t);
 }
