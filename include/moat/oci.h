@@ -42,8 +42,8 @@ enum {
 	 * config.network. Without it the network is "none", or "host" where there is no network
 	 * namespace of its own. */
 	MOAT_OCI_NAMESPACES = 8,
-	/* linux.sysctl: `sysctls`. Without it kernel.hostname and kernel.domainname are honoured,
-	 * others refused. */
+	/* linux.sysctl: `sysctls`; without kernel.hostname and kernel.domainname, which config has
+	 * in any case. */
 	MOAT_OCI_SYSCTL = 16,
 };
 
@@ -60,7 +60,9 @@ struct moat_oci {
 	/* What is passed over, and why, each beginning with the field's name. NULL-terminated. */
 	const char *const *warnings;
 	size_t nwarnings;
-	const char *text; /* what was read, with a NUL behind */
+	/* What was read, with a NUL behind; integers above INT64_MAX have ".0" behind in it, so
+	 * that any parser takes them. */
+	const char *text;
 	size_t text_bytes;
 
 	bool terminal;

@@ -12,7 +12,8 @@
  *		moat_result_free(&r);
  *	}
  *
- * No thread is made, no signal is raised or caught, and nothing is kept between calls.
+ * No signal is raised or caught, nothing is kept between calls, and no thread is made but for
+ *virtual files and a trace.
  */
 #ifndef MOAT_RUN_H
 #define MOAT_RUN_H

@@ -75,6 +75,14 @@ with moat.Sandbox(["sleep", "100"]) as s:
     p.close()
     s.signal(signal.SIGKILL)
     assert s.wait() == -signal.SIGKILL and s.verdict() == moat.Verdict.SIGNALED and s.rusage().wall > 0
+for f in (p.wait, p.output, p.rusage, lambda: p.signal(9), s.wait, s.output, s.rusage, s.verdict, s.pause, s.resume,
+          lambda: s.signal(9), lambda: s.spawn(["true"])):
+    try:
+        f()
+    except ValueError as e:
+        assert "closed" in str(e)
+    else:
+        assert False, f
 # Files that functions make: read, written, refused, and an exception of theirs.
 class Numbers(moat.Files):
     written = b""

@@ -230,6 +230,10 @@ test_malformed(void)
 			"linux.resources.memory.limit: "},
 		{"{" VERSION "," ROOT "," PROCESS ",'linux':{" NAMESPACES ",'sysctl':{'a':1}}}",
 			"linux.sysctl.a: not a string"},
+		{"{" VERSION "," ROOT "," PROCESS ",'linux':{" NAMESPACES
+		 ",'sysctl':{'kernel.hostname':'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+		 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'}}}",
+			"linux.sysctl.kernel.hostname: longer than 64"},
 		{"{" VERSION "," ROOT "," PROCESS "," LINUX ",'annotations':{'k':1}}",
 			"annotations.k: not a string"},
 		{"{" VERSION "," ROOT "," PROCESS "," LINUX ",'hooks':{'poststop':[{}]}}",
@@ -252,6 +256,14 @@ test_malformed(void)
 	free(large);
 	CHECK_INT(moat_oci_parse(MINIMAL, strlen(MINIMAL), "relative", ALL, &o, &err), -EINVAL);
 	CHECK(strncmp(err.text, "bundle: ", 8) == 0, "%s", err.text);
+	/* Options of a mount are not more than mount(2) takes. */
+	large = calloc(1, 10000);
+	strcpy(large, "{" VERSION "," ROOT "," PROCESS "," LINUX
+		      ",'mounts':[{'destination':'/x','type':'tmpfs','options':['");
+	memset(large + strlen(large), 'a', 5000);
+	strcat(large, "']}]}");
+	refuses(large, ALL, "mounts[0].options: ");
+	free(large);
 	/* Cut off anywhere it is an error, and nothing else. */
 	for (size_t n = 0; n < strlen(LARGE); n += 7)
 		CHECK_INT(moat_oci_parse(json(LARGE), n, "/", ALL, &o, &err), -EINVAL);
@@ -289,6 +301,12 @@ test_care(void)
 	refuses(LARGE, ALL & ~(unsigned)MOAT_OCI_HOOKS, "hooks.poststop: ");
 	refuses(LARGE, ALL & ~(unsigned)MOAT_OCI_CGROUP, "linux.resources: ");
 	refuses(LARGE, ALL & ~(unsigned)MOAT_OCI_SYSCTL, "linux.sysctl.net.ipv4.ip_forward: ");
+	refuses("{" VERSION "," ROOT "," PROCESS
+		",'linux':{'resources':{'memory':{'kernelTCP':1}}," NAMESPACES "}}",
+		ALL & ~(unsigned)MOAT_OCI_CGROUP, "linux.resources: ");
+	refuses("{" VERSION "," ROOT "," PROCESS
+		",'linux':{'resources':{'memory':{'disableOOMKiller':true}}," NAMESPACES "}}",
+		ALL & ~(unsigned)MOAT_OCI_CGROUP, "linux.resources: ");
 	refuses("{" VERSION "," ROOT ",'process':{'terminal':true,'args':['a'],'cwd':'/'}," LINUX
 		"}",
 		ALL & ~(unsigned)MOAT_OCI_TERMINAL, "process.terminal: ");
@@ -302,6 +320,42 @@ test_care(void)
 			   0, &o, &err),
 		err);
 	CHECK(strcmp(o->config.network, "none") == 0 && strcmp(o->config.domainname, "d") == 0);
+	moat_oci_free(o);
+}
+
+/* Numbers that 64 bits with a sign cannot have, and names that only look like parts. */
+static void
+test_odd(void)
+{
+	static const char unlimited[] =
+		"{" VERSION "," ROOT ",'process':{'args':['id'],'cwd':'/','env':['A=\\"
+		"\\18446744073709551615'],'rlimits':[{'type':'RLIMIT_CORE','soft':"
+		"9223372036854775807,'hard':18446744073709551615}]}," LINUX "}";
+	static const char process[] =
+		"{'args':['id'],'cwd':'/','rlimits':[{'type':'RLIMIT_CORE','soft':"
+		"18446744073709551615,'hard':18446744073709551615}]}";
+	struct moat_oci *o, *another;
+	struct moat_error err;
+
+	CHECK_MOAT(parse(unlimited, ALL, &o, &err), err);
+	CHECK(o->config.rlimits[0].cur == INT64_MAX && o->config.rlimits[0].max == UINT64_MAX);
+	CHECK(strcmp(o->config.env[0], "A=\\18446744073709551615") == 0, "%s", o->config.env[0]);
+	CHECK_MOAT(moat_oci_parse_process(json(process), strlen(process), o->text, o->text_bytes, 0,
+			   &another, &err),
+		err);
+	CHECK(another->config.rlimits[0].cur == UINT64_MAX);
+	moat_oci_free(another);
+	moat_oci_free(o);
+	refuses("{" VERSION "," ROOT ",'process':{'args':['a'],'cwd':'/','user':{'uid':"
+		"18446744073709551615}}," LINUX "}",
+		ALL, "process.user.uid: ");
+
+	CHECK_MOAT(parse("{" VERSION "," ROOT "," PROCESS "," LINUX
+			 ",'process.user':{'uid':7},'annotations':{'a.b[]':'c'}}",
+			   ALL, &o, &err),
+		err);
+	CHECK_INT(o->nwarnings, 1);
+	CHECK(strncmp(o->warnings[0], "process.user: not a field", 25) == 0, "%s", o->warnings[0]);
 	moat_oci_free(o);
 }
 
@@ -505,6 +559,7 @@ main(void)
 	CHECK(!COUNTS_MEMORY || dl_iterate_phdr(find_libseccomp, NULL) == 1);
 	test_malformed();
 	test_care();
+	test_odd();
 	test_parts();
 	test_bundle();
 	test_leaks();

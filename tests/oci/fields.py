@@ -102,6 +102,7 @@ ROWS = [
     ("process.rlimits[].soft", 98, Sees("ulimit -Sn", "98", process__rlimits=[{"type": "RLIMIT_NOFILE", "hard": 100}])),
     ("process.rlimits[].hard", 97, Sees("ulimit -Hn", "97", process__rlimits=[{"type": "RLIMIT_NOFILE", "soft": 9}])),
     ("process.rlimits[].type", "RLIMIT_X", Fails("RLIMIT_X", process__rlimits=[{"soft": 99, "hard": 100}])),
+    ("process.rlimits", [{"type": "RLIMIT_CORE", "soft": 2**64 - 1, "hard": 2**64 - 1}], Sees("ulimit -Hc", "unlimited")),
     ("process.rlimits", [{"type": "RLIMIT_CORE", "soft": 1, "hard": 1}] * 2, Fails("listed twice")),
     ("process.rlimits", [{"type": "RLIMIT_CORE", "soft": 2, "hard": 1}], Fails("above")),
     ("process.apparmorProfile", "docker-default", Warned("AppArmor")),

@@ -364,6 +364,10 @@ cgroup_set_v2(struct moat_cgroup *g, const struct moat_resources *r, struct moat
 
 	if (r->memory_swappiness != MOAT_UNSET)
 		return error_set(err, -ENOTSUP, none, "linux.resources.memory.swappiness");
+	if (r->memory_kernel_tcp > 0)
+		return error_set(err, -ENOTSUP, none, "linux.resources.memory.kernelTCP");
+	if (r->memory_disable_oom_killer)
+		return error_set(err, -ENOTSUP, none, "linux.resources.memory.disableOOMKiller");
 	if (r->cpu_rt_runtime > 0 || r->cpu_rt_period > 0)
 		return error_set(err, -ENOTSUP, none, "linux.resources.cpu.realtimeRuntime");
 	if (r->io_leaf_weight > 0)

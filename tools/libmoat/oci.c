@@ -61,7 +61,7 @@ oci_uint(
 
 	if (!v)
 		return 0;
-	/* Numbers above INT64_MAX (RLIM_INFINITY) come as reals. */
+	/* Numbers above INT64_MAX (RLIM_INFINITY) come as reals: json_text_widen. */
 	if (json_is_real(v) && max == UINT64_MAX && json_real_value(v) >= 9.2e18 &&
 		json_real_value(v) <= 1.8446744073709552e19) {
 		*ret = UINT64_MAX;
@@ -225,9 +225,9 @@ oci_read(struct oci *o, struct moat_config *c)
 		return oci_error(o, "ociVersion: missing, or not 1.x");
 	if (!process)
 		return oci_error(o, "process: missing");
-	if ((c->hostname && strlen(c->hostname) > 64) ||
-		(c->domainname && strlen(c->domainname) > 64))
-		return oci_error(o, "hostname, domainname: longer than 64 bytes");
+	if ((c->hostname && strlen(c->hostname) > OCI_NAME_MAX) ||
+		(c->domainname && strlen(c->domainname) > OCI_NAME_MAX))
+		return oci_error(o, "hostname, domainname: longer than %d bytes", OCI_NAME_MAX);
 	if (c->hostname && !*c->hostname)
 		c->hostname = NULL;
 	if (oci_process(o, process, c) < 0 || oci_mounts(o, o->json, c) < 0)

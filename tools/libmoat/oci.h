@@ -13,6 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define OCI_NAME_MAX 64 /* bytes of a name in a uts namespace */
+
 /* The lists of a struct moat_resources. */
 struct oci_lists {
 	struct moat_io_rule *io;
@@ -91,6 +93,7 @@ void *oci_alloc(struct oci *o, size_t n, size_t size);
 int oci_texts_add(struct oci *o, struct oci_texts *t, const char *s);
 void oci_texts_free(struct oci_texts *t);
 /* A list as "0-3,7" as a mask of cap bytes. */
+int oci_personality(struct oci *o, json_t *l, struct moat_config *c);
 int oci_cpus(struct oci *o, const char *where, const char *list, uint8_t *mask, size_t cap);
 /* A string that lives as long as o. NULL: oci_no_memory was called. */
 char *oci_print(struct oci *o, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

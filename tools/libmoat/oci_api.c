@@ -3,6 +3,7 @@
  * config.json for who embeds moat; see moat/oci.h. The text is read and parsed here, its parts by
  * the other oci_*.c, and what the caller does not take care of is refused at the end.
  */
+#include "base/json_text.h"
 #include "internal.h"
 #include "moat/oci.h"
 #include "oci.h"
@@ -32,21 +33,23 @@ fail(struct moat_oci *r, struct moat_error *err)
 	return code;
 }
 
-/* An empty one, with its text (malloc'd, consumed in any case). */
+/* An empty one, with its text. */
 static int
-begin(char *text, size_t len, const char *bundle, struct moat_oci **ret, struct moat_error *err)
+begin(const char *text, size_t len, const char *bundle, struct moat_oci **ret,
+	struct moat_error *err)
 {
 	struct moat_oci *r = calloc(1, sizeof *r);
 	struct moat_oci_parts *p = calloc(1, sizeof *p);
 
-	if (p) {
-		p->text = text;
+	if (r && p) {
+		p->text = json_text_widen(text, len, &r->text_bytes);
 		p->bundle = strdup(bundle);
 	}
-	if (!r || !p || !text || !p->bundle) {
-		free(text);
-		if (p)
+	if (!r || !p || !p->text || !p->bundle) {
+		if (p) {
+			free(p->text);
 			free(p->bundle);
+		}
 		free(p);
 		free(r);
 		return error_set(err, -ENOMEM, "out of memory");
@@ -56,8 +59,7 @@ begin(char *text, size_t len, const char *bundle, struct moat_oci **ret, struct 
 	moat_resources_init(&r->resources);
 	moat_resources_init(&p->o.resources);
 	r->parts = p;
-	r->text = text;
-	r->text_bytes = len;
+	r->text = p->text;
 	*ret = r;
 	return 0;
 }
@@ -69,10 +71,6 @@ parse(struct oci *o, const char *text, size_t len, const char *name)
 	json_error_t e;
 	json_t *v;
 
-	if (len > CONFIG_MAX) {
-		oci_error(o, "%s: larger than %d bytes", name, CONFIG_MAX);
-		return NULL;
-	}
 	errno = 0;
 	v = json_loadb(text, len, JSON_REJECT_DUPLICATES, &e);
 	/* It says so itself only sometimes: else the text seems to be wrong where it stopped. */
@@ -170,21 +168,15 @@ refuse_rest(struct moat_oci *r, unsigned care)
 			return -1;
 		r->config.network = o->host_network ? "host" : "none";
 	}
-	for (size_t i = 0; i < o->nsysctls && !(care & MOAT_OCI_SYSCTL); i++) {
-		if (strcmp(o->sysctls[i].name, "kernel.hostname") == 0)
-			r->config.hostname = o->sysctls[i].value;
-		else if (strcmp(o->sysctls[i].name, "kernel.domainname") == 0)
-			r->config.domainname = o->sysctls[i].value;
-		else
-			return oci_error(o, "linux.sysctl.%.200s: whoever starts this sets none",
-				o->sysctls[i].name);
-	}
+	if (o->nsysctls && !(care & MOAT_OCI_SYSCTL))
+		return oci_error(o, "linux.sysctl.%.200s: whoever starts this sets none",
+			o->sysctls[0].name);
 	return 0;
 }
 
-/* text is consumed; name: in errors, of the file as a whole. */
+/* name: in errors, of the file as a whole. */
 static int
-read_config(char *text, size_t len, const char *bundle, const char *name, unsigned care,
+read_config(const char *text, size_t len, const char *bundle, const char *name, unsigned care,
 	struct moat_oci **ret, struct moat_error *err)
 {
 	struct moat_oci *r;
@@ -194,25 +186,12 @@ read_config(char *text, size_t len, const char *bundle, const char *name, unsign
 	if (code < 0)
 		return code;
 	o = &r->parts->o;
-	o->json = parse(o, text, len, name);
+	o->json = parse(o, r->text, r->text_bytes, name);
 	if (!o->json || oci_read(o, &r->config) < 0 || refuse_rest(r, care) < 0)
 		return fail(r, err);
 	show(r);
 	*ret = r;
 	return 0;
-}
-
-/* A copy, with a NUL behind; NULL: out of memory, or there is too much. */
-static char *
-copy(const char *text, size_t len)
-{
-	char *s = len > CONFIG_MAX ? NULL : malloc(len + 1);
-
-	if (s) {
-		memcpy(s, text, len);
-		s[len] = 0;
-	}
-	return s;
 }
 
 static int
@@ -233,7 +212,7 @@ moat_oci_parse(const char *text, size_t len, const char *bundle, unsigned care,
 		return r;
 	if (!bundle || bundle[0] != '/')
 		return error_set(err, -EINVAL, "bundle: not an absolute path");
-	return read_config(copy(text, len), len, bundle, "config.json", care, ret, err);
+	return read_config(text, len, bundle, "config.json", care, ret, err);
 }
 
 /* All of an open file, malloc'd. */
@@ -297,7 +276,10 @@ moat_oci_load(const char *bundle, unsigned care, struct moat_oci **ret, struct m
 	else
 		r = read_all(fd, path, &text, &len, err);
 	close(fd);
-	return r < 0 ? r : read_config(text, len, bundle, path, care, ret, err);
+	if (r == 0)
+		r = read_config(text, len, bundle, path, care, ret, err);
+	free(text);
+	return r;
 }
 
 /* What holds for all processes of the container. */
@@ -313,6 +295,8 @@ read_process(struct oci *o, struct moat_config *c)
 	if (oci_fields(o, o->json, "process", "process") < 0 || oci_process(o, o->json, c) < 0 ||
 		oci_object(o, linux_part, "linux", "seccomp", &seccomp) < 0)
 		return -1;
+	if (linux_part && oci_personality(o, linux_part, c) < 0)
+		return -1;
 	c->make_cwd = false;
 	return seccomp ? oci_seccomp(o, seccomp, c) : 0;
 }
@@ -323,13 +307,21 @@ moat_oci_parse_process(const char *text, size_t len, const char *container_text,
 {
 	struct moat_oci *r;
 	struct oci *o;
+	char *more;
+	size_t more_len;
 	int code = too_long(len, "process", err);
 
-	if (code < 0 || (code = begin(copy(text, len), len, "/", &r, err)) < 0)
+	if (code == 0)
+		code = too_long(container_len, "config.json", err);
+	if (code < 0 || (code = begin(text, len, "/", &r, err)) < 0)
 		return code;
 	o = &r->parts->o;
-	o->json = parse(o, text, len, "process");
-	o->more = o->json ? parse(o, container_text, container_len, "config.json") : NULL;
+	o->json = parse(o, r->text, r->text_bytes, "process");
+	more = json_text_widen(container_text, container_len, &more_len);
+	if (!more)
+		oci_no_memory(o);
+	o->more = o->json && more ? parse(o, more, more_len, "config.json") : NULL;
+	free(more);
 	if (!o->more || read_process(o, &r->config) < 0 || refuse_terminal(o, care) < 0)
 		return fail(r, err);
 	show(r);
@@ -347,10 +339,10 @@ moat_oci_parse_resources(
 	struct oci *o;
 	int code = too_long(len, "resources", err);
 
-	if (code < 0 || (code = begin(copy(text, len), len, "/", &r, err)) < 0)
+	if (code < 0 || (code = begin(text, len, "/", &r, err)) < 0)
 		return code;
 	o = &r->parts->o;
-	o->json = parse(o, text, len, "resources");
+	o->json = parse(o, r->text, r->text_bytes, "resources");
 	if (!o->json || oci_fields(o, o->json, "linux.resources", "resources") < 0 ||
 		oci_resources(o, o->json, "resources") < 0)
 		return fail(r, err);

@@ -90,7 +90,8 @@ visit(struct oci *o, json_t *v, const char *path, const char *where)
 static char *
 field_of(const char *path, const char *key)
 {
-	const char *names[] = {key, "*"};
+	/* A name with a dot in it is no way to a part. */
+	const char *names[] = {strpbrk(key, ".[") ? "?" : key, "*"};
 	char *first = NULL, *text;
 
 	for (int i = 0; i < 2; i++) {

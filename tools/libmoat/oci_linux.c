@@ -103,8 +103,8 @@ read_resources(struct oci *o, json_t *l)
 		       : oci_resources(o, res, "linux.resources");
 }
 
-static int
-read_personality(struct oci *o, json_t *l, struct moat_config *c)
+int
+oci_personality(struct oci *o, json_t *l, struct moat_config *c)
 {
 	const char *domain = "LINUX";
 	json_t *p;
@@ -312,6 +312,29 @@ read_propagation(struct oci *o, const char *name)
 	return text ? oci_texts_add(o, &o->warnings, text) : -1;
 }
 
+/* The names are the sandbox's own, and are set as `hostname` and `domainname` are. */
+static int
+take_names(struct oci *o, struct moat_config *c)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < o->nsysctls; i++) {
+		const struct moat_oci_value *v = &o->sysctls[i];
+		bool host = strcmp(v->name, "kernel.hostname") == 0;
+
+		if (!host && strcmp(v->name, "kernel.domainname") != 0) {
+			o->sysctls[n++] = *v;
+			continue;
+		}
+		if (strlen(v->value) > OCI_NAME_MAX)
+			return oci_error(
+				o, "linux.sysctl.%s: longer than %d bytes", v->name, OCI_NAME_MAX);
+		*(host ? &c->hostname : &c->domainname) = *v->value ? v->value : NULL;
+	}
+	o->nsysctls = n;
+	return 0;
+}
+
 int
 oci_linux(struct oci *o, json_t *l, struct moat_config *c)
 {
@@ -325,7 +348,7 @@ oci_linux(struct oci *o, json_t *l, struct moat_config *c)
 		oci_strings(o, l, "linux", "maskedPaths", &o->masked) < 0 ||
 		oci_strings(o, l, "linux", "readonlyPaths", &o->readonly) < 0 ||
 		oci_string(o, l, "linux", "cgroupsPath", &o->cgroups_path) < 0 ||
-		read_personality(o, l, c) < 0 || read_time_offsets(o, l, c) < 0 ||
+		oci_personality(o, l, c) < 0 || read_time_offsets(o, l, c) < 0 ||
 		read_memory_policy(o, l, c) < 0 ||
 		oci_string(o, l, "linux", "rootfsPropagation", &propagation) < 0)
 		return -1;
@@ -335,7 +358,8 @@ oci_linux(struct oci *o, json_t *l, struct moat_config *c)
 		o->cgroups_path = NULL;
 	if (oci_object(o, l, "linux", "seccomp", &seccomp) < 0 ||
 		(seccomp && oci_seccomp(o, seccomp, c) < 0) ||
-		oci_values(o, l, "linux", "sysctl", &o->sysctls, &o->nsysctls) < 0)
+		oci_values(o, l, "linux", "sysctl", &o->sysctls, &o->nsysctls) < 0 ||
+		take_names(o, c) < 0)
 		return -1;
 	c->uid_map = o->uid_map;
 	c->gid_map = o->gid_map;

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/mount.h>
 
+#define MOUNT_DATA_MAX 4096 /* mount(2) */
+
 #define OPT_BIND       1
 #define OPT_NOTHING    2 /* says what is so anyway */
 #define OPT_REFUSE     3
@@ -115,6 +117,8 @@ read_options(struct oci *o, json_t *m, const char *where, struct moat_mount *mnt
 
 	for (size_t i = 0; r == 0 && i < list.n; i++)
 		len += strlen(list.v[i]) + 1;
+	if (r == 0 && len >= MOUNT_DATA_MAX)
+		r = oci_error(o, "%s.options: more than %d bytes", where, MOUNT_DATA_MAX);
 	if (r == 0 && !(*data = oci_alloc(o, 1, len + 1)))
 		r = -1;
 	for (size_t i = 0; r == 0 && i < list.n; i++) {

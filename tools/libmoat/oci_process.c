@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* config.json: process. */
+#include "base/cpu_list.h"
 #include "oci.h"
 #include <limits.h>
 #include <sched.h>
@@ -234,27 +235,9 @@ read_io_priority(struct oci *o, json_t *p, struct moat_config *c)
 int
 oci_cpus(struct oci *o, const char *where, const char *list, uint8_t *mask, size_t cap)
 {
-	const char *p = list;
-
-	memset(mask, 0, cap);
-	while (*p) {
-		unsigned long a, b;
-		char *end;
-
-		if (*p < '0' || *p > '9')
-			break;
-		a = b = strtoul(p, &end, 10);
-		if (*end == '-' && (end[1] < '0' || end[1] > '9'))
-			break;
-		if (*end == '-')
-			b = strtoul(end + 1, &end, 10);
-		if (b < a || b >= cap * 8 || (*end && *end != ',') || (*end && !end[1]))
-			break;
-		for (; a <= b; a++)
-			mask[a / 8] |= (uint8_t)(1u << (a % 8));
-		p = end + (*end == ',');
-	}
-	return *p ? oci_error(o, "%s: \"%s\" is not a list as \"0-3,7\"", where, list) : 0;
+	return cpu_list_parse(list, mask, cap)
+		       ? 0
+		       : oci_error(o, "%s: \"%s\" is not a list as \"0-3,7\"", where, list);
 }
 
 /* For programs that come later. */

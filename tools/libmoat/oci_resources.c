@@ -343,8 +343,8 @@ oci_has_limits(const struct oci *o)
 	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
 		if (numbers[i] != MOAT_UNSET)
 			return true;
-	return r->cpus || r->mems || r->nio || r->nhugepages || r->nnet_priorities || r->nrdma ||
-	       r->nunified;
+	return r->memory_kernel_tcp != MOAT_UNSET || r->memory_disable_oom_killer || r->cpus ||
+	       r->mems || r->nio || r->nhugepages || r->nnet_priorities || r->nrdma || r->nunified;
 }
 
 int

@@ -41,7 +41,7 @@ mounts_below(const char *path)
 	char *real = realpath(path, NULL), *line = NULL, *at;
 	FILE *f = real ? fopen("/proc/self/mountinfo", "re") : NULL;
 	size_t cap = 0, len = real ? strlen(real) : 0;
-	bool found = false;
+	bool found = !f; /* not to be known */
 
 	if (len == 1)
 		len = 0; /* the root of all */

@@ -81,7 +81,7 @@ shown(int64_t limit)
 }
 
 static int
-apply(struct container *c, const struct moat_resources *res)
+apply(struct container *c, struct moat_resources *res)
 {
 	const char *path = container_text(c, "cgroup");
 	enum container_status st = container_status(c);
@@ -99,6 +99,8 @@ apply(struct container *c, const struct moat_resources *res)
 	if (*container_text(c, "unit") &&
 		systemd_update(res, container_text(c, "unit"), err.text, sizeof err.text) < 0)
 		return complain("%s", err.text);
+	/* The group's are those that the sandbox itself needs; as runc, which leaves them alone. */
+	res->ndevices = 0;
 	if (moat_cgroup_open(path, &g, &err) < 0)
 		return complain("%s", err.text);
 	r = moat_cgroup_set(g, res, &err);

@@ -13,6 +13,8 @@
 #include "systemd.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -136,56 +138,20 @@ has_hooks(const struct making *m, const char *kind)
 	return json_array_size(json_object_get(json_object_get(m->top, "hooks"), kind)) > 0;
 }
 
-/* Those of an IPC namespace; as the sandbox's kernel will read them. */
-static int
-check_ipc_sysctl(const char *key, const char *text)
+/* Those of an IPC namespace, which the sandbox's kernel sets: it looks at the values. */
+static bool
+ipc_sysctl(const char *key)
 {
-	static const struct {
-		uint64_t low, high;
-	} ranges[] = {
-#define IPC_LIMIT(which, standard, low, high) {low, high},
-#include "base/ipc_sysctl.def"
-#undef IPC_LIMIT
-	};
-	enum {
-#define IPC_LIMIT(which, standard, low, high) IPC_##which,
-#include "base/ipc_sysctl.def"
-#undef IPC_LIMIT
-	};
-	static const struct {
-		const char *name;
-		int n, first;
-	} names[] = {
-#define IPC_SYSCTL(name, n, first) {"kernel." name, n, first}, {"kernel/" name, n, first},
+	static const char *const names[] = {
+#define IPC_SYSCTL(name, n, first) "kernel." name, "kernel/" name,
 #include "base/ipc_sysctl.def"
 #undef IPC_SYSCTL
 	};
-	const char *at = text + strspn(text, " \t\n");
-	size_t k;
 
-	for (k = 0; k < sizeof names / sizeof *names; k++)
-		if (strcmp(key, names[k].name) == 0)
-			break;
-	if (k == sizeof names / sizeof *names)
-		return strncmp(key, "fs.mqueue.", 10) == 0 || strncmp(key, "fs/mqueue/", 10) == 0
-			       ? 0
-			       : complain("config.json: linux.sysctl.%s: the sandbox's kernel "
-					  "cannot "
-					  "be set so",
-					 key);
-	for (int i = 0; i < names[k].n && (*at || i == 0); i++) {
-		char *end;
-		uint64_t v;
-
-		errno = 0;
-		v = strtoull(at, &end, 10);
-		if (*at == '-' || end == at || errno || (*end && !strchr(" \t\n", *end)) ||
-			v < ranges[names[k].first + i].low || v > ranges[names[k].first + i].high)
-			return complain("config.json: linux.sysctl.%s: \"%s\" is not in its range",
-				key, text);
-		at = end + strspn(end, " \t\n");
-	}
-	return 0;
+	for (size_t k = 0; k < sizeof names / sizeof *names; k++)
+		if (strcmp(key, names[k]) == 0)
+			return true;
+	return strncmp(key, "fs.mqueue.", 10) == 0 || strncmp(key, "fs/mqueue/", 10) == 0;
 }
 
 /* Of these it makes no difference where there is a loopback only. */
@@ -193,11 +159,10 @@ static bool
 is_forwarding(const char *key)
 {
 	return strcmp(key, "net.ipv4.ip_forward") == 0 ||
-	       (strncmp(key, "net.ipv", 7) == 0 && strncmp(key + 8, ".conf.", 6) == 0 &&
-		       strlen(key) > 10 && strcmp(key + strlen(key) - 11, ".forwarding") == 0);
+	       fnmatch("net.ipv[46].conf.*.forwarding", key, 0) == 0;
 }
 
-/* Those of the network are set in a namespace of its own, and shown; names, IPC and ports are the
+/* Those of the network are set in a namespace of its own, and shown; IPC and ports are the
  * sandbox's. */
 static int
 set_sysctl(struct making *m)
@@ -205,17 +170,12 @@ set_sysctl(struct making *m)
 	for (size_t i = 0; i < m->oci->nsysctls; i++) {
 		const char *key = m->oci->sysctls[i].name, *text = m->oci->sysctls[i].value;
 
-		if (strcmp(key, "kernel.domainname") == 0) {
-			m->config.domainname = text;
-			continue;
-		}
-		if (strcmp(key, "kernel.hostname") == 0) {
-			m->config.hostname = text;
-			continue;
-		}
 		if (!network_sysctl(key)) {
-			if (check_ipc_sysctl(key, text))
-				return exit_failure;
+			if (!ipc_sysctl(key))
+				return complain(
+					"config.json: linux.sysctl.%s: the sandbox's kernel cannot "
+					"be set so",
+					key);
 		} else if (!m->own_netns &&
 			   !(strcmp(m->config.network, "none") == 0 && is_forwarding(key))) {
 			/* Engines send some whatever the network is. */
@@ -669,6 +629,12 @@ container_create(
 	return r;
 }
 
+static int
+timeout_ms(json_int_t seconds)
+{
+	return seconds > INT_MAX / 1000 ? INT_MAX : (int)seconds * 1000;
+}
+
 /* --- start --- */
 
 /* A hook that is a program of the container: state on its standard input, its output is ours. */
@@ -709,7 +675,7 @@ start_hook(struct moat_sandbox *s, json_t *hook, size_t i, const char *state)
 	close(in);
 	if (r == 0)
 		r = moat_process_wait(
-			p, timeout ? (int)json_integer_value(timeout) * 1000 : -1, &status, &err);
+			p, timeout ? timeout_ms(json_integer_value(timeout)) : -1, &status, &err);
 	if (r < 0)
 		r = complain("hooks.startContainer[%zu]: %s: %s", i, path, err.text);
 	else if (status)

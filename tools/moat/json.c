@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reading and making JSON; see json.h. */
 #include "json.h"
+#include "base/json_text.h"
 #include "moat.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -17,8 +18,8 @@ read_json(const char *option, const char *path, json_t **ret)
 	int fd = strcmp(path, "-") == 0 ? STDIN_FILENO
 					: open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	json_error_t e;
-	char *text;
-	size_t n;
+	char *text, *wide;
+	size_t n, len;
 	FILE *f;
 
 	*ret = NULL;
@@ -31,8 +32,11 @@ read_json(const char *option, const char *path, json_t **ret)
 	n = fread(text, 1, JSON_MAX + 1, f);
 	if (f != stdin)
 		fclose(f);
-	if (n <= JSON_MAX)
-		*ret = json_loadb(text, n, JSON_REJECT_DUPLICATES, &e);
+	if (n <= JSON_MAX) {
+		wide = check_memory(json_text_widen(text, n, &len));
+		*ret = json_loadb(wide, len, JSON_REJECT_DUPLICATES, &e);
+		free(wide);
+	}
 	free(text);
 	if (n > JSON_MAX)
 		return complain("%s: %s: larger than %d bytes", option, path, JSON_MAX);

@@ -4,6 +4,7 @@
  * systemd. The group is delegated to us: all limits are in its files as well, from moat_cgroup_set.
  */
 #include "systemd.h"
+#include "base/cpu_list.h"
 #include "moat.h"
 #include "moat/cgroup.h"
 #include <errno.h>
@@ -148,29 +149,6 @@ add_limit(struct arguments *a, const char *name, int64_t n, int64_t room)
 		add(a, "%s=t:%lld", name, (long long)sum);
 }
 
-/* "0-3,7" as a mask. */
-static bool
-read_list(const char *list, uint8_t *mask, size_t cap)
-{
-	memset(mask, 0, cap);
-	for (const char *p = list; *p; p += *p == ',') {
-		unsigned long from, to;
-		char *end;
-
-		from = to = strtoul(p, &end, 10);
-		if (end == p || *p < '0' || *p > '9')
-			return false;
-		if (*end == '-' && end[1] >= '0' && end[1] <= '9')
-			to = strtoul(end + 1, &end, 10);
-		if (to < from || to >= cap * 8 || (*end && *end != ',') || (*end && !end[1]))
-			return false;
-		for (; from <= to; from++)
-			mask[from / 8] |= (uint8_t)(1u << from % 8);
-		p = end;
-	}
-	return true;
-}
-
 static void
 add_list(struct arguments *a, const char *name, const char *list)
 {
@@ -178,7 +156,7 @@ add_list(struct arguments *a, const char *name, const char *list)
 	char hex[2 * sizeof mask + 1];
 	size_t n = sizeof mask;
 
-	if (!list || !read_list(list, mask, sizeof mask))
+	if (!list || !cpu_list_parse(list, mask, sizeof mask))
 		return; /* moat_cgroup_set says what is wrong with it */
 	while (n > 0 && !mask[n - 1])
 		n--;

@@ -595,9 +595,17 @@ def run(args, *, input=b"", limits=None, merge=False, **config):
 
 
 class _Waitable:
+    _p = None
+
+    @property
+    def _open(self):
+        if not self._p:
+            raise ValueError("it is closed")
+        return self._p
+
     def _wait(self, fn, timeout):
         status, err = c_int(), CError()
-        r = fn(self._p, -1 if timeout is None else max(0, int(timeout * 1000)), byref(status), byref(err))
+        r = fn(self._open, -1 if timeout is None else max(0, int(timeout * 1000)), byref(status), byref(err))
         if r == -110:  # ETIMEDOUT
             raise TimeoutError(err.text.decode())
         _check(r, err)
@@ -605,13 +613,13 @@ class _Waitable:
 
     def _output(self, fn, stream):
         data, n = c_void_p(), c_size_t()
-        if fn(self._p, stream, byref(data), byref(n)) < 0:
+        if fn(self._open, stream, byref(data), byref(n)) < 0:
             raise ValueError("that stream is no buffer")
         return ctypes.string_at(data, n.value)
 
     def _usage(self, fn):
         u = CRusage()
-        if fn(self._p, byref(u)) < 0:
+        if fn(self._open, byref(u)) < 0:
             raise ValueError("it has not ended")
         return Rusage(u)
 
@@ -625,7 +633,7 @@ class Process(_Waitable):
     @property
     def pid(self):
         """Its number inside."""
-        return _lib.moat_process_pid(self._p)
+        return _lib.moat_process_pid(self._open)
 
     def wait(self, timeout=None):
         """Its exit status, or the negative number of the signal that ended it. TimeoutError."""
@@ -639,7 +647,7 @@ class Process(_Waitable):
         return self._usage(_lib.moat_process_rusage)
 
     def signal(self, signo):
-        r = _lib.moat_process_signal(self._p, signo)
+        r = _lib.moat_process_signal(self._open, signo)
         if r < 0:
             raise Error(-r, os.strerror(-r))
 
@@ -666,15 +674,14 @@ class Sandbox(_Waitable):
     all events. hostname. platform: "trap" or "ptrace". One sandbox is used by one thread at a time."""
 
     def __init__(self, args, *, input=b"", merge=False, **config):
-        self._p = None
         c, io, p, err = _config(args, **config), _io(input, merge), c_void_p(), CError()
         _check(_lib.moat_start_io(byref(c), byref(io), byref(p), byref(err)), err)
         self._p, self._keep = p, c.keep
 
-    def spawn(self, args, *, input=b"", merge=False, **config):
-        """Another program in it: a Process. Of config: env, cwd, uid, gid."""
-        c, io, p, err = _config(args, **config), _io(input, merge), c_void_p(), CError()
-        _check(_lib.moat_spawn_io(self._p, byref(c), byref(io), byref(p), byref(err)), err)
+    def spawn(self, args, *, input=b"", merge=False, env=None, cwd=None, uid=None, gid=None):
+        """Another program in it: a Process."""
+        c, io, p, err = _config(args, env=env, cwd=cwd, uid=uid, gid=gid), _io(input, merge), c_void_p(), CError()
+        _check(_lib.moat_spawn_io(self._open, byref(c), byref(io), byref(p), byref(err)), err)
         return Process(self, p)
 
     def wait(self, timeout=None):
@@ -689,23 +696,23 @@ class Sandbox(_Waitable):
 
     def verdict(self):
         v = c_int()
-        if _lib.moat_verdict(self._p, byref(v), None) < 0:
+        if _lib.moat_verdict(self._open, byref(v), None) < 0:
             raise ValueError("it has not ended")
         return Verdict(v.value)
 
     def signal(self, signo, pid=0):
         """Signal a process by its number inside; 0: the first one."""
-        r = _lib.moat_signal(self._p, pid, signo)
+        r = _lib.moat_signal(self._open, pid, signo)
         if r < 0:
             raise Error(-r, os.strerror(-r))
 
     def pause(self):
         err = CError()
-        _check(_lib.moat_pause(self._p, byref(err)), err)
+        _check(_lib.moat_pause(self._open, byref(err)), err)
 
     def resume(self):
         err = CError()
-        _check(_lib.moat_resume(self._p, byref(err)), err)
+        _check(_lib.moat_resume(self._open, byref(err)), err)
 
     def close(self):
         """End what still runs."""
