@@ -51,14 +51,14 @@ def _(b):
     want("output", "before", r.outfile.read().strip())
 
 
-@check("start", "without an id")
-def _(b):
-    b.bad("start")
+for command in ("start", "state", "kill", "delete"):
+    @check(command, "without an id")
+    def _(b, command=command):
+        b.bad(command)
 
-
-@check("start", "an unknown id")
-def _(b):
-    b.bad("start", b.id())
+    @check(command, "an unknown id")
+    def _(b, command=command):
+        b.bad(command, b.id(), *(["KILL"] if command == "kill" else []))
 
 
 @check("start", "one that runs")
@@ -94,48 +94,25 @@ def _(b):
         b.bad("start", b.id())
 
 
-@check("state", "without an id")
-def _(b):
-    b.bad("state")
-
-
-@check("state", "an unknown id")
-def _(b):
-    b.bad("state", b.id())
-
-
 @check("state", "fields")
 def _(b):
     b.spec["annotations"] = {"org.example.a": "b"}
     s = b.up()
     want("ociVersion", True, s["ociVersion"].startswith("1."))
     want("fields", (b.id(), "running", b.bundle, "b"), (s["id"], s["status"], s["bundle"], s["annotations"]["org.example.a"]))
-    b.good("kill", b.id(), "KILL")
-    b.until("stopped")
-
-
-@check("kill", "without an id")
-def _(b):
-    b.bad("kill")
-
-
-@check("kill", "an unknown id")
-def _(b):
-    b.bad("kill", b.id(), "KILL")
+    b.kill()
 
 
 @check("kill", "one that is created")
 def _(b):
     b.create(args=["true"])
-    b.good("kill", b.id(), "KILL")
-    b.until("stopped")
+    b.kill()
 
 
 @check("kill", "one that runs")
 def _(b):
     b.up()
-    b.good("kill", b.id(), "KILL")
-    b.until("stopped")
+    b.kill()
 
 
 @check("kill_no_effect", "one that ended")
@@ -158,16 +135,6 @@ for number, sig in ((1, "HUP"), (2, "INT"), (15, "TERM"), (10, "USR1"), (12, "US
             b.good("kill", b.id(), text)
             b.until("stopped")
             want("trapped", True, os.path.exists(b.rootfs + "/tmp/got"))
-
-
-@check("delete", "without an id")
-def _(b):
-    b.bad("delete")
-
-
-@check("delete", "an unknown id")
-def _(b):
-    b.bad("delete", b.id())
 
 
 @check("delete", "one that runs")
@@ -213,8 +180,7 @@ def _(b):
     b.linux["resources"] = {"pids": {"limit": 100}}
     b.up()
     want("a cgroup was made", True, group_dirs(path) != [])
-    b.good("kill", b.id(), "KILL")
-    b.until("stopped")
+    b.kill()
     b.good("delete", b.id())
     want("cgroups left", [], group_dirs(path))
 
@@ -223,7 +189,8 @@ def _(b):
 def _(b):
     path = b.linux["cgroupsPath"] = "/%s/inner" % b.tag
     b.clean.append(lambda: drop_groups("/" + b.tag))
-    other = [os.path.dirname(d) + "/" + b.tag + "/other" for d in glob.glob("/sys/fs/cgroup/pids/cgroup.procs")]
+    tops = glob.glob("/sys/fs/cgroup/pids/") or ["/sys/fs/cgroup/"]
+    other = [d + b.tag + "/other" for d in tops]
     for d in other:
         os.makedirs(d)
     b.up(["true"])
@@ -289,8 +256,7 @@ def _(b):
     b.create(args=["sleep", "1000"])
     pid = b.state()["pid"]
     b.start()
-    b.good("kill", b.id(), "KILL")
-    b.until("stopped")
+    b.kill()
     b.good("delete", b.id())
     for k in kinds:
         with open("%s/stdin.%s" % (b.dir, k)) as f:
@@ -310,10 +276,9 @@ def _(b):
     h["env"].append("X=y")
     b.create(args=["true"])
     want("notes", ["zero.one.y"], notes(b))
-    b.spec["hooks"] = {"prestart": [hook(b, "sleep 100", timeout=1)]}
-    t = time.monotonic()
+    b.spec["hooks"] = {"prestart": [hook(b, "sleep 100; echo late >>%s/notes" % b.dir, timeout=1)]}
     b.create(n=1, good=False)
-    want("it waits no longer than the timeout", True, time.monotonic() - t < 10)
+    want("it waits no longer than the timeout", ["zero.one.y"], notes(b))
 
 
 for kind in ("prestart", "createRuntime", "createContainer"):

@@ -177,6 +177,25 @@ block_io(struct oci *o, json_t *res, const char *where)
 	return 0;
 }
 
+/* A list of objects, and room for what is read of each; NULL: it is none, or out of memory. */
+static void *
+records(struct oci *o, json_t *obj, const char *where, const char *key, size_t size, json_t **ret)
+{
+	json_t *v;
+	size_t i;
+
+	if (oci_array(o, obj, where, key, ret) < 0)
+		return NULL;
+	json_array_foreach(*ret, i, v)
+	{
+		if (!json_is_object(v)) {
+			oci_error(o, "%s.%s[%zu]: not an object", where, key, i);
+			return NULL;
+		}
+	}
+	return oci_alloc(o, json_array_size(*ret) + 1, size);
+}
+
 static int
 hugepages(struct oci *o, json_t *res, const char *where)
 {
@@ -184,18 +203,15 @@ hugepages(struct oci *o, json_t *res, const char *where)
 	char name[192];
 	size_t i;
 
-	if (oci_array(o, res, where, "hugepageLimits", &list) < 0)
-		return -1;
-	if (!(o->lists.hugepages =
-			    oci_alloc(o, json_array_size(list) + 1, sizeof *o->lists.hugepages)))
+	o->lists.hugepages =
+		records(o, res, where, "hugepageLimits", sizeof *o->lists.hugepages, &list);
+	if (!o->lists.hugepages)
 		return -1;
 	json_array_foreach(list, i, v)
 	{
 		struct moat_hugepage_limit *h = &o->lists.hugepages[i];
 
 		snprintf(name, sizeof name, "%s.hugepageLimits[%zu]", where, i);
-		if (!json_is_object(v))
-			return oci_error(o, "%s: not an object", name);
 		if (oci_string(o, v, name, "pageSize", &h->size) < 0 ||
 			oci_uint(o, v, name, "limit", UINT64_MAX, &h->bytes) < 0)
 			return -1;
@@ -216,11 +232,11 @@ network(struct oci *o, json_t *res, const char *where)
 	size_t i;
 
 	if (part(o, res, where, "network", &net, name, sizeof name) < 0 ||
-		number(o, net, name, "classID", 0, &o->resources.net_class) < 0 ||
-		oci_array(o, net, name, "priorities", &list) < 0)
+		number(o, net, name, "classID", 0, &o->resources.net_class) < 0)
 		return -1;
-	if (!(o->lists.net_priorities = oci_alloc(
-		      o, json_array_size(list) + 1, sizeof *o->lists.net_priorities)))
+	o->lists.net_priorities =
+		records(o, net, name, "priorities", sizeof *o->lists.net_priorities, &list);
+	if (!o->lists.net_priorities)
 		return -1;
 	json_array_foreach(list, i, v)
 	{
@@ -228,8 +244,6 @@ network(struct oci *o, json_t *res, const char *where)
 		uint64_t priority = 0;
 
 		snprintf(at, sizeof at, "%s.priorities[%zu]", name, i);
-		if (!json_is_object(v))
-			return oci_error(o, "%s: not an object", at);
 		if (oci_string(o, v, at, "name", &p->interface) < 0 ||
 			oci_uint(o, v, at, "priority", UINT32_MAX, &priority) < 0)
 			return -1;
@@ -249,9 +263,8 @@ devices(struct oci *o, json_t *res, const char *where)
 	char name[128];
 	size_t i;
 
-	if (oci_array(o, res, where, "devices", &list) < 0)
-		return -1;
-	if (!(o->lists.devices = oci_alloc(o, json_array_size(list) + 1, sizeof *o->lists.devices)))
+	o->lists.devices = records(o, res, where, "devices", sizeof *o->lists.devices, &list);
+	if (!o->lists.devices)
 		return -1;
 	json_array_foreach(list, i, v)
 	{
@@ -259,8 +272,6 @@ devices(struct oci *o, json_t *res, const char *where)
 		const char *type = "a", *access = "rwm";
 
 		snprintf(name, sizeof name, "%s.devices[%zu]", where, i);
-		if (!json_is_object(v))
-			return oci_error(o, "%s: not an object", name);
 		d->major = d->minor = -1;
 		if (oci_bool(o, v, name, "allow", &d->allow) < 0 ||
 			oci_string(o, v, name, "type", &type) < 0 ||
