@@ -33,11 +33,13 @@ m update --cpu-quota 20000 --cpu-period 50000 c1
 same "its share of the CPU after update" "20000 50000" "$(group_file cpu.max)"
 m update --cpu-quota -1 c1
 same "its share of the CPU without a limit" "max 50000" "$(group_file cpu.max)"
-# As an engine sends it: 0 leaves things alone.
-echo '{"memory":{"limit":67108864,"swap":0,"kernel":0},"cpu":{"shares":0,"quota":0,"period":0},"blockIO":{"weight":0}}' \
+# As an engine sends it: 0 leaves things alone, and so do rules about devices.
+devices=$(host devices devices.list none 2>/dev/null)
+echo '{"devices":[{"allow":false,"access":"rwm"}],"memory":{"limit":67108864,"swap":0,"kernel":0},"cpu":{"shares":0,"quota":0,"period":0},"blockIO":{"weight":0}}' \
 	>"$work/r.json"
 m update --resources "$work/r.json" c1 || die "update: $(cat "$work/err")"
 same "MemTotal after update by a file" 65536 "$(shown)"
+same "devices after it" "$devices" "$(host devices devices.list none 2>/dev/null)"
 fails 1 'not a size' m update --memory 1x c1
 fails 1 'cpuset.cpus' m update --cpuset-cpus 9999 c1
 m update --resources <(echo '{"cpu":{"nonsense":1}}') c1 || die "update: $(cat "$work/err")"
