@@ -138,6 +138,8 @@ exact_bytes(int pid)
 	return anon + (swap > 0 ? swap : 0);
 }
 
+/* The mark counts pages of files too; how many there were then, nobody knows any more. Those of now
+ * are at least as many, as long as the process unmaps none: the answer errs to its favour. */
 static int64_t
 peak_bytes(int pid)
 {
