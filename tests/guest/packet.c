@@ -463,6 +463,36 @@ tcp(void)
 	close(s);
 }
 
+/* Whoever accepts may be done with a connection before connect(2) is. */
+static void
+short_lived(void)
+{
+	int s = socket(AF_PACKET, SOCK_DGRAM, htons(ETH_P_IP)), l = socket(AF_INET, SOCK_STREAM, 0),
+	    one = 1, n = 0;
+	struct sockaddr_in a = at(PORT_A);
+
+	printf("- short lived\n");
+	fflush(stdout);
+	setsockopt(l, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	bind(l, (void *)&a, sizeof a);
+	listen(l, 16);
+	if (fork() == 0) {
+		for (int i = 0; i < 500; i++)
+			close(accept(l, NULL, NULL));
+		_exit(0);
+	}
+	for (int i = 0; i < 500; i++) {
+		int c = socket(AF_INET, SOCK_STREAM, 0);
+
+		n += connect(c, (void *)&a, sizeof a) == 0;
+		close(c);
+	}
+	wait(NULL);
+	printf("  %d connections\n", n);
+	close(l);
+	close(s);
+}
+
 #define OP(code, jt, jf, k)                                                                        \
 	{                                                                                          \
 		code, jt, jf, k                                                                    \
@@ -587,6 +617,7 @@ main(void)
 	raw();
 	raw6();
 	tcp();
+	short_lived();
 	filters();
 	rights();
 	return 0;

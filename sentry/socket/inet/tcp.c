@@ -165,6 +165,7 @@ connect_to(struct sock *s, const struct call *c, const struct inet_addr *to)
 		mutex_unlock(&s->lock);
 		mutex_lock(&ls->lock);
 		if (ls->listening && !ls->closed) {
+			sock_get(&n->s); /* whoever accepts may close it at once */
 			list_push_back(&l->acceptq, &n->accept_node);
 			l->nr_accept++;
 		} else {
@@ -196,6 +197,7 @@ connect_to(struct sock *s, const struct call *c, const struct inet_addr *to)
 		}
 		waitq_notify(&ls->wq, LX_POLLIN | LX_POLLRDNORM);
 		waitq_notify(&s->wq, LX_POLLOUT | LX_POLLWRNORM);
+		sock_put(&n->s);
 	}
 	sock_put(ls);
 	return err;
