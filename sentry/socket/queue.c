@@ -9,6 +9,10 @@
 #include <string.h>
 
 #define PIECE_BYTES 65536u
+#define SKB_HELD    256u /* by a piece beside its bytes */
+#define STREAM_HELD 4u	 /* times the limit of a stream: memory of pieces that cannot be joined */
+
+_Static_assert(sizeof(struct skb) <= SKB_HELD, "a piece with nothing in it");
 
 /* Who is in scm_files_free now, and what came to be dropped meanwhile. */
 struct drain {
@@ -110,6 +114,48 @@ skb_free(struct skb *b)
 	free(b);
 }
 
+struct skb *
+skb_fit(struct skb *b)
+{
+	struct skb *n = b->len < b->cap ? realloc(b, sizeof *b + b->len) : NULL;
+
+	if (!n)
+		return b;
+	list_init(&n->node);
+	n->cap = n->len;
+	return n;
+}
+
+void
+skb_queue_locked(struct sock *s, struct skb *b)
+{
+	list_push_back(&s->rcvq, &b->node);
+	s->rcv_bytes += b->len;
+	s->rcv_held += SKB_HELD + b->cap;
+}
+
+void
+skb_unqueue_locked(struct sock *s, struct skb *b)
+{
+	list_del(&b->node);
+	s->rcv_bytes -= b->len - b->off;
+	s->rcv_held -= SKB_HELD + b->cap;
+}
+
+bool
+skb_full_locked(const struct sock *s)
+{
+	return s->rcv_held >= s->rcvbuf;
+}
+
+uint32_t
+stream_room_locked(const struct sock *dst, uint32_t limit)
+{
+	if (dst->rcv_bytes >= limit || dst->rcv_held >= (uint64_t)limit * STREAM_HELD)
+		return 0;
+	return limit - dst->rcv_bytes;
+}
+
 static bool
 same_cred(const struct skb *b, const struct sock_msg *m)
 {
@@ -126,7 +172,7 @@ stream_append(struct sock *dst, struct sock_msg *m, uint32_t limit)
 	ssize_t k;
 
 	mutex_lock(&dst->lock);
-	room = dst->rcv_bytes < limit ? limit - dst->rcv_bytes : 0;
+	room = stream_room_locked(dst, limit);
 	mutex_unlock(&dst->lock);
 	if (!room)
 		return -EAGAIN;
@@ -134,7 +180,7 @@ stream_append(struct sock *dst, struct sock_msg *m, uint32_t limit)
 	if (n > PIECE_BYTES)
 		n = PIECE_BYTES;
 	/* Small writes leave room behind them for the next ones. */
-	cap = (uint32_t)(n < 1024 ? 2048 : n);
+	cap = (uint32_t)(n < 1024 && !m->files ? 2048 : n);
 	b = skb_new(cap);
 	if (!b)
 		return -ENOMEM;
@@ -162,11 +208,11 @@ stream_append(struct sock *dst, struct sock_msg *m, uint32_t limit)
 		memcpy(last->data + last->len, b->data, b->len);
 		/* A reader may be looking at the piece: the bytes first, then their number. */
 		__atomic_store_n(&last->len, last->len + b->len, __ATOMIC_RELEASE);
+		dst->rcv_bytes += b->len;
 	} else {
-		list_push_back(&dst->rcvq, &b->node);
+		skb_queue_locked(dst, b);
 		b = NULL;
 	}
-	dst->rcv_bytes += (uint32_t)k;
 	mutex_unlock(&dst->lock);
 	skb_free(b);
 	waitq_notify(&dst->wq, LX_POLLIN | LX_POLLRDNORM);
@@ -184,7 +230,7 @@ stream_append_urgent(struct sock *dst, struct sock_msg *m, uint32_t limit)
 	if (n == 0 || n > PIECE_BYTES)
 		return n ? stream_append(dst, m, limit) : 0;
 	mutex_lock(&dst->lock);
-	full = dst->rcv_bytes + n > limit;
+	full = stream_room_locked(dst, limit) < n;
 	mutex_unlock(&dst->lock);
 	if (full)
 		return -EAGAIN;
@@ -206,11 +252,10 @@ stream_append_urgent(struct sock *dst, struct sock_msg *m, uint32_t limit)
 	list_for_each_entry (old, &dst->rcvq, node)
 		old->urgent = false;
 	if (b->len) {
-		list_push_back(&dst->rcvq, &b->node);
+		skb_queue_locked(dst, b);
 		b = NULL;
 	}
-	list_push_back(&dst->rcvq, &u->node);
-	dst->rcv_bytes += (uint32_t)n;
+	skb_queue_locked(dst, u);
 	dst->urgent = URGENT_UNREAD;
 	dst->urgent_byte = u->data[0];
 	mutex_unlock(&dst->lock);
@@ -295,8 +340,7 @@ pass_urgent(struct sock *s, struct skb *b, uint32_t *freed)
 		mutex_unlock(&s->lock);
 		return;
 	}
-	list_del(&b->node);
-	s->rcv_bytes -= b->len;
+	skb_unqueue_locked(s, b);
 	s->urgent = URGENT_NONE;
 	mutex_unlock(&s->lock);
 	*freed += b->len;
@@ -377,7 +421,7 @@ stream_take(struct sock *s, struct sock_msg *m, uint32_t *freed)
 			if (b->off == b->len) {
 				if (b->urgent)
 					s->urgent = URGENT_NONE;
-				list_del(&b->node);
+				skb_unqueue_locked(s, b);
 				at = &s->rcvq;
 			} else {
 				b = NULL;
@@ -433,8 +477,7 @@ sock_packet_take(struct sock *s, struct sock_msg *m, uint32_t *freed)
 	} else {
 		m->files = b->files;
 		b->files = NULL;
-		list_del(&b->node);
-		s->rcv_bytes -= b->len;
+		skb_unqueue_locked(s, b);
 		*freed = b->len ? b->len : 1;
 	}
 	mutex_unlock(&s->lock);

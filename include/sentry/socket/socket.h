@@ -118,6 +118,8 @@ struct skb {
 int64_t sock_stamp(void); /* sock_meta.stamp_ns of what comes now */
 struct skb *skb_new(uint32_t cap);
 void skb_free(struct skb *b);
+/* b, which is in no queue, without the room that nothing is in; it may move. */
+struct skb *skb_fit(struct skb *b);
 
 struct sock {
 	struct ref ref;
@@ -126,8 +128,9 @@ struct sock {
 	struct mutex lock; /* rank SOCK: all below */
 	struct sleeplock rlock;
 	struct waitq wq;
-	struct list rcvq; /* struct skb */
-	uint32_t rcv_bytes;
+	struct list rcvq;   /* struct skb */
+	uint32_t rcv_bytes; /* to be read there */
+	uint64_t rcv_held;  /* memory that it takes, which is what limits it */
 	uint32_t rcvbuf, sndbuf;
 	int err; /* SO_ERROR, positive */
 	/* TCP's urgent byte: the newest one, until the reader has passed its place in the queue */
@@ -184,6 +187,12 @@ int sock_setsockopt(
 int sock_getsockopt(
 	struct sock *s, const struct call *c, int level, int opt, uint8_t *val, uint32_t *len);
 
+/* Into and out of the receive queue, with its numbers. lock is held. */
+void skb_queue_locked(struct sock *s, struct skb *b);
+void skb_unqueue_locked(struct sock *s, struct skb *b);
+/* Packets: no more of them are taken in. As in Linux the last one may go beyond rcvbuf. */
+bool skb_full_locked(const struct sock *s);
+
 /* Streams: append what fits of m to dst's queue (dst is locked by this), join into the last piece
  * where that loses nothing. Bytes, or -EAGAIN. limit: most bytes queued. */
 ssize_t stream_append(struct sock *dst, struct sock_msg *m, uint32_t limit);
@@ -197,6 +206,8 @@ bool stream_at_mark_locked(struct sock *s);
 uint32_t stream_before_mark_locked(struct sock *s);
 /* Bytes that a plain read gets next: up to the urgent byte. lock is held. */
 uint32_t stream_readable_locked(struct sock *s);
+/* Bytes that can be appended now. lock is held. */
+uint32_t stream_room_locked(const struct sock *dst, uint32_t limit);
 /* Streams: move queued bytes of s to m. 0: nothing there. Takes rlock and lock. *freed: bytes that
  * made room. */
 ssize_t stream_take(struct sock *s, struct sock_msg *m, uint32_t *freed);

@@ -7,8 +7,8 @@
  */
 #include "abi/poll.h"
 #include "internal.h"
-#include "sentry/net/link.h"
 #include "sentry/bpf/packet.h"
+#include "sentry/net/link.h"
 #include "sentry/socket/ip.h"
 #include "sentry/socket/wire.h"
 #include <arpa/inet.h>
@@ -198,11 +198,9 @@ hand_to(struct inet_sock *i, const struct inet_packet *k)
 				     0, NET_LO_INDEX, 772 /* ARPHRD_LOOPBACK */});
 	if (snap < b->len)
 		b->len = snap;
-	full = !snap || i->s.rcv_bytes + b->len + 256 > i->s.rcvbuf || i->s.shut_rd;
-	if (!full) {
-		list_push_back(&i->s.rcvq, &b->node);
-		i->s.rcv_bytes += b->len;
-	}
+	full = !snap || skb_full_locked(&i->s) || i->s.shut_rd;
+	if (!full)
+		skb_queue_locked(&i->s, b);
 	mutex_unlock(&i->s.lock);
 	if (full)
 		skb_free(b);

@@ -476,7 +476,8 @@ tcp_poll(struct sock *s)
 	if (peer) {
 		mutex_lock(&peer->lock);
 		/* Linux, sk_stream_is_writeable: at least a third of it is free */
-		if (peer->rcv_bytes < (limit + peer->rcvbuf) / 3 * 2)
+		if (peer->rcv_bytes < (limit + peer->rcvbuf) / 3 * 2 &&
+			stream_room_locked(peer, limit + peer->rcvbuf))
 			ev |= LX_POLLOUT | LX_POLLWRNORM;
 		mutex_unlock(&peer->lock);
 		sock_put(peer);

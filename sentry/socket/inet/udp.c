@@ -118,21 +118,15 @@ deliver(struct sock *dst, struct skb *b, const struct inet_addr *from)
 {
 	inet_addr_out(dst, from, b->addr, &b->addr_len);
 	mutex_lock(&dst->lock);
-	if (dst->filter && !filtered(dst, b, from)) {
-		mutex_unlock(&dst->lock);
-		skb_free(b);
-		return;
-	}
-	if (dst->rcv_bytes + b->len + 256 > dst->rcvbuf || dst->shut_rd || dst->closed ||
-		!covered(is(dst), &b->meta)) {
+	if (skb_full_locked(dst) || dst->shut_rd || dst->closed || !covered(is(dst), &b->meta) ||
+		(dst->filter && !filtered(dst, b, from))) {
 		mutex_unlock(&dst->lock);
 		skb_free(b);
 		return;
 	}
 	if (dst->stamp)
 		b->meta.stamp_ns = sock_stamp();
-	list_push_back(&dst->rcvq, &b->node);
-	dst->rcv_bytes += b->len;
+	skb_queue_locked(dst, b);
 	mutex_unlock(&dst->lock);
 	waitq_notify(&dst->wq, LX_POLLIN | LX_POLLRDNORM);
 }

@@ -14,7 +14,7 @@
 
 #define NL_PACKET 8192u
 #define NL_QUEUE_MAX                                                                               \
-	(4u << 20) /* bytes that wait in one socket; what comes on top is lost (ENOBUFS) */
+	(4u << 20) /* held by what waits in one socket; what comes on top is lost (ENOBUFS) */
 
 struct nl_sock {
 	struct sock s;

@@ -150,17 +150,17 @@ enqueue(struct nl_sock *s, struct skb *b, uint32_t group)
 		.family = LX_AF_NETLINK, .groups = group ? 1u << (group - 1) : 0};
 	bool full;
 
+	b = skb_fit(b);
 	memcpy(b->addr, &from, sizeof from);
 	b->addr_len = sizeof from;
 	b->has_cred = true; /* the kernel's: all zero */
 	mutex_lock(&s->s.lock);
-	full = s->s.rcv_bytes + b->len > NL_QUEUE_MAX;
+	full = s->s.rcv_held >= NL_QUEUE_MAX;
 	if (full) {
 		if (!s->no_enobufs)
 			s->s.err = ENOBUFS;
 	} else {
-		list_push_back(&s->s.rcvq, &b->node);
-		s->s.rcv_bytes += b->len;
+		skb_queue_locked(&s->s, b);
 	}
 	mutex_unlock(&s->s.lock);
 	if (full)

@@ -110,7 +110,7 @@ hand_to(struct packet_sock *p, const uint8_t *frame, size_t len, enum pkttype ty
 		return;
 	}
 	p->packets++;
-	b = p->s.rcv_bytes + snap + 256 > p->s.rcvbuf ? NULL : skb_new(snap);
+	b = skb_full_locked(&p->s) ? NULL : skb_new(snap);
 	if (!b) {
 		p->drops++;
 		mutex_unlock(&p->s.lock);
@@ -125,8 +125,7 @@ hand_to(struct packet_sock *p, const uint8_t *frame, size_t len, enum pkttype ty
 	b->meta.got = snap;
 	if (p->s.stamp)
 		b->meta.stamp_ns = sock_stamp();
-	list_push_back(&p->s.rcvq, &b->node);
-	p->s.rcv_bytes += snap;
+	skb_queue_locked(&p->s, b);
 	mutex_unlock(&p->s.lock);
 	waitq_notify(&p->s.wq, LX_POLLIN | LX_POLLRDNORM);
 }

@@ -42,14 +42,26 @@ dgram_connect(
 	return 0;
 }
 
+/* No room at dst, which is locked, for s. Where nobody else can send as many bytes are under way as
+ * the sender's buffer has; elsewhere it is a number of messages. */
+static bool
+full_locked(const struct sock *s, struct sock *dst)
+{
+	uint32_t count = 0;
+
+	if (dst == s || us(dst)->peer == s)
+		return dst->rcv_held >= s->sndbuf;
+	for (struct list *i = dst->rcvq.next; i != &dst->rcvq && count <= QUEUE_MAX; i = i->next)
+		count++;
+	return count > QUEUE_MAX;
+}
+
 static ssize_t
 dgram_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 {
 	size_t n = m->uio->left;
 	struct sock *dst = NULL;
 	struct skb *b;
-	uint32_t count = 0;
-	struct list *i;
 	int err = 0;
 
 	if (m->flags & LX_MSG_OOB)
@@ -85,9 +97,7 @@ dgram_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 		err = -ECONNREFUSED;
 	else if (dst->shut_rd)
 		err = -EPIPE;
-	for (i = dst->rcvq.next; !err && i != &dst->rcvq; i = i->next)
-		count++;
-	if (!err && count > QUEUE_MAX && dst != s)
+	else if (full_locked(s, dst))
 		err = -EAGAIN;
 	mutex_unlock(&dst->lock);
 	if (!err && n && uio_copy_from(m->uio, b->data, n) != (ssize_t)n)
@@ -126,8 +136,7 @@ dgram_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	}
 	b->files = m->files;
 	m->files = NULL;
-	list_push_back(&dst->rcvq, &b->node);
-	dst->rcv_bytes += b->len;
+	skb_queue_locked(dst, b);
 	mutex_unlock(&dst->lock);
 	waitq_notify(&dst->wq, LX_POLLIN | LX_POLLRDNORM);
 	sock_put(dst);
@@ -171,8 +180,9 @@ dgram_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 static uint32_t
 dgram_poll(struct sock *s)
 {
-	uint32_t ev = 0, count = 0;
+	uint32_t ev = 0;
 	struct sock *peer = NULL;
+	bool full = false;
 
 	mutex_lock(&s->lock);
 	if (s->err)
@@ -188,12 +198,11 @@ dgram_poll(struct sock *s)
 	mutex_unlock(&s->lock);
 	if (peer) {
 		mutex_lock(&peer->lock);
-		for (struct list *i = peer->rcvq.next; i != &peer->rcvq; i = i->next)
-			count++;
+		full = full_locked(s, peer);
 		mutex_unlock(&peer->lock);
 		sock_put(peer);
 	}
-	if (count <= QUEUE_MAX)
+	if (!full)
 		ev |= LX_POLLOUT | LX_POLLWRNORM | LX_POLLWRBAND;
 	return ev;
 }

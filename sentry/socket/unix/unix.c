@@ -258,7 +258,7 @@ packet_append(struct sock *s, struct sock *dst, struct sock_msg *m)
 	if (n > s->sndbuf)
 		return -EMSGSIZE;
 	mutex_lock(&dst->lock);
-	full = dst->rcv_bytes && dst->rcv_bytes + n > s->sndbuf;
+	full = dst->rcv_held >= s->sndbuf;
 	mutex_unlock(&dst->lock);
 	if (full)
 		return -EAGAIN;
@@ -280,8 +280,7 @@ packet_append(struct sock *s, struct sock *dst, struct sock_msg *m)
 	}
 	b->files = m->files;
 	m->files = NULL;
-	list_push_back(&dst->rcvq, &b->node);
-	dst->rcv_bytes += (uint32_t)n;
+	skb_queue_locked(dst, b);
 	mutex_unlock(&dst->lock);
 	waitq_notify(&dst->wq, LX_POLLIN | LX_POLLRDNORM);
 	return (ssize_t)n;
@@ -405,7 +404,8 @@ stream_poll(struct sock *s)
 {
 	struct unix_sock *u = us(s);
 	struct sock *peer = NULL;
-	uint32_t ev = 0, queued = 0;
+	uint32_t ev = 0;
+	bool room;
 
 	mutex_lock(&s->lock);
 	if (s->listening) {
@@ -432,11 +432,14 @@ stream_poll(struct sock *s)
 	mutex_unlock(&s->lock);
 	if (peer) {
 		mutex_lock(&peer->lock);
-		queued = peer->rcv_bytes;
+		if (s->type == LX_SOCK_SEQPACKET)
+			room = peer->rcv_held < s->sndbuf;
+		else /* a quarter of the buffer is free */
+			room = stream_room_locked(peer, s->sndbuf) &&
+			       (uint64_t)peer->rcv_bytes * 4 <= (uint64_t)s->sndbuf * 3;
 		mutex_unlock(&peer->lock);
 		sock_put(peer);
-		/* unix_writable in Linux: a quarter of the buffer at most in use */
-		if (queued * 4 <= s->sndbuf * 3)
+		if (room)
 			ev |= LX_POLLOUT | LX_POLLWRNORM | LX_POLLWRBAND;
 	}
 	return ev;
