@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A network namespace and its own interface: lo, with the addresses and routes that Linux gives it,
- * and what the guest adds. Locks: `lock` guards all of it but the counters.
+ * and what the guest adds. Locks: `lock` guards all of it but the counters and the taps.
  */
 #include "abi/socket.h"
-#include "base/lock.h"
 #include "base/ref.h"
 #include "internal.h"
 #include "sentry/cred/user_ns.h"
@@ -24,6 +23,7 @@ struct net_ns {
 	size_t naddrs, cap;
 	struct net_addr *addrs;
 	_Atomic uint64_t packets, bytes;
+	struct net_taps taps;
 };
 
 #define LOOPBACK(f, bits, ...)                                                                     \
@@ -50,6 +50,9 @@ static struct net_ns first = {
 	.naddrs = 2,
 	.cap = NET_ADDRS_MAX,
 	.addrs = first_addrs,
+	.taps = {.lock = MUTEX_INIT(SOCKTABLE),
+		.packet = LIST_INIT(first.taps.packet),
+		.raw = LIST_INIT(first.taps.raw)},
 };
 
 /* --- life --- */
@@ -75,6 +78,9 @@ net_ns_new(struct user_ns *owner)
 		return NULL;
 	ref_init(&ns->ref);
 	mutex_init(&ns->lock, LR_LEAF);
+	mutex_init(&ns->taps.lock, LR_SOCKTABLE);
+	list_init(&ns->taps.packet);
+	list_init(&ns->taps.raw);
 	ns->user_ns = user_ns_get(owner);
 	ns->id = ns_id_new();
 	ns->mtu = 65536;
@@ -95,6 +101,7 @@ net_ns_put(struct net_ns *ns)
 	if (!ns || !ref_put(&ns->ref))
 		return;
 	user_ns_put(ns->user_ns);
+	mutex_destroy(&ns->taps.lock);
 	mutex_destroy(&ns->lock);
 	free(ns->addrs);
 	free(ns);
@@ -117,6 +124,12 @@ bool
 net_ns_on_host(const struct net_ns *ns)
 {
 	return ns->on_host;
+}
+
+struct net_taps *
+net_ns_taps(struct net_ns *ns)
+{
+	return &ns->taps;
 }
 
 /* --- what is there --- */

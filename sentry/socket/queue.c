@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PIECE_BYTES 65536u
 #define SKB_HELD    256u /* by a piece beside its bytes */
 #define STREAM_HELD 4u	 /* times the limit of a stream: memory of pieces that cannot be joined */
 
@@ -177,8 +176,8 @@ stream_append(struct sock *dst, struct sock_msg *m, uint32_t limit)
 	if (!room)
 		return -EAGAIN;
 	n = want < room ? want : room;
-	if (n > PIECE_BYTES)
-		n = PIECE_BYTES;
+	if (n > STREAM_PIECE_MAX)
+		n = STREAM_PIECE_MAX;
 	/* Small writes leave room behind them for the next ones. */
 	cap = (uint32_t)(n < 1024 && !m->files ? 2048 : n);
 	b = skb_new(cap);
@@ -227,7 +226,7 @@ stream_append_urgent(struct sock *dst, struct sock_msg *m, uint32_t limit)
 	bool full;
 
 	/* The last byte goes with all that is before it. */
-	if (n == 0 || n > PIECE_BYTES)
+	if (n == 0 || n > STREAM_PIECE_MAX)
 		return n ? stream_append(dst, m, limit) : 0;
 	mutex_lock(&dst->lock);
 	full = stream_room_locked(dst, limit) < n;

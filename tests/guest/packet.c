@@ -493,6 +493,88 @@ short_lived(void)
 	close(s);
 }
 
+static int
+count(int s)
+{
+	int n = 0;
+
+	while (recv(s, buf, sizeof buf, MSG_DONTWAIT) >= 0)
+		n++;
+	return n;
+}
+
+/* What looks begins to see, and no longer does, as its protocol says; in its own namespace alone.
+ */
+static void
+taps(void)
+{
+	struct icmp_echo {
+		unsigned char type, code;
+		uint16_t sum, id, seq;
+	} echo = {8, 0, htons(0xf7fd), htons(1), htons(1)};
+	struct sock_filter first[] = {{BPF_RET | BPF_K, 0, 0, 24}};
+	struct sock_fprog cut = {1, first};
+	struct sockaddr_in a = at(PORT_B);
+	int s = socket(AF_PACKET, SOCK_RAW, 0), r = socket(AF_INET, SOCK_RAW, IPPROTO_UDP),
+	    t = socket(AF_INET, SOCK_RAW, IPPROTO_TCP), e = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP),
+	    u = udp(PORT_A), v = udp(PORT_B), l;
+
+	printf("- taps\n");
+	send_udp(u, PORT_B, "zero");
+	printf("  %d\n", count(s));
+	bind_packet(s, ETH_P_ARP, 1);
+	send_udp(u, PORT_B, "none");
+	printf("  %d\n", count(s));
+	bind_packet(s, ETH_P_ALL, 1);
+	send_udp(u, PORT_B, "all");
+	printf("  %d\n", count(s));
+	bind_packet(s, 0, 1);
+	send_udp(u, PORT_B, "as it was");
+	printf("  %d\n", count(s));
+	bind_packet(s, ETH_P_IP, 1);
+	send_udp(u, PORT_B, "ip");
+	printf("  %d\n", count(s));
+	bind_packet(s, ETH_P_IPV6, 1);
+	send_udp(u, PORT_B, "ip");
+	printf("  %d, raw %d and %d\n", count(s), count(r), count(t));
+	bind_packet(s, ETH_P_ALL, 1);
+	fflush(stdout);
+	if (fork() == 0) {
+		own_network();
+		l = socket(AF_PACKET, SOCK_RAW, htons(ETH_P_ALL));
+		close(u);
+		close(v);
+		u = udp(PORT_A);
+		v = udp(PORT_B);
+		send_udp(u, PORT_B, "elsewhere");
+		got(v);
+		printf("  %d elsewhere, %d here, raw %d\n", count(l), count(s), count(r));
+		fflush(stdout);
+		_exit(0);
+	}
+	wait(NULL);
+	close(s);
+	/* a raw socket sees of a packet what its filter lets it, the header first */
+	SHOW(setsockopt(e, SOL_SOCKET, SO_ATTACH_FILTER, &cut, sizeof cut));
+	SHOW(sendto(e, &echo, sizeof echo, 0, (void *)&a, sizeof a));
+	for (int i = 0; i < 2; i++) {
+		ssize_t n = there(e) ? recv(e, buf, sizeof buf, MSG_DONTWAIT) : -1;
+
+		printf("  echo %zd:", n);
+		if (n >= 22)
+			printf(" type %d code %d sum %x\n", buf[20], buf[21],
+				buf[22] << 8 | buf[23]);
+	}
+	SHOW(shutdown(e, SHUT_RD));
+	for (int i = 0; i < 6; i++)
+		got(v);
+	close(r);
+	close(t);
+	close(e);
+	close(u);
+	close(v);
+}
+
 #define OP(code, jt, jf, k)                                                                        \
 	{                                                                                          \
 		code, jt, jf, k                                                                    \
@@ -618,6 +700,7 @@ main(void)
 	raw6();
 	tcp();
 	short_lived();
+	taps();
 	filters();
 	rights();
 	return 0;

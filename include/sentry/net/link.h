@@ -9,6 +9,8 @@
 #define SENTRY_NET_LINK_H
 
 #include "abi/netlink.h"
+#include "base/list.h"
+#include "base/lock.h"
 #include <stdbool.h>
 
 #define NET_LO_INDEX  1
@@ -43,6 +45,15 @@ struct net_route {
 struct net_ns;
 struct user_ns;
 
+/* Sockets that look at packets of lo, kept by sentry/socket; and how many, without the lock: nobody
+ * pays for them where there are none. */
+struct net_taps {
+	struct mutex lock; /* rank SOCKTABLE; held before a socket's */
+	struct list packet, raw;
+	_Atomic uint32_t nr_packet;   /* of packet: those that see IP */
+	_Atomic uint32_t nr_raw[256]; /* of raw, by protocol */
+};
+
 /* The one that the sandbox begins with: lo is up and has its addresses. Never goes away. */
 struct net_ns *net_ns_first(void); /* borrowed */
 /* The first one is the host's. Before the first task. */
@@ -54,6 +65,7 @@ void net_ns_put(struct net_ns *ns); /* NULL is fine */
 uint64_t net_ns_id(const struct net_ns *ns);
 struct user_ns *net_ns_owner(const struct net_ns *ns); /* borrowed */
 bool net_ns_on_host(const struct net_ns *ns);
+struct net_taps *net_ns_taps(struct net_ns *ns);
 
 /* Every interface, address or route of ns. 0 or -errno; fn must not park. */
 int net_links(struct net_ns *ns, void (*fn)(const struct net_link *l, void *arg), void *arg);

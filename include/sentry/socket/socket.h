@@ -56,6 +56,8 @@ struct sock_meta {
 	int64_t stamp_ns;    /* since the Epoch; 0: none */
 };
 
+#define STREAM_PIECE_MAX 65536u /* as much at once goes into a stream's queue at most */
+
 struct sock_msg {
 	struct uio *uio;
 	uint32_t flags;		     /* LX_MSG_*; on return of recvmsg, those for msg_flags */
@@ -67,7 +69,9 @@ struct sock_msg {
 	struct sock_meta meta;		   /* recv */
 	struct sock_ctl ctl[SOCK_CTL_MAX]; /* of other levels than SOL_SOCKET */
 	uint32_t nctl;
-	uint8_t *tap; /* send, or NULL: what goes into the queue is copied here too; 64 KiB */
+	/* send, or NULL: what goes into the queue is copied here too; room for all of uio, or for
+	 * STREAM_PIECE_MAX */
+	uint8_t *tap;
 };
 
 struct sock_ops {

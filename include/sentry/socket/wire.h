@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Packets that go round lo, for sockets that look at them. Between two sockets of the sandbox there
- * are none: they are made of what is sent while somebody looks (wire_taps), and what such sockets
- * send is taken apart again. Linux: packet(7), raw(7).
+ * are none: they are made of what is sent while somebody looks (struct net_taps), and what such
+ * sockets send is taken apart again. Linux: packet(7), raw(7).
  */
 #ifndef SENTRY_SOCKET_WIRE_H
 #define SENTRY_SOCKET_WIRE_H
 
-#include <stdbool.h>
+#include "sentry/net/link.h"
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
-struct net_ns;
 struct sock;
 
 #define ETH_HEADER	14u
@@ -20,8 +20,25 @@ struct sock;
 #define ETH_P_ALL	0x0003u
 #define WIRE_PACKET_MAX 65535u
 
-/* How many sockets look at packets of others. */
-extern _Atomic uint32_t wire_taps;
+/* Does a packet socket see the IP packets of net? */
+static inline bool
+wire_has_packet(struct net_ns *net)
+{
+	return atomic_load_explicit(&net_ns_taps(net)->nr_packet, memory_order_relaxed);
+}
+
+/* Does a raw socket, or one for echoes, see those of a protocol? */
+static inline bool
+wire_has_raw(struct net_ns *net, uint8_t protocol)
+{
+	return atomic_load_explicit(&net_ns_taps(net)->nr_raw[protocol], memory_order_relaxed);
+}
+
+static inline bool
+wire_looked_at(struct net_ns *net, uint8_t protocol)
+{
+	return wire_has_packet(net) || wire_has_raw(net, protocol);
+}
 
 /* A frame on lo of net, with an Ethernet header: to packet sockets; from: who sent it, or NULL. No
  * lock is held. */

@@ -2,8 +2,9 @@
 /*
  * Packets over loopback as sockets see them (icmp(7), raw(7)): those for echoes (SOCK_DGRAM) and
  * raw ones of any protocol. What is sent is answered at once, if it is an echo; raw sockets see
- * both, and what UDP and TCP send while there are any (wire.c). Linux counterpart: net/ipv4/ping.c,
- * raw.c. Lock: table_lock guards the list and the numbers of its sockets; held before a socket's.
+ * both, and what UDP and TCP send while there are any of these (wire.c). Linux counterpart:
+ * net/ipv4/ping.c, raw.c. Locks: the lock of a namespace's taps guards the list and the names of
+ * its sockets.
  */
 #include "abi/poll.h"
 #include "internal.h"
@@ -18,9 +19,13 @@
 
 #define MAX_MESSAGE 65507u
 
-static struct mutex table_lock = MUTEX_INIT(SOCKTABLE);
-static struct list table = LIST_INIT(table);
-static uint16_t next_id = 1;
+static _Atomic uint16_t next_id;
+
+static struct net_taps *
+taps(const struct inet_sock *i)
+{
+	return net_ns_taps(i->s.net);
+}
 
 /* Sees what others than ICMP send. */
 static bool
@@ -33,17 +38,18 @@ struct inet_sock *
 icmp_new(const struct call *c, int family, int type, int protocol)
 {
 	struct inet_sock *i = inet_new(c, family, type, protocol);
+	struct net_taps *t;
 
 	if (!i)
 		return NULL;
+	t = taps(i);
 	i->hdrincl = protocol == LX_IPPROTO_RAW;
 	if (family == LX_AF_INET)
 		memcpy(i->local.ip, inet_mapped, sizeof inet_mapped);
-	if (is_tap(i))
-		atomic_fetch_add(&wire_taps, 1);
-	mutex_lock(&table_lock);
-	list_push_back(&table, &i->port_node);
-	mutex_unlock(&table_lock);
+	mutex_lock(&t->lock);
+	list_push_back(&t->raw, &i->port_node);
+	atomic_fetch_add(&t->nr_raw[protocol], 1);
+	mutex_unlock(&t->lock);
 	return i;
 }
 
@@ -58,12 +64,10 @@ is_v6(const struct inet_sock *i)
 static void
 take_id(struct inet_sock *i)
 {
-	mutex_lock(&table_lock);
-	if (!i->local.port) {
-		i->local.port = next_id;
-		next_id = next_id == UINT16_MAX ? 1 : (uint16_t)(next_id + 1);
-	}
-	mutex_unlock(&table_lock);
+	mutex_lock(&taps(i)->lock);
+	while (!i->local.port)
+		i->local.port = (uint16_t)(atomic_fetch_add(&next_id, 1) + 1);
+	mutex_unlock(&taps(i)->lock);
 }
 
 static int
@@ -78,14 +82,14 @@ icmp_bind(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t le
 		return err;
 	if (!inet_is_any(&a) && !net_may_bind(s->net, a.ip))
 		return -EADDRNOTAVAIL;
-	mutex_lock(&table_lock);
+	mutex_lock(&taps(i)->lock);
 	if (s->type == LX_SOCK_DGRAM && i->local.port)
 		err = -EINVAL;
 	else
 		i->local = a;
 	if (s->type == LX_SOCK_RAW)
 		i->local.port = (uint16_t)s->protocol;
-	mutex_unlock(&table_lock);
+	mutex_unlock(&taps(i)->lock);
 	if (!err && s->type == LX_SOCK_DGRAM)
 		take_id(i);
 	return err;
@@ -120,10 +124,10 @@ icmp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t
 	i->remote = to;
 	i->connected = true;
 	mutex_unlock(&s->lock);
-	mutex_lock(&table_lock);
+	mutex_lock(&taps(i)->lock);
 	if (inet_is_any(&i->local))
 		memcpy(i->local.ip, to.ip, 16);
-	mutex_unlock(&table_lock);
+	mutex_unlock(&taps(i)->lock);
 	return 0;
 }
 
@@ -152,7 +156,7 @@ wants(struct inet_sock *i, const struct inet_packet *k)
 	uint8_t type = k->n ? k->p[0] : 0;
 	bool reply = type == (k->v6 ? 129 : 0);
 
-	if (i->s.net != k->net || is_v6(i) != k->v6 || i->s.closed || i->s.protocol != k->protocol)
+	if (is_v6(i) != k->v6 || i->s.closed || i->s.protocol != k->protocol)
 		return false;
 	if (!inet_is_any(&i->local) && !inet_same_ip(&i->local, &k->to))
 		return false;
@@ -169,62 +173,93 @@ wants(struct inet_sock *i, const struct inet_packet *k)
 	return !(i->icmp_filter[type / 32] >> type % 32 & 1);
 }
 
-static void
-hand_to(struct inet_sock *i, const struct inet_packet *k)
-{
-	size_t head = i->s.type == LX_SOCK_RAW && !k->v6 ? k->head ? k->head_len : IP_HEADER : 0;
-	struct skb *b = skb_new((uint32_t)(head + k->n));
-	struct inet_addr from = k->from;
-	uint32_t snap;
-	bool full;
+/* What a socket gets of a packet. */
+struct view {
+	const uint8_t *p;
+	uint32_t n;
+};
 
-	if (!b)
-		return;
+static void
+hand_to(struct inet_sock *i, const struct inet_packet *k, struct view v)
+{
+	struct filter_packet f = {v.p, v.n, k->v6 ? ETH_P_IPV6 : ETH_P_IP, 0, NET_LO_INDEX,
+		772 /* ARPHRD_LOOPBACK */};
+	struct inet_addr from = k->from;
+	struct skb *b = NULL;
+	uint32_t snap;
+
 	from.port = 0;
-	if (head && k->head)
-		memcpy(b->data, k->head, head);
-	else if (head)
-		ip_header_put(b->data, k->n, k->meta.tos, k->meta.ttl, k->protocol, k->from.ip + 12,
-			k->to.ip + 12);
-	memcpy(b->data + head, k->p, k->n);
-	b->len = (uint32_t)(head + k->n);
+	mutex_lock(&i->s.lock);
+	if (!skb_full_locked(&i->s) && !i->s.shut_rd &&
+		(snap = sock_filter_run(i->s.filter, &f)) != 0) {
+		if (snap > v.n)
+			snap = v.n;
+		b = skb_new(snap);
+	}
+	if (!b) {
+		mutex_unlock(&i->s.lock);
+		return;
+	}
+	memcpy(b->data, v.p, snap);
+	b->len = snap;
 	b->meta = k->meta;
 	if (i->s.stamp)
 		b->meta.stamp_ns = sock_stamp();
 	inet_addr_out(&i->s, &from, b->addr, &b->addr_len);
-	mutex_lock(&i->s.lock);
-	snap = sock_filter_run(
-		i->s.filter, &(struct filter_packet){b->data, b->len, k->v6 ? ETH_P_IPV6 : ETH_P_IP,
-				     0, NET_LO_INDEX, 772 /* ARPHRD_LOOPBACK */});
-	if (snap < b->len)
-		b->len = snap;
-	full = !snap || skb_full_locked(&i->s) || i->s.shut_rd;
-	if (!full)
-		skb_queue_locked(&i->s, b);
+	skb_queue_locked(&i->s, b);
 	mutex_unlock(&i->s.lock);
-	if (full)
-		skb_free(b);
-	else
-		waitq_notify(&i->s.wq, LX_POLLIN | LX_POLLRDNORM);
+	waitq_notify(&i->s.wq, LX_POLLIN | LX_POLLRDNORM);
+}
+
+/* With the header that it has, or would have on a wire. Allocated if it had none. */
+static uint8_t *
+with_header(const struct inet_packet *k, struct view *ret)
+{
+	uint8_t *made = NULL;
+
+	if (k->head) { /* p is behind it (inet_header_in) */
+		*ret = (struct view){k->head, (uint32_t)(k->head_len + k->n)};
+	} else if ((made = malloc(IP_HEADER + k->n))) {
+		ip_header_put(made, k->n, k->meta.tos, k->meta.ttl, k->protocol, k->from.ip + 12,
+			k->to.ip + 12);
+		memcpy(made + IP_HEADER, k->p, k->n);
+		*ret = (struct view){made, (uint32_t)(IP_HEADER + k->n)};
+	}
+	return made;
 }
 
 /* To raw sockets and those for echoes. */
 static void
 deliver(const struct inet_packet *k)
 {
+	struct net_taps *t = net_ns_taps(k->net);
+	struct view bare = {k->p, (uint32_t)k->n}, whole = {NULL, 0};
+	uint8_t *made = NULL;
 	struct inet_sock *i;
 
-	mutex_lock(&table_lock);
-	list_for_each_entry (i, &table, port_node)
-		if (wants(i, k))
-			hand_to(i, k);
-	mutex_unlock(&table_lock);
+	if (!wire_has_raw(k->net, k->protocol))
+		return;
+	mutex_lock(&t->lock);
+	list_for_each_entry (i, &t->raw, port_node) {
+		if (!wants(i, k))
+			continue;
+		if (k->v6 || i->s.type == LX_SOCK_DGRAM) {
+			hand_to(i, k, bare);
+			continue;
+		}
+		if (!whole.p)
+			made = with_header(k, &whole);
+		if (whole.p)
+			hand_to(i, k, whole);
+	}
+	mutex_unlock(&t->lock);
+	free(made);
 }
 
 void
 inet_show(const struct inet_packet *k)
 {
-	if (atomic_load_explicit(&wire_taps, memory_order_relaxed))
+	if (wire_has_packet(k->net))
 		inet_wire(k);
 	deliver(k);
 }
@@ -233,7 +268,7 @@ void
 inet_travel(struct inet_packet *k)
 {
 	net_lo_count(k->net, k->n);
-	if (atomic_load_explicit(&wire_taps, memory_order_relaxed))
+	if (wire_has_packet(k->net))
 		inet_wire(k);
 	inet_travel_in(k);
 }
@@ -350,9 +385,9 @@ icmp_filter_set(struct inet_sock *i, const uint8_t *val, uint32_t len)
 		return -ENOPROTOOPT;
 	if (is_tap(i))
 		return -EOPNOTSUPP;
-	mutex_lock(&table_lock);
+	mutex_lock(&taps(i)->lock);
 	memcpy(i->icmp_filter, val, len < want ? len : want);
-	mutex_unlock(&table_lock);
+	mutex_unlock(&taps(i)->lock);
 	return 0;
 }
 
@@ -388,9 +423,14 @@ icmp_poll(struct sock *s)
 static void
 leave(struct inet_sock *i)
 {
-	mutex_lock(&table_lock);
-	list_del(&i->port_node);
-	mutex_unlock(&table_lock);
+	struct net_taps *t = taps(i);
+
+	mutex_lock(&t->lock);
+	if (!list_empty(&i->port_node)) {
+		list_del(&i->port_node);
+		atomic_fetch_sub(&t->nr_raw[i->s.protocol], 1);
+	}
+	mutex_unlock(&t->lock);
 }
 
 static void
@@ -406,8 +446,6 @@ static void
 icmp_free(struct sock *s)
 {
 	leave(is(s));
-	if (is_tap(is(s)))
-		atomic_fetch_sub(&wire_taps, 1);
 	sock_fini(s);
 	free(is(s));
 }

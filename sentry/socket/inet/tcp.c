@@ -42,9 +42,9 @@ peer_get(struct sock *s)
 /* --- for who looks at packets: as a connection would have been on a wire --- */
 
 static bool
-looked_at(void)
+looked_at(const struct sock *s)
 {
-	return atomic_load_explicit(&wire_taps, memory_order_relaxed);
+	return wire_looked_at(s->net, LX_IPPROTO_TCP);
 }
 
 /* The number of the next byte; that of SYN is one less. */
@@ -128,7 +128,7 @@ connect_to(struct sock *s, const struct call *c, const struct inet_addr *to)
 	from = i->local;
 	ls = inet_find(s->net, LX_IPPROTO_TCP, true, to, &from);
 	if (!ls) {
-		if (looked_at())
+		if (looked_at(s))
 			show_refused(i, to);
 		return -ECONNREFUSED;
 	}
@@ -190,7 +190,7 @@ connect_to(struct sock *s, const struct call *c, const struct inet_addr *to)
 		}
 		sock_put(&n->s);
 	} else {
-		if (looked_at()) {
+		if (looked_at(s)) {
 			show(i, n, TCP_SYN, NULL, 0);
 			show(n, i, TCP_SYN | TCP_ACK, NULL, 0);
 			show(i, n, TCP_ACK, NULL, 0);
@@ -329,13 +329,15 @@ tcp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 		return n;
 	}
 	m->has_cred = false;
-	m->tap = looked_at() ? malloc(65536) : NULL;
+	m->tap = NULL;
+	if (looked_at(s) && m->uio->left && !(m->flags & LX_MSG_OOB))
+		m->tap = malloc(m->uio->left < STREAM_PIECE_MAX ? m->uio->left : STREAM_PIECE_MAX);
 	n = m->flags & LX_MSG_OOB ? stream_append_urgent(peer, m, s->sndbuf + peer->rcvbuf)
 	    : m->uio->left	  ? stream_append(peer, m, s->sndbuf + peer->rcvbuf)
 				  : 0;
 	if (n > 0) {
 		net_lo_count(s->net, (size_t)n);
-		if (m->tap && !(m->flags & LX_MSG_OOB)) {
+		if (m->tap) {
 			show(i, is(peer), TCP_PSH | TCP_ACK, m->tap, (size_t)n);
 			i->sent += (uint32_t)n;
 			show(is(peer), i, TCP_ACK, NULL, 0);
@@ -432,7 +434,7 @@ tcp_shutdown(struct sock *s, int how)
 		mutex_lock(&peer->lock);
 		is(peer)->peer_fin = true;
 		mutex_unlock(&peer->lock);
-		if (looked_at() && !ended)
+		if (looked_at(s) && !ended)
 			show_end(i, next_seq(is(peer)), TCP_FIN);
 		waitq_notify(&peer->wq, ~0u);
 		sock_put(peer);
@@ -507,7 +509,7 @@ tcp_close(struct sock *s)
 		struct inet_sock *p = is(peer);
 		struct sock *drop = NULL;
 
-		if (looked_at() && (rst || !s->shut_wr))
+		if (looked_at(s) && (rst || !s->shut_wr))
 			show_end(i, next_seq(p), rst ? TCP_RST : TCP_FIN);
 		mutex_lock(&peer->lock);
 		p->peer_seq = next_seq(i);
@@ -525,7 +527,7 @@ tcp_close(struct sock *s)
 		waitq_notify(&peer->wq, ~0u);
 		sock_put(drop);
 		sock_put(peer);
-	} else if (looked_at() && i->connected && !i->reset && !s->shut_wr) {
+	} else if (looked_at(s) && i->connected && !i->reset && !s->shut_wr) {
 		show_end(i, i->peer_seq, rst ? TCP_RST : TCP_FIN);
 	}
 	while ((n = list_pop_front(&waiting))) {

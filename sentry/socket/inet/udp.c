@@ -213,7 +213,7 @@ udp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	}
 	b->len = (uint32_t)n;
 	b->meta = meta;
-	if (atomic_load_explicit(&wire_taps, memory_order_relaxed))
+	if (wire_looked_at(s->net, (uint8_t)s->protocol))
 		wire_udp(s->net, s->protocol, &from, &to, &meta, b->data, n);
 	if (inet_is_multicast(&to)) {
 		err = deliver_all(s, b, &to, &from);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * AF_PACKET on lo (packet(7)): each packet is seen as it leaves and as it comes in. No rings
- * (PACKET_RX_RING), no fanout. Locks: table_lock guards the list; held before a socket's.
+ * (PACKET_RX_RING), no fanout. Locks: each namespace has a list of those to which something can
+ * come, under its taps' lock.
  */
 #include "sentry/bpf/packet.h"
 #include "abi/poll.h"
@@ -50,23 +51,59 @@ struct tpacket_auxdata {
 
 struct packet_sock {
 	struct sock s;
-	struct list node;
+	struct list node;  /* while protocol is not 0 */
+	uint16_t protocol; /* host order; 0: nothing comes; taps' lock and s.lock to write it */
 	/* under s.lock */
-	uint16_t protocol; /* host order; 0: nothing comes */
-	int32_t ifindex;   /* 0: of all interfaces */
+	int32_t ifindex; /* 0: of all interfaces */
 	bool auxdata, ignore_outgoing;
 	uint32_t members[MEMBERSHIPS];
 	uint32_t packets, drops; /* since they were last asked for */
 };
 
-_Atomic uint32_t wire_taps;
-static struct mutex table_lock = MUTEX_INIT(SOCKTABLE);
-static struct list table = LIST_INIT(table);
-
 static struct packet_sock *
 ps(struct sock *s)
 {
 	return (struct packet_sock *)s;
+}
+
+static bool
+sees_ip(uint16_t protocol)
+{
+	return protocol == ETH_P_ALL || protocol == ETH_P_IP || protocol == ETH_P_IPV6;
+}
+
+/* In no list any longer; the lock of t, p's namespace's, is held. */
+static void
+leave_locked(struct net_taps *t, struct packet_sock *p)
+{
+	if (list_empty(&p->node))
+		return;
+	list_del(&p->node);
+	if (sees_ip(p->protocol))
+		atomic_fetch_sub(&t->nr_packet, 1);
+}
+
+static void
+leave(struct packet_sock *p)
+{
+	struct net_taps *t = net_ns_taps(p->s.net);
+
+	mutex_lock(&t->lock);
+	leave_locked(t, p);
+	mutex_unlock(&t->lock);
+}
+
+/* To p comes now what is of protocol. Both locks are held. */
+static void
+set_protocol_locked(struct net_taps *t, struct packet_sock *p, uint16_t protocol)
+{
+	leave_locked(t, p);
+	p->protocol = protocol;
+	if (!protocol)
+		return;
+	list_push_back(&t->packet, &p->node);
+	if (sees_ip(protocol))
+		atomic_fetch_add(&t->nr_packet, 1);
 }
 
 /* --- coming in --- */
@@ -96,7 +133,7 @@ hand_to(struct packet_sock *p, const uint8_t *frame, size_t len, enum pkttype ty
 	uint32_t snap;
 
 	mutex_lock(&p->s.lock);
-	if (p->s.closed || (p->protocol != ETH_P_ALL && p->protocol != protocol) || !p->protocol ||
+	if (p->s.closed || (p->protocol != ETH_P_ALL && p->protocol != protocol) ||
 		(type == PKT_OUTGOING && (p->protocol != ETH_P_ALL || p->ignore_outgoing)) ||
 		(p->ifindex && p->ifindex != NET_LO_INDEX)) {
 		mutex_unlock(&p->s.lock);
@@ -133,29 +170,24 @@ hand_to(struct packet_sock *p, const uint8_t *frame, size_t len, enum pkttype ty
 void
 packet_show(struct net_ns *net, const uint8_t *frame, size_t len, const struct sock *from)
 {
+	struct net_taps *t = net_ns_taps(net);
 	struct packet_sock *p;
 
-	mutex_lock(&table_lock);
-	list_for_each_entry (p, &table, node)
-		if (p->s.net == net && &p->s != from)
+	mutex_lock(&t->lock);
+	list_for_each_entry (p, &t->packet, node)
+		if (&p->s != from)
 			hand_to(p, frame, len, PKT_OUTGOING);
-	list_for_each_entry (p, &table, node)
-		if (p->s.net == net)
-			hand_to(p, frame, len, type_of(frame));
-	mutex_unlock(&table_lock);
+	list_for_each_entry (p, &t->packet, node)
+		hand_to(p, frame, len, type_of(frame));
+	mutex_unlock(&t->lock);
 }
 
 void
 packet_show_ip(struct net_ns *net, bool v6, const uint8_t *ip, size_t len)
 {
 	uint16_t protocol = v6 ? ETH_P_IPV6 : ETH_P_IP;
-	uint8_t *frame;
-	bool any;
+	uint8_t *frame = calloc(1, ETH_HEADER + len);
 
-	mutex_lock(&table_lock);
-	any = !list_empty(&table);
-	mutex_unlock(&table_lock);
-	frame = any ? calloc(1, ETH_HEADER + len) : NULL;
 	if (!frame)
 		return;
 	frame[12] = (uint8_t)(protocol >> 8);
@@ -272,6 +304,7 @@ packet_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 static int
 packet_bind(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len)
 {
+	struct net_taps *t = net_ns_taps(s->net);
 	struct sockaddr_ll a;
 	struct net_link link;
 
@@ -283,13 +316,15 @@ packet_bind(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t 
 		return -EINVAL;
 	if (a.ifindex && (a.ifindex < 0 || net_link_find(s->net, a.ifindex, NULL, &link)))
 		return -ENODEV;
+	mutex_lock(&t->lock);
 	mutex_lock(&s->lock);
 	ps(s)->ifindex = a.ifindex;
 	if (a.protocol)
-		ps(s)->protocol = ntohs(a.protocol);
+		set_protocol_locked(t, ps(s), ntohs(a.protocol));
 	if (a.ifindex && !(link.flags & 1))
 		s->err = ENETDOWN;
 	mutex_unlock(&s->lock);
+	mutex_unlock(&t->lock);
 	return 0;
 }
 
@@ -410,9 +445,7 @@ no_name(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len,
 static void
 packet_close(struct sock *s)
 {
-	mutex_lock(&table_lock);
-	list_del(&ps(s)->node);
-	mutex_unlock(&table_lock);
+	leave(ps(s));
 	mutex_lock(&s->lock);
 	s->closed = true;
 	mutex_unlock(&s->lock);
@@ -421,10 +454,7 @@ packet_close(struct sock *s)
 static void
 packet_free(struct sock *s)
 {
-	mutex_lock(&table_lock);
-	list_del(&ps(s)->node);
-	mutex_unlock(&table_lock);
-	atomic_fetch_sub(&wire_taps, 1);
+	leave(ps(s));
 	sock_fini(s);
 	free(ps(s));
 }
@@ -449,6 +479,7 @@ static const struct sock_ops packet_ops = {
 static int
 create(const struct call *c, int type, int protocol, struct sock **ret)
 {
+	struct net_taps *t = net_ns_taps(c->net);
 	struct packet_sock *p;
 
 	if (!cred_capable_in(c->cred, net_ns_owner(c->net), LX_CAP_NET_RAW))
@@ -460,11 +491,9 @@ create(const struct call *c, int type, int protocol, struct sock **ret)
 		return -ENOMEM;
 	sock_init(&p->s, &packet_ops, c, LX_AF_PACKET, type, protocol);
 	list_init(&p->node);
-	p->protocol = ntohs((uint16_t)protocol);
-	atomic_fetch_add(&wire_taps, 1);
-	mutex_lock(&table_lock);
-	list_push_back(&table, &p->node);
-	mutex_unlock(&table_lock);
+	mutex_lock(&t->lock);
+	set_protocol_locked(t, p, ntohs((uint16_t)protocol));
+	mutex_unlock(&t->lock);
 	*ret = &p->s;
 	return 0;
 }
