@@ -368,13 +368,16 @@ trace_exec(struct task *t, const struct program *p)
 	char *buf, *path = NULL, *argv;
 	struct line l = {.n = 0};
 	Control__Event e;
+	struct path root;
 	int err = 0;
 
 	if (!(config.kinds >> MOAT_EVENT_EXEC & 1))
 		return;
 	while (!(buf = malloc(LX_PATH_MAX + ARGV_BYTES + 1)))
 		(void)fiber_park_until(sched_now_ns() + 1000000);
-	path = vfs_d_path(&p->file->path, &t->fs->root, buf, LX_PATH_MAX, &err);
+	fs_ctx_root(t->fs, &root);
+	path = vfs_d_path(&p->file->path, &root, buf, LX_PATH_MAX, &err);
+	path_put(&root);
 	if (!path)
 		path = p->path; /* too long to be told: as it was given */
 	argv = buf + LX_PATH_MAX;
