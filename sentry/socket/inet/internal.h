@@ -37,7 +37,7 @@ struct inet_sock {
 	bool reset, refused;
 	struct list acceptq, accept_node;
 	int backlog, nr_accept;
-	_Atomic uint32_t sent;	   /* TCP: bytes, for who looks at packets; and */
+	_Atomic uint32_t sent;	   /* TCP: bytes while somebody looks at packets; and */
 	_Atomic uint32_t peer_seq; /* the number of the peer's next byte, once it has gone */
 	bool hdrincl;		   /* IP_HDRINCL: its messages begin with a header */
 	/* options that are kept and shown */

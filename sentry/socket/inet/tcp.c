@@ -297,6 +297,7 @@ tcp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 {
 	struct inet_sock *i = is(s);
 	struct sock *peer = NULL;
+	bool looked;
 	ssize_t n;
 	int err = 0;
 
@@ -330,20 +331,20 @@ tcp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	}
 	m->has_cred = false;
 	m->tap = NULL;
-	if (looked_at(s) && m->uio->left && !(m->flags & LX_MSG_OOB))
+	looked = looked_at(s);
+	if (looked && m->uio->left && !(m->flags & LX_MSG_OOB))
 		m->tap = malloc(m->uio->left < STREAM_PIECE_MAX ? m->uio->left : STREAM_PIECE_MAX);
 	n = m->flags & LX_MSG_OOB ? stream_append_urgent(peer, m, s->sndbuf + peer->rcvbuf)
 	    : m->uio->left	  ? stream_append(peer, m, s->sndbuf + peer->rcvbuf)
 				  : 0;
 	if (n > 0) {
 		net_lo_count(s->net, (size_t)n);
-		if (m->tap) {
+		if (m->tap)
 			show(i, is(peer), TCP_PSH | TCP_ACK, m->tap, (size_t)n);
+		if (looked)
 			i->sent += (uint32_t)n;
+		if (m->tap)
 			show(is(peer), i, TCP_ACK, NULL, 0);
-		} else {
-			i->sent += (uint32_t)n;
-		}
 	}
 	free(m->tap);
 	m->tap = NULL;
