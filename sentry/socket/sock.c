@@ -453,10 +453,11 @@ set_socket_option(struct sock *s, const struct call *c, int opt, const uint8_t *
 	case LX_SO_LOCK_FILTER:
 		if (!s->ops->filters)
 			return -ENOPROTOOPT;
-		if (s->filter_locked && !v)
-			return -EPERM;
-		s->filter_locked = v;
-		return 0;
+		mutex_lock(&s->lock);
+		err = s->filter_locked && !v ? -EPERM : 0;
+		s->filter_locked |= v != 0;
+		mutex_unlock(&s->lock);
+		return err;
 	case LX_SO_REUSEADDR:
 		s->reuseaddr = v;
 		return 0;
