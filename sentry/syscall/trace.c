@@ -96,7 +96,7 @@ put(struct line *l, const char *fmt, ...)
 static void
 put_escaped(struct line *l, const char *s, size_t len)
 {
-	for (size_t i = 0; i < len; i++) {
+	for (size_t i = 0; i < len && l->n < sizeof l->s - 2; i++) {
 		unsigned char c = (unsigned char)s[i];
 
 		if (c == '\n')
