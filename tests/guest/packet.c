@@ -405,6 +405,55 @@ raw6(void)
 	close(r);
 }
 
+/* A message of UDP-Lite by way of a raw socket, with a checksum over so much of it and a length
+ * field of one's own. */
+static void
+send_lite(int r, const char *text, unsigned cover, unsigned field, int wrong)
+{
+	struct sockaddr_in to = at(0);
+	size_t n = strlen(text), len = 8 + n;
+	uint32_t sum = 2 * (0x7f00 + 1) + 136 + (uint32_t)len;
+	struct udphdr *u = (void *)buf;
+
+	memset(buf, 0, len + 1);
+	u->source = htons(PORT_B);
+	u->dest = htons(PORT_A);
+	u->len = htons(field);
+	memcpy(buf + 8, text, n);
+	for (unsigned i = 0; i < cover; i++)
+		sum += i % 2 ? buf[i] : buf[i] << 8;
+	sum = (sum & 0xffff) + (sum >> 16);
+	u->check = wrong == 2 ? 0 : htons(~(sum + (sum >> 16)) ^ (wrong == 1));
+	sendto(r, buf, len, 0, (void *)&to, sizeof to);
+}
+
+static void
+lite(void)
+{
+	int r = socket(AF_INET, SOCK_RAW, 136), s = socket(AF_INET, SOCK_DGRAM, 136), want = 12;
+	struct sockaddr_in a = at(PORT_A);
+
+	printf("- lite\n");
+	SHOW(bind(s, (void *)&a, sizeof a));
+	send_lite(r, "all", 11, 0, 0);
+	send_lite(r, "all of it", 17, 17, 0);
+	send_lite(r, "the header", 8, 8, 0);
+	send_lite(r, "a part of it", 13, 13, 0);
+	send_lite(r, "wrong", 13, 13, 1);
+	send_lite(r, "without", 15, 15, 2);
+	send_lite(r, "less than a header", 7, 7, 0);
+	send_lite(r, "more than all", 21, 22, 0);
+	SHOW(setsockopt(s, 136, 11 /* UDPLITE_RECV_CSCOV */, &want, sizeof want));
+	send_lite(r, "too little", 11, 11, 0);
+	send_lite(r, "enough", 12, 12, 0);
+	send_lite(r, "enough again", 20, 0, 0);
+	there(s);
+	for (int i = 0; i < 8; i++)
+		got(s);
+	close(r);
+	close(s);
+}
+
 /* Which kinds of segment a connection brings. */
 static void
 tcp(void)
@@ -698,6 +747,7 @@ main(void)
 	sending6();
 	raw();
 	raw6();
+	lite();
 	tcp();
 	short_lived();
 	taps();

@@ -240,7 +240,8 @@ void
 udp_take_packet(const struct inet_packet *k)
 {
 	struct inet_addr from = k->from, to = k->to;
-	size_t len, skip = k->v6 ? 0 : 12;
+	bool lite = k->protocol == LX_IPPROTO_UDPLITE;
+	size_t len, cover, skip = k->v6 ? 0 : 12;
 	struct sock *dst;
 	struct skb *b;
 	uint32_t sum;
@@ -248,15 +249,17 @@ udp_take_packet(const struct inet_packet *k)
 	/* a part of a packet is no packet */
 	if (k->n < HEADER || (k->head && ((k->head[6] & 0x3f) || k->head[7])))
 		return;
-	len = (size_t)k->p[4] << 8 | k->p[5];
-	if (k->protocol == LX_IPPROTO_UDPLITE)
-		len = k->n;
-	if (len < HEADER || len > k->n)
+	cover = (size_t)k->p[4] << 8 | k->p[5];
+	/* RFC 3828, 3.1: 0 is all, and there is always a checksum */
+	if (lite && !cover)
+		cover = k->n;
+	if (cover < HEADER || cover > k->n || (lite && !k->p[6] && !k->p[7]))
 		return;
-	if (k->protocol == LX_IPPROTO_UDP && (k->p[6] || k->p[7] || k->v6)) {
+	len = lite ? k->n : cover;
+	if (lite || k->p[6] || k->p[7] || k->v6) {
 		sum = ip_sum_add(0, k->from.ip + skip, 16 - skip);
 		sum = ip_sum_add(sum, k->to.ip + skip, 16 - skip) + k->protocol + (uint32_t)len;
-		sum = ip_sum_add(sum, k->p, len);
+		sum = ip_sum_add(sum, k->p, cover);
 		while (sum >> 16)
 			sum = (sum & 0xffff) + (sum >> 16);
 		if (sum != 0xffff)
@@ -270,6 +273,7 @@ udp_take_packet(const struct inet_packet *k)
 		memcpy(b->data, k->p + HEADER, len - HEADER);
 		b->len = (uint32_t)(len - HEADER);
 		b->meta = k->meta;
+		b->meta.coverage = cover < len ? (uint16_t)cover : 0;
 		deliver(dst, b, &from);
 	}
 	sock_put(dst);
