@@ -406,6 +406,11 @@ stream_take(struct sock *s, struct sock_msg *m, uint32_t *freed)
 		mutex_lock(&s->lock);
 		if (b->files && !m->files && peek) {
 			m->files = scm_files_dup(b->files);
+			if (!m->files) { /* it is the first piece: nothing else was read */
+				mutex_unlock(&s->lock);
+				done = -ENOMEM;
+				break;
+			}
 		} else if (b->files && !m->files) {
 			m->files = b->files;
 			b->files = NULL;
@@ -473,6 +478,8 @@ sock_packet_take(struct sock *s, struct sock_msg *m, uint32_t *freed)
 	mutex_lock(&s->lock);
 	if (peek) {
 		m->files = b->files ? scm_files_dup(b->files) : NULL;
+		if (b->files && !m->files)
+			n = -ENOMEM;
 	} else {
 		m->files = b->files;
 		b->files = NULL;

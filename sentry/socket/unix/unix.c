@@ -386,15 +386,17 @@ unix_shutdown(struct sock *s, int how)
 void
 unix_purge(struct sock *s)
 {
-	struct list *n;
+	struct skb *b;
 
 	for (;;) {
 		mutex_lock(&s->lock);
-		n = list_pop_front(&s->rcvq);
+		b = list_first(&s->rcvq, struct skb, node);
+		if (b)
+			skb_unqueue_locked(s, b);
 		mutex_unlock(&s->lock);
-		if (!n)
+		if (!b)
 			break;
-		skb_free(list_entry(n, struct skb, node));
+		skb_free(b);
 	}
 	unix_flight_collect();
 }
