@@ -67,7 +67,8 @@
 #define LX_SO_RCVTIMEO	    20
 #define LX_SO_SNDTIMEO	    21
 #define LX_SO_BINDTODEVICE  25
-#define LX_SO_ATTACH_FILTER 26 /* SO_GET_FILTER for getsockopt */
+#define LX_SO_ATTACH_FILTER 26
+#define LX_SO_GET_FILTER    26 /* for getsockopt */
 #define LX_SO_DETACH_FILTER 27
 #define LX_SO_LOCK_FILTER   44
 #define LX_SO_TIMESTAMP	    29

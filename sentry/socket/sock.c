@@ -416,6 +416,30 @@ set_filter(struct sock *s, const struct call *c, int opt, const uint8_t *val, ui
 	return err;
 }
 
+int
+sock_get_filter(struct sock *s, const struct call *c, struct uaddr val, uint32_t room)
+{
+	const struct lx_sock_filter *have;
+	struct lx_sock_filter *copy = NULL;
+	size_t n = 0;
+	int err = 0;
+
+	mutex_lock(&s->lock);
+	have = s->filter ? sock_filter_get(s->filter, &n) : NULL;
+	if (n && room) {
+		copy = room < n ? NULL : malloc(n * sizeof *copy);
+		if (copy)
+			memcpy(copy, have, n * sizeof *copy);
+		else
+			err = room < n ? -EINVAL : -ENOMEM;
+	}
+	mutex_unlock(&s->lock);
+	if (copy && copy_out(c->um, val, copy, n * sizeof *copy))
+		err = -EFAULT;
+	free(copy);
+	return err ? err : (int)n;
+}
+
 static int
 set_socket_option(struct sock *s, const struct call *c, int opt, const uint8_t *val, uint32_t len)
 {

@@ -413,6 +413,11 @@ sys_getsockopt(struct task *t, const uint64_t a[6])
 		err = -EFAULT;
 	} else if (room < 0) {
 		err = -EINVAL;
+	} else if (arg_int(a[1]) == LX_SOL_SOCKET && arg_int(a[2]) == LX_SO_GET_FILTER) {
+		err = sock_get_filter(s, &t->call, ua(a[3]), (uint32_t)room);
+		len = err < 0 ? 0 : (uint32_t)err;
+		if (err >= 0)
+			err = copy_out(&t->mem.um, ua(a[4]), &len, sizeof len) ? -EFAULT : 0;
 	} else {
 		len = room > OPT_MAX ? OPT_MAX : (uint32_t)room;
 		err = sock_getsockopt(s, &t->call, arg_int(a[1]), arg_int(a[2]), val, &len);

@@ -637,6 +637,28 @@ attach(int s, struct sock_filter *f, int n)
 	return setsockopt(s, SOL_SOCKET, SO_ATTACH_FILTER, &p, sizeof p);
 }
 
+/* SO_GET_FILTER: its length is in instructions. */
+static void
+show_filter(int s, const struct sock_filter *want, int n)
+{
+	struct sock_filter f[16] = {0};
+	socklen_t len = 0;
+
+	SHOW(getsockopt(s, SOL_SOCKET, SO_GET_FILTER, NULL, &len));
+	printf("  %d\n", len);
+	len = 16;
+	SHOW(getsockopt(s, SOL_SOCKET, SO_GET_FILTER, f, &len));
+	printf("  %d, as it was: %d\n", len, memcmp(f, want, n * sizeof *want) == 0);
+	len = n - 1;
+	SHOW(getsockopt(s, SOL_SOCKET, SO_GET_FILTER, f, &len));
+	len = n;
+	SHOW(getsockopt(s, SOL_SOCKET, SO_GET_FILTER, (void *)8, &len));
+	printf("  %d\n", len);
+	len = n;
+	SHOW(getsockopt(s, SOL_SOCKET, SO_GET_FILTER, f, &len));
+	printf("  %d\n", len);
+}
+
 static void
 filters(void)
 {
@@ -698,7 +720,9 @@ filters(void)
 	SHOW(attach(s, beyond, 2));
 	send_udp(u, PORT_B, "none");
 	SHOW(recv(s, buf, sizeof buf, MSG_DONTWAIT));
+	show_filter(s, beyond, 2);
 	SHOW(setsockopt(s, SOL_SOCKET, SO_DETACH_FILTER, &one, sizeof one));
+	show_filter(s, beyond, 0);
 	for (int i = 0; i < 3; i++)
 		got(v);
 	got(u);
@@ -706,6 +730,7 @@ filters(void)
 	SHOW(setsockopt(v, SOL_SOCKET, SO_LOCK_FILTER, &one, sizeof one));
 	SHOW(setsockopt(v, SOL_SOCKET, SO_LOCK_FILTER, &zero, sizeof zero));
 	SHOW(attach(v, x, 9));
+	show_filter(v, x, 9);
 	SHOW(setsockopt(v, SOL_SOCKET, SO_DETACH_FILTER, &one, sizeof one));
 	send_udp(u, PORT_B, "abc");
 	send_udp(u, PORT_B, "xyz");

@@ -190,6 +190,9 @@ int sock_setsockopt(
 	struct sock *s, const struct call *c, int level, int opt, const uint8_t *val, uint32_t len);
 int sock_getsockopt(
 	struct sock *s, const struct call *c, int level, int opt, uint8_t *val, uint32_t *len);
+/* SO_GET_FILTER: how many instructions there are, or -errno. They are written to val, which has
+ * room for so many (-EINVAL: it has not), unless room is 0. */
+int sock_get_filter(struct sock *s, const struct call *c, struct uaddr val, uint32_t room);
 
 /* Into and out of the receive queue, with its numbers. lock is held. */
 void skb_queue_locked(struct sock *s, struct skb *b);
