@@ -452,7 +452,6 @@ icmp_free(struct sock *s)
 
 const struct sock_ops icmp_ops = {
 	.filters = true,
-	.ioctl = ifreq_ioctl,
 	.bind = icmp_bind,
 	.connect = icmp_connect,
 	.listen = inet_dgram_listen,

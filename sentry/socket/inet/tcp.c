@@ -394,7 +394,7 @@ tcp_ioctl(struct sock *s, const struct call *c, uint32_t cmd, uint64_t arg)
 	int32_t at;
 
 	if (cmd != 0x8905) /* SIOCATMARK */
-		return ifreq_ioctl(s, c, cmd, arg);
+		return -ENOTTY;
 	mutex_lock(&s->lock);
 	at = stream_at_mark_locked(s);
 	mutex_unlock(&s->lock);

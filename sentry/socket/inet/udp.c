@@ -351,7 +351,6 @@ const struct sock_ops udp_ops = {
 	.setsockopt = inet_setsockopt,
 	.getsockopt = inet_getsockopt,
 	.poll = udp_poll,
-	.ioctl = ifreq_ioctl,
 	.describe = inet_describe,
 	.close = udp_close,
 	.free = udp_free,

@@ -471,7 +471,6 @@ static const struct sock_ops packet_ops = {
 	.setsockopt = packet_setsockopt,
 	.getsockopt = packet_getsockopt,
 	.poll = sock_packet_poll,
-	.ioctl = ifreq_ioctl,
 	.close = packet_close,
 	.free = packet_free,
 };
