@@ -23,16 +23,18 @@ boot_register_fs(const struct start *s)
 {
 	static int (*const inits[])(void) = {vfs_init, tmpfs_init, pipe_init, hostfile_init,
 		dev_init, devpts_init, proc_init, sysfs_init, mqueue_init, cgroupfs_init};
+	int r;
 
 	for (size_t i = 0; i < sizeof inits / sizeof inits[0]; i++) {
-		int r = inits[i]();
-
+		r = inits[i]();
 		if (r < 0)
 			return r;
 	}
 	event_init();
 	keys_init();
-	unix_init();
+	r = unix_init();
+	if (r < 0)
+		return r;
 	inet_init();
 	packet_init();
 	if (boot_network_is_host(s)) {

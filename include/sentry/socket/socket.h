@@ -233,11 +233,11 @@ int sock_no_shutdown(struct sock *s, int how);
 /* The ioctls of netdevice(7); -ENOTTY: not one of them. */
 int64_t ifreq_ioctl(struct sock *s, const struct call *c, uint32_t cmd, uint64_t arg);
 
-void unix_init(void);
+int unix_init(void); /* after the scheduler's. -ENOMEM */
 /* Is f a socket that is in flight somewhere? When a descriptor to such a one is closed, what is
  * left of it may be kept by nothing but queues that nobody can receive from. */
 bool unix_in_flight(struct file *f);
-void unix_flight_collect(void);		   /* drops those */
+void unix_flight_collect(void);		   /* drops those, soon */
 void unix_flight_end(struct scm_files *f); /* received, or not to be; NULL and any other are fine */
 /* A message without a head from the kernel, for mq_notify(3). s: of AF_NETLINK. -ENOMEM. */
 int netlink_deliver(struct sock *s, const void *data, uint32_t len);

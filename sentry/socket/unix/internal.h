@@ -65,6 +65,7 @@ int unix_getsockopt(
 void unix_fill_cred(struct sock *s, const struct call *c, struct sock *dst, struct sock_msg *m);
 void unix_free(struct sock *s);
 int unix_shutdown(struct sock *s, int how);
+int unix_flight_init(void);
 /* Count the files of a message that is about to be queued at dst. -ETOOMANYREFS, -ENOMEM. */
 int unix_flight_begin(struct sock_msg *m, const struct call *c, struct sock *dst);
 /* Drop what is queued at a socket that closed. */

@@ -564,11 +564,12 @@ unix_pair(const struct call *c, int type, int protocol, struct sock *ret[2])
 	return 0;
 }
 
-void
+int
 unix_init(void)
 {
 	static const struct sock_family family = {
 		LX_AF_UNIX, SOCK_ANYWHERE, unix_create, unix_pair};
 
 	sock_family_register(&family);
+	return unix_flight_init();
 }
