@@ -512,6 +512,50 @@ tcp(void)
 	close(s);
 }
 
+/* All that is written at once is seen, each byte at its place. */
+static void
+large(void)
+{
+	static unsigned char data[100000];
+	int s = socket(AF_PACKET, SOCK_DGRAM, htons(ETH_P_IP)), l = socket(AF_INET, SOCK_STREAM, 0),
+	    c = socket(AF_INET, SOCK_STREAM, 0), p, one = 1, seen = 0, wrong = 0;
+	struct sockaddr_in a = at(PORT_A);
+	uint32_t first = 0;
+
+	printf("- large\n");
+	fflush(stdout);
+	for (size_t i = 0; i < sizeof data; i++)
+		data[i] = i * 7 + (i >> 8);
+	setsockopt(l, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	bind(l, (void *)&a, sizeof a);
+	listen(l, 1);
+	connect(c, (void *)&a, sizeof a);
+	p = accept(l, NULL, NULL);
+	if (fork() == 0)
+		_exit(write(c, data, sizeof data) != sizeof data);
+	SHOW(recv(p, (char[sizeof data]){0}, sizeof data, MSG_WAITALL));
+	wait(NULL);
+	while (there(s) && recv(s, buf, sizeof buf, MSG_DONTWAIT) > 0) {
+		const struct iphdr *ip = (void *)buf;
+		const struct tcphdr *t = (void *)(buf + 20);
+		int head = 20 + t->doff * 4, size = ntohs(ip->tot_len) - head;
+
+		if (t->dest != htons(PORT_A))
+			continue;
+		if (t->syn)
+			first = ntohl(t->seq) + 1;
+		if (size > 0 && ntohl(t->seq) == first + seen && seen + size <= (int)sizeof data) {
+			wrong += memcmp(buf + head, data + seen, size) != 0;
+			seen += size;
+		}
+	}
+	printf("  %d, wrong %d\n", seen, wrong);
+	close(s);
+	close(l);
+	close(c);
+	close(p);
+}
+
 /* Whoever accepts may be done with a connection before connect(2) is. */
 static void
 short_lived(void)
@@ -774,6 +818,7 @@ main(void)
 	raw6();
 	lite();
 	tcp();
+	large();
 	short_lived();
 	taps();
 	filters();
