@@ -157,29 +157,43 @@ put(struct inode *i, const struct call *c, const char *name, const struct acl *a
 	return r;
 }
 
+static _Atomic bool *
+none_of(struct inode *i, const char *name)
+{
+	return strcmp(name, ACL_ACCESS) == 0 ? &i->no_acl : &i->no_default_acl;
+}
+
 /* The same, knowing where there is none. */
 static int
 get_known(struct inode *i, const struct call *c, const char *name, struct acl **ret)
 {
-	_Atomic bool *none = strcmp(name, ACL_ACCESS) == 0 ? &i->no_acl : &i->no_default_acl;
+	_Atomic bool *none = none_of(i, name);
 	uint32_t shared = atomic_load_explicit(&i->sb->flags, memory_order_relaxed) & SUPER_SHARED;
+	uint32_t before;
 	int r;
 
 	*ret = NULL;
 	if (!has_acls(i) || (!shared && atomic_load(none)))
 		return 0;
-	if (!shared)
-		atomic_store(none, true); /* whoever sets one after this takes it back */
+	before = atomic_load(&i->acl_sets);
 	r = get(i, c, name, ret);
-	if (r || *ret)
-		atomic_store(none, false);
-	return r;
+	if (r || *ret || shared)
+		return r;
+	mutex_lock(&i->lock);
+	if (atomic_load(&i->acl_sets) == before)
+		atomic_store(none, true);
+	mutex_unlock(&i->lock);
+	return 0;
 }
 
+/* What was seen before this says nothing of what is there after it. */
 static void
 forget(struct inode *i, const char *name)
 {
-	atomic_store(strcmp(name, ACL_ACCESS) == 0 ? &i->no_acl : &i->no_default_acl, false);
+	mutex_lock(&i->lock);
+	atomic_fetch_add(&i->acl_sets, 1);
+	atomic_store(none_of(i, name), false);
+	mutex_unlock(&i->lock);
 }
 
 /* --- permission --- */

@@ -264,6 +264,39 @@ searched(void)
 	wait(NULL);
 }
 
+/* Many look at one at once: none of them gets what the mode alone would give. */
+static void
+together(void)
+{
+	int go[2], st, got = 0;
+
+	printf("- together\n");
+	pipe(go);
+	make("t", 0644);
+	SHOW(SET("t", ACCESS, {UO, 6, NONE}, {U, 0, 5001}, {GO, 4, NONE}, {M, 4, NONE},
+		{O, 4, NONE}));
+	fflush(stdout);
+	for (int k = 0; k < 4; k++) {
+		char c;
+
+		if (fork())
+			continue;
+		close(go[1]);
+		if (setresgid(1, 1, 1) || setresuid(5001, 5001, 5001))
+			_exit(1);
+		read(go[0], &c, 1);
+		for (int i = 0; i < 20000; i++)
+			if (open("t", O_RDONLY) >= 0)
+				_exit(2);
+		_exit(0);
+	}
+	close(go[0]);
+	close(go[1]);
+	while (wait(&st) > 0)
+		got += st != 0;
+	SHOW(got);
+}
+
 static void
 all(void)
 {
@@ -272,6 +305,7 @@ all(void)
 	bad();
 	inherited();
 	searched();
+	together();
 }
 
 /* For tests/escape/acl.sh: "in DIR" does all in a directory, "look PATH..." says who may what of
