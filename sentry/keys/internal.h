@@ -54,10 +54,11 @@ struct key {
 	int64_t expiry_s;	 /* on the clock of key_now; 0: never */
 	int64_t gone_s; /* when what is left of a revoked or expired one goes; 0: not yet due */
 	bool revoked, invalidated, in_quota;
-	bool uid_ring;	 /* a user's or user-session keyring */
-	bool restricted; /* takes no links any more */
-	uint64_t ns;	 /* keyrings: the user namespace where its name can be joined */
-	uint32_t quota;	 /* bytes that it counts for */
+	bool uid_ring;		    /* a user's or user-session keyring */
+	bool restricted;	    /* takes no links any more */
+	struct user_rings *of_user; /* the row of the users' table that has it, or NULL */
+	uint64_t ns;		    /* keyrings: the user namespace where its name can be joined */
+	uint32_t quota;		    /* bytes that it counts for */
 	uint8_t *data;
 	uint32_t len; /* of data */
 	struct key **link;
@@ -132,9 +133,13 @@ bool rings_possess(const struct key_caller *k, const struct key *key);
 #define LOOKUP_UNLINK	 8u /* the same, whatever its state */
 int key_lookup(
 	const struct key_caller *k, int32_t id, unsigned flags, uint32_t want, struct key_ref *ret);
-int rings_of_user(
-	const struct cred *c, struct key **ret_user, struct key **ret_session); /* borrowed */
-int ring_persistent(const struct cred *c, uint32_t uid, struct key **ret);	/* borrowed */
+/* A user's, made where they are missing. Borrowed. -ENOKEY: one ended not long ago, or there is no
+ * room. */
+int rings_of_user(const struct cred *c, struct key **ret_user, struct key **ret_session);
+/* k is its user's no more; the reference goes to the caller. */
+void rings_let_go(struct key *k);
+struct key *session_of_user(const struct cred *c); /* borrowed; NULL: none that is of use */
+int ring_persistent(const struct cred *c, uint32_t uid, struct key **ret); /* borrowed */
 int session_new(const struct key_caller *k);
 int thread_ring(const struct key_caller *k);
 int process_ring(const struct key_caller *k);

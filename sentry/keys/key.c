@@ -348,7 +348,8 @@ is_gone(const struct key *k)
 	return k->invalidated || (k->gone_s && key_now() >= k->gone_s);
 }
 
-/* Out of every keyring. Nothing falls before all have been looked at. */
+/* Out of every keyring, and out of the table of users'. Nothing falls before all have been looked
+ * at. */
 static void
 drop_links_to_gone(void)
 {
@@ -367,6 +368,10 @@ drop_links_to_gone(void)
 		if (left < k->nlinks) {
 			k->nlinks = left;
 			(void)key_reserve(k, left * LINK_BYTES);
+		}
+		if (k->of_user && is_gone(k)) {
+			rings_let_go(k);
+			k->dropped++;
 		}
 	}
 	for (n = keys_all.next; n != &keys_all; n = next) {

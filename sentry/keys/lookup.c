@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The keyrings of a user in a user namespace; of a kind (persistent or not) one each. They stay as
- * long as the sandbox, like Linux's, but those of a namespace that is gone. */
+/* The keyrings of a user in a user namespace; of a kind (persistent or not) one each. They stay
+ * until they have ended and are collected, or their namespace is gone. */
 struct user_rings {
 	struct user_rings_key {
 		uint64_t ns;
@@ -20,13 +20,13 @@ struct user_rings {
 static struct user_rings *table;
 
 static struct user_rings *
-rings_find(const struct cred *c, uint32_t uid, bool persistent)
+rings_find(const struct cred *c, uint32_t uid, bool persistent, bool create)
 {
 	struct user_rings_key key = {user_ns_id(c->user_ns), uid, persistent};
 	struct user_rings *u;
 
 	HASH_FIND(hh, table, &key, sizeof key, u);
-	if (!u && (u = calloc(1, sizeof *u))) {
+	if (!u && create && (u = calloc(1, sizeof *u))) {
 		u->key = key;
 		HASH_ADD(hh, table, key, sizeof u->key, u);
 	}
@@ -34,12 +34,22 @@ rings_find(const struct cred *c, uint32_t uid, bool persistent)
 }
 
 static void
-rings_forget(struct user_rings *u)
+forget_if_empty(struct user_rings *u)
 {
+	if (u->ring || u->session)
+		return;
 	HASH_DEL(table, u);
-	key_put(u->session);
-	key_put(u->ring);
 	free(u);
+}
+
+void
+rings_let_go(struct key *k)
+{
+	struct user_rings *u = k->of_user;
+
+	k->of_user = NULL;
+	*(u->ring == k ? &u->ring : &u->session) = NULL;
+	forget_if_empty(u);
 }
 
 static void
@@ -49,8 +59,18 @@ ns_gone(uint64_t ns)
 
 	mutex_lock(&keys_lock);
 	HASH_ITER(hh, table, u, next)
-	if (u->key.ns == ns)
-		rings_forget(u);
+	{
+		struct key *ring = u->ring, *session = u->session;
+
+		if (u->key.ns != ns)
+			continue;
+		if (ring)
+			rings_let_go(ring);
+		if (session)
+			rings_let_go(session);
+		key_put(session);
+		key_put(ring);
+	}
 	mutex_unlock(&keys_lock);
 }
 
@@ -60,42 +80,43 @@ keys_init(void)
 	user_ns_gone = ns_gone;
 }
 
+/* One that has ended is in the way of another until it is collected. */
 static int
-new_user_ring(const struct cred *c, const char *kind, struct key **ret)
+user_ring(const struct cred *c, const char *kind, struct user_rings *u, struct key **at)
 {
 	char name[32];
-	int err;
 
+	if (*at)
+		return key_validate(*at) ? -ENOKEY : 0;
 	snprintf(name, sizeof name, "%s.%u", kind, uid_out(c->user_ns, c->uid));
-	err = key_new(TYPE_KEYRING, name, c->uid, UINT32_MAX, c,
-		POS(KP_ALL & ~KP_SETATTR) | USR(KP_ALL), 0, ret);
-	if (!err)
-		(*ret)->uid_ring = true;
-	return err;
+	if (key_new(TYPE_KEYRING, name, c->uid, UINT32_MAX, c,
+		    POS(KP_ALL & ~KP_SETATTR) | USR(KP_ALL), 0, at))
+		return -ENOKEY;
+	(*at)->uid_ring = true;
+	(*at)->of_user = u;
+	return 0;
 }
 
 int
 rings_of_user(const struct cred *c, struct key **ret_user, struct key **ret_session)
 {
-	struct user_rings *u = rings_find(c, c->uid, false);
-	int err = 0;
+	struct user_rings *u = rings_find(c, c->uid, false, true);
+	bool had_session;
+	int err;
 
 	if (!u)
-		return -ENOMEM;
-	if (!u->ring || u->ring->invalidated || u->ring->revoked) {
-		key_put(u->ring);
-		u->ring = NULL;
-		err = new_user_ring(c, "_uid", &u->ring);
-	}
-	if (!err && (!u->session || u->session->invalidated || u->session->revoked)) {
+		return -ENOKEY;
+	err = user_ring(c, "_uid", u, &u->ring);
+	had_session = u->session;
+	if (!err)
+		err = user_ring(c, "_uid_ses", u, &u->session);
+	if (!err && !had_session && ring_link(u->session, u->ring)) {
 		key_put(u->session);
 		u->session = NULL;
-		err = new_user_ring(c, "_uid_ses", &u->session);
-		if (!err)
-			err = ring_link(u->session, u->ring);
+		err = -ENOKEY;
 	}
 	if (err) {
-		rings_forget(u);
+		forget_if_empty(u);
 		return err;
 	}
 	*ret_user = u->ring;
@@ -103,28 +124,42 @@ rings_of_user(const struct cred *c, struct key **ret_user, struct key **ret_sess
 	return 0;
 }
 
+struct key *
+session_of_user(const struct cred *c)
+{
+	struct user_rings *u = rings_find(c, c->uid, false, false);
+
+	return u && u->session && key_validate(u->session) == 0 ? u->session : NULL;
+}
+
 int
 ring_persistent(const struct cred *c, uint32_t uid, struct key **ret)
 {
-	struct user_rings *u = rings_find(c, uid, true);
+	struct user_rings *u = rings_find(c, uid, true, false);
 	char name[32];
-	int err = 0;
+	int err;
 
+	if (u && key_validate(u->ring) == 0) {
+		*ret = u->ring;
+		return 0;
+	}
+	if (u) {
+		struct key *old = u->ring;
+
+		rings_let_go(old);
+		key_put(old);
+	}
+	u = rings_find(c, uid, true, true);
 	if (!u)
 		return -ENOMEM;
-	if (u->ring && key_validate(u->ring)) {
-		key_put(u->ring);
-		u->ring = NULL;
-	}
-	if (!u->ring) {
-		snprintf(name, sizeof name, "_persistent.%u", uid_out(c->user_ns, uid));
-		err = key_new(TYPE_KEYRING, name, uid, UINT32_MAX, c,
-			POS(KP_ALL & ~KP_SETATTR) | USR(KP_VIEW | KP_READ), 0, &u->ring);
-	}
+	snprintf(name, sizeof name, "_persistent.%u", uid_out(c->user_ns, uid));
+	err = key_new(TYPE_KEYRING, name, uid, UINT32_MAX, c,
+		POS(KP_ALL & ~KP_SETATTR) | USR(KP_VIEW | KP_READ), 0, &u->ring);
 	if (err) {
-		rings_forget(u);
+		forget_if_empty(u);
 		return err;
 	}
+	u->ring->of_user = u;
 	*ret = u->ring;
 	return 0;
 }
@@ -171,17 +206,13 @@ session_ring(const struct key_caller *k, bool create)
 {
 	struct key_rings *r = k->rings;
 	struct key *user, *session;
-	int err;
 
 	if (r->session && !(create && r->session->uid_ring))
 		return 0;
-	if (r->session)
-		return session_new(k);
-	err = rings_of_user(k->cred, &user, &session);
-	if (err)
-		return err;
+	if (!r->session && rings_of_user(k->cred, &user, &session))
+		return -ENOKEY;
 	if (create)
-		return session_new(k);
+		return session_new(k) ? -ENOKEY : 0;
 	r->session = key_get(session);
 	return 0;
 }

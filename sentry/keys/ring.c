@@ -224,11 +224,11 @@ static int
 search_all(const struct key_caller *k, struct search *s, struct key_ref *ret)
 {
 	const struct key_rings *r = k->rings;
-	struct key *ring[3] = {r->thread, r->process, r->session}, *user;
+	struct key *ring[3] = {r->thread, r->process, r->session};
 	int none = 0, useless = -EAGAIN, err;
 
-	if (!ring[2] && rings_of_user(k->cred, &user, &ring[2]))
-		ring[2] = NULL;
+	if (!ring[2])
+		ring[2] = session_of_user(k->cred);
 	for (int i = 0; i < 3; i++) {
 		if (!ring[i])
 			continue;

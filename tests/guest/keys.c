@@ -448,6 +448,79 @@ users(void)
 	SHOW(CTL2(KEYCTL_GET_PERSISTENT, 1, SESSION));
 }
 
+/* Until there is no room for another key of this user's. */
+static void
+fill(int ring)
+{
+	char name[32];
+	int n = 0;
+
+	do
+		snprintf(name, sizeof name, "fill %d", n);
+	while (add("user", name, "x", ring) > 0 && ++n < 1000);
+	printf("%s\n", strerrorname_np(errno));
+}
+
+/* The keyrings of a user, after one of them has ended, where there is no session; first with no
+ * room for another. */
+static void
+users_end(int uid, int op, long arg, bool session)
+{
+	int u, s, old;
+
+	fflush(stdout);
+	if (fork()) {
+		wait(NULL);
+		return;
+	}
+	printf("- a keyring of a user ends\n");
+	if (geteuid() == 0 && (setresgid(uid, uid, uid) || setresuid(uid, uid, uid)))
+		printf("who: %d\n", errno);
+	WORKS(u = CTL2(KEYCTL_GET_KEYRING_ID, USER, 0));
+	WORKS(s = CTL2(KEYCTL_GET_KEYRING_ID, KEY_SPEC_USER_SESSION_KEYRING, 0));
+	old = session ? s : u;
+	SHOW(CTL2(op, old, arg));
+	if (op == KEYCTL_INVALIDATE)
+		wait_collected(old);
+	else if (op == KEYCTL_SET_TIMEOUT)
+		sleep_ms(2200);
+	fill(PROCESS);
+	SHOW(CTL3(KEYCTL_DESCRIBE, u, NULL, 0));
+	SHOW(CTL3(KEYCTL_DESCRIBE, s, NULL, 0));
+	SHOW(CTL2(KEYCTL_LINK, u, PROCESS));
+	SHOW(CTL2(KEYCTL_GET_KEYRING_ID, USER, 0));
+	SHOW(CTL2(KEYCTL_GET_KEYRING_ID, KEY_SPEC_USER_SESSION_KEYRING, 0));
+	SHOW(CTL2(KEYCTL_GET_KEYRING_ID, SESSION, 0));
+	SHOW(add("user", "x", "x", SESSION));
+	SHOW(request("user", "x", 0));
+	SHOW(CTL3(KEYCTL_DESCRIBE, u, NULL, 0));
+	SHOW(CTL1(KEYCTL_CLEAR, PROCESS));
+	for (int i = 0; i < 50 && add("keyring", "room", NULL, PROCESS) < 0; i++)
+		sleep_ms(20);
+	TRUE(CTL2(KEYCTL_GET_KEYRING_ID, USER, 0) == u);
+	TRUE(CTL2(KEYCTL_GET_KEYRING_ID, KEY_SPEC_USER_SESSION_KEYRING, 0) == s);
+	TRUE(CTL2(KEYCTL_GET_KEYRING_ID, USER, 0) > 0);
+	SHOW(CTL3(KEYCTL_DESCRIBE, u, NULL, 0));
+	SHOW(CTL3(KEYCTL_DESCRIBE, s, NULL, 0));
+	fflush(stdout);
+	_exit(0);
+}
+
+static void
+users_ends(void)
+{
+	/* others than in the run before: what has ended stays for minutes */
+	int uid = 100000 + (int)(now_ms() & 0xffff) * 8;
+
+	if (geteuid())
+		return;
+	for (int session = 0; session < 2; session++) {
+		users_end(uid++, KEYCTL_REVOKE, 0, session);
+		users_end(uid++, KEYCTL_INVALIDATE, 0, session);
+		users_end(uid++, KEYCTL_SET_TIMEOUT, 1, session);
+	}
+}
+
 static void
 quota(void)
 {
@@ -545,6 +618,7 @@ main(void)
 	apart(others);
 	apart(lives);
 	apart(users);
+	apart(users_ends);
 	apart(quota);
 	apart(shown);
 	return 0;
