@@ -3,8 +3,9 @@
  * Inside keys/. One lock, keys_lock, guards everything; no call parks while it has it.
  *
  * A key lives by references: a link in a keyring, a task's keyring pointers, the table of the
- * keyrings of users. Nobody keeps one beyond keys_lock otherwise. Keyrings form no circle (a link
- * that would close one is refused), so counting is enough.
+ * keyrings of users; and while keys_lock is held, by what an operation has looked up. Nobody keeps
+ * one beyond it otherwise. Keyrings form no circle (a link that would close one is refused), so
+ * counting is enough.
  */
 #ifndef SENTRY_KEYS_INTERNAL_H
 #define SENTRY_KEYS_INTERNAL_H
@@ -97,7 +98,14 @@ int64_t key_now(void); /* seconds */
 int key_new(enum key_type type, const char *desc, uint32_t uid, uint32_t gid, const struct cred *c,
 	uint32_t perm, unsigned flags, struct key **ret);
 struct key *key_get(struct key *k);
-void key_put(struct key *k);			/* NULL is fine */
+void key_put(struct key *k); /* NULL is fine */
+/* What an operation has found stays until it ends, whatever becomes of the links to it. */
+static inline void
+key_ref_release(struct key_ref *r)
+{
+	key_put(r->key);
+}
+#define HELD __attribute__((cleanup(key_ref_release)))
 struct key *key_by_serial(int32_t serial);	/* borrowed, or NULL */
 int key_reserve(struct key *k, uint32_t bytes); /* it counts for so many beside its name: -EDQUOT */
 int key_move_quota(struct key *k, uint32_t uid); /* -EDQUOT, -ENOMEM */
@@ -131,6 +139,7 @@ bool rings_possess(const struct key_caller *k, const struct key *key);
 #define LOOKUP_PARTIAL	 2u
 #define LOOKUP_UNCHECKED 4u /* neither permission nor state */
 #define LOOKUP_UNLINK	 8u /* the same, whatever its state */
+/* *ret is a reference. */
 int key_lookup(
 	const struct key_caller *k, int32_t id, unsigned flags, uint32_t want, struct key_ref *ret);
 /* A user's, made where they are missing. Borrowed. -ENOKEY: one ended not long ago, or there is no

@@ -8,7 +8,7 @@
 
 #define REQUEST_TO_MAX 7
 
-/* Find id, and go on with it or return. */
+/* Find id, and go on with it or return. ret is HELD. */
 #define FIND(k, id, flags, want, ret)                                                              \
 	do {                                                                                       \
 		int find_err = key_lookup(k, id, flags, want, ret);                                \
@@ -21,7 +21,8 @@ add(const struct key_caller *k, int type, const char *desc, const void *payload,
 	int32_t ring_id)
 {
 	uint32_t perm = POS(KP_VIEW | KP_SEARCH | KP_LINK | KP_SETATTR | KP_WRITE) | USR(KP_VIEW);
-	struct key_ref ring, old = {0};
+	HELD struct key_ref ring = {0};
+	struct key_ref old = {0};
 	struct key *n;
 	int err;
 
@@ -74,7 +75,8 @@ link_into(const struct key_caller *k, struct key_ref found, struct key_ref dest)
 static int64_t
 request(const struct key_caller *k, const char *type_name, const char *desc, int32_t dest_id)
 {
-	struct key_ref dest = {0}, found;
+	HELD struct key_ref dest = {0};
+	struct key_ref found;
 	int type = key_type_of(type_name), err;
 
 	if (dest_id)
@@ -95,7 +97,7 @@ request(const struct key_caller *k, const char *type_name, const char *desc, int
 static int64_t
 id_of(const struct key_caller *k, int32_t id, bool create)
 {
-	struct key_ref r;
+	HELD struct key_ref r = {0};
 
 	FIND(k, id, create ? LOOKUP_CREATE : 0, KP_SEARCH, &r);
 	return r.key->serial;
@@ -122,7 +124,6 @@ join_session(const struct key_caller *k, const char *name)
 	struct key *old = k->rings->session, *n;
 	int err;
 
-	keys_reap();
 	if (!name) {
 		err = session_new(k);
 		return err ? err : k->rings->session->serial;
@@ -144,7 +145,7 @@ join_session(const struct key_caller *k, const char *name)
 static int64_t
 update(const struct key_caller *k, int32_t id, const void *payload, size_t len)
 {
-	struct key_ref r;
+	HELD struct key_ref r = {0};
 	int err;
 
 	FIND(k, id, 0, KP_WRITE, &r);
@@ -157,7 +158,7 @@ update(const struct key_caller *k, int32_t id, const void *payload, size_t len)
 static int64_t
 revoke(const struct key_caller *k, int32_t id)
 {
-	struct key_ref r;
+	HELD struct key_ref r = {0};
 	int err = key_lookup(k, id, 0, KP_WRITE, &r);
 
 	if (err == -EACCES)
@@ -172,7 +173,7 @@ static int64_t
 change_owner(const struct key_caller *k, int32_t id, uint32_t uid, uint32_t gid)
 {
 	const struct cred *c = k->cred;
-	struct key_ref r;
+	HELD struct key_ref r = {0};
 	int err = 0;
 
 	if (uid == UINT32_MAX && gid == UINT32_MAX)
@@ -194,7 +195,7 @@ change_owner(const struct key_caller *k, int32_t id, uint32_t uid, uint32_t gid)
 static int64_t
 set_permissions(const struct key_caller *k, int32_t id, uint32_t perm)
 {
-	struct key_ref r;
+	HELD struct key_ref r = {0};
 
 	FIND(k, id, LOOKUP_CREATE | LOOKUP_PARTIAL, KP_SETATTR, &r);
 	if (r.key->uid != k->cred->fsuid && !cred_capable(k->cred, LX_CAP_SYS_ADMIN))
@@ -207,7 +208,7 @@ static int64_t
 describe(const struct key_caller *k, int32_t id, char **ret)
 {
 	const struct user_ns *ns = k->cred->user_ns;
-	struct key_ref r;
+	HELD struct key_ref r = {0};
 	int n;
 
 	FIND(k, id, LOOKUP_PARTIAL, KP_VIEW, &r);
@@ -219,7 +220,7 @@ describe(const struct key_caller *k, int32_t id, char **ret)
 static int64_t
 clear(const struct key_caller *k, int32_t ring)
 {
-	struct key_ref r;
+	HELD struct key_ref r = {0};
 
 	FIND(k, ring, LOOKUP_CREATE, KP_WRITE, &r);
 	if (r.key->type != TYPE_KEYRING)
@@ -231,7 +232,7 @@ clear(const struct key_caller *k, int32_t ring)
 static int64_t
 link_key(const struct key_caller *k, int32_t id, int32_t ring_id)
 {
-	struct key_ref ring, r;
+	HELD struct key_ref ring = {0}, r = {0};
 
 	FIND(k, ring_id, LOOKUP_CREATE, KP_WRITE, &ring);
 	FIND(k, id, LOOKUP_CREATE, KP_LINK, &r);
@@ -243,7 +244,7 @@ link_key(const struct key_caller *k, int32_t id, int32_t ring_id)
 static int64_t
 unlink_key(const struct key_caller *k, int32_t id, int32_t ring_id)
 {
-	struct key_ref ring, r;
+	HELD struct key_ref ring = {0}, r = {0};
 
 	FIND(k, ring_id, 0, KP_WRITE, &ring);
 	FIND(k, id, LOOKUP_PARTIAL | LOOKUP_UNLINK, 0, &r);
@@ -255,7 +256,7 @@ unlink_key(const struct key_caller *k, int32_t id, int32_t ring_id)
 static int64_t
 move(const struct key_caller *k, int32_t id, int32_t from_id, int32_t to_id, bool exclusive)
 {
-	struct key_ref r, from, to;
+	HELD struct key_ref r = {0}, from = {0}, to = {0};
 	struct key *other;
 	bool there = false;
 	int err;
@@ -282,7 +283,8 @@ static int64_t
 search(const struct key_caller *k, int32_t ring_id, const char *type_name, const char *desc,
 	int32_t dest_id)
 {
-	struct key_ref ring, dest = {0}, found;
+	HELD struct key_ref ring = {0}, dest = {0};
+	struct key_ref found;
 	int type = key_type_of(type_name), err;
 
 	FIND(k, ring_id, 0, KP_SEARCH, &ring);
@@ -301,7 +303,7 @@ search(const struct key_caller *k, int32_t ring_id, const char *type_name, const
 static int64_t
 read_key(const struct key_caller *k, int32_t id, void **ret)
 {
-	struct key_ref r;
+	HELD struct key_ref r = {0};
 	int64_t n;
 	int err = key_lookup(k, id, LOOKUP_UNCHECKED, 0, &r);
 
@@ -328,6 +330,14 @@ read_key(const struct key_caller *k, int32_t id, void **ret)
 }
 
 static int64_t
+security(const struct key_caller *k, int32_t id)
+{
+	HELD struct key_ref r = {0};
+
+	return key_lookup(k, id, LOOKUP_PARTIAL, KP_VIEW, &r);
+}
+
+static int64_t
 request_to(const struct key_caller *k, int32_t where)
 {
 	int32_t old = k->rings->request_to;
@@ -350,7 +360,7 @@ request_to(const struct key_caller *k, int32_t where)
 static int64_t
 set_timeout(const struct key_caller *k, int32_t id, uint32_t seconds)
 {
-	struct key_ref r;
+	HELD struct key_ref r = {0};
 
 	FIND(k, id, LOOKUP_CREATE | LOOKUP_PARTIAL, KP_SETATTR, &r);
 	key_set_expiry(r.key, seconds);
@@ -360,7 +370,7 @@ set_timeout(const struct key_caller *k, int32_t id, uint32_t seconds)
 static int64_t
 invalidate(const struct key_caller *k, int32_t id)
 {
-	struct key_ref r;
+	HELD struct key_ref r = {0};
 
 	FIND(k, id, 0, KP_SEARCH, &r);
 	key_do_invalidate(r.key);
@@ -371,7 +381,7 @@ static int64_t
 get_persistent(const struct key_caller *k, uint32_t uid, int32_t dest_id)
 {
 	struct key *ring;
-	struct key_ref dest;
+	HELD struct key_ref dest = {0};
 	int err;
 
 	if (uid != k->cred->uid && uid != k->cred->euid &&
@@ -394,7 +404,7 @@ get_persistent(const struct key_caller *k, uint32_t uid, int32_t dest_id)
 static int64_t
 restrict_ring(const struct key_caller *k, int32_t id, const char *type, bool how)
 {
-	struct key_ref r;
+	HELD struct key_ref r = {0};
 
 	FIND(k, id, 0, KP_SETATTR, &r);
 	if (!type && how)
@@ -414,7 +424,7 @@ restrict_ring(const struct key_caller *k, int32_t id, const char *type, bool how
 static int64_t
 session_to(const struct key_caller *k, const struct key_caller *to)
 {
-	struct key_ref session;
+	HELD struct key_ref session = {0};
 	struct key *old = to->rings->session;
 
 	FIND(k, SPEC_SESSION, 0, KP_LINK, &session);
@@ -435,6 +445,7 @@ session_to(const struct key_caller *k, const struct key_caller *to)
 		int64_t r;                                                                         \
                                                                                                    \
 		mutex_lock(&keys_lock);                                                            \
+		keys_reap();                                                                       \
 		r = call;                                                                          \
 		mutex_unlock(&keys_lock);                                                          \
 		return r;                                                                          \
@@ -463,6 +474,7 @@ LOCKED(keys_move, (CALLER, int32_t id, int32_t from, int32_t to, bool exclusive)
 LOCKED(keys_search, (CALLER, int32_t ring, const char *type, const char *desc, int32_t dest),
 	search(k, ring, type, desc, dest))
 LOCKED(keys_read, (CALLER, int32_t id, void **ret), read_key(k, id, ret))
+LOCKED(keys_security, (CALLER, int32_t id), security(k, id))
 LOCKED(keys_request_to, (CALLER, int32_t where), request_to(k, where))
 LOCKED(keys_set_timeout, (CALLER, int32_t id, uint32_t seconds), set_timeout(k, id, seconds))
 LOCKED(keys_invalidate, (CALLER, int32_t id), invalidate(k, id))
@@ -470,18 +482,6 @@ LOCKED(keys_get_persistent, (CALLER, uint32_t uid, int32_t dest), get_persistent
 LOCKED(keys_restrict, (CALLER, int32_t ring, const char *type, bool how),
 	restrict_ring(k, ring, type, how))
 LOCKED(keys_session_to, (CALLER, const struct key_caller *to), session_to(k, to))
-
-int64_t
-keys_security(const struct key_caller *k, int32_t id)
-{
-	struct key_ref r;
-	int err;
-
-	mutex_lock(&keys_lock);
-	err = key_lookup(k, id, LOOKUP_PARTIAL, KP_VIEW, &r);
-	mutex_unlock(&keys_lock);
-	return err;
-}
 
 /* --- the lives of tasks --- */
 

@@ -260,7 +260,6 @@ key_lookup(
 	struct key_ref r = {NULL, true};
 	int err;
 
-	keys_reap();
 	if (id < 1) {
 		err = special(k, id, flags & LOOKUP_CREATE, &r.key);
 		if (err)
@@ -278,6 +277,7 @@ key_lookup(
 		if (err)
 			return err;
 	}
+	key_get(r.key);
 	*ret = r;
 	return 0;
 }

@@ -231,6 +231,41 @@ wait_collected(int key)
 }
 
 static void
+moved(void)
+{
+	int p, x, r, other;
+	char name[8];
+
+	/* What is moved takes the place of the keyring that it comes from. */
+	printf("- moved\n");
+	WORKS(CTL1(KEYCTL_JOIN_SESSION_KEYRING, NULL));
+	p = add("keyring", "p", NULL, SESSION);
+	x = add("keyring", "same", NULL, p);
+	for (int i = 0; i < 3; i++) {
+		snprintf(name, sizeof name, "x%d", i);
+		add("user", name, "1", x);
+	}
+	WORKS(r = add("keyring", "same", NULL, x));
+	WORKS(add("user", "inside", "1", r));
+	SHOW(ctl(KEYCTL_MOVE, r, x, p, KEYCTL_MOVE_EXCL));
+	SHOW(ctl(KEYCTL_MOVE, r, x, p, 0));
+	SHOW(links(p));
+	SHOW(links(r));
+	TRUE(ctl(KEYCTL_SEARCH, p, (long)"keyring", (long)"same", 0) == r);
+	wait_collected(x);
+	SHOW(CTL3(KEYCTL_READ, x, NULL, 0));
+	/* A keyring that it is in takes another's place. */
+	other = add("keyring", "other", NULL, SESSION);
+	x = add("keyring", "same", NULL, other);
+	WORKS(add("user", "there", "1", x));
+	SHOW(ctl(KEYCTL_MOVE, r, p, other, 0));
+	SHOW(links(p));
+	SHOW(links(other));
+	SHOW(request("user", "there", 0));
+	TRUE(request("user", "inside", 0) > 0);
+}
+
+static void
 ends(void)
 {
 	int a, b, r;
@@ -613,6 +648,7 @@ main(void)
 	apart(basic);
 	apart(ids);
 	apart(linking);
+	apart(moved);
 	apart(ends);
 	apart(permissions);
 	apart(others);
