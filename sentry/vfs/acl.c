@@ -430,12 +430,14 @@ static int
 set_mode(struct inode *i, const struct call *c, uint32_t mode)
 {
 	struct iattr at = {.valid = IATTR_MODE | IATTR_CTIME, .ctime = vfs_now()};
+	uint32_t host_mode = (inode_mode(i) & LX_S_IALLUGO & ~0777u) | mode;
 
-	at.mode = (inode_mode(i) & LX_S_IALLUGO & ~0777u) | mode;
+	at.mode = host_mode;
 	if (!cred_in_group(c->cred, inode_load(i->gid)) &&
 		!inode_capable(i, c->cred, LX_CAP_FSETID))
 		at.mode &= ~LX_S_ISGID;
-	if (!kept_by_host(i) && i->ops->setattr)
+	/* A host that keeps ACLs has the mode follow, but lets the gofer keep the bit. */
+	if (i->ops->setattr && (!kept_by_host(i) || at.mode != host_mode))
 		return i->ops->setattr(i, c, &at);
 	inode_setattr_apply(i, &at);
 	return 0;

@@ -9,7 +9,7 @@ chmod 755 "$work"
 mkdir -m 755 "$work/native" "$work/volume" "$work/tree"
 "$program" in "$work/native" >"$work/native.out" || skip "no ACLs here"
 grep -q '\[2 ' "$work/native.out" || skip "no ACLs here"
-files="f b d d/f d/x d/none d/d d/d2 d/d/f d/exact d/e d/umask s s/f"
+files="f b d d/f d/x d/none d/d d/d2 d/d/f d/exact d/e d/umask s s/f g g2 gd"
 
 # A volume: the host keeps them.
 "$moat" do --volume="$work/volume:/mnt" -- "$program" in /mnt >"$work/moat.out" || die "status $?"

@@ -264,6 +264,40 @@ searched(void)
 	wait(NULL);
 }
 
+/* Who is not in its group takes the bit from a file by setting its ACL. */
+static void
+setgid_goes(void)
+{
+	static const char *const names[] = {"g", "g2", "gd"};
+
+	printf("- setgid\n");
+	make("g", 0755);
+	make("g2", 0755);
+	mkdir("gd", 0755);
+	for (int k = 0; k < 3; k++) {
+		chown(names[k], 5000, 6000);
+		SHOW(chmod(names[k], 02755));
+	}
+	for (int in = 1; in >= 0; in--) {
+		gid_t gid = in ? 6000 : 5000;
+
+		fflush(stdout);
+		if (fork() == 0) {
+			if (setresgid(gid, gid, gid) || setresuid(5000, 5000, 5000))
+				_exit(1);
+			SHOW(SET("g", ACCESS, {UO, 7, NONE}, {GO, 5, NONE}, {O, 5, NONE}));
+			SHOW(SET("g2", ACCESS, {UO, 7, NONE}, {U, 7, 5001}, {GO, 4, NONE},
+				{M, 7, NONE}, {O, 5, NONE}));
+			SHOW(SET("gd", ACCESS, {UO, 7, NONE}, {GO, 4, NONE}, {O, 5, NONE}));
+			fflush(stdout);
+			_exit(0);
+		}
+		wait(NULL);
+		for (int k = 0; k < 3; k++)
+			show(names[k]);
+	}
+}
+
 /* Many look at one at once: none of them gets what the mode alone would give. */
 static void
 together(void)
@@ -305,6 +339,7 @@ all(void)
 	bad();
 	inherited();
 	searched();
+	setgid_goes();
 	together();
 }
 
