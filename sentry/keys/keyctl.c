@@ -490,8 +490,10 @@ keys_clone(const struct cred *c, const struct key_rings *from, struct key_rings 
 {
 	int err = 0;
 
-	mutex_lock(&keys_lock);
 	*to = (struct key_rings){.request_to = from->request_to};
+	if (!from->session && !(thread && (from->process || from->thread)))
+		return 0;
+	mutex_lock(&keys_lock);
 	if (from->session)
 		to->session = key_get(from->session);
 	if (thread && from->process)
@@ -506,6 +508,8 @@ keys_clone(const struct cred *c, const struct key_rings *from, struct key_rings 
 void
 keys_exec(struct key_rings *r)
 {
+	if (!r->thread && !r->process)
+		return;
 	mutex_lock(&keys_lock);
 	key_put(r->thread);
 	key_put(r->process);
@@ -516,6 +520,9 @@ keys_exec(struct key_rings *r)
 void
 keys_exit(struct key_rings *r)
 {
+	/* Nobody can give a session to what nobody has a reference to: the last one sees it. */
+	if (!r->thread && !r->process && !r->session)
+		return;
 	mutex_lock(&keys_lock);
 	key_put(r->thread);
 	key_put(r->process);
@@ -527,8 +534,9 @@ keys_exit(struct key_rings *r)
 void
 keys_new_fsuid(struct key_rings *r, uint32_t uid)
 {
+	if (!r->thread)
+		return;
 	mutex_lock(&keys_lock);
-	if (r->thread)
-		r->thread->uid = uid;
+	r->thread->uid = uid;
 	mutex_unlock(&keys_lock);
 }

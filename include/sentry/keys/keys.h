@@ -16,9 +16,11 @@ struct key;
 #define KEY_DESC_MAX	4096
 #define KEY_PAYLOAD_MAX (1024 * 1024 - 1)
 
-/* The keyrings of a task; references. Only keys/ looks into it, under its lock. */
+/* The keyrings of a task; references. Only keys/ looks into it: the task itself, under the lock of
+ * keys/ but for a look whether there is any, and for its session others too (keys_session_to). */
 struct key_rings {
-	struct key *thread, *process, *session;
+	struct key *thread, *process;
+	struct key *_Atomic session;
 	int32_t request_to; /* KEYCTL_SET_REQKEY_KEYRING */
 };
 
