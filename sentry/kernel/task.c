@@ -340,8 +340,8 @@ task_set_cred(struct task *t, const struct cred *c)
 			user_add_process(u, 1);
 		}
 	}
-	if (old && old->fsuid != c->fsuid)
-		keys_new_fsuid(&t->keys, c->fsuid);
+	if (old)
+		keys_new_cred(&t->keys, old, c);
 	cred_put(old);
 	task_publish_identity(t);
 }

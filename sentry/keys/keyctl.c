@@ -532,11 +532,14 @@ keys_exit(struct key_rings *r)
 }
 
 void
-keys_new_fsuid(struct key_rings *r, uint32_t uid)
+keys_new_cred(struct key_rings *r, const struct cred *old, const struct cred *c)
 {
 	if (!r->thread)
 		return;
 	mutex_lock(&keys_lock);
-	r->thread->uid = uid;
+	if (old->fsuid != c->fsuid)
+		r->thread->uid = c->fsuid;
+	if (old->fsgid != c->fsgid)
+		r->thread->gid = c->fsgid;
 	mutex_unlock(&keys_lock);
 }

@@ -5,6 +5,7 @@
 #include <linux/keyctl.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <sys/fsuid.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -461,6 +462,32 @@ lives(void)
 	waitpid(pid, &st, 0);
 }
 
+/* A thread's keyring follows its file system ids, each by itself. */
+static void
+followed(void)
+{
+	printf("- followed\n");
+	if (geteuid())
+		return;
+	WORKS(CTL2(KEYCTL_GET_KEYRING_ID, THREAD, 1));
+	WORKS(CTL2(KEYCTL_GET_KEYRING_ID, PROCESS, 1));
+	setfsgid(4251);
+	description(THREAD);
+	setfsuid(4250);
+	description(THREAD);
+	setfsuid(0);
+	description(THREAD);
+	SHOW(CTL3(KEYCTL_CHOWN, THREAD, -1, 4252));
+	setfsuid(4250);
+	description(THREAD);
+	setfsgid(0);
+	description(THREAD);
+	if (setresgid(4253, 4253, 4253))
+		printf("who: %d\n", errno);
+	description(THREAD);
+	description(PROCESS);
+}
+
 /* A user's keyring is there without being asked for, and the same everywhere. */
 static void
 users(void)
@@ -653,6 +680,7 @@ main(void)
 	apart(permissions);
 	apart(others);
 	apart(lives);
+	apart(followed);
 	apart(users);
 	apart(users_ends);
 	apart(quota);

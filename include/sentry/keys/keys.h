@@ -36,8 +36,8 @@ int keys_clone(
 	const struct cred *c, const struct key_rings *from, struct key_rings *to, bool thread);
 void keys_exec(struct key_rings *r);
 void keys_exit(struct key_rings *r);
-/* The file system uid of who has these rings is now uid. */
-void keys_new_fsuid(struct key_rings *r, uint32_t uid);
+/* Who has these rings is now somebody else, perhaps by file system ids too. */
+void keys_new_cred(struct key_rings *r, const struct cred *old, const struct cred *c);
 
 /* All return a number or -errno, as the calls that they serve do. Strings are NUL-terminated. */
 int64_t keys_add(const struct key_caller *k, const char *type, const char *desc,
