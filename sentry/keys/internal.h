@@ -136,9 +136,8 @@ bool rings_possess(const struct key_caller *k, const struct key *key);
 
 /* --- lookup.c --- */
 #define LOOKUP_CREATE	 1u
-#define LOOKUP_PARTIAL	 2u
-#define LOOKUP_UNCHECKED 4u /* neither permission nor state */
-#define LOOKUP_UNLINK	 8u /* the same, whatever its state */
+#define LOOKUP_UNCHECKED 2u /* neither permission nor state */
+#define LOOKUP_UNLINK	 4u /* the same, whatever its state */
 /* *ret is a reference. */
 int key_lookup(
 	const struct key_caller *k, int32_t id, unsigned flags, uint32_t want, struct key_ref *ret);

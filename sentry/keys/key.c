@@ -126,12 +126,14 @@ key_reserve(struct key *k, uint32_t bytes)
 int
 key_move_quota(struct key *k, uint32_t uid)
 {
-	struct key_user *to = user_of(uid), *from = k->owner;
+	struct key_user *to, *from = k->owner;
 
+	if (uid == k->uid)
+		return 0;
+	/* Perhaps it counts for that one: a thread's keyring does not when it follows a user. */
+	to = user_of(uid);
 	if (!to)
 		return -ENOMEM;
-	if (to == from)
-		return 0;
 	if (k->in_quota && !has_room(to, 1, k->quota)) {
 		user_unused(to);
 		return -EDQUOT;

@@ -178,7 +178,7 @@ change_owner(const struct key_caller *k, int32_t id, uint32_t uid, uint32_t gid)
 
 	if (uid == UINT32_MAX && gid == UINT32_MAX)
 		return 0;
-	FIND(k, id, LOOKUP_CREATE | LOOKUP_PARTIAL, KP_SETATTR, &r);
+	FIND(k, id, LOOKUP_CREATE, KP_SETATTR, &r);
 	if (!cred_capable(c, LX_CAP_SYS_ADMIN)) {
 		if (uid != UINT32_MAX && uid != r.key->uid)
 			return -EACCES;
@@ -197,7 +197,7 @@ set_permissions(const struct key_caller *k, int32_t id, uint32_t perm)
 {
 	HELD struct key_ref r = {0};
 
-	FIND(k, id, LOOKUP_CREATE | LOOKUP_PARTIAL, KP_SETATTR, &r);
+	FIND(k, id, LOOKUP_CREATE, KP_SETATTR, &r);
 	if (r.key->uid != k->cred->fsuid && !cred_capable(k->cred, LX_CAP_SYS_ADMIN))
 		return -EACCES;
 	r.key->perm = perm;
@@ -211,7 +211,7 @@ describe(const struct key_caller *k, int32_t id, char **ret)
 	HELD struct key_ref r = {0};
 	int n;
 
-	FIND(k, id, LOOKUP_PARTIAL, KP_VIEW, &r);
+	FIND(k, id, 0, KP_VIEW, &r);
 	n = asprintf(ret, "%s;%d;%d;%08x;%s", key_type_name(r.key->type),
 		(int)uid_out(ns, r.key->uid), key_gid_out(ns, r.key), r.key->perm, r.key->desc);
 	return n < 0 ? -ENOMEM : n + 1;
@@ -247,7 +247,7 @@ unlink_key(const struct key_caller *k, int32_t id, int32_t ring_id)
 	HELD struct key_ref ring = {0}, r = {0};
 
 	FIND(k, ring_id, 0, KP_WRITE, &ring);
-	FIND(k, id, LOOKUP_PARTIAL | LOOKUP_UNLINK, 0, &r);
+	FIND(k, id, LOOKUP_UNLINK, 0, &r);
 	if (ring.key->type != TYPE_KEYRING)
 		return -ENOTDIR;
 	return ring_unlink(ring.key, r.key);
@@ -334,7 +334,7 @@ security(const struct key_caller *k, int32_t id)
 {
 	HELD struct key_ref r = {0};
 
-	return key_lookup(k, id, LOOKUP_PARTIAL, KP_VIEW, &r);
+	return key_lookup(k, id, 0, KP_VIEW, &r);
 }
 
 static int64_t
@@ -362,7 +362,7 @@ set_timeout(const struct key_caller *k, int32_t id, uint32_t seconds)
 {
 	HELD struct key_ref r = {0};
 
-	FIND(k, id, LOOKUP_CREATE | LOOKUP_PARTIAL, KP_SETATTR, &r);
+	FIND(k, id, LOOKUP_CREATE, KP_SETATTR, &r);
 	key_set_expiry(r.key, seconds);
 	return 0;
 }

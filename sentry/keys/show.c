@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* /proc/keys and /proc/key-users (proc(5)). */
 #include "internal.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -31,7 +32,7 @@ left(const struct key *k, char *buf, size_t cap)
 		snprintf(buf, cap, "%lldw", (long long)s / (60 * 60 * 24 * 7));
 }
 
-static void
+static int
 show_key(const struct out *o, const struct key *k)
 {
 	const struct user_ns *ns = o->k->cred->user_ns;
@@ -48,9 +49,10 @@ show_key(const struct out *o, const struct key *k)
 		    k->revoked ? 'R' : '-', k->in_quota ? 'Q' : '-', k->invalidated ? 'i' : '-',
 		    k->refs, time, k->perm, (int)uid_out(ns, k->uid), key_gid_out(ns, k),
 		    key_type_name(k->type), k->desc, what) < 0)
-		return;
+		return -ENOMEM;
 	o->line(o->arg, text);
 	free(text);
+	return 0;
 }
 
 static int
@@ -61,13 +63,14 @@ by_serial(const void *a, const void *b)
 	return (x->serial > y->serial) - (x->serial < y->serial);
 }
 
-void
+int
 keys_show(const struct key_caller *k, void (*line)(void *arg, const char *text), void *arg)
 {
 	struct out o = {k, line, arg};
 	struct key *key, **v;
 	uint64_t mark;
 	size_t n = 0;
+	int err = 0;
 
 	mutex_lock(&keys_lock);
 	keys_reap();
@@ -75,20 +78,24 @@ keys_show(const struct key_caller *k, void (*line)(void *arg, const char *text),
 	list_for_each_entry (key, &keys_all, all_node)
 		n++;
 	v = malloc((n + 1) * sizeof *v);
+	if (!v) {
+		mutex_unlock(&keys_lock);
+		return -ENOMEM;
+	}
 	n = 0;
 	list_for_each_entry (key, &keys_all, all_node) {
 		struct key_ref r = {key, key->mark == mark};
 
-		if (v && uid_known(k->cred->user_ns, key->uid) &&
+		if (uid_known(k->cred->user_ns, key->uid) &&
 			key_permission(r, k->cred, KP_VIEW) == 0)
 			v[n++] = key;
 	}
-	if (v)
-		qsort(v, n, sizeof *v, by_serial);
-	for (size_t i = 0; i < n; i++)
-		show_key(&o, v[i]);
+	qsort(v, n, sizeof *v, by_serial);
+	for (size_t i = 0; i < n && !err; i++)
+		err = show_key(&o, v[i]);
 	mutex_unlock(&keys_lock);
 	free(v);
+	return err;
 }
 
 static void
@@ -106,7 +113,7 @@ show_user(const struct key_user *u, void *arg)
 	o->line(o->arg, text);
 }
 
-void
+int
 keys_show_users(const struct key_caller *k, void (*line)(void *arg, const char *text), void *arg)
 {
 	struct out o = {k, line, arg};
@@ -114,4 +121,5 @@ keys_show_users(const struct key_caller *k, void (*line)(void *arg, const char *
 	mutex_lock(&keys_lock);
 	key_users_each(show_user, &o);
 	mutex_unlock(&keys_lock);
+	return 0;
 }

@@ -482,6 +482,11 @@ followed(void)
 	description(THREAD);
 	setfsgid(0);
 	description(THREAD);
+	/* it has counted for this one all the time */
+	SHOW(CTL3(KEYCTL_CHOWN, THREAD, 0, -1));
+	description(THREAD);
+	SHOW(CTL3(KEYCTL_CHOWN, THREAD, 4254, -1));
+	description(THREAD);
 	if (setresgid(4253, 4253, 4253))
 		printf("who: %d\n", errno);
 	description(THREAD);

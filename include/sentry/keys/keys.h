@@ -71,9 +71,9 @@ int64_t keys_restrict(const struct key_caller *k, int32_t ring, const char *type
  */
 int64_t keys_session_to(const struct key_caller *k, const struct key_caller *to);
 
-/* /proc/keys and /proc/key-users: a line for each that k may see. */
-void keys_show(const struct key_caller *k, void (*line)(void *arg, const char *text), void *arg);
-void keys_show_users(
+/* /proc/keys and /proc/key-users: a line for each that k may see. -ENOMEM */
+int keys_show(const struct key_caller *k, void (*line)(void *arg, const char *text), void *arg);
+int keys_show_users(
 	const struct key_caller *k, void (*line)(void *arg, const char *text), void *arg);
 
 enum key_tunable { /* /proc/sys/kernel/keys */

@@ -168,9 +168,8 @@ proc_show_keys(const struct pseudo_ctx *x, struct sbuf *b)
 
 	if (!me)
 		return -ESRCH;
-	(x->row->arg ? keys_show_users : keys_show)(
+	return (x->row->arg ? keys_show_users : keys_show)(
 		&(struct key_caller){me->cred, &me->keys}, key_line, b);
-	return 0;
 }
 
 /* --- config.gz --- */
