@@ -61,16 +61,18 @@ struct key {
 	uint64_t ns;		    /* keyrings: the user namespace where its name can be joined */
 	uint32_t quota;		    /* bytes that it counts for */
 	uint8_t *data;
-	uint32_t len; /* of data */
-	struct key **link;
-	uint32_t nlinks, room;
+	uint32_t len;	   /* of data */
+	struct key **link; /* keyrings first */
+	uint32_t nlinks, nrings, room;
+	uint32_t *slot;	  /* where in `link` a name is, by its hash; ring.c */
+	uint32_t hash;	  /* of type and name */
 	uint64_t mark;	  /* rings_mark */
 	uint32_t dropped; /* links that are being taken away */
 	uint64_t seen;	  /* number of the last walk that came here, and */
 	int seen_depth;	  /* how deep */
 	struct key *next_dead;
-	struct list all_node;
-	UT_hash_handle hh; /* by serial */
+	struct list all_node, ring_node; /* keyrings: the latter too */
+	UT_hash_handle hh;		 /* by serial */
 };
 
 /* A key, and whether the caller possesses it. */
@@ -87,7 +89,8 @@ key_gid_out(const struct user_ns *ns, const struct key *k)
 }
 
 extern struct mutex keys_lock;
-extern struct list keys_all; /* struct key by all_node */
+extern struct list keys_all;	   /* struct key by all_node */
+extern struct list keys_all_rings; /* struct key by ring_node */
 
 /* --- key.c --- */
 int key_type_of(const char *name); /* enum key_type or -1 */
@@ -115,15 +118,21 @@ int key_validate(const struct key *k); /* -ENOKEY, -EKEYREVOKED, -EKEYEXPIRED */
 int key_permission(struct key_ref r, const struct cred *c, uint32_t want); /* -EACCES */
 void key_set_expiry(struct key *k, uint32_t seconds);			   /* 0: never */
 void key_do_revoke(struct key *k);
-void key_do_invalidate(struct key *k);
-void keys_reap(void); /* drop what is left of those that ended long ago */
+void key_do_invalidate(struct key *k); /* the caller has a reference */
+void keys_reap(void);		       /* drop what is left of those that ended long ago */
 void key_users_each(void (*fn)(const struct key_user *u, void *arg), void *arg);
 
 /* --- ring.c --- */
 int ring_link(struct key *ring, struct key *k); /* displaces one of that name; -EDQUOT, -EDEADLK */
 int ring_unlink(struct key *ring, struct key *k); /* -ENOENT */
 void ring_clear(struct key *ring);
+uint32_t ring_hash(enum key_type type, const char *desc); /* what finds a key in a keyring */
 struct key *ring_find(const struct key *ring, enum key_type type, const char *desc);
+bool ring_has(const struct key *ring, const struct key *k);
+/* Without the link at this place; its reference goes to the caller. Those before stay. */
+void ring_take(struct key *ring, uint32_t at);
+/* k, of which the caller has a reference, out of all. */
+void rings_drop(struct key *k);
 /* Below ring: -EAGAIN: nothing; else the reason why what was found is of no use. */
 int ring_search(struct key_ref ring, const struct cred *c, enum key_type type, const char *desc,
 	struct key_ref *ret);

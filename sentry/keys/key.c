@@ -10,7 +10,7 @@
 #define USER_PAYLOAD_MAX 32767
 
 struct mutex keys_lock = MUTEX_INIT(KEYS);
-struct list keys_all = LIST_INIT(keys_all);
+struct list keys_all = LIST_INIT(keys_all), keys_all_rings = LIST_INIT(keys_all_rings);
 static struct key *by_serial;
 static struct key_user *users;
 static int64_t next_reap_s = INT64_MAX;
@@ -207,6 +207,7 @@ key_new(enum key_type type, const char *desc, uint32_t uid, uint32_t gid, const 
 	k->serial = new_serial();
 	k->refs = 1;
 	k->type = type;
+	k->hash = ring_hash(type, desc);
 	k->owner = u;
 	k->uid = uid;
 	k->gid = gid;
@@ -218,6 +219,8 @@ key_new(enum key_type type, const char *desc, uint32_t uid, uint32_t gid, const 
 	u->quota_keys++;
 	u->quota_bytes += quota;
 	list_push_back(&keys_all, &k->all_node);
+	if (type == TYPE_KEYRING)
+		list_push_back(&keys_all_rings, &k->ring_node);
 	HASH_ADD(hh, by_serial, serial, sizeof k->serial, k);
 	*ret = k;
 	return 0;
@@ -260,6 +263,8 @@ key_put(struct key *k)
 			dead = l;
 		}
 		list_del(&k->all_node);
+		if (k->type == TYPE_KEYRING)
+			list_del(&k->ring_node);
 		HASH_DEL(by_serial, k);
 		k->owner->keys--;
 		if (k->in_quota) {
@@ -269,6 +274,7 @@ key_put(struct key *k)
 		user_unused(k->owner);
 		wipe(k);
 		free(k->link);
+		free(k->slot);
 		free(k->desc);
 		free(k);
 		LIVE_DEC(KEY);
@@ -359,17 +365,11 @@ drop_links_to_gone(void)
 	struct key *k;
 
 	list_for_each_entry (k, &keys_all, all_node) {
-		uint32_t left = 0;
-
-		for (uint32_t i = 0; i < k->nlinks; i++) {
-			if (is_gone(k->link[i]))
-				k->link[i]->dropped++;
-			else
-				k->link[left++] = k->link[i];
-		}
-		if (left < k->nlinks) {
-			k->nlinks = left;
-			(void)key_reserve(k, left * LINK_BYTES);
+		for (uint32_t i = k->nlinks; i-- > 0;) {
+			if (!is_gone(k->link[i]))
+				continue;
+			k->link[i]->dropped++;
+			ring_take(k, i);
 		}
 		if (k->of_user && is_gone(k)) {
 			rings_let_go(k);
@@ -396,7 +396,11 @@ void
 key_do_invalidate(struct key *k)
 {
 	k->invalidated = true;
-	drop_links_to_gone();
+	rings_drop(k);
+	if (k->of_user) {
+		rings_let_go(k);
+		key_put(k);
+	}
 }
 
 void

@@ -258,7 +258,6 @@ move(const struct key_caller *k, int32_t id, int32_t from_id, int32_t to_id, boo
 {
 	HELD struct key_ref r = {0}, from = {0}, to = {0};
 	struct key *other;
-	bool there = false;
 	int err;
 
 	FIND(k, id, LOOKUP_CREATE, KP_LINK, &r);
@@ -268,9 +267,7 @@ move(const struct key_caller *k, int32_t id, int32_t from_id, int32_t to_id, boo
 		return -ENOTDIR;
 	if (from.key == to.key)
 		return 0;
-	for (uint32_t i = 0; i < from.key->nlinks && !there; i++)
-		there = from.key->link[i] == r.key;
-	if (!there)
+	if (!ring_has(from.key, r.key))
 		return -ENOENT;
 	other = ring_find(to.key, r.key->type, r.key->desc);
 	if (other && exclusive)

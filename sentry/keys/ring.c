@@ -4,6 +4,7 @@
  * walk goes into one again only where it is less deep than before.
  */
 #include "internal.h"
+#include "platform/host/info.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,13 +22,163 @@ first_visit(struct key *k, uint64_t walk, int depth)
 	return true;
 }
 
+/* --- by name ---
+ * A keyring has one link of a type and name. Its table, twice as large as `link` has room, has at
+ * the first free slot from the hash on one more than the place of the link in there; 0: free. */
+
+uint32_t
+ring_hash(enum key_type type, const char *desc)
+{
+	static uint64_t secret; /* guests choose the names */
+	uint64_t h;
+
+	while (!secret)
+		host_random(&secret, sizeof secret);
+	h = secret ^ type;
+	for (; *desc; desc++) {
+		h = (h ^ (uint8_t)*desc) * 0x9e3779b97f4a7c15u;
+		h ^= h >> 29;
+	}
+	h *= secret | 1;
+	return (uint32_t)(h >> 32);
+}
+
+static uint32_t
+slots(const struct key *ring)
+{
+	return ring->room * 2;
+}
+
+/* Of that name, or the free one for it; there is room. */
+static uint32_t
+slot_of(const struct key *ring, uint32_t hash, enum key_type type, const char *desc)
+{
+	uint32_t mask = slots(ring) - 1, s = hash & mask;
+
+	for (; ring->slot[s]; s = (s + 1) & mask) {
+		const struct key *k = ring->link[ring->slot[s] - 1];
+
+		if (k->hash == hash && k->type == type && strcmp(k->desc, desc) == 0)
+			break;
+	}
+	return s;
+}
+
+static uint32_t
+slot_of_key(const struct key *ring, const struct key *k)
+{
+	return slot_of(ring, k->hash, k->type, k->desc);
+}
+
+/* Those behind it that would have come here move up. */
+static void
+slot_free(struct key *ring, uint32_t hole)
+{
+	uint32_t mask = slots(ring) - 1;
+
+	for (uint32_t s = (hole + 1) & mask; ring->slot[s]; s = (s + 1) & mask) {
+		uint32_t home = ring->link[ring->slot[s] - 1]->hash & mask;
+
+		if (((s - home) & mask) < ((s - hole) & mask))
+			continue;
+		ring->slot[hole] = ring->slot[s];
+		hole = s;
+	}
+	ring->slot[hole] = 0;
+}
+
+static struct key *
+find(const struct key *ring, uint32_t hash, enum key_type type, const char *desc)
+{
+	uint32_t at = ring->nlinks ? ring->slot[slot_of(ring, hash, type, desc)] : 0;
+
+	return at ? ring->link[at - 1] : NULL;
+}
+
 struct key *
 ring_find(const struct key *ring, enum key_type type, const char *desc)
 {
+	return find(ring, ring_hash(type, desc), type, desc);
+}
+
+bool
+ring_has(const struct key *ring, const struct key *k)
+{
+	return find(ring, k->hash, k->type, k->desc) == k;
+}
+
+/* --- links --- */
+
+static int
+grow(struct key *ring)
+{
+	uint32_t room = ring->room ? ring->room * 2 : 4;
+	struct key **v = realloc(ring->link, room * sizeof *v);
+	uint32_t *slot;
+
+	if (!v)
+		return -ENOMEM;
+	ring->link = v;
+	slot = calloc(room * 2, sizeof *slot);
+	if (!slot)
+		return -ENOMEM;
+	free(ring->slot);
+	ring->slot = slot;
+	ring->room = room;
 	for (uint32_t i = 0; i < ring->nlinks; i++)
-		if (ring->link[i]->type == type && strcmp(ring->link[i]->desc, desc) == 0)
-			return ring->link[i];
-	return NULL;
+		slot[slot_of_key(ring, ring->link[i])] = i + 1;
+	return 0;
+}
+
+/* The link at `from` to the place `to`, where there is none. */
+static void
+shift(struct key *ring, uint32_t from, uint32_t to)
+{
+	if (from == to)
+		return;
+	ring->slot[slot_of_key(ring, ring->link[from])] = to + 1;
+	ring->link[to] = ring->link[from];
+}
+
+/* There is room, and none of that name. */
+static void
+put_link(struct key *ring, struct key *k)
+{
+	uint32_t at = ring->nlinks++, slot = slot_of_key(ring, k);
+
+	if (k->type == TYPE_KEYRING) {
+		shift(ring, ring->nrings, at);
+		at = ring->nrings++;
+	}
+	ring->slot[slot] = at + 1;
+	ring->link[at] = k;
+}
+
+void
+ring_take(struct key *ring, uint32_t at)
+{
+	slot_free(ring, slot_of_key(ring, ring->link[at]));
+	if (at < ring->nrings) {
+		shift(ring, --ring->nrings, at);
+		at = ring->nrings;
+	}
+	shift(ring, --ring->nlinks, at);
+	(void)key_reserve(ring, ring->nlinks * LINK_BYTES);
+}
+
+void
+rings_drop(struct key *k)
+{
+	struct key *ring;
+
+	list_for_each_entry (ring, &keys_all_rings, ring_node) {
+		if (k->refs == 1)
+			break;
+		if (ring_has(ring, k)) {
+			ring_take(ring, ring->slot[slot_of_key(ring, k)] - 1);
+			key_put(k);
+		}
+	}
 }
 
 /* Would a link from `to` to k, a keyring, close a circle or go too deep? */
@@ -40,10 +191,8 @@ check_circle(struct key *k, const struct key *to, uint64_t walk, int depth)
 		return -ELOOP;
 	if (!first_visit(k, walk, depth))
 		return 0;
-	for (uint32_t i = 0; i < k->nlinks; i++) {
-		int err = k->link[i]->type == TYPE_KEYRING
-				  ? check_circle(k->link[i], to, walk, depth + 1)
-				  : 0;
+	for (uint32_t i = 0; i < k->nrings; i++) {
+		int err = check_circle(k->link[i], to, walk, depth + 1);
 
 		if (err)
 			return err;
@@ -54,8 +203,7 @@ check_circle(struct key *k, const struct key *to, uint64_t walk, int depth)
 int
 ring_link(struct key *ring, struct key *k)
 {
-	struct key *old = NULL;
-	uint32_t at;
+	struct key *old;
 	int err;
 
 	if (ring->restricted)
@@ -65,62 +213,54 @@ ring_link(struct key *ring, struct key *k)
 		if (err)
 			return err;
 	}
-	for (at = 0; at < ring->nlinks; at++) {
-		old = ring->link[at];
-		if (old == k)
-			return 0;
-		if (old->type == k->type && strcmp(old->desc, k->desc) == 0)
-			break;
+	old = find(ring, k->hash, k->type, k->desc);
+	if (old == k)
+		return 0;
+	if (old) {
+		ring->link[ring->slot[slot_of_key(ring, k)] - 1] = key_get(k);
+		key_put(old);
+		return 0;
 	}
-	if (at == ring->nlinks) {
-		if (at == ring->room) {
-			uint32_t room = ring->room ? ring->room * 2 : 4;
-			struct key **v = realloc(ring->link, room * sizeof *v);
-
-			if (!v)
-				return -ENOMEM;
-			ring->link = v;
-			ring->room = room;
-		}
-		err = key_reserve(ring, (at + 1) * LINK_BYTES);
-		if (err)
-			return err;
-		ring->nlinks++;
-		old = NULL;
-	}
-	ring->link[at] = key_get(k);
-	key_put(old);
+	if (ring->nlinks == ring->room && grow(ring))
+		return -ENOMEM;
+	err = key_reserve(ring, (ring->nlinks + 1) * LINK_BYTES);
+	if (err)
+		return err;
+	put_link(ring, key_get(k));
 	return 0;
 }
 
 int
 ring_unlink(struct key *ring, struct key *k)
 {
-	for (uint32_t i = 0; i < ring->nlinks; i++) {
-		if (ring->link[i] != k)
-			continue;
-		memmove(ring->link + i, ring->link + i + 1,
-			(ring->nlinks - i - 1) * sizeof *ring->link);
-		ring->nlinks--;
-		(void)key_reserve(ring, ring->nlinks * LINK_BYTES);
-		key_put(k);
-		return 0;
-	}
-	return -ENOENT;
+	if (!ring_has(ring, k))
+		return -ENOENT;
+	ring_take(ring, ring->slot[slot_of_key(ring, k)] - 1);
+	key_put(k);
+	return 0;
 }
 
 void
 ring_clear(struct key *ring)
 {
-	while (ring->nlinks)
-		key_put(ring->link[--ring->nlinks]);
+	struct key **v = ring->link;
+	uint32_t n = ring->nlinks;
+
+	free(ring->slot);
+	ring->link = NULL;
+	ring->slot = NULL;
+	ring->nlinks = ring->nrings = ring->room = 0;
 	(void)key_reserve(ring, 0);
+	while (n)
+		key_put(v[--n]);
+	free(v);
 }
 
 struct search {
 	const struct cred *cred;
 	enum key_type type;
 	const char *desc;
+	uint32_t hash;		  /* of both */
 	const struct key *wanted; /* this one, whatever its state, rather than one by name */
 	bool skip_expired;	  /* as if they were not there */
 	uint64_t mark;		  /* not 0: note this with all that could be found */
@@ -172,15 +312,20 @@ search_below(struct search *s, struct key *ring, int depth)
 
 	if (ring->invalidated || ring->revoked || !first_visit(ring, s->walk, depth))
 		return NULL;
-	for (uint32_t i = 0; i < ring->nlinks; i++)
-		if ((k = try_match(s, ring->link[i])))
+	if (s->mark) {
+		for (uint32_t i = 0; i < ring->nlinks; i++)
+			(void)try_match(s, ring->link[i]);
+	} else {
+		k = find(ring, s->hash, s->type, s->desc);
+		if (k && (k = try_match(s, k)))
 			return k;
+	}
 	if (depth >= RING_DEPTH)
 		return NULL;
-	for (uint32_t i = 0; i < ring->nlinks; i++) {
+	for (uint32_t i = 0; i < ring->nrings; i++) {
 		struct key_ref sub = {ring->link[i], s->possessed};
 
-		if (sub.key->type != TYPE_KEYRING || key_permission(sub, s->cred, KP_SEARCH))
+		if (key_permission(sub, s->cred, KP_SEARCH))
 			continue;
 		if ((k = search_below(s, sub.key, depth + 1)))
 			return k;
@@ -213,7 +358,7 @@ int
 ring_search(struct key_ref ring, const struct cred *c, enum key_type type, const char *desc,
 	struct key_ref *ret)
 {
-	struct search s = {.cred = c, .type = type, .desc = desc};
+	struct search s = {.cred = c, .type = type, .desc = desc, .hash = ring_hash(type, desc)};
 
 	return search_ring(&s, ring, ret);
 }
@@ -246,7 +391,11 @@ search_all(const struct key_caller *k, struct search *s, struct key_ref *ret)
 int
 rings_search(const struct key_caller *k, enum key_type type, const char *desc, struct key_ref *ret)
 {
-	struct search s = {.cred = k->cred, .type = type, .desc = desc, .skip_expired = true};
+	struct search s = {.cred = k->cred,
+		.type = type,
+		.desc = desc,
+		.hash = ring_hash(type, desc),
+		.skip_expired = true};
 
 	return search_all(k, &s, ret);
 }
@@ -254,7 +403,11 @@ rings_search(const struct key_caller *k, enum key_type type, const char *desc, s
 bool
 rings_possess(const struct key_caller *k, const struct key *key)
 {
-	struct search s = {.cred = k->cred, .type = key->type, .wanted = key};
+	struct search s = {.cred = k->cred,
+		.type = key->type,
+		.desc = key->desc,
+		.hash = key->hash,
+		.wanted = key};
 	struct key_ref r;
 
 	return search_all(k, &s, &r) == 0;

@@ -266,6 +266,85 @@ moved(void)
 	TRUE(request("user", "inside", 0) > 0);
 }
 
+/* Many in one keyring, in and out in no order: it has what it should have, each by name. */
+static void
+many(void)
+{
+	enum { N = 120 };
+	int ring[2], key[N], in[2][N] = {0}, n[2] = {0}, wrong = 0;
+	unsigned rnd = 4711;
+	char name[16];
+
+	printf("- many\n");
+	WORKS(CTL1(KEYCTL_JOIN_SESSION_KEYRING, NULL));
+	ring[0] = add("keyring", "many 0", NULL, SESSION);
+	ring[1] = add("keyring", "many 1", NULL, SESSION);
+	for (int i = 0; i < N; i++) {
+		snprintf(name, sizeof name, "m%d", i / 2);
+		key[i] = add(i % 2 ? "keyring" : "user", name, i % 2 ? NULL : "x", PROCESS);
+		wrong += key[i] < 0;
+	}
+	SHOW(wrong);
+	for (int step = 0; step < 3000; step++) {
+		int i, r, done;
+
+		rnd = rnd * 1103515245 + 12345;
+		i = (int)(rnd >> 16) % N;
+		r = (int)(rnd >> 9) & 1;
+		switch (rnd >> 28) {
+		case 0:
+			done = ctl(KEYCTL_MOVE, key[i], ring[r], ring[!r], 0) == 0;
+			wrong += done != in[r][i];
+			if (!done)
+				break;
+			n[r]--;
+			n[!r] += !in[!r][i];
+			in[r][i] = 0;
+			in[!r][i] = 1;
+			break;
+		case 1 ... 8:
+			wrong += CTL2(KEYCTL_LINK, key[i], ring[r]) != 0;
+			n[r] += !in[r][i];
+			in[r][i] = 1;
+			break;
+		default:
+			done = CTL2(KEYCTL_UNLINK, key[i], ring[r]) == 0;
+			wrong += done != in[r][i];
+			n[r] -= in[r][i];
+			in[r][i] = 0;
+			break;
+		}
+		i = (int)(rnd >> 4) % N;
+		snprintf(name, sizeof name, "m%d", i / 2);
+		done = (int)ctl(
+			KEYCTL_SEARCH, ring[r], (long)(i % 2 ? "keyring" : "user"), (long)name, 0);
+		wrong += done != (in[r][i] ? key[i] : -1);
+		if (step % 100 == 0)
+			for (r = 0; r < 2; r++)
+				wrong += CTL3(KEYCTL_READ, ring[r], NULL, 0) != 4 * n[r];
+	}
+	SHOW(wrong);
+	for (int i = 0; i < N; i += 3)
+		wrong += CTL1(KEYCTL_INVALIDATE, key[i]) != 0;
+	for (int i = 0; i < N; i += 3)
+		wait_collected(key[i]);
+	for (int r = 0; r < 2; r++) {
+		for (int i = 0; i < N; i += 3)
+			n[r] -= in[r][i];
+		wrong += CTL3(KEYCTL_READ, ring[r], NULL, 0) != 4 * n[r];
+	}
+	for (int i = 0; i < N; i++) {
+		snprintf(name, sizeof name, "m%d", i / 2);
+		wrong += ctl(KEYCTL_SEARCH, ring[0], (long)(i % 2 ? "keyring" : "user"), (long)name,
+				 0) != (i % 3 && in[0][i] ? key[i] : -1);
+	}
+	SHOW(CTL1(KEYCTL_CLEAR, ring[0]));
+	SHOW(links(ring[0]));
+	SHOW(CTL2(KEYCTL_LINK, key[1], ring[0]));
+	SHOW(links(ring[0]));
+	SHOW(wrong);
+}
+
 static void
 ends(void)
 {
@@ -681,6 +760,7 @@ main(void)
 	apart(ids);
 	apart(linking);
 	apart(moved);
+	apart(many);
 	apart(ends);
 	apart(permissions);
 	apart(others);
