@@ -17,23 +17,6 @@
 #define CALL(nr, ...) syscall(SYS_##nr, ##__VA_ARGS__)
 
 static void
-in_child(const char *what, void (*fn)(void))
-{
-	int st;
-	pid_t p;
-
-	fflush(stdout);
-	p = fork();
-	if (p == 0) {
-		fn();
-		fflush(stdout);
-		_exit(0);
-	}
-	waitpid(p, &st, 0);
-	printf("%s: status %x\n", what, st);
-}
-
-static void
 ids(const char *after)
 {
 	unsigned r = 0, e = 0, s = 0;

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -54,6 +55,26 @@ sleep_ms(int ms)
 
 	while (nanosleep(&ts, &ts) && errno == EINTR)
 		;
+}
+
+/* Run fn in a process of its own, and say how it ended; not whether a core was dumped, which the
+ * host's settings decide. */
+static inline void
+in_child(const char *what, void (*fn)(void))
+{
+	int st = -1;
+	pid_t p;
+
+	printf("--- %s\n", what);
+	fflush(stdout);
+	p = fork();
+	if (p == 0) {
+		fn();
+		fflush(stdout);
+		_exit(0);
+	}
+	waitpid(p, &st, 0);
+	printf("%s: status %x\n", what, st & ~0x80);
 }
 
 #endif

@@ -21,23 +21,6 @@
 #define NOBODY	      0x3fffff /* no process has this number */
 
 static void
-in_child(const char *what, void (*fn)(void))
-{
-	int st;
-	pid_t p;
-
-	fflush(stdout);
-	p = fork();
-	if (p == 0) {
-		fn();
-		fflush(stdout);
-		_exit(0);
-	}
-	waitpid(p, &st, 0);
-	printf("%s: status %x\n", what, st);
-}
-
-static void
 policies(void)
 {
 	struct sched_param sp = {0};

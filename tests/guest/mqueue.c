@@ -423,26 +423,6 @@ file_system(void)
 	SHOW(rmdir("mq"));
 }
 
-static void
-in_child(const char *what, void (*fn)(void))
-{
-	int st;
-	pid_t p;
-
-	printf("--- %s\n", what);
-	fflush(stdout);
-	p = fork();
-	if (p == 0) {
-		/* a namespace of its own, so that nothing is left behind */
-		unshare(CLONE_NEWIPC);
-		fn();
-		fflush(stdout);
-		_exit(0);
-	}
-	waitpid(p, &st, 0);
-	printf("%s: status %x\n", what, st);
-}
-
 /* The table of a child that is never born is nobody's: what is open there stays as it is. */
 static void
 unborn(void)
@@ -461,15 +441,32 @@ unborn(void)
 	SHOW(mq_send(q, "x", 1, 0));
 }
 
+static void (*body)(void);
+
+static void
+in_own_ipc(void)
+{
+	unshare(CLONE_NEWIPC);
+	body();
+}
+
+/* In a namespace of its own, so that nothing is left behind. */
+static void
+alone(const char *what, void (*fn)(void))
+{
+	body = fn;
+	in_child(what, in_own_ipc);
+}
+
 int
 main(void)
 {
-	in_child("unborn", unborn);
-	in_child("names", names);
-	in_child("order", order);
-	in_child("waiting", waiting);
-	in_child("notifications", notifications);
-	in_child("limits", limits);
-	in_child("file system", file_system);
+	alone("unborn", unborn);
+	alone("names", names);
+	alone("order", order);
+	alone("waiting", waiting);
+	alone("notifications", notifications);
+	alone("limits", limits);
+	alone("file system", file_system);
 	return 0;
 }

@@ -17,24 +17,6 @@
 #include <sys/wait.h>
 
 static void
-in_child(const char *what, void (*fn)(void))
-{
-	int st;
-	pid_t p;
-
-	printf("--- %s\n", what);
-	fflush(stdout);
-	p = fork();
-	if (p == 0) {
-		fn();
-		fflush(stdout);
-		_exit(0);
-	}
-	waitpid(p, &st, 0);
-	printf("%s: status %x\n", what, st);
-}
-
-static void
 cat(const char *path)
 {
 	char line[400];

@@ -43,25 +43,6 @@ filter_one(int nr, unsigned action, unsigned flags)
 }
 
 static void
-in_child(const char *what, void (*fn)(void))
-{
-	int st;
-	pid_t p;
-
-	printf("--- %s\n", what);
-	fflush(stdout);
-	p = fork();
-	if (p == 0) {
-		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-		fn();
-		fflush(stdout);
-		_exit(0);
-	}
-	waitpid(p, &st, 0);
-	printf("%s: status %x\n", what, st & ~0x80);
-}
-
-static void
 status_lines(void)
 {
 	char line[200];
@@ -688,6 +669,7 @@ main(int argc, char **argv)
 	}
 	status_lines();
 	unprivileged();
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	in_child("checks", checks);
 	in_child("programs", bad_programs);
 	in_child("strict", strict_ok);
