@@ -27,6 +27,7 @@ inet_new(const struct call *c, int family, int type, int protocol)
 	list_init(&i->port_node);
 	list_init(&i->acceptq);
 	list_init(&i->accept_node);
+	tcp_connect_init(i);
 	return i;
 }
 
@@ -387,5 +388,5 @@ inet_describe(struct sock *s, struct sock_info *x)
 	if (s->listening)
 		x->rcv_bytes = (uint32_t)i->nr_accept;
 	mutex_unlock(&s->lock);
-	return tcp ? s->listening || i->connected : i->bound;
+	return tcp ? s->listening || i->connected || i->connecting : i->bound;
 }

@@ -6,6 +6,7 @@
 #ifndef SENTRY_SOCKET_INET_INTERNAL_H
 #define SENTRY_SOCKET_INET_INTERNAL_H
 
+#include "sentry/sched/timer.h"
 #include "sentry/socket/info.h"
 
 struct inet_addr {
@@ -15,6 +16,7 @@ struct inet_addr {
 
 enum tcp_state {
 	TCP_ESTABLISHED = 1,
+	TCP_SYN_SENT = 2,
 	TCP_FIN_WAIT2 = 5,
 	TCP_CLOSE = 7,
 	TCP_CLOSE_WAIT = 8,
@@ -37,6 +39,12 @@ struct inet_sock {
 	bool reset, refused;
 	struct list acceptq, accept_node;
 	int backlog, nr_accept;
+	/* tcp_connect.c */
+	bool connecting;
+	struct sock *syn_to;	    /* a reference on the listener where it waits, or NULL */
+	struct list synq, syn_node; /* who waits, under the listener's lock */
+	int64_t syn_until;	    /* 0: never waited */
+	struct timer syn_timer;
 	_Atomic uint32_t sent;	   /* TCP: bytes while somebody looks at packets; and */
 	_Atomic uint32_t peer_seq; /* the number of the peer's next byte, once it has gone */
 	bool hdrincl;		   /* IP_HDRINCL: its messages begin with a header */
@@ -135,6 +143,23 @@ void wire_udp(struct net_ns *net, int protocol, const struct inet_addr *from,
 enum tcp_flag { TCP_FIN = 1, TCP_SYN = 2, TCP_RST = 4, TCP_PSH = 8, TCP_ACK = 16 };
 void wire_tcp(struct net_ns *net, const struct inet_addr *from, const struct inet_addr *to,
 	uint8_t flags, uint32_t seq, uint32_t ack, const uint8_t *data, size_t n);
+
+/* --- tcp.c --- */
+/* As a connection would have been on a wire, for who looks at packets. */
+bool tcp_looked_at(const struct sock *s);
+void tcp_show(const struct inet_sock *i, const struct inet_sock *peer, uint8_t flags,
+	const uint8_t *data, size_t n);
+void tcp_show_refused(const struct inet_sock *i, const struct inet_addr *to);
+
+/* --- tcp_connect.c --- */
+void tcp_connect_init(struct inet_sock *i);
+int tcp_listen(struct sock *s, const struct call *c, int backlog);
+int tcp_connect(
+	struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len, bool nonblock);
+int tcp_accept(struct sock *s, const struct call *c, struct sock **ret);
+bool tcp_connect_stop(struct sock *s);	  /* false: it was not connecting */
+void tcp_connect_fini(struct sock *s);	  /* the same before it goes, and no timer runs */
+void tcp_refuse_waiting(struct sock *ls); /* who waits at a listener that is none any more */
 
 /* --- icmp.c --- */
 struct inet_sock *icmp_new(const struct call *c, int family, int type, int protocol);

@@ -12,13 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_WAITING 4096 /* connections that nobody accepted yet; a full queue refuses */
-
 enum tcp_state
 tcp_state(struct inet_sock *i)
 {
 	if (i->s.listening)
 		return TCP_LISTEN;
+	if (i->connecting && !i->connected)
+		return TCP_SYN_SENT;
 	if (!i->connected || i->reset)
 		return TCP_CLOSE;
 	if (i->peer_fin)
@@ -41,8 +41,8 @@ peer_get(struct sock *s)
 
 /* --- for who looks at packets: as a connection would have been on a wire --- */
 
-static bool
-looked_at(const struct sock *s)
+bool
+tcp_looked_at(const struct sock *s)
 {
 	return wire_looked_at(s->net, LX_IPPROTO_TCP);
 }
@@ -54,16 +54,16 @@ next_seq(const struct inet_sock *i)
 	return (uint32_t)i->s.cookie * 2654435761u + i->sent;
 }
 
-static void
-show(const struct inet_sock *i, const struct inet_sock *peer, uint8_t flags, const uint8_t *data,
-	size_t n)
+void
+tcp_show(const struct inet_sock *i, const struct inet_sock *peer, uint8_t flags,
+	const uint8_t *data, size_t n)
 {
 	wire_tcp(i->s.net, &i->local, &i->remote, flags, next_seq(i) - (flags & TCP_SYN ? 1 : 0),
 		next_seq(peer), data, n);
 }
 
-static void
-show_refused(const struct inet_sock *i, const struct inet_addr *to)
+void
+tcp_show_refused(const struct inet_sock *i, const struct inet_addr *to)
 {
 	wire_tcp(i->s.net, &i->local, to, TCP_SYN, next_seq(i) - 1, 0, NULL, 0);
 	wire_tcp(i->s.net, to, &i->local, TCP_RST | TCP_ACK, 0, next_seq(i), NULL, 0);
@@ -78,218 +78,6 @@ show_end(struct inet_sock *i, uint32_t peer_seq, uint8_t flags)
 	i->sent++;
 	if (flags & TCP_FIN)
 		wire_tcp(i->s.net, &i->remote, &i->local, TCP_ACK, peer_seq, next_seq(i), NULL, 0);
-}
-
-static int
-tcp_listen(struct sock *s, const struct call *c, int backlog)
-{
-	struct inet_sock *i = is(s);
-	int err;
-
-	(void)c;
-	mutex_lock(&s->lock);
-	err = i->connected ? -EINVAL : 0;
-	mutex_unlock(&s->lock);
-	if (err)
-		return err;
-	if (!i->bound) {
-		err = inet_autobind(s, NULL);
-		if (err)
-			return err;
-	}
-	mutex_lock(&s->lock);
-	s->listening = true;
-	i->backlog = backlog;
-	mutex_unlock(&s->lock);
-	return 0;
-}
-
-/* The connection itself. -ECONNREFUSED. */
-static int
-connect_to(struct sock *s, const struct call *c, const struct inet_addr *to)
-{
-	struct inet_sock *i = is(s), *l, *n;
-	struct inet_addr from = *to;
-	struct sock *ls;
-	int err = 0;
-
-	if (!i->bound) {
-		err = inet_autobind(s, &from);
-		if (err)
-			return err;
-	} else if (inet_is_any(&i->local)) {
-		uint16_t port = i->local.port;
-
-		mutex_lock(&s->lock);
-		i->local = from;
-		i->local.port = port;
-		mutex_unlock(&s->lock);
-	}
-	from = i->local;
-	ls = inet_find(s->net, LX_IPPROTO_TCP, true, to, &from);
-	if (!ls) {
-		if (looked_at(s))
-			show_refused(i, to);
-		return -ECONNREFUSED;
-	}
-	n = inet_new(c, ls->family, LX_SOCK_STREAM, LX_IPPROTO_TCP);
-	if (!n) {
-		sock_put(ls);
-		return -ENOMEM;
-	}
-	l = is(ls);
-	sock_set_net(&n->s, s->net);
-	mutex_lock(&ls->lock);
-	if (!ls->listening || ls->closed || l->nr_accept >= MAX_WAITING) {
-		err = -ECONNREFUSED;
-	} else {
-		n->local = *to;
-		n->remote = from;
-		n->connected = true;
-		n->v6only = l->v6only;
-		n->s.keepalive = ls->keepalive;
-		n->s.reuseaddr = ls->reuseaddr;
-		n->s.reuseport = ls->reuseport;
-		n->s.linger_on = ls->linger_on;
-		n->s.linger_s = ls->linger_s;
-		n->s.rcvbuf = ls->rcvbuf;
-		n->s.sndbuf = ls->sndbuf;
-		memcpy(n->tcp_opt, l->tcp_opt, sizeof n->tcp_opt);
-		n->peer = sock_get(s);
-		mutex_unlock(&ls->lock);
-		/* The client's end first: whoever accepts may write at once. */
-		mutex_lock(&s->lock);
-		i->remote = *to;
-		i->peer = sock_get(&n->s);
-		i->connected = true;
-		mutex_unlock(&s->lock);
-		mutex_lock(&ls->lock);
-		if (ls->listening && !ls->closed) {
-			sock_get(&n->s); /* whoever accepts may close it at once */
-			list_push_back(&l->acceptq, &n->accept_node);
-			l->nr_accept++;
-		} else {
-			err = -ECONNREFUSED;
-		}
-	}
-	mutex_unlock(&ls->lock);
-	if (err) {
-		struct sock *p = NULL;
-
-		mutex_lock(&s->lock);
-		if (i->peer == &n->s) {
-			p = i->peer;
-			i->peer = NULL;
-			i->connected = false;
-		}
-		mutex_unlock(&s->lock);
-		sock_put(p);
-		if (n->peer) {
-			sock_put(n->peer);
-			n->peer = NULL;
-		}
-		sock_put(&n->s);
-	} else {
-		if (looked_at(s)) {
-			show(i, n, TCP_SYN, NULL, 0);
-			show(n, i, TCP_SYN | TCP_ACK, NULL, 0);
-			show(i, n, TCP_ACK, NULL, 0);
-		}
-		waitq_notify(&ls->wq, LX_POLLIN | LX_POLLRDNORM);
-		waitq_notify(&s->wq, LX_POLLOUT | LX_POLLWRNORM);
-		sock_put(&n->s);
-	}
-	sock_put(ls);
-	return err;
-}
-
-static int
-tcp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len, bool nonblock)
-{
-	struct inet_sock *i = is(s);
-	struct inet_addr to;
-	uint16_t family;
-	int err;
-
-	if (len < sizeof family)
-		return -EINVAL;
-	memcpy(&family, addr, sizeof family);
-	if (family == LX_AF_UNSPEC) {
-		/* connect(2): dissolve the association */
-		struct sock *p;
-
-		mutex_lock(&s->lock);
-		p = i->peer;
-		i->peer = NULL;
-		i->connected = i->peer_fin = i->peer_gone = i->reset = false;
-		mutex_unlock(&s->lock);
-		if (p) {
-			mutex_lock(&p->lock);
-			p->err = ECONNRESET;
-			is(p)->reset = is(p)->peer_gone = is(p)->peer_fin = true;
-			mutex_unlock(&p->lock);
-			waitq_notify(&p->wq, ~0u);
-			sock_put(p);
-		}
-		return 0;
-	}
-	err = inet_addr_in(s, addr, len, &to);
-	if (err)
-		return err;
-	mutex_lock(&s->lock);
-	if (s->listening) {
-		err = -EISCONN;
-	} else if (i->connected) {
-		err = i->connect_told ? 0 : -EISCONN;
-		i->connect_told = false;
-		mutex_unlock(&s->lock);
-		return err;
-	} else if (s->err) {
-		err = -s->err;
-		s->err = 0;
-	}
-	mutex_unlock(&s->lock);
-	if (err)
-		return err;
-	if (s->family == LX_AF_INET6 && i->v6only && inet_is_v4(&to))
-		return -ENETUNREACH;
-	err = inet_route(s, &to);
-	if (err)
-		return err;
-	err = connect_to(s, c, &to);
-	if (!nonblock)
-		return err;
-	/* Without waiting, the answer of the other side is always still to come (connect(2),
-	 * EINPROGRESS). */
-	mutex_lock(&s->lock);
-	if (!err)
-		i->connect_told = true;
-	else if (err == -ECONNREFUSED)
-		s->err = ECONNREFUSED;
-	i->refused = err == -ECONNREFUSED;
-	mutex_unlock(&s->lock);
-	return err && err != -ECONNREFUSED ? err : -EINPROGRESS;
-}
-
-static int
-tcp_accept(struct sock *s, const struct call *c, struct sock **ret)
-{
-	struct inet_sock *i = is(s);
-	struct list *n = NULL;
-	int err = 0;
-
-	(void)c;
-	mutex_lock(&s->lock);
-	if (!s->listening)
-		err = -EINVAL;
-	else if (!(n = list_pop_front(&i->acceptq)))
-		err = -EAGAIN;
-	else
-		i->nr_accept--;
-	mutex_unlock(&s->lock);
-	if (!err)
-		*ret = &list_entry(n, struct inet_sock, accept_node)->s;
-	return err;
 }
 
 static ssize_t
@@ -308,6 +96,8 @@ tcp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	if (s->err) {
 		err = -s->err;
 		s->err = 0;
+	} else if (i->connecting && !i->connected) {
+		err = -EAGAIN;
 	} else if (!i->connected || s->shut_wr || i->reset) {
 		err = -EPIPE;
 	} else if (i->peer_gone) {
@@ -331,7 +121,7 @@ tcp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	}
 	m->has_cred = false;
 	m->tap = NULL;
-	looked = looked_at(s);
+	looked = tcp_looked_at(s);
 	if (looked && m->uio->left && !(m->flags & LX_MSG_OOB))
 		m->tap = malloc(m->uio->left < STREAM_PIECE_MAX ? m->uio->left : STREAM_PIECE_MAX);
 	n = m->flags & LX_MSG_OOB ? stream_append_urgent(peer, m, s->sndbuf + peer->rcvbuf)
@@ -340,11 +130,11 @@ tcp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	if (n > 0) {
 		net_lo_count(s->net, (size_t)n);
 		if (m->tap)
-			show(i, is(peer), TCP_PSH | TCP_ACK, m->tap, (size_t)n);
+			tcp_show(i, is(peer), TCP_PSH | TCP_ACK, m->tap, (size_t)n);
 		if (looked)
 			i->sent += (uint32_t)n;
 		if (m->tap)
-			show(is(peer), i, TCP_ACK, NULL, 0);
+			tcp_show(is(peer), i, TCP_ACK, NULL, 0);
 	}
 	free(m->tap);
 	m->tap = NULL;
@@ -373,7 +163,7 @@ tcp_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 		} else if (s->shut_rd || i->peer_fin || i->reset) {
 			n = 0;
 		} else {
-			n = i->connected ? -EAGAIN : -ENOTCONN;
+			n = i->connected || i->connecting ? -EAGAIN : -ENOTCONN;
 		}
 		mutex_unlock(&s->lock);
 		return n;
@@ -409,6 +199,8 @@ tcp_shutdown(struct sock *s, int how)
 	struct sock *peer = NULL;
 	bool ended = false;
 
+	if (tcp_connect_stop(s))
+		return 0;
 	mutex_lock(&s->lock);
 	if (s->listening && how != LX_SHUT_WR) {
 		s->listening = false;
@@ -431,11 +223,12 @@ tcp_shutdown(struct sock *s, int how)
 		w->ops->close(w);
 		sock_put(w);
 	}
+	tcp_refuse_waiting(s);
 	if (peer) {
 		mutex_lock(&peer->lock);
 		is(peer)->peer_fin = true;
 		mutex_unlock(&peer->lock);
-		if (looked_at(s) && !ended)
+		if (tcp_looked_at(s) && !ended)
 			show_end(i, next_seq(is(peer)), TCP_FIN);
 		waitq_notify(&peer->wq, ~0u);
 		sock_put(peer);
@@ -459,6 +252,10 @@ tcp_poll(struct sock *s)
 	}
 	if (s->err)
 		ev |= LX_POLLERR;
+	if (i->connecting) {
+		mutex_unlock(&s->lock);
+		return ev;
+	}
 	readable = stream_readable_locked(s);
 	if (readable >= (uint32_t)s->rcvlowat || (readable && (i->peer_fin || s->shut_rd)))
 		ev |= LX_POLLIN | LX_POLLRDNORM;
@@ -496,6 +293,7 @@ tcp_close(struct sock *s)
 	struct sock *peer;
 	bool rst;
 
+	tcp_connect_fini(s);
 	inet_unbind(i);
 	mutex_lock(&s->lock);
 	s->closed = true;
@@ -510,7 +308,7 @@ tcp_close(struct sock *s)
 		struct inet_sock *p = is(peer);
 		struct sock *drop = NULL;
 
-		if (looked_at(s) && (rst || !s->shut_wr))
+		if (tcp_looked_at(s) && (rst || !s->shut_wr))
 			show_end(i, next_seq(p), rst ? TCP_RST : TCP_FIN);
 		mutex_lock(&peer->lock);
 		p->peer_seq = next_seq(i);
@@ -528,7 +326,7 @@ tcp_close(struct sock *s)
 		waitq_notify(&peer->wq, ~0u);
 		sock_put(drop);
 		sock_put(peer);
-	} else if (looked_at(s) && i->connected && !i->reset && !s->shut_wr) {
+	} else if (tcp_looked_at(s) && i->connected && !i->reset && !s->shut_wr) {
 		show_end(i, i->peer_seq, rst ? TCP_RST : TCP_FIN);
 	}
 	while ((n = list_pop_front(&waiting))) {
@@ -539,6 +337,7 @@ tcp_close(struct sock *s)
 		w->ops->close(w);
 		sock_put(w);
 	}
+	tcp_refuse_waiting(s);
 	waitq_notify(&s->wq, ~0u);
 }
 

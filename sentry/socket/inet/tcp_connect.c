@@ -1,0 +1,525 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How TCP connections come to be: listen, connect, accept. Whoever finds the listener's queue full
+ * (listen(2), backlog) waits in its synq until there is room, the listener goes, or its time is
+ * over. Linux counterpart: the SYN is dropped, and sent again.
+ *
+ * A socket is `connecting` (SYN_SENT) until it is decided what becomes of it. While it waits it has
+ * syn_to, a reference on the listener: whoever takes that away, under the socket's lock, decides.
+ * Of a socket and its listener never both locks are held.
+ */
+#include "abi/poll.h"
+#include "internal.h"
+#include "sentry/sched/fiber.h"
+#include <errno.h>
+#include <string.h>
+
+#define SYN_LINEAR  4	/* net.ipv4.tcp_syn_linear_timeouts: seconds before they are doubled */
+#define SYN_RETRIES 6	/* net.ipv4.tcp_syn_retries */
+#define TCP_SYNCNT  7	/* in tcp_opt: more of them than that */
+#define RTO_MAX	    120 /* seconds between two tries, at most */
+#define SECOND	    1000000000ll
+
+static bool
+is_full_locked(const struct inet_sock *l)
+{
+	return l->nr_accept > l->backlog;
+}
+
+/* --- waiting for room --- */
+
+/* NULL: s waits at no listener, or at another than `at` (NULL: any), or somebody else decides. The
+ * reference is the caller's; s is in no queue any more. */
+static struct sock *
+claim(struct sock *s, const struct sock *at)
+{
+	struct inet_sock *i = is(s);
+	struct sock *ls;
+
+	mutex_lock(&s->lock);
+	ls = !at || i->syn_to == at ? i->syn_to : NULL;
+	if (ls)
+		i->syn_to = NULL;
+	mutex_unlock(&s->lock);
+	if (ls) {
+		mutex_lock(&ls->lock);
+		list_del(&i->syn_node);
+		mutex_unlock(&ls->lock);
+	}
+	return ls;
+}
+
+/* What became of connecting; err: positive, or 0. told: the caller tells it. */
+static void
+decided(struct sock *s, int err, bool told)
+{
+	struct inet_sock *i = is(s);
+
+	mutex_lock(&s->lock);
+	if (i->connecting) {
+		i->connecting = false;
+		i->connect_told = !err && !told;
+		i->refused = err && !told;
+		if (err && !told)
+			s->err = err;
+	}
+	mutex_unlock(&s->lock);
+	waitq_notify(&s->wq, ~0u);
+}
+
+static void
+too_late(struct timer *t)
+{
+	struct sock *s = t->arg, *ls;
+	bool late;
+
+	mutex_lock(&s->lock);
+	late = sched_now_ns() >= is(s)->syn_until; /* else it is of a connection before */
+	mutex_unlock(&s->lock);
+	ls = late ? claim(s, NULL) : NULL;
+	if (!ls)
+		return;
+	decided(s, ETIMEDOUT, false);
+	sock_put(ls);
+}
+
+void
+tcp_connect_init(struct inet_sock *i)
+{
+	list_init(&i->synq);
+	list_init(&i->syn_node);
+	timer_init(&i->syn_timer, too_late, &i->s);
+}
+
+bool
+tcp_connect_stop(struct sock *s)
+{
+	struct inet_sock *i = is(s);
+	struct sock *ls = claim(s, NULL);
+	bool was;
+
+	mutex_lock(&s->lock);
+	was = i->connecting;
+	i->connecting = false; /* join() sees it */
+	if (was)
+		s->err = ECONNRESET; /* for who waits, as in Linux */
+	mutex_unlock(&s->lock);
+	if (was) {
+		(void)timer_cancel(&i->syn_timer);
+		waitq_notify(&s->wq, ~0u);
+	}
+	sock_put(ls);
+	return was;
+}
+
+void
+tcp_connect_fini(struct sock *s)
+{
+	(void)tcp_connect_stop(s);
+	if (is(s)->syn_until) /* it was armed once */
+		(void)timer_cancel_sync(&is(s)->syn_timer);
+}
+
+/* When Linux gives up (tcp(7), TCP_SYNCNT; tcp_write_timeout there): at the first of its tries that
+ * is as late as so many would be if each waited twice as long as the one before. */
+static int64_t
+syn_deadline(const struct inet_sock *i)
+{
+	int tries = SYN_RETRIES + i->tcp_opt[TCP_SYNCNT];
+	int64_t least = tries <= 6 ? (2 << tries) - 1 : 127 + (tries - 6) * RTO_MAX, at = 0,
+		step = 1;
+
+	while (at < least) {
+		at += step;
+		if (at > SYN_LINEAR)
+			step = step * 2 < RTO_MAX ? step * 2 : RTO_MAX;
+	}
+	return sched_now_ns() + at * SECOND;
+}
+
+/* s waits for room at ls; first: before all others, as it did already. -EINPROGRESS: so it is;
+ * -EAGAIN: there is room now; -ECONNREFUSED. */
+static int
+wait_for_room(struct sock *s, struct sock *ls, const struct inet_addr *to, bool first)
+{
+	struct inet_sock *i = is(s), *l = is(ls);
+	int err = -EINPROGRESS;
+
+	mutex_lock(&s->lock);
+	if (!i->connecting) { /* it is not wanted any more */
+		mutex_unlock(&s->lock);
+		return -EINPROGRESS;
+	}
+	i->remote = *to;
+	i->syn_to = sock_get(ls);
+	if (!first)
+		i->syn_until = syn_deadline(i);
+	mutex_unlock(&s->lock);
+	if (!first)
+		timer_arm(&i->syn_timer, i->syn_until);
+	mutex_lock(&ls->lock);
+	if (!ls->listening || ls->closed)
+		err = -ECONNREFUSED;
+	else if (!is_full_locked(l))
+		err = -EAGAIN;
+	else if (list_empty(&i->syn_node))
+		list_insert_between(&i->syn_node, first ? &l->synq : l->synq.prev,
+			first ? l->synq.next : &l->synq);
+	mutex_unlock(&ls->lock);
+	if (err == -EINPROGRESS)
+		return err;
+	ls = claim(s, ls);
+	sock_put(ls);
+	return ls ? err : -EINPROGRESS;
+}
+
+/* --- connections --- */
+
+/* The other end of a connection, as the listener has its options. -EAGAIN: no room, else it is
+ * reserved. */
+static int
+take_room(struct sock *ls, struct inet_sock *n)
+{
+	struct inet_sock *l = is(ls);
+	int err = 0;
+
+	mutex_lock(&ls->lock);
+	if (!ls->listening || ls->closed)
+		err = -ECONNREFUSED;
+	else if (is_full_locked(l))
+		err = -EAGAIN;
+	else
+		l->nr_accept++;
+	n->connected = true;
+	n->v6only = l->v6only;
+	n->s.keepalive = ls->keepalive;
+	n->s.reuseaddr = ls->reuseaddr;
+	n->s.reuseport = ls->reuseport;
+	n->s.linger_on = ls->linger_on;
+	n->s.linger_s = ls->linger_s;
+	n->s.rcvbuf = ls->rcvbuf;
+	n->s.sndbuf = ls->sndbuf;
+	memcpy(n->tcp_opt, l->tcp_opt, sizeof n->tcp_opt);
+	mutex_unlock(&ls->lock);
+	return err;
+}
+
+/* s knows its other end. False: it is not to connect any more. */
+static bool
+set_peer(struct sock *s, struct inet_sock *n, const struct inet_addr *to)
+{
+	struct inet_sock *i = is(s);
+	bool wanted;
+
+	mutex_lock(&s->lock);
+	wanted = i->connecting && !s->closed;
+	if (wanted) {
+		i->remote = *to;
+		i->peer = sock_get(&n->s);
+		i->connected = true;
+	}
+	mutex_unlock(&s->lock);
+	return wanted;
+}
+
+static void
+unset_peer(struct sock *s, struct inet_sock *n)
+{
+	struct inet_sock *i = is(s);
+	struct sock *p = NULL;
+
+	mutex_lock(&s->lock);
+	if (i->peer == &n->s) {
+		p = i->peer;
+		i->peer = NULL;
+		i->connected = false;
+	}
+	mutex_unlock(&s->lock);
+	sock_put(p);
+}
+
+/* s, which has an address, and a new socket in the queue of ls become a connection. -EAGAIN: the
+ * queue is full. -ECONNREFUSED, -ENOMEM. -EINPROGRESS: s is not to connect any more. */
+static int
+join(struct sock *s, const struct call *c, struct sock *ls, const struct inet_addr *to)
+{
+	struct inet_sock *i = is(s), *l = is(ls);
+	struct inet_sock *n = inet_new(c, ls->family, LX_SOCK_STREAM, LX_IPPROTO_TCP);
+	int err;
+
+	if (!n)
+		return -ENOMEM;
+	sock_set_net(&n->s, s->net);
+	n->local = *to;
+	n->remote = i->local;
+	err = take_room(ls, n);
+	if (err) {
+		sock_put(&n->s);
+		return err;
+	}
+	n->peer = sock_get(s);
+	/* The client's end first: whoever accepts may write at once. */
+	if (!set_peer(s, n, to))
+		err = -EINPROGRESS;
+	mutex_lock(&ls->lock);
+	if (!err && (!ls->listening || ls->closed))
+		err = -ECONNREFUSED;
+	if (!err) {
+		sock_get(&n->s); /* whoever accepts may close it at once */
+		list_push_back(&l->acceptq, &n->accept_node);
+	} else if (l->nr_accept > 0) {
+		l->nr_accept--;
+	}
+	mutex_unlock(&ls->lock);
+	if (err) {
+		unset_peer(s, n);
+		sock_put(n->peer);
+		n->peer = NULL;
+	} else {
+		if (tcp_looked_at(s)) {
+			tcp_show(i, n, TCP_SYN, NULL, 0);
+			tcp_show(n, i, TCP_SYN | TCP_ACK, NULL, 0);
+			tcp_show(i, n, TCP_ACK, NULL, 0);
+		}
+		waitq_notify(&ls->wq, LX_POLLIN | LX_POLLRDNORM);
+	}
+	sock_put(&n->s);
+	return err;
+}
+
+/* 0; -EINPROGRESS: s waits; -ECONNREFUSED, -ENOMEM. */
+static int
+join_or_wait(struct sock *s, const struct call *c, struct sock *ls, const struct inet_addr *to,
+	bool first)
+{
+	int err;
+
+	do
+		err = join(s, c, ls, to);
+	while (err == -EAGAIN && (err = wait_for_room(s, ls, to, first)) == -EAGAIN);
+	return err;
+}
+
+/* The first who waits at ls. has_room: only if there is room. A reference, or NULL. */
+static struct sock *
+first_waiting(struct sock *ls, bool has_room)
+{
+	struct inet_sock *i = NULL;
+
+	mutex_lock(&ls->lock);
+	if (!has_room || (ls->listening && !ls->closed && !is_full_locked(is(ls))))
+		i = list_first(&is(ls)->synq, struct inet_sock, syn_node);
+	if (i) {
+		list_del(&i->syn_node);
+		sock_get(&i->s); /* it leaves the queue before its last reference goes */
+	}
+	mutex_unlock(&ls->lock);
+	return i ? &i->s : NULL;
+}
+
+/* There may be room at ls: let in who waits for it. */
+static void
+let_in(struct sock *ls, const struct call *c)
+{
+	struct sock *s, *at;
+
+	while ((s = first_waiting(ls, true))) {
+		at = claim(s, ls);
+		if (at) {
+			struct inet_addr to = is(s)->remote;
+			int err = join_or_wait(s, c, ls, &to, true);
+
+			if (err != -EINPROGRESS) {
+				(void)timer_cancel(&is(s)->syn_timer);
+				decided(s, -err, false);
+			}
+			sock_put(at);
+		}
+		sock_put(s);
+	}
+}
+
+void
+tcp_refuse_waiting(struct sock *ls)
+{
+	struct sock *s, *at;
+
+	while ((s = first_waiting(ls, false))) {
+		at = claim(s, ls);
+		if (at) {
+			(void)timer_cancel(&is(s)->syn_timer);
+			decided(s, ECONNREFUSED, false);
+			sock_put(at);
+		}
+		sock_put(s);
+	}
+}
+
+/* --- calls --- */
+
+int
+tcp_listen(struct sock *s, const struct call *c, int backlog)
+{
+	struct inet_sock *i = is(s);
+	int err;
+
+	mutex_lock(&s->lock);
+	err = i->connected || i->connecting ? -EINVAL : 0;
+	mutex_unlock(&s->lock);
+	if (err)
+		return err;
+	if (!i->bound) {
+		err = inet_autobind(s, NULL);
+		if (err)
+			return err;
+	}
+	mutex_lock(&s->lock);
+	s->listening = true;
+	i->backlog = backlog;
+	mutex_unlock(&s->lock);
+	let_in(s, c);
+	return 0;
+}
+
+/* s is connecting. The same as join_or_wait. */
+static int
+connect_to(struct sock *s, const struct call *c, const struct inet_addr *to)
+{
+	struct inet_sock *i = is(s);
+	struct inet_addr from = *to;
+	struct sock *ls;
+	int err = 0;
+
+	if (!i->bound) {
+		err = inet_autobind(s, &from);
+		if (err)
+			return err;
+	} else if (inet_is_any(&i->local)) {
+		uint16_t port = i->local.port;
+
+		mutex_lock(&s->lock);
+		i->local = from;
+		i->local.port = port;
+		mutex_unlock(&s->lock);
+	}
+	from = i->local;
+	ls = inet_find(s->net, LX_IPPROTO_TCP, true, to, &from);
+	if (!ls) {
+		if (tcp_looked_at(s))
+			tcp_show_refused(i, to);
+		return -ECONNREFUSED;
+	}
+	err = join_or_wait(s, c, ls, to, false);
+	sock_put(ls);
+	return err;
+}
+
+/* connect(2), AF_UNSPEC: dissolve the association. */
+static int
+disconnect(struct sock *s)
+{
+	struct inet_sock *i = is(s);
+	struct sock *p;
+
+	(void)tcp_connect_stop(s);
+	mutex_lock(&s->lock);
+	p = i->peer;
+	i->peer = NULL;
+	i->connected = i->peer_fin = i->peer_gone = i->reset = false;
+	mutex_unlock(&s->lock);
+	if (p) {
+		mutex_lock(&p->lock);
+		p->err = ECONNRESET;
+		is(p)->reset = is(p)->peer_gone = is(p)->peer_fin = true;
+		mutex_unlock(&p->lock);
+		waitq_notify(&p->wq, ~0u);
+		sock_put(p);
+	}
+	return 0;
+}
+
+/* Nothing is there yet that would make another connect fail. -EAGAIN: one is under way. */
+static int
+begin_connect(struct sock *s, bool nonblock)
+{
+	struct inet_sock *i = is(s);
+	int err = 0;
+
+	mutex_lock(&s->lock);
+	if (s->listening) {
+		err = -EISCONN;
+	} else if (i->connecting) {
+		err = nonblock ? -EALREADY : -EAGAIN;
+	} else if (i->connected) {
+		err = i->connect_told ? 1 : -EISCONN;
+		i->connect_told = false;
+	} else if (s->err) {
+		err = -s->err;
+		s->err = 0;
+	}
+	mutex_unlock(&s->lock);
+	return err;
+}
+
+int
+tcp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len, bool nonblock)
+{
+	struct inet_sock *i = is(s);
+	struct inet_addr to;
+	uint16_t family;
+	bool later;
+	int err;
+
+	if (len < sizeof family)
+		return -EINVAL;
+	memcpy(&family, addr, sizeof family);
+	if (family == LX_AF_UNSPEC)
+		return disconnect(s);
+	err = inet_addr_in(s, addr, len, &to);
+	if (!err)
+		err = begin_connect(s, nonblock);
+	if (err)
+		return err > 0 ? 0 : err;
+	if (s->family == LX_AF_INET6 && i->v6only && inet_is_v4(&to))
+		return -ENETUNREACH;
+	err = inet_route(s, &to);
+	if (err)
+		return err;
+	mutex_lock(&s->lock);
+	err = i->connecting ? -EALREADY : i->connected ? -EISCONN : 0;
+	if (!err)
+		i->connecting = true;
+	mutex_unlock(&s->lock);
+	if (err)
+		return err;
+	err = connect_to(s, c, &to);
+	if (err == -EINPROGRESS)
+		return nonblock ? err : -EAGAIN;
+	/* Without waiting, the answer of the other side is always still to come (connect(2),
+	 * EINPROGRESS). */
+	later = nonblock && (!err || err == -ECONNREFUSED);
+	decided(s, -err, !later);
+	return later ? -EINPROGRESS : err;
+}
+
+int
+tcp_accept(struct sock *s, const struct call *c, struct sock **ret)
+{
+	struct inet_sock *i = is(s);
+	struct list *n = NULL;
+	int err = 0;
+
+	mutex_lock(&s->lock);
+	if (!s->listening)
+		err = -EINVAL;
+	else if (!(n = list_pop_front(&i->acceptq)))
+		err = -EAGAIN;
+	else if (i->nr_accept > 0)
+		i->nr_accept--;
+	mutex_unlock(&s->lock);
+	if (err)
+		return err;
+	*ret = &list_entry(n, struct inet_sock, accept_node)->s;
+	let_in(s, c);
+	return 0;
+}
