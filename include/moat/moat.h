@@ -68,6 +68,11 @@ enum moat_mount_kind {
 
 struct moat_files; /* moat/files.h */
 
+/* Maps of a user namespace, for a user who is not root: who the ids inside are on the host. */
+struct moat_idmap {
+	uint32_t inside, outside, count;
+};
+
 struct moat_mount {
 	enum moat_mount_kind kind;
 	const char *
@@ -84,6 +89,12 @@ struct moat_mount {
 	bool fixed;   /* HOST: with the mounts that are there now, whatever the host mounts later */
 	bool copy_up; /* TMPFS: begins with what the directory that it covers holds */
 	bool overlay; /* HOST, VIRTUAL: what is written stays in memory and is gone at the end */
+	/* HOST, by who may mount: who the owners of its files are instead (mount_setattr(2),
+	 * MOUNT_ATTR_IDMAP), of what is mounted below it, too, with idmap_deep; both or none. It is
+	 * fixed then. */
+	bool idmap_deep;
+	const struct moat_idmap *uid_map, *gid_map;
+	size_t nuid_map, ngid_map;
 };
 
 /* A FIFO, or a node of a device that a sandbox has of its own (null, zero, full, random, urandom,
@@ -98,11 +109,6 @@ struct moat_device {
 struct moat_rlimit {
 	int resource; /* RLIMIT_* */
 	uint64_t cur, max;
-};
-
-/* Maps of a user namespace, for a user who is not root: who the ids inside are on the host. */
-struct moat_idmap {
-	uint32_t inside, outside, count;
 };
 
 /* A container beside others in their sandbox. */

@@ -137,8 +137,15 @@ ROWS = [
     ("mounts[].type", "ext9", Fails("ext9", mounts=[{"destination": "/there"}])),
     ("mounts[].source", rootfs + "/bin", Sees("ls /there/sh", "/there/sh", mounts=[{"destination": "/there", "type": "bind", "options": ["bind"]}])),
     ("mounts[].options[]", "ro", Sees("touch /there/x 2>&1 | grep -c Read-only", "1", mounts=[{"destination": "/there", "type": "tmpfs"}])),
-    ("mounts[].uidMappings", MAP, Refused("mounts")),
-    ("mounts[].gidMappings", MAP, Refused("mounts")),
+    *[(f"mounts[].{a}Mappings[].{key}", value, Sees(f"stat -c %{a[0]} /there", seen, mounts=[
+        {"destination": "/there", "type": "bind", "source": rootfs + "/there", "options": ["rbind"], f"{b}Mappings": MAP,
+         f"{a}Mappings": [{k: v for k, v in {"containerID": 0, "hostID": 7, "size": 9}.items() if k != key}]}]))
+      for a, b in (("uid", "gid"), ("gid", "uid")) for key, value, seen in (("containerID", 0, "7"), ("hostID", 8, "8"), ("size", 1, "7"))],
+    ("mounts[].uidMappings", MAP, Fails("gidMappings: missing", mounts=[
+        {"destination": "/there", "type": "bind", "source": rootfs + "/there"}])),
+    ("mounts[].options[]", "idmap", Fails("neither the mount nor the container", mounts=[
+        {"destination": "/there", "type": "bind", "source": rootfs + "/there"}])),
+    ("mounts[].options[]", "idmap", Fails("only what is bound", mounts=[{"destination": "/there", "type": "tmpfs"}])),
     ("linux.namespaces[].type", "cgroup", Host()),
     ("linux.namespaces[].type", "nonsense", Fails("nonsense")),
     ("linux.namespaces[].path", "/no/such", Fails("/no/such", linux__namespaces=[{"type": "network"}])),

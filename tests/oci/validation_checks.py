@@ -608,6 +608,20 @@ for option, seen in (("rprivate", "1"), ("rslave", "0")):
         want("status of a test for it", seen, r.outfile.read().strip())
 
 
+for option, below in (("idmap", "0"), ("ridmap", "1000")):
+    @check("mounts", "bind: other owners, " + option)
+    def _(b, option=option, below=below):
+        src = b.dir + "/src"
+        os.makedirs(src + "/sub")
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", src + "/sub"], check=True)
+        b.clean.append(lambda: subprocess.run(["umount", "-l", src + "/sub"]))
+        with open(src + "/f", "w"):
+            os.chown(src + "/f", 5, 6)
+        b.spec["mounts"].append({"destination": "/there", "type": "bind", "source": src, "options": ["rbind", option],
+                                 **{k: [{"containerID": 0, "hostID": 1000, "size": 100}] for k in ("uidMappings", "gidMappings")}})
+        b.says("owners", "1000 1005 1006 " + below, "echo $(stat -c %u /there) $(stat -c '%u %g' /there/f) $(stat -c %u /there/sub)")
+
+
 # What is set with "r" is so of what is mounted below, too.
 for option, probe, expected in (
         ("rro", "touch /there/sub/x 2>/dev/null; echo $?", "1"), ("ro", "touch /there/sub/x 2>/dev/null; echo $?", "0"),

@@ -23,9 +23,11 @@ what_is_shown(const struct moat_config *c, struct anchor_mount *list, size_t *re
 
 		list[n++] = (struct anchor_mount){
 			/* What is written to an overlay only the sentry knows: one that is not the
-			   root is covered. */
-			.show = m->kind == MOAT_MOUNT_HOST && (i == 0 || !m->overlay) ? ANCHOR_FILES
-				: m->kind == MOAT_MOUNT_PROC			      ? ANCHOR_PROC
+			   root is covered, and so are other owners' files. */
+			.show = m->kind == MOAT_MOUNT_HOST && (i == 0 || !m->overlay) &&
+						!m->nuid_map
+					? ANCHOR_FILES
+				: m->kind == MOAT_MOUNT_PROC ? ANCHOR_PROC
 							     : ANCHOR_COVER,
 			.source = m->source,
 			.target = m->target,

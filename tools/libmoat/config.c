@@ -69,6 +69,13 @@ config_check(const struct moat_config *c, struct moat_error *err)
 		if (m->kind == MOAT_MOUNT_HOST && !m->source)
 			return error_set(err, -EINVAL, "mounts[%zu].source: missing", i);
 		hosts += m->kind == MOAT_MOUNT_HOST;
+		if (m->nuid_map > 100 || m->ngid_map > 100 || !m->nuid_map != !m->ngid_map ||
+			(m->nuid_map && m->kind != MOAT_MOUNT_HOST))
+			return error_set(err, -EINVAL,
+				"mounts[%zu].uid_map, gid_map: one without the other, more than "
+				"100 lines, or "
+				"not of the host's files",
+				i);
 		if (m->kind != MOAT_MOUNT_VIRTUAL)
 			continue;
 		if (!m->files || !m->files->ops || !m->files->ops->getattr)

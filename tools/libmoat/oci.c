@@ -251,8 +251,6 @@ oci_release(struct oci *o)
 	free(o->groups);
 	free(o->devices);
 	free(o->seccomp);
-	free(o->uid_map);
-	free(o->gid_map);
 	free(o->sysctls);
 	free(o->annotations);
 	free(o->lists.io);

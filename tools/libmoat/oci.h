@@ -46,9 +46,8 @@ struct oci {
 	bool own_time;			/* there is a time namespace */
 	bool has_cpus;			/* execCPUAffinity, for programs that come later: */
 	uint8_t cpus[128];		/* as c->cpus has it */
-	struct moat_idmap *uid_map, *gid_map;
 	struct oci_texts warnings; /* what is passed over, and why; each begins with the field */
-	struct oci_texts owned;	   /* strings that were made */
+	struct oci_texts owned;	   /* strings and lists that were made */
 	struct moat_resources resources; /* its lists are the resources' */
 	const char *cgroups_path;	 /* NULL: none was named */
 	json_t *hooks;			 /* of json, checked; NULL: none */
@@ -85,6 +84,10 @@ int oci_strings(
 /* obj[key] has to be an array or object (*ret NULL when missing). */
 int oci_array(struct oci *o, json_t *obj, const char *where, const char *key, json_t **ret);
 int oci_object(struct oci *o, json_t *obj, const char *where, const char *key, json_t **ret);
+/* The mappings of obj[key], which live as long as o; *ret is untouched when there is no such key.
+ */
+int oci_idmap(struct oci *o, json_t *obj, const char *of, const char *key,
+	const struct moat_idmap **ret, size_t *n);
 /* All of obj[key], an object of strings; the list is malloc'd. */
 int oci_values(struct oci *o, json_t *obj, const char *where, const char *key,
 	struct moat_oci_value **ret, size_t *ret_n);
@@ -100,6 +103,8 @@ char *oci_print(struct oci *o, const char *fmt, ...) __attribute__((format(print
 
 int oci_process(struct oci *o, json_t *p, struct moat_config *c);
 int oci_mounts(struct oci *o, json_t *root, struct moat_config *c);
+/* Mounts that ask for mappings and name none get the container's, once those are known. */
+int oci_mount_idmaps(struct oci *o, const struct moat_config *c);
 int oci_linux(struct oci *o, json_t *l, struct moat_config *c);
 /* linux.seccomp compiled into c->seccomp (freed with o). */
 int oci_seccomp(struct oci *o, json_t *seccomp, struct moat_config *c);

@@ -60,24 +60,30 @@ read_namespaces(struct oci *o, json_t *l)
 	return 0;
 }
 
-static int
-read_idmap(struct oci *o, json_t *l, const char *key, struct moat_idmap **ret, size_t *n)
+int
+oci_idmap(struct oci *o, json_t *obj, const char *of, const char *key,
+	const struct moat_idmap **ret, size_t *n)
 {
+	struct moat_idmap *map;
 	json_t *list, *v;
 	size_t i;
 
-	if (oci_array(o, l, "linux", key, &list) < 0)
+	if (oci_array(o, obj, of, key, &list) < 0)
 		return -1;
 	if (json_array_size(list) > 100)
-		return oci_error(o, "linux.%s: more than 100", key);
-	if (!(*ret = oci_alloc(o, json_array_size(list) + 1, sizeof **ret)))
+		return oci_error(o, "%s.%s: more than 100", of, key);
+	if (!(map = oci_alloc(o, json_array_size(list) + 1, sizeof *map)))
 		return -1;
+	if (oci_texts_add(o, &o->owned, (const char *)map) < 0) {
+		free(map);
+		return -1;
+	}
 	json_array_foreach(list, i, v)
 	{
 		uint64_t inside = 0, outside = 0, size = 0;
-		char where[48];
+		char where[80];
 
-		snprintf(where, sizeof where, "linux.%s[%zu]", key, i);
+		snprintf(where, sizeof where, "%s.%s[%zu]", of, key, i);
 		if (!json_is_object(v))
 			return oci_error(o, "%s: not an object", where);
 		if (oci_uint(o, v, where, "containerID", UINT32_MAX, &inside) < 0 ||
@@ -86,9 +92,9 @@ read_idmap(struct oci *o, json_t *l, const char *key, struct moat_idmap **ret, s
 			return -1;
 		if (size == 0)
 			return oci_error(o, "%s.size: zero", where);
-		(*ret)[i] =
-			(struct moat_idmap){(uint32_t)inside, (uint32_t)outside, (uint32_t)size};
+		map[i] = (struct moat_idmap){(uint32_t)inside, (uint32_t)outside, (uint32_t)size};
 	}
+	*ret = map;
 	*n = json_array_size(list);
 	return 0;
 }
@@ -342,8 +348,8 @@ oci_linux(struct oci *o, json_t *l, struct moat_config *c)
 	json_t *seccomp;
 
 	if (read_namespaces(o, l) < 0 ||
-		read_idmap(o, l, "uidMappings", &o->uid_map, &c->nuid_map) < 0 ||
-		read_idmap(o, l, "gidMappings", &o->gid_map, &c->ngid_map) < 0 ||
+		oci_idmap(o, l, "linux", "uidMappings", &c->uid_map, &c->nuid_map) < 0 ||
+		oci_idmap(o, l, "linux", "gidMappings", &c->gid_map, &c->ngid_map) < 0 ||
 		read_resources(o, l) < 0 || read_devices(o, l, c) < 0 ||
 		oci_strings(o, l, "linux", "maskedPaths", &o->masked) < 0 ||
 		oci_strings(o, l, "linux", "readonlyPaths", &o->readonly) < 0 ||
@@ -361,8 +367,8 @@ oci_linux(struct oci *o, json_t *l, struct moat_config *c)
 		oci_values(o, l, "linux", "sysctl", &o->sysctls, &o->nsysctls) < 0 ||
 		take_names(o, c) < 0)
 		return -1;
-	c->uid_map = o->uid_map;
-	c->gid_map = o->gid_map;
+	if (oci_mount_idmaps(o, c) < 0)
+		return -1;
 	c->masked_paths = o->masked.v;
 	c->readonly_paths = o->readonly.v;
 	return 0;

@@ -17,6 +17,8 @@
 #define OPT_PRIVATE    6 /* what the host mounts below later stays out */
 #define OPT_SLAVE      7 /* it comes in, as without any of these */
 #define OPT_UNBINDABLE 8
+#define OPT_IDMAP      9
+#define OPT_RIDMAP     10
 
 static const struct option {
 	const char *name;
@@ -62,8 +64,8 @@ static const struct option {
 	{"rshared", 0, 0, OPT_REFUSE},
 	{"unbindable", 0, 0, OPT_UNBINDABLE},
 	{"runbindable", 0, 0, OPT_UNBINDABLE},
-	{"idmap", 0, 0, OPT_REFUSE},
-	{"ridmap", 0, 0, OPT_REFUSE},
+	{"idmap", 0, 0, OPT_IDMAP},
+	{"ridmap", 0, 0, OPT_RIDMAP},
 	{"tmpcopyup", 0, 0, OPT_COPY_UP},
 	{"remount", 0, 0, OPT_REFUSE},
 	{"mand", 0, 0, OPT_REFUSE},
@@ -98,7 +100,7 @@ static const struct {
 /* Options to flags; the rest, which is for the file system, goes to data. */
 static int
 read_options(struct oci *o, json_t *m, const char *where, struct moat_mount *mnt, bool *bind,
-	char **data)
+	bool *idmap, char **data)
 {
 	struct oci_texts list = {0};
 	size_t k, len = 0;
@@ -128,6 +130,10 @@ read_options(struct oci *o, json_t *m, const char *where, struct moat_mount *mnt
 			mnt->alone = options[k].special == OPT_BIND;
 		if (options[k].special == OPT_PRIVATE || options[k].special == OPT_SLAVE)
 			mnt->fixed = options[k].special == OPT_PRIVATE;
+		if (options[k].special == OPT_IDMAP || options[k].special == OPT_RIDMAP) {
+			*idmap = true;
+			mnt->idmap_deep = options[k].special == OPT_RIDMAP;
+		}
 		if (options[k].special == OPT_UNBINDABLE)
 			mnt->propagation = MS_UNBINDABLE;
 		mnt->copy_up |= options[k].special == OPT_COPY_UP;
@@ -138,6 +144,9 @@ read_options(struct oci *o, json_t *m, const char *where, struct moat_mount *mnt
 	return r;
 }
 
+/* Stands for mappings that are to be read later. */
+static const struct moat_idmap of_container;
+
 /* A path of the configuration: relative ones start at the bundle. */
 static const char *
 host_path(struct oci *o, const char *path)
@@ -146,11 +155,45 @@ host_path(struct oci *o, const char *path)
 }
 
 static int
+read_maps(struct oci *o, json_t *m, const char *where, struct moat_mount *mnt, bool idmap)
+{
+	if (oci_idmap(o, m, where, "uidMappings", &mnt->uid_map, &mnt->nuid_map) < 0 ||
+		oci_idmap(o, m, where, "gidMappings", &mnt->gid_map, &mnt->ngid_map) < 0)
+		return -1;
+	if (!mnt->nuid_map != !mnt->ngid_map)
+		return oci_error(o, "%s.%sMappings: missing", where, mnt->nuid_map ? "gid" : "uid");
+	if (!mnt->nuid_map)
+		mnt->uid_map = idmap ? &of_container : NULL;
+	return 0;
+}
+
+int
+oci_mount_idmaps(struct oci *o, const struct moat_config *c)
+{
+	for (size_t i = 1; i < c->nmounts; i++) {
+		struct moat_mount *m = &o->mounts[i];
+
+		if (m->uid_map != &of_container)
+			continue;
+		if (!c->nuid_map || !c->ngid_map)
+			return oci_error(o,
+				"mounts[%zu].options: idmap: neither the mount nor the container "
+				"has mappings",
+				i - 1);
+		m->uid_map = c->uid_map;
+		m->gid_map = c->gid_map;
+		m->nuid_map = c->nuid_map;
+		m->ngid_map = c->ngid_map;
+	}
+	return 0;
+}
+
+static int
 read_mount(struct oci *o, json_t *m, size_t i, struct moat_mount *mnt)
 {
 	const char *type = "", *source = NULL, *target = NULL;
 	char where[32], *data = NULL;
-	bool bind = false;
+	bool bind = false, idmap = false;
 	size_t k;
 
 	snprintf(where, sizeof where, "mounts[%zu]", i);
@@ -159,7 +202,7 @@ read_mount(struct oci *o, json_t *m, size_t i, struct moat_mount *mnt)
 	if (oci_string(o, m, where, "destination", &target) < 0 ||
 		oci_string(o, m, where, "type", &type) < 0 ||
 		oci_string(o, m, where, "source", &source) < 0 ||
-		read_options(o, m, where, mnt, &bind, &data) < 0) {
+		read_options(o, m, where, mnt, &bind, &idmap, &data) < 0) {
 		free(data);
 		return -1;
 	}
@@ -185,8 +228,13 @@ read_mount(struct oci *o, json_t *m, size_t i, struct moat_mount *mnt)
 		mnt->kind = MOAT_MOUNT_HOST;
 		mnt->source = host_path(o, source);
 		mnt->shared = true;
-		return mnt->source ? 0 : -1;
+		return mnt->source ? read_maps(o, m, where, mnt, idmap) : -1;
 	}
+	if (idmap || json_object_get(m, "uidMappings") || json_object_get(m, "gidMappings"))
+		return oci_error(o, "%s.%s: only what is bound can have mappings", where,
+			json_object_get(m, "uidMappings")   ? "uidMappings"
+			: json_object_get(m, "gidMappings") ? "gidMappings"
+							    : "options");
 	for (k = 0; k < sizeof kinds / sizeof kinds[0]; k++)
 		if (strcmp(kinds[k].type, type) == 0)
 			break;

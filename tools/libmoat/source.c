@@ -10,12 +10,76 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/mount.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+static int
+write_map(int pid, const char *name, const struct moat_idmap *map, size_t n)
+{
+	char path[64], text[100 * 36];
+	size_t len = 0;
+	ssize_t r;
+	int fd;
+
+	for (size_t i = 0; i < n && i < 100; i++)
+		len += (size_t)snprintf(text + len, sizeof text - len, "%u %u %u\n", map[i].inside,
+			map[i].outside, map[i].count);
+	snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
+	fd = HOST(open(path, O_WRONLY | O_CLOEXEC));
+	if (fd < 0)
+		return fd;
+	r = HOST(write(fd, text, len));
+	close(fd);
+	return r == (ssize_t)len ? 0 : r < 0 ? (int)r : -EINVAL;
+}
+
+/* A descriptor of a user namespace with the maps of m. Its process is a child that sends no signal
+ * when it ends. */
+static int
+map_ns(const struct moat_mount *m)
+{
+	int r, pid = HOST((int)syscall(SYS_clone, CLONE_NEWUSER, 0, 0, 0, 0));
+	char path[64];
+
+	if (pid == 0) {
+		syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+		for (;;)
+			syscall(SYS_pause);
+	}
+	if (pid < 0)
+		return pid;
+	r = write_map(pid, "uid_map", m->uid_map, m->nuid_map);
+	if (r == 0)
+		r = write_map(pid, "gid_map", m->gid_map, m->ngid_map);
+	snprintf(path, sizeof path, "/proc/%d/ns/user", pid);
+	if (r == 0)
+		r = HOST(open(path, O_RDONLY | O_CLOEXEC));
+	(void)kill(pid, SIGKILL);
+	(void)waitpid(pid, NULL, __WALL);
+	return r;
+}
+
+static int
+map_ids(const struct moat_mount *m, int tree)
+{
+	int r, ns = map_ns(m);
+	struct mount_attr a = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)ns};
+
+	if (ns < 0)
+		return ns;
+	r = HOST((int)syscall(SYS_mount_setattr, tree, "",
+		AT_EMPTY_PATH | (m->idmap_deep ? AT_RECURSIVE : 0), &a, sizeof a));
+	close(ns);
+	return r;
+}
 
 static int
 copy_mounts(const struct moat_mount *m)
@@ -28,6 +92,8 @@ copy_mounts(const struct moat_mount *m)
 	if (fd < 0)
 		return fd;
 	r = HOST((int)syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH | deep, &a, sizeof a));
+	if (r == 0 && m->nuid_map)
+		r = map_ids(m, fd);
 	if (r == 0)
 		return fd;
 	close(fd);
@@ -68,10 +134,13 @@ source_open(const struct moat_mount *m, struct moat_error *err)
 {
 	int r = -EPERM, fd;
 
-	if (m->alone || m->fixed)
+	if (m->alone || m->fixed || m->nuid_map)
 		r = copy_mounts(m);
 	if (r >= 0)
 		return r;
+	if (m->nuid_map)
+		return error_set(err, r, "cannot mount %s at %s with other owners (idmap): %s",
+			m->source, m->target, strerror(-r));
 	/* Who may not mount has the path itself. Nobody but root mounts something below it later.
 	 */
 	fd = HOST_RETRY(open(m->source, O_PATH | O_CLOEXEC));

@@ -74,7 +74,8 @@ class CMount(_Struct):
     _c_name_ = "moat_mount"
     _fields_ = [("kind", c_int), ("source", c_char_p), ("target", c_char_p), ("options", c_char_p), ("propagation", c_ulong),
                 ("flags", c_ulong), ("files", POINTER(CFiles)), ("shared", c_bool), ("alone", c_bool), ("fixed", c_bool),
-                ("copy_up", c_bool), ("overlay", c_bool)]
+                ("copy_up", c_bool), ("overlay", c_bool), ("idmap_deep", c_bool), ("uid_map", c_void_p), ("gid_map", c_void_p),
+                ("nuid_map", c_size_t), ("ngid_map", c_size_t)]
 
 
 class CRlimit(_Struct):
