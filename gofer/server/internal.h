@@ -25,6 +25,7 @@
 struct export_root {
 	int fd; /* O_PATH */
 	bool readonly;
+	bool idmapped; /* its mount shows other owners: owner.c */
 };
 
 struct node {
@@ -32,8 +33,8 @@ struct node {
 	int fd;	       /* O_PATH */
 	uint32_t type; /* S_IFMT part; cannot change */
 	uint64_t dev;
-	bool readonly; /* of its export */
-	bool opaque;   /* root of the host's proc, sysfs ...: shown, never entered */
+	bool readonly, idmapped; /* of its export */
+	bool opaque;		 /* root of the host's proc, sysfs ...: shown, never entered */
 	struct mutex lock;
 	int dirfd; /* an open directory stream, or -1 */
 };
@@ -43,15 +44,24 @@ void nodes_init(uint32_t max);
 uint32_t nodes_max(void);
 struct node *node_get(uint64_t id); /* a reference, or NULL: no such node */
 void node_put(struct node *n);
-/* Take fd in as a new node and describe it. On failure fd is closed. parent NULL: the root of an
- * export. */
-int node_add(struct reply *r, int fd, const struct node *parent, bool readonly, Gofer__Node **ret);
+/* Take fd in as a new node below parent, or (NULL) as the root of an export, and describe it. On
+ * failure fd is closed. */
+int node_add(struct reply *r, int fd, const struct node *parent, const struct export_root *root,
+	Gofer__Node **ret);
 void node_forget(uint64_t id);
 int node_attr(int fd, Gofer__Attr *a);
 /* Open what the node stands for. Regular files and directories only. */
 int node_reopen(const struct node *n, int flags);
 /* A child of a directory as an O_PATH descriptor, nothing followed. */
 int node_child(const struct node *dir, const ProtobufCBinaryData *name);
+
+/* owner.c */
+/* Before threads are made and capabilities go. */
+int owner_init(void);
+/* From here to owner_end a new name in dir is made by that user, so that the host asks whether the
+ * mount has an owner for it. -EOVERFLOW: the host knows no such user (nothing is to be ended). */
+int owner_begin(const struct node *dir, uint32_t uid, uint32_t gid);
+void owner_end(const struct node *dir);
 
 struct fdpath {
 	char s[16];

@@ -67,6 +67,7 @@ take_setup(uint32_t *ret_weaker)
 	for (uint32_t i = 0; i < nexports; i++) {
 		exports[i].fd = c.fds[i + 1];
 		exports[i].readonly = m->exports[i]->readonly;
+		exports[i].idmapped = m->exports[i]->idmapped;
 		c.fds[i + 1] = -1;
 	}
 	conn = c.fds[0];
@@ -85,6 +86,11 @@ shut_in(uint32_t weaker)
 	int r = confine_cwd_to_fds(err, sizeof err);
 
 	memory_dir = host_memory_dir();
+	for (uint32_t i = 0; i < nexports; i++)
+		if (exports[i].idmapped)
+			keep |= BIT(CAP_SETUID) | BIT(CAP_SETGID);
+	if (keep & BIT(CAP_SETUID) && (r = owner_init()) < 0)
+		fail(r, "cannot keep capabilities apart from user ids (idmap)");
 
 	if (r == 0 && !(weaker & WEAKER_MNTNS))
 		r = confine_empty_root(true, err, sizeof err);

@@ -150,7 +150,8 @@ table_insert(struct node *n)
 }
 
 int
-node_add(struct reply *r, int fd, const struct node *parent, bool readonly, Gofer__Node **ret)
+node_add(struct reply *r, int fd, const struct node *parent, const struct export_root *root,
+	Gofer__Node **ret)
 {
 	struct {
 		Gofer__Node node;
@@ -188,7 +189,8 @@ node_add(struct reply *r, int fd, const struct node *parent, bool readonly, Gofe
 	n->dirfd = -1;
 	n->type = m->attr.mode & S_IFMT;
 	n->dev = m->attr.dev;
-	n->readonly = readonly;
+	n->readonly = parent ? parent->readonly : root->readonly;
+	n->idmapped = parent ? parent->idmapped : root->idmapped;
 	n->opaque = parent && (parent->opaque || (parent->dev != n->dev && is_kernel_fs(fd)));
 	m->node.id = table_insert(n);
 	err = -ENFILE;

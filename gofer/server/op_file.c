@@ -210,7 +210,7 @@ add_node(struct lister *l, const struct node *n, Gofer__Entry *e, const char *na
 		return;
 	fd = open_beneath(n->fd, name, O_PATH, 0);
 	l->nodes--;
-	if (fd >= 0 && node_add(l->r, fd, n, n->readonly, &e->node) < 0)
+	if (fd >= 0 && node_add(l->r, fd, n, NULL, &e->node) < 0)
 		e->node = NULL;
 	if (e->node && file) {
 		NODE_AUTO f = node_get(e->node->id);

@@ -35,7 +35,7 @@ op_attach(const Gofer__AttachReq *q, Gofer__NodeRep *a, struct reply *r)
 	fd = HOST(fcntl(exports[q->export].fd, F_DUPFD_CLOEXEC, 3));
 	if (fd < 0)
 		return fd;
-	err = node_add(r, fd, NULL, exports[q->export].readonly, &a->node);
+	err = node_add(r, fd, NULL, &exports[q->export], &a->node);
 	a->max_nodes = nodes_max();
 	a->readonly = exports[q->export].readonly;
 	return err;
@@ -63,7 +63,7 @@ op_walk(const Gofer__WalkReq *q, Gofer__WalkRep *a, struct reply *r)
 			break;
 		}
 		fd = node_child(at, &q->names[i]);
-		err = fd < 0 ? fd : node_add(r, fd, at, at->readonly, &a->nodes[i]);
+		err = fd < 0 ? fd : node_add(r, fd, at, NULL, &a->nodes[i]);
 		if (err < 0)
 			break;
 		a->n_nodes++;
@@ -101,7 +101,7 @@ op_lookups(const Gofer__LookupsReq *q, Gofer__LookupsRep *a, struct reply *r)
 		int fd = node_child(dir, &q->names[i]), err;
 
 		gofer__found__init(f);
-		err = fd < 0 ? fd : node_add(r, fd, dir, dir->readonly, &f->node);
+		err = fd < 0 ? fd : node_add(r, fd, dir, NULL, &f->node);
 		f->err = (uint32_t)-err;
 		if (err == 0 && q->open && S_ISREG(f->node->attr->mode) && !dir->opaque) {
 			NODE_AUTO n = node_get(f->node->id);
@@ -152,7 +152,7 @@ finish_new(struct node *dir, const struct wire_name *name, const Gofer__NewReq *
 		(void)unlinkat(dir->fd, name->s, flags);
 		return err;
 	}
-	return node_add(r, fd, dir, dir->readonly, &a->node);
+	return node_add(r, fd, dir, NULL, &a->node);
 }
 
 int
@@ -164,9 +164,12 @@ op_create(const Gofer__NewReq *q, Gofer__NodeRep *a, struct reply *r)
 
 	if (err < 0 || (err = wire_name_get(&q->name, &name)) < 0)
 		return err;
+	if ((err = owner_begin(dir, q->by_uid, q->by_gid)) < 0)
+		return err;
 	fd = open_beneath(dir->fd, name.s,
 		O_CREAT | O_EXCL | O_NOCTTY | (q->access & WIRE_WRITE ? O_RDWR : O_RDONLY),
 		q->mode & 0777);
+	owner_end(dir);
 	if (fd < 0)
 		return fd;
 	pathfd = HOST_RETRY(openat(AT_FDCWD, fd_path(fd).s, O_PATH | O_CLOEXEC));
@@ -179,7 +182,7 @@ op_create(const Gofer__NewReq *q, Gofer__NodeRep *a, struct reply *r)
 		return err;
 	}
 	r->fds[r->nfds++] = fd;
-	return node_add(r, pathfd, dir, dir->readonly, &a->node);
+	return node_add(r, pathfd, dir, NULL, &a->node);
 }
 
 int
@@ -190,8 +193,11 @@ op_tmpfile(const Gofer__NewReq *q, Gofer__NodeRep *a, struct reply *r)
 
 	if (err < 0)
 		return err;
+	if ((err = owner_begin(dir, q->by_uid, q->by_gid)) < 0)
+		return err;
 	fd = HOST_RETRY(openat(
 		AT_FDCWD, fd_path(dir->fd).s, O_TMPFILE | O_RDWR | O_CLOEXEC, q->mode & 0777));
+	owner_end(dir);
 	if (fd < 0)
 		return fd;
 	r->fds[r->nfds++] = fd;
@@ -203,7 +209,7 @@ op_tmpfile(const Gofer__NewReq *q, Gofer__NodeRep *a, struct reply *r)
 		close(pathfd);
 		return err;
 	}
-	return node_add(r, pathfd, dir, dir->readonly, &a->node);
+	return node_add(r, pathfd, dir, NULL, &a->node);
 }
 
 int
@@ -217,7 +223,10 @@ op_mkdir(const Gofer__NewReq *q, Gofer__NodeRep *a, struct reply *r)
 		return err;
 	if (q->target.len)
 		return -EINVAL;
+	if ((err = owner_begin(dir, q->by_uid, q->by_gid)) < 0)
+		return err;
 	err = HOST_RETRY(mkdirat(dir->fd, name.s, q->mode & 0777));
+	owner_end(dir);
 	return err < 0 ? err : finish_new(dir, &name, q, AT_REMOVEDIR, a, r);
 }
 
@@ -232,7 +241,10 @@ op_mknod(const Gofer__NewReq *q, Gofer__NodeRep *a, struct reply *r)
 		return err;
 	if (q->target.len || S_ISDIR(q->mode) || S_ISLNK(q->mode))
 		return -EINVAL;
+	if ((err = owner_begin(dir, q->by_uid, q->by_gid)) < 0)
+		return err;
 	err = HOST_RETRY(mknodat(dir->fd, name.s, q->mode & (S_IFMT | 0777), q->rdev));
+	owner_end(dir);
 	return err < 0 ? err : finish_new(dir, &name, q, 0, a, r);
 }
 
@@ -252,7 +264,10 @@ op_symlink(const Gofer__NewReq *q, Gofer__NodeRep *a, struct reply *r)
 		return -ENAMETOOLONG;
 	memcpy(target, q->target.data, q->target.len);
 	target[q->target.len] = 0;
+	if ((err = owner_begin(dir, q->by_uid, q->by_gid)) < 0)
+		return err;
 	err = HOST_RETRY(symlinkat(target, dir->fd, name.s));
+	owner_end(dir);
 	return err < 0 ? err : finish_new(dir, &name, q, 0, a, r);
 }
 
@@ -272,7 +287,10 @@ op_link(const Gofer__LinkReq *q, Gofer__AttrRep *a, struct reply *r)
 		return -EXDEV;
 	if (n->opaque || n->type == S_IFDIR)
 		return -EPERM;
+	if ((err = owner_begin(dir, q->by_uid, q->by_gid)) < 0)
+		return err;
 	err = HOST_RETRY(linkat(AT_FDCWD, fd_path(n->fd).s, dir->fd, name.s, AT_SYMLINK_FOLLOW));
+	owner_end(dir);
 	if (err < 0)
 		return err;
 	a->attr = reply_alloc(r, 1, sizeof *a->attr);
@@ -315,7 +333,11 @@ op_rename(const Gofer__RenameReq *q, Gofer__Empty *a, struct reply *r)
 		flags |= RENAME_NOREPLACE;
 	if (q->flags & WIRE_RENAME_EXCHANGE)
 		flags |= RENAME_EXCHANGE;
-	return HOST_RETRY(renameat2(from->fd, from_name.s, to->fd, to_name.s, flags));
+	if ((err = owner_begin(to, q->by_uid, q->by_gid)) < 0)
+		return err;
+	err = HOST_RETRY(renameat2(from->fd, from_name.s, to->fd, to_name.s, flags));
+	owner_end(to);
+	return err;
 }
 
 int

@@ -622,6 +622,72 @@ for option, below in (("idmap", "0"), ("ridmap", "1000")):
         b.says("owners", "1000 1005 1006 " + below, "echo $(stat -c %u /there) $(stat -c '%u %g' /there/f) $(stat -c %u /there/sub)")
 
 
+# Each on its own line: what a user does in a mount with other owners, and whether that is so.
+DEEDS = """cd /there
+for deed in 'touch new' 'mkdir d' 'ln -s x s' 'mknod p p' 'ln f hard' 'mv f g' 'mv g f' 'chown %s f' 'chown 500 f' 'chown %s f' \\
+    'cat other' 'rm other' 'mv other q' 'echo x >> other' 'touch sg/new'; do
+	said=$(sh -c "$deed" 2>&1) && echo $deed: ok || echo $deed: ${said##*: }
+done
+stat -c '%%n %%u %%g' * sg/*"""
+LARGE, DENIED = "Value too large for defined data type", "Permission denied"
+
+
+def owners_box(b, user, userns, maps):
+    """A directory with files of 0 and of 5000, whom none of these mounts has an owner for."""
+    b.src = b.dir + "/src"
+    os.makedirs(b.src + "/sg")
+    for name, owner in ("f", 0), ("other", 5000):
+        with open(b.src + "/" + name, "w"):
+            os.chown(b.src + "/" + name, owner, owner)
+    os.chown(b.src + "/sg", 0, 7)
+    os.chmod(b.src, 0o777)
+    os.chmod(b.src + "/sg", 0o2777)
+    b.process["user"] = {"uid": user, "gid": user}
+    if userns:
+        b.linux["namespaces"].append({"type": "user"})
+        b.linux["uidMappings"] = b.linux["gidMappings"] = userns
+        for top, dirs, files in os.walk(b.rootfs):
+            for name in [top] + [os.path.join(top, f) for f in dirs + files]:
+                os.lchown(name, userns[0]["hostID"], userns[0]["hostID"])
+    b.spec["mounts"].append({"destination": "/there", "type": "bind", "source": b.src, "options": ["rbind", "idmap"],
+                             **({"uidMappings": maps, "gidMappings": maps} if maps else {})})
+
+
+TO_1000 = [{"containerID": 0, "hostID": 1000, "size": 100}]
+TO_100000 = [{"containerID": 0, "hostID": 100000, "size": 1000}]
+SHIFTED = [{"containerID": 0, "hostID": 100005, "size": 50}]
+
+for name, user, userns, maps, zero in (
+        ("of the mount", 1000, None, TO_1000, 1000), ("of the container", 0, TO_100000, None, 0),
+        ("of the mount in those of the container", 5, TO_100000, SHIFTED, 5)):
+    @check("mounts", "bind: new files with owners " + name)
+    def _(b, user=user, userns=userns, maps=maps, zero=zero):
+        owners_box(b, user, userns, maps)
+        said = b.sees(DEEDS % (zero, zero)).splitlines()
+        deeds = dict(line.split(": ", 1) for line in said if ": " in line)
+        # Who may not give files away hears that, or that there is no such owner: moat says the one, others the other.
+        want("chown to nobody of the mount", bool(user), deeds.pop("chown 500 f") != "ok")
+        want("what did not go", {"rm other": LARGE, "mv other q": LARGE, "echo x >> other": DENIED},
+             {k: v for k, v in deeds.items() if v != "ok"})
+        want("owners inside", [f"d {zero} {zero}", f"f {zero} {zero}", f"hard {zero} {zero}", f"new {zero} {zero}", "other 65534 65534",
+                               f"p {zero} {zero}", f"s {zero} {zero}", f"sg {zero} {zero + 7}", f"sg/new {zero} {zero + 7}"],
+             [line for line in said if ": " not in line])
+        want("owners outside", ["d 0 0", "f 0 0", "hard 0 0", "new 0 0", "other 5000 5000", "p 0 0", "s 0 0", "sg 0 7", "sg/new 0 7"],
+             subprocess.run("stat -c '%n %u %g' * sg/*", shell=True, cwd=b.src, capture_output=True, text=True).stdout.splitlines())
+
+
+for name, userns, maps in ("mount", None, TO_1000), ("mount and has its own", TO_100000, SHIFTED):
+    @check("mounts", "bind: no new files of whom the mount does not know, " + name)
+    def _(b, userns=userns, maps=maps):
+        owners_box(b, 0, userns, maps)
+        said = b.sees(DEEDS % (5, 5)).splitlines()
+        deeds = dict(line.split(": ", 1) for line in said if ": " in line)
+        for deed in "chown 500 f", "touch new", "mkdir d", "ln -s x s", "mknod p p", "ln f hard", "mv f g", "touch sg/new", "rm other", "mv other q":
+            want(deed, LARGE, deeds[deed])
+        want("echo x >> other", DENIED, deeds["echo x >> other"])
+        want("files outside", ["f", "other", "sg"], sorted(os.listdir(b.src)))
+
+
 # What is set with "r" is so of what is mounted below, too.
 for option, probe, expected in (
         ("rro", "touch /there/sub/x 2>/dev/null; echo $?", "1"), ("ro", "touch /there/sub/x 2>/dev/null; echo $?", "0"),

@@ -137,6 +137,7 @@ config_send_gofer(int sock, const struct moat_config *c, int conn, struct moat_e
 		/* A root that is to be read-only is writable until all targets of mounts are in it:
 		 * the sandbox's kernel makes it so then. */
 		ex[n].readonly = mnt->overlay || (mnt->flags & MS_RDONLY);
+		ex[n].idmapped = mnt->nuid_map != 0;
 		list[n] = &ex[n];
 		fds[n + 1] = source_open(mnt, err);
 		if (fds[n + 1] < 0) {

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/mount.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -41,19 +42,25 @@ write_map(int pid, const char *name, const struct moat_idmap *map, size_t n)
 	return r == (ssize_t)len ? 0 : r < 0 ? (int)r : -EINVAL;
 }
 
-/* A descriptor of a user namespace with the maps of m. Its process is a child that sends no signal
- * when it ends. */
+/* A descriptor of a user namespace with the maps of m. The process that it begins with is a child
+ * that sends no signal when it ends, and gets none: it has the program's handlers. */
 static int
 map_ns(const struct moat_mount *m)
 {
-	int r, pid = HOST((int)syscall(SYS_clone, CLONE_NEWUSER, 0, 0, 0, 0));
+	int r, pid, parent = getpid();
+	sigset_t all, old;
 	char path[64];
 
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	pid = HOST((int)syscall(SYS_clone, CLONE_NEWUSER, 0, 0, 0, 0));
 	if (pid == 0) {
 		syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-		for (;;)
+		while (syscall(SYS_getppid) == parent)
 			syscall(SYS_pause);
+		syscall(SYS_exit_group, 0);
 	}
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (pid < 0)
 		return pid;
 	r = write_map(pid, "uid_map", m->uid_map, m->nuid_map);
@@ -139,8 +146,10 @@ source_open(const struct moat_mount *m, struct moat_error *err)
 	if (r >= 0)
 		return r;
 	if (m->nuid_map)
-		return error_set(err, r, "cannot mount %s at %s with other owners (idmap): %s",
-			m->source, m->target, strerror(-r));
+		return error_set(err, r, "cannot mount %s at %s with other owners (idmap): %s%s",
+			m->source, m->target, strerror(-r),
+			r == -EINVAL ? " (mappings that overlap, or a file system without it)"
+				     : "");
 	/* Who may not mount has the path itself. Nobody but root mounts something below it later.
 	 */
 	fd = HOST_RETRY(open(m->source, O_PATH | O_CLOEXEC));

@@ -198,8 +198,8 @@ host_dev(uint32_t d)
 }
 
 static int
-new_node(struct inode *dir, uint16_t type, const struct name *n, const struct inode_spec *spec,
-	struct inode **ret)
+new_node(struct inode *dir, const struct call *c, uint16_t type, const struct name *n,
+	const struct inode_spec *spec, struct inode **ret)
 {
 	Gofer__NewReq q = GOFER__NEW_REQ__INIT;
 	Gofer__NodeRep *a;
@@ -213,6 +213,8 @@ new_node(struct inode *dir, uint16_t type, const struct name *n, const struct in
 	q.mode = spec->mode;
 	q.uid = spec->uid;
 	q.gid = spec->gid;
+	q.by_uid = c->cred->fsuid;
+	q.by_gid = c->cred->fsgid;
 	q.rdev = host_dev(spec->rdev);
 	if (spec->target)
 		q.target = wire_bytes(spec->target, strlen(spec->target));
@@ -246,14 +248,13 @@ gofer_create(struct inode *dir, const struct call *c, const struct name *n,
 	uint16_t type = GOFER_MKNOD;
 	int r;
 
-	(void)c;
 	if (LX_S_ISREG(spec->mode))
 		type = GOFER_CREATE;
 	else if (LX_S_ISDIR(spec->mode))
 		type = GOFER_MKDIR;
 	else if (LX_S_ISLNK(spec->mode))
 		type = GOFER_SYMLINK;
-	r = new_node(dir, type, n, spec, ret);
+	r = new_node(dir, c, type, n, spec, ret);
 	if (r < 0)
 		return r;
 	if (type == GOFER_MKDIR)
@@ -266,8 +267,7 @@ static int
 gofer_tmpfile(
 	struct inode *dir, const struct call *c, const struct inode_spec *spec, struct inode **ret)
 {
-	(void)c;
-	return new_node(dir, GOFER_TMPFILE, NULL, spec, ret);
+	return new_node(dir, c, GOFER_TMPFILE, NULL, spec, ret);
 }
 
 static int
@@ -277,10 +277,11 @@ gofer_link(struct inode *dir, const struct call *c, const struct name *n, struct
 	Gofer__AttrRep *a;
 	int r;
 
-	(void)c;
 	q.node = gnode_of(inode)->id;
 	q.dir = gnode_of(dir)->id;
 	q.name = bytes(n);
+	q.by_uid = c->cred->fsuid;
+	q.by_gid = c->cred->fsgid;
 	r = gofer_call(gconn_of(dir), GOFER_LINK, &q.base, &a, NULL);
 	if (r < 0)
 		return r;
@@ -336,7 +337,6 @@ gofer_rename(struct inode *old_dir, const struct call *c, const struct name *old
 	bool dir = inode_is_dir(inode), target_dir = target && inode_is_dir(target);
 	int r;
 
-	(void)c;
 	if (flags & ~(uint32_t)(LX_RENAME_NOREPLACE | LX_RENAME_EXCHANGE))
 		return -EINVAL;
 	q.old_dir = gnode_of(old_dir)->id;
@@ -345,6 +345,8 @@ gofer_rename(struct inode *old_dir, const struct call *c, const struct name *old
 	q.new_name = bytes(new_name);
 	q.flags = (flags & LX_RENAME_NOREPLACE ? WIRE_RENAME_NOREPLACE : 0) |
 		  (flags & LX_RENAME_EXCHANGE ? WIRE_RENAME_EXCHANGE : 0);
+	q.by_uid = c->cred->fsuid;
+	q.by_gid = c->cred->fsgid;
 	r = gofer_call(gconn_of(old_dir), GOFER_RENAME, &q.base, NULL, NULL);
 	if (r < 0)
 		return r;
