@@ -192,7 +192,7 @@ ROWS = [
     ("linux.timeOffsets", {"monotonic": {"secs": 5}}, Fails('"time"')),
     ("linux.timeOffsets", {"monotonic": {"nanosecs": 1000000000}}, Fails("nanosecs", linux__namespaces=[{"type": "time"}])),
     ("linux.seccomp.defaultAction", "SCMP_ACT_ALLOW", Sees(STATUS % "Seccomp", "2")),
-    ("linux.seccomp.defaultAction", "SCMP_ACT_NOTIFY", Fails("SCMP_ACT_NOTIFY")),
+    ("linux.seccomp.defaultAction", "SCMP_ACT_NOTIFY", Fails('linux.seccomp.defaultAction: "SCMP_ACT_NOTIFY" is not supported')),
     ("linux.seccomp.defaultErrnoRet", 28,
      Sees("mkdir /x 2>&1 | grep -c 'No space left'", "1", linux__seccomp={
          "defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": [n for n in CALLS if n != "mkdir"], "action": "SCMP_ACT_ALLOW"}]})),
@@ -236,6 +236,7 @@ TRY = "umask 0; umask 027; umask"
 ROWS += [
     ("linux.seccomp.syscalls[].names[]", "mkdir", Sees(SAYS % NO, "1", linux__seccomp={"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"action": "SCMP_ACT_ERRNO"}]})),
     ("linux.seccomp.syscalls[].action", "SCMP_ACT_ERRNO", Sees(SAYS % NO, "1", linux__seccomp=rule_without("action"))),
+    ("linux.seccomp.syscalls[].action", "SCMP_ACT_NOTIFY", Fails("linux.seccomp.syscalls[0].action: ", linux__seccomp=rule_without("action"))),
     ("linux.seccomp.syscalls[].errnoRet", 28, Sees(SAYS % "No space left", "1", linux__seccomp=rule())),
     ("linux.seccomp.syscalls[].args[].index", 0, Sees(TRY, "0000", linux__seccomp=umask_without("index"))),
     ("linux.seccomp.syscalls[].args[].value", 0o27, Sees(TRY, "0000", linux__seccomp=umask_without("value"))),

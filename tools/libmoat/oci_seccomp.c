@@ -34,6 +34,15 @@ read_action(struct oci *o, const char *where, const char *name, uint64_t err, ui
 			*ret = actions[i].action;
 			return 0;
 		}
+	/* What programs of the host would read is a file with the ioctls of seccomp_unotify(2),
+	 * which FUSE could give. The host's own listener, of a call that is made there in the
+	 * program's name, is none: who reads it may let the call go on, and then the host runs it.
+	 */
+	if (strcmp(name, "SCMP_ACT_NOTIFY") == 0)
+		return oci_error(o,
+			"%s: \"%s\" is not supported: the filter is run by the sandbox's kernel, "
+			"which has no listener for programs of the host",
+			where, name);
 	return oci_error(o, "%s: \"%s\" is not supported", where, name);
 }
 
@@ -100,7 +109,7 @@ add_rule(struct oci *o, scmp_filter_ctx f, json_t *rule, size_t i, uint32_t by_d
 {
 	struct scmp_arg_cmp args[MAX_ARGS];
 	const char *action_name = "";
-	char where[64];
+	char where[64], at[80];
 	uint64_t err = EPERM;
 	uint32_t action;
 	unsigned nargs;
@@ -109,12 +118,13 @@ add_rule(struct oci *o, scmp_filter_ctx f, json_t *rule, size_t i, uint32_t by_d
 	size_t k;
 
 	snprintf(where, sizeof where, "linux.seccomp.syscalls[%zu]", i);
+	snprintf(at, sizeof at, "%s.action", where);
 	if (!json_is_object(rule))
 		return oci_error(o, "%s: not an object", where);
 	if (oci_array(o, rule, where, "names", &names) < 0 ||
 		oci_string(o, rule, where, "action", &action_name) < 0 ||
 		oci_uint(o, rule, where, "errnoRet", 65535, &err) < 0 ||
-		read_action(o, where, action_name, err, &action) < 0 ||
+		read_action(o, at, action_name, err, &action) < 0 ||
 		read_args(o, rule, where, args, &nargs, &twice) < 0)
 		return -1;
 	if (json_array_size(names) == 0)
