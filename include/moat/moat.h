@@ -117,7 +117,9 @@ struct moat_join {
 	int sentry_pid;		      /* the process that is its kernel */
 	/* Whose namespaces it shares, by their numbers (moat_state); 0: it has its own. */
 	unsigned pid, ipc, uts;
-	bool net; /* it has the sandbox's network; else a loopback */
+	/* It has the sandbox's network. Else, with network "namespace", one of its own as a sandbox
+	 * would have it, if the sandbox has one; and otherwise a loopback. */
+	bool net;
 };
 
 struct moat_config {

@@ -7,7 +7,7 @@ $(BUILD)/gen/hostfilter_anchor.h: $(BUILD)/bin/genfilter
 	@mkdir -p $(@D)
 	$< anchor >$@.tmp && mv $@.tmp $@
 
-$(BUILD)/moat-anchor: platform/anchor/anchor.c $(BUILD)/gen/hostfilter_anchor.h include/platform/host/ns.h include/platform/host/raw.h
+$(BUILD)/moat-anchor: platform/anchor/anchor.c $(BUILD)/gen/hostfilter_anchor.h include/platform/host/ns.h include/platform/host/raw.h include/platform/host/socket.h include/platform/host/anchor.h
 	$(CC) $(ANCHOR_CFLAGS) -static-pie -Wl,--no-dynamic-linker,--build-id=none,-z,relro,-z,now,-z,noexecstack,-z,noseparate-code \
 		-o $@ $<
 

@@ -53,7 +53,7 @@ static const char *const step_text[] = {
 	[STEP_NONE] = "failed",
 	[STEP_USER] = "cannot enter the user namespace",
 	[STEP_NAMESPACES] = "cannot enter the sandbox's namespaces",
-	[STEP_CLONE] = "cannot make a mount namespace",
+	[STEP_CLONE] = "cannot make a mount namespace, or a network namespace",
 	[STEP_PRIVATE] = "cannot make the mounts private",
 	[STEP_ROOT] = "cannot mount the container's root",
 	[STEP_PIVOT] = "cannot make the container's root its own (pivot_root)",
@@ -274,7 +274,7 @@ give_up_rights(const struct anchor_spawn *s, int gofer_fd, int report)
 
 struct child {
 	const struct anchor_spawn *s;
-	int program, null, gofer, go, report, control; /* as the child has them */
+	int program, null, gofer, go, report, control, maker; /* as the child has them */
 	int trees[ANCHOR_MOUNTS_MAX];
 };
 
@@ -291,7 +291,7 @@ static _Noreturn void
 second(struct child *c)
 {
 	char *argv[2] = {(char *)(uintptr_t) "moat-anchor", NULL}, *envp[1] = {NULL}, go;
-	int control, r;
+	int control, maker, r;
 
 	(void)syscall(SYS_setsid);
 	open_trees(c);
@@ -303,7 +303,8 @@ second(struct child *c)
 	c->program = raw_fcntl(c->program, F_DUPFD_CLOEXEC, 18);
 	c->report = raw_fcntl(c->report, F_DUPFD_CLOEXEC, 16);
 	control = raw_fcntl(c->control, F_DUPFD, 17);
-	r = control;
+	maker = c->maker < 0 ? -1 : raw_fcntl(c->maker, F_DUPFD, 18);
+	r = c->maker >= 0 && maker < 0 ? maker : control;
 	for (int fd = 0; fd < 3 && r >= 0; fd++)
 		r = raw_dup2(c->null, fd);
 	if (r >= 0)
@@ -311,6 +312,8 @@ second(struct child *c)
 	/* The numbers that follow are to be free; the rest goes with the exec. */
 	if (r >= 0)
 		r = HOST((int)syscall(SYS_close_range, NS_CONTROL_FD + 1, 15, 0));
+	if (r >= 0 && maker >= 0)
+		r = raw_dup2(maker, ANCHOR_MAKER_FD);
 	if (r >= 0)
 		r = HOST((int)syscall(SYS_close_range, 16, ~0U, CLOSE_RANGE_CLOEXEC));
 	if (r < 0)
@@ -322,7 +325,7 @@ second(struct child *c)
 
 /* --- the first child: it shares the caller's memory, and the caller waits --- */
 
-enum { FD_PROGRAM, FD_NULL, FD_GO, FD_REPORT, FD_CONTROL, FD_SENTRY, FD_GOFER, FDS };
+enum { FD_PROGRAM, FD_NULL, FD_GO, FD_REPORT, FD_CONTROL, FD_SENTRY, FD_GOFER, FD_MAKER, FDS };
 
 struct first {
 	struct child c;
@@ -349,6 +352,7 @@ first(void *arg, const int *fds)
 	f->c.report = fds[FD_REPORT];
 	f->c.control = fds[FD_CONTROL];
 	f->c.gofer = fds[FD_GOFER];
+	f->c.maker = s->maker < 0 ? -1 : fds[FD_MAKER];
 	/* The right to enter the others, for whoever has none. */
 	if (s->sentry_user && (r = HOST(setns(fds[FD_SENTRY], CLONE_NEWUSER))) < 0)
 		return first_fail(f, STEP_USER, r);
@@ -356,7 +360,9 @@ first(void *arg, const int *fds)
 		r = HOST(setns(fds[FD_SENTRY], (int)s->namespaces));
 	if (r < 0)
 		return first_fail(f, STEP_NAMESPACES, r);
-	r = HOST((int)syscall(SYS_clone, CLONE_PARENT | CLONE_NEWNS | SIGCHLD, 0, 0, 0, 0));
+	r = HOST((int)syscall(SYS_clone,
+		CLONE_PARENT | CLONE_NEWNS | SIGCHLD | (s->new_network ? CLONE_NEWNET : 0), 0, 0, 0,
+		0));
 	if (r == 0)
 		second(&f->c);
 	return r < 0 ? first_fail(f, STEP_CLONE, r) : r;
@@ -381,7 +387,8 @@ anchor_begin(const struct anchor_spawn *s, struct anchor *ret, char *err, size_t
 		[FD_NULL] = -1,
 		[FD_CONTROL] = s->control,
 		[FD_SENTRY] = s->sentry,
-		[FD_GOFER] = s->gofer};
+		[FD_GOFER] = s->gofer,
+		[FD_MAKER] = s->maker};
 	int go[2] = {-1, -1}, report[2] = {-1, -1}, r;
 
 	*ret = (struct anchor){-1, -1, -1};
@@ -395,7 +402,7 @@ anchor_begin(const struct anchor_spawn *s, struct anchor *ret, char *err, size_t
 	if (r >= 0) {
 		fds[FD_GO] = go[0];
 		fds[FD_REPORT] = report[1];
-		r = keeper_vfork(s->keeper, first, &f, fds, FDS);
+		r = keeper_vfork(s->keeper, first, &f, fds, s->maker < 0 ? FD_MAKER : FDS);
 		if (r < 0) {
 			if (!f.failure.err)
 				first_fail(&f, STEP_CLONE, r);

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "platform/host/socket.h"
 #include <errno.h>
+#include <poll.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #define ERR(expr)                                                                                  \
 	({                                                                                         \
@@ -18,6 +21,63 @@ int
 host_socket(int family, int type, int protocol)
 {
 	return ERR(socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol));
+}
+
+/* It answers at once, unless somebody stopped it; and then all who ask would wait. */
+#define MAKER_PATIENCE_MS 2000
+#define MUTE_PATIENCE_MS  10
+
+/* A reply, and the socket or -errno that it brings; -EPROTO: it is none. */
+static int
+take_reply(int maker, struct host_socket_reply *a)
+{
+	union {
+		struct cmsghdr head;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec v = {a, sizeof *a};
+	struct msghdr m = {.msg_iov = &v,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof control};
+	ssize_t n = ERR(recvmsg(maker, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC));
+	struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
+	int fd = -1;
+
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+		memcpy(&fd, CMSG_DATA(c), sizeof fd);
+	if (n == sizeof *a && (fd < 0 ? a->err < 0 : a->err == 0))
+		return fd < 0 ? a->err : fd;
+	if (fd >= 0)
+		close(fd);
+	return -EPROTO;
+}
+
+int
+host_socket_ask(int maker, bool *mute, int family, int type, int protocol)
+{
+	static _Atomic uint32_t last;
+	struct host_socket_request q = {++last, family, type, protocol};
+	struct host_socket_reply a;
+	struct pollfd p = {.fd = maker, .events = POLLIN};
+	int r;
+
+	if (ERR(send(maker, &q, sizeof q, MSG_DONTWAIT | MSG_NOSIGNAL)) != sizeof q)
+		return -ENETDOWN;
+	for (;;) {
+		if (ERR(poll(&p, 1, *mute ? MUTE_PATIENCE_MS : MAKER_PATIENCE_MS)) != 1) {
+			*mute = true;
+			return -ENETDOWN;
+		}
+		r = take_reply(maker, &a);
+		if (r == -EPROTO)
+			return -ENETDOWN;
+		*mute = false;
+		if (a.number == q.number)
+			return r;
+		if (r >= 0)
+			close(r); /* it comes too late */
+	}
 }
 
 int

@@ -38,8 +38,8 @@ boot_register_fs(const struct start *s)
 	inet_init();
 	packet_init();
 	if (boot_network_is_host(s)) {
-		net_ns_first_is_host();
-		hostsock_init(s->m->low_ports);
+		net_ns_first_is_host(s->m->low_ports);
+		hostsock_init();
 	}
 	netlink_init();
 	tty_kernel_init();

@@ -167,7 +167,7 @@ main(void)
 	if (r < 0)
 		boot_fail(r, "cannot start the kernel on platform %s: %s", platform, strerror(-r));
 	fds = (struct container_fds){start.gofer, start.fds, start.nmore, start.listen,
-		start.anchor, start.meter, .nvirtual = start.m->n_virtual};
+		start.anchor, start.meter, .maker = -1, .nvirtual = start.m->n_virtual};
 	memcpy(fds.virtual, start.virtual, fds.nvirtual * sizeof fds.virtual[0]);
 	gofer_init();
 	tmpfs_set_memory(&memory); /* before a worker runs anything */

@@ -18,6 +18,7 @@
 #include "sentry/kernel/init.h"
 #include "sentry/kernel/limits.h"
 #include "sentry/kernel/task.h"
+#include "sentry/net/link.h"
 #include "sentry/sched/fiber.h"
 #include "sentry/vfs/file.h"
 #include <errno.h>
@@ -630,11 +631,18 @@ find_shared(const Control__Join *m, struct kernel_container_config *cfg)
 }
 
 static int
-new_kernel_container(const Control__Join *m, struct kernel_container **ret)
+new_kernel_container(
+	const Control__Join *m, struct container_fds *fds, struct kernel_container **ret)
 {
 	struct kernel_container_config cfg = {0};
 	char host[NAME_MAX_LEN + 1], domain[NAME_MAX_LEN + 1];
 	int r = find_shared(m, &cfg);
+
+	if (r == 0 && m->own_net) {
+		cfg.own_net = net_ns_new_on_host(fds->maker, m->start->low_ports);
+		fds->maker = -1;
+		r = cfg.own_net ? 0 : -ENOMEM;
+	}
 
 	snprintf(host, sizeof host, "%.*s", (int)m->start->hostname.len,
 		(char *)m->start->hostname.data);
@@ -648,22 +656,24 @@ new_kernel_container(const Control__Join *m, struct kernel_container **ret)
 	kernel_container_put(cfg.pid);
 	kernel_container_put(cfg.ipc);
 	kernel_container_put(cfg.uts);
+	net_ns_put(cfg.own_net);
 	return r;
 }
 
 /* The descriptors of the message, which are taken. False: not as it says. */
 static bool
-take_fds(const Control__Start *m, struct wire_control *w, struct container_fds *fds, int *process)
+take_fds(const Control__Start *m, bool maker, struct wire_control *w, struct container_fds *fds,
+	int *process)
 {
 	uint32_t next = 4;
 
 	if (m->has_log || m->has_trace || m->has_meter || m->limits || m->trace ||
 		m->n_extra_fds > WIRE_FDS_MAX ||
 		w->nfds != 4 + (uint32_t)m->has_listen + m->n_extra_fds + (uint32_t)m->has_anchor +
-				   m->n_virtual)
+				   m->n_virtual + maker)
 		return false;
 	*fds = (struct container_fds){
-		w->fds[0], process, m->n_extra_fds, -1, -1, -1, .nvirtual = m->n_virtual};
+		w->fds[0], process, m->n_extra_fds, -1, -1, -1, -1, .nvirtual = m->n_virtual};
 	for (int i = 0; i < 3; i++) {
 		process[i] = w->fds[1 + i];
 		if (m->process->closed >> i & 1) {
@@ -679,6 +689,8 @@ take_fds(const Control__Start *m, struct wire_control *w, struct container_fds *
 		fds->anchor = w->fds[next++];
 	for (uint32_t i = 0; i < m->n_virtual; i++)
 		fds->virtual[i] = w->fds[next++];
+	if (maker)
+		fds->maker = w->fds[next++];
 	w->nfds = 0;
 	return true;
 }
@@ -696,6 +708,8 @@ drop_fds(const struct container_fds *fds, bool all)
 		host_fd_close(fds->listen);
 	if (fds->anchor >= 0)
 		host_fd_close(fds->anchor);
+	if (fds->maker >= 0)
+		host_fd_close(fds->maker);
 	for (uint32_t i = 0; i < fds->nvirtual; i++)
 		host_fd_close(fds->virtual[i]);
 }
@@ -711,18 +725,25 @@ control_join(struct conn *k, struct wire_control *w)
 	int process[WIRE_FDS_MAX], r;
 
 	if (!m || !m->start || k->used || k->quiet || !control_start_ok(m->start) ||
-		!take_fds(m->start, w, &fds, process)) {
+		!take_fds(m->start, m->own_net, w, &fds, process)) {
 		conn_fail(k, EPROTO, "malformed request to make a container", false);
 		goto out;
 	}
 	snprintf(why.text, sizeof why.text, "cannot make the container");
-	r = new_kernel_container(m, &kernel);
+	/* A kernel that was shut in without a network has no use for sockets. */
+	if (m->own_net && !net_ns_on_host(net_ns_first()))
+		r = -ENETDOWN;
+	else
+		r = new_kernel_container(m, &fds, &kernel);
 	if (r == 0 && !(c = container_new(kernel, m->start->hold)))
 		r = -ENOMEM;
 	if (r < 0) {
 		drop_fds(&fds, true);
 		kernel_container_put(kernel);
-		snprintf(why.text, sizeof why.text, "cannot make the container: %s", strerror(-r));
+		snprintf(why.text, sizeof why.text, "cannot make the container: %s",
+			r == -ENETDOWN ? "its sandbox was begun without a network, and so all "
+					 "containers in it have none"
+				       : strerror(-r));
 		conn_fail(k, r, why.text, false);
 		goto out;
 	}

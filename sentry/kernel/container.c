@@ -51,7 +51,9 @@ kernel_container_new(const struct kernel_container_config *cfg, struct kernel_co
 	} else if (r == 0 && !(k->uts = uts_new(NULL, cfg->hostname, cfg->domainname))) {
 		r = -ENOMEM;
 	}
-	if (r == 0 && !(k->net = cfg->net ? net_ns_get(net_ns_first()) : net_ns_new(NULL)))
+	if (r == 0 && !(k->net = cfg->net	? net_ns_get(net_ns_first())
+				 : cfg->own_net ? net_ns_get(cfg->own_net)
+						: net_ns_new(NULL)))
 		r = -ENOMEM;
 	if (r < 0) {
 		kernel_container_put(k);

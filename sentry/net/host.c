@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The interfaces, addresses and routes of the network namespace that the sentry stands in, asked of
- * the host's kernel by rtnetlink(7). The host is trusted to tell the truth, but lengths are checked
+ * The interfaces, addresses and routes of a network namespace of the host's, asked of
+ * its kernel by rtnetlink(7). The host is trusted to tell the truth, but lengths are checked
  * all the same. A dump is there as soon as it was asked for: nothing here waits.
  */
 #include "abi/socket.h"
@@ -47,7 +47,7 @@ packet(const uint8_t *p, size_t left, message_fn fn, void *arg)
 }
 
 static int
-dump(uint16_t type, size_t head, message_fn fn, void *arg)
+dump(struct net_ns *ns, uint16_t type, size_t head, message_fn fn, void *arg)
 {
 	struct {
 		struct lx_nlmsghdr h;
@@ -58,7 +58,7 @@ dump(uint16_t type, size_t head, message_fn fn, void *arg)
 			.seq = 1}};
 	struct lx_sockaddr_nl kernel = {.family = LX_AF_NETLINK};
 	uint8_t *buf = malloc(REPLY_MAX);
-	int fd = host_socket(LX_AF_NETLINK, LX_SOCK_RAW, LX_NETLINK_ROUTE), r = 0;
+	int fd = net_ns_host_socket(ns, LX_AF_NETLINK, LX_SOCK_RAW, LX_NETLINK_ROUTE), r = 0;
 	ssize_t n;
 
 	if (fd < 0 || !buf)
@@ -253,25 +253,25 @@ got_route(uint16_t type, const uint8_t *body, size_t len, void *arg)
 }
 
 int
-net_host_links(void (*fn)(const struct net_link *l, void *arg), void *arg)
+net_host_links(struct net_ns *ns, void (*fn)(const struct net_link *l, void *arg), void *arg)
 {
 	struct sink s = {.link = fn, .arg = arg};
 
-	return dump(LX_RTM_GETLINK, sizeof(struct lx_ifinfomsg), got_link, &s);
+	return dump(ns, LX_RTM_GETLINK, sizeof(struct lx_ifinfomsg), got_link, &s);
 }
 
 int
-net_host_addrs(void (*fn)(const struct net_addr *a, void *arg), void *arg)
+net_host_addrs(struct net_ns *ns, void (*fn)(const struct net_addr *a, void *arg), void *arg)
 {
 	struct sink s = {.addr = fn, .arg = arg};
 
-	return dump(LX_RTM_GETADDR, sizeof(struct lx_ifaddrmsg), got_addr, &s);
+	return dump(ns, LX_RTM_GETADDR, sizeof(struct lx_ifaddrmsg), got_addr, &s);
 }
 
 int
-net_host_routes(void (*fn)(const struct net_route *r, void *arg), void *arg)
+net_host_routes(struct net_ns *ns, void (*fn)(const struct net_route *r, void *arg), void *arg)
 {
 	struct sink s = {.route = fn, .arg = arg};
 
-	return dump(LX_RTM_GETROUTE, sizeof(struct lx_rtmsg), got_route, &s);
+	return dump(ns, LX_RTM_GETROUTE, sizeof(struct lx_rtmsg), got_route, &s);
 }

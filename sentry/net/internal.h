@@ -4,9 +4,9 @@
 
 #include "sentry/net/link.h"
 
-/* Those of the host's namespace that the sentry stands in (host.c). */
-int net_host_links(void (*fn)(const struct net_link *l, void *arg), void *arg);
-int net_host_addrs(void (*fn)(const struct net_addr *a, void *arg), void *arg);
-int net_host_routes(void (*fn)(const struct net_route *r, void *arg), void *arg);
+/* Those of a namespace that is the host's (host.c). */
+int net_host_links(struct net_ns *ns, void (*fn)(const struct net_link *l, void *arg), void *arg);
+int net_host_addrs(struct net_ns *ns, void (*fn)(const struct net_addr *a, void *arg), void *arg);
+int net_host_routes(struct net_ns *ns, void (*fn)(const struct net_route *r, void *arg), void *arg);
 
 #endif

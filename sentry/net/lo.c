@@ -6,6 +6,8 @@
 #include "abi/socket.h"
 #include "base/ref.h"
 #include "internal.h"
+#include "platform/host/file.h"
+#include "platform/host/socket.h"
 #include "sentry/cred/user_ns.h"
 #include <errno.h>
 #include <stdatomic.h>
@@ -16,8 +18,11 @@ struct net_ns {
 	struct ref ref;
 	uint64_t id;
 	struct user_ns *user_ns; /* a reference, or NULL */
-	bool on_host;		 /* what follows is unused then */
+	bool on_host;		 /* what follows `mute` is unused then */
+	int maker;		 /* of sockets in it; -1: the sentry stands in it */
+	uint32_t low_ports;
 	struct mutex lock;
+	bool mute; /* the maker did not answer */
 	bool up, was_up;
 	uint32_t mtu;
 	size_t naddrs, cap;
@@ -43,6 +48,7 @@ static struct net_addr first_addrs[NET_ADDRS_MAX] = LOOPBACKS;
 static struct net_ns first = {
 	.ref = {1},
 	.id = 4026531992,
+	.maker = -1,
 	.lock = MUTEX_INIT(LEAF),
 	.up = true,
 	.was_up = true,
@@ -64,9 +70,10 @@ net_ns_first(void)
 }
 
 void
-net_ns_first_is_host(void)
+net_ns_first_is_host(uint32_t low_ports)
 {
 	first.on_host = true;
+	first.low_ports = low_ports;
 }
 
 struct net_ns *
@@ -84,7 +91,23 @@ net_ns_new(struct user_ns *owner)
 	ns->user_ns = user_ns_get(owner);
 	ns->id = ns_id_new();
 	ns->mtu = 65536;
+	ns->maker = -1;
 	LIVE_INC(NETNS);
+	return ns;
+}
+
+struct net_ns *
+net_ns_new_on_host(int maker, uint32_t low_ports)
+{
+	struct net_ns *ns = net_ns_new(NULL);
+
+	if (!ns) {
+		host_fd_close(maker);
+		return NULL;
+	}
+	ns->on_host = true;
+	ns->maker = maker;
+	ns->low_ports = low_ports;
 	return ns;
 }
 
@@ -102,6 +125,8 @@ net_ns_put(struct net_ns *ns)
 		return;
 	user_ns_put(ns->user_ns);
 	mutex_destroy(&ns->taps.lock);
+	if (ns->maker >= 0)
+		host_fd_close(ns->maker);
 	mutex_destroy(&ns->lock);
 	free(ns->addrs);
 	free(ns);
@@ -132,6 +157,25 @@ net_ns_taps(struct net_ns *ns)
 	return &ns->taps;
 }
 
+int
+net_ns_host_socket(struct net_ns *ns, int family, int type, int protocol)
+{
+	int fd;
+
+	if (ns->maker < 0)
+		return host_socket(family, type, protocol);
+	mutex_lock(&ns->lock);
+	fd = host_socket_ask(ns->maker, &ns->mute, family, type, protocol);
+	mutex_unlock(&ns->lock);
+	return fd;
+}
+
+uint32_t
+net_ns_low_ports(const struct net_ns *ns)
+{
+	return ns->low_ports;
+}
+
 /* --- what is there --- */
 
 void
@@ -153,7 +197,7 @@ net_links(struct net_ns *ns, void (*fn)(const struct net_link *l, void *arg), vo
 		.hwaddr_len = 6};
 
 	if (ns->on_host)
-		return net_host_links(fn, arg);
+		return net_host_links(ns, fn, arg);
 	mutex_lock(&ns->lock);
 	l.mtu = ns->mtu;
 	l.no_qdisc = !ns->was_up;
@@ -173,7 +217,7 @@ int
 net_addrs(struct net_ns *ns, void (*fn)(const struct net_addr *a, void *arg), void *arg)
 {
 	if (ns->on_host)
-		return net_host_addrs(fn, arg);
+		return net_host_addrs(ns, fn, arg);
 	mutex_lock(&ns->lock);
 	for (int family = LX_AF_INET; family; family = family == LX_AF_INET ? LX_AF_INET6 : 0)
 		for (size_t i = 0; i < ns->naddrs; i++)
@@ -245,7 +289,7 @@ int
 net_routes(struct net_ns *ns, void (*fn)(const struct net_route *r, void *arg), void *arg)
 {
 	if (ns->on_host)
-		return net_host_routes(fn, arg);
+		return net_host_routes(ns, fn, arg);
 	mutex_lock(&ns->lock);
 	for (size_t i = 0; ns->up && i < ns->naddrs; i++)
 		addr_routes(&ns->addrs[i], fn, arg);

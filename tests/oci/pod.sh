@@ -152,6 +152,6 @@ note q
 joined two '["true"]' "$(pid_of p)" "$(pid_of q)" "" ""
 fails 1 'different sandboxes' m create -b "$work/two" two
 joined two '["true"]' "" "" "$(pid_of p)" "$(pid_of q)"
-fails 1 'not the network namespace of the sandbox' m create -b "$work/two" two
+fails 1 'begun without a network' m create -b "$work/two" two
 m delete --force p && m delete --force q
 nothing_left

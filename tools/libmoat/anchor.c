@@ -40,8 +40,8 @@ what_is_shown(const struct moat_config *c, struct anchor_mount *list, size_t *re
 }
 
 int
-anchor_start(struct moat_sandbox *s, const struct moat_config *c, int control, struct anchor *a,
-	struct moat_error *err)
+anchor_start(struct moat_sandbox *s, const struct moat_config *c, int control, int maker,
+	struct anchor *a, struct moat_error *err)
 {
 	struct anchor_mount shown[ANCHOR_MOUNTS_MAX];
 	char path[4096];
@@ -49,7 +49,9 @@ anchor_start(struct moat_sandbox *s, const struct moat_config *c, int control, s
 		.path = program_path(c, "moat-anchor", path, sizeof path),
 		.keeper = s->keeper,
 		.gofer = keeper_child_pidfd(s->keeper, s->parts[GOFER]),
-		.namespaces = s->namespaces & NS_OF_SENTRY,
+		.namespaces = s->namespaces & NS_OF_SENTRY & ~(maker >= 0 ? CLONE_NEWNET : 0u),
+		.maker = maker,
+		.new_network = maker >= 0 && c->net_fd < 0,
 		.control = control,
 		.mounts = shown,
 	};

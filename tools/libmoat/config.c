@@ -522,9 +522,13 @@ config_send_join(
 	j.ipc_of = c->join->ipc;
 	j.uts_of = c->join->uts;
 	j.net = c->join->net;
+	j.own_net = p->maker >= 0;
+	s.m.low_ports = c->low_ports;
 	s.m.weaker = (char *)(uintptr_t) "";
 	if (r == 0)
 		r = start_message_fds(&s, c, p);
+	if (r == 0 && j.own_net)
+		s.fds[s.nfds++] = p->maker;
 	if (r == 0)
 		r = wire_control_send(sock, CONTROL_JOIN, &j.base, s.fds, s.nfds);
 	start_message_release(&s);

@@ -58,7 +58,7 @@ int config_check(const struct moat_config *c, struct moat_error *err);
 int config_send_gofer(int sock, const struct moat_config *c, int conn, struct moat_error *err);
 /* The sentry's ends of its connections, -1: none. */
 struct peers {
-	int gofer, anchor, meter, events;
+	int gofer, anchor, meter, events, maker;
 	int virtual[MOAT_FILES_MOUNTS_MAX]; /* to who serves virtual files, for each such mount */
 };
 int config_send_sentry(
@@ -71,6 +71,8 @@ int config_send_join(
 /* client.c: a new connection, given to the sentry. */
 int sandbox_connect(struct moat_sandbox *s, int *ret, struct moat_error *err);
 
+/* Is it beside others, with a network namespace of its own? */
+bool own_network_beside(const struct moat_config *c);
 /* sandbox.c: a child of the keeper is that part */
 void part_started(struct moat_sandbox *s, enum part part, int child);
 /* A name in the folder of moat's own programs */
@@ -81,10 +83,10 @@ const char *program_path(const struct moat_config *c, const char *name, char *bu
 bool sentry_id_is_mapped(void);
 
 /* anchor.c: begin, when sentry and gofer are there; a is to be released in any case. control: the
- * anchor's end. */
+ * anchor's end; maker: of what its own network is asked for by, -1: it has the sentry's. */
 struct anchor;
-int anchor_start(struct moat_sandbox *s, const struct moat_config *c, int control, struct anchor *a,
-	struct moat_error *err);
+int anchor_start(struct moat_sandbox *s, const struct moat_config *c, int control, int maker,
+	struct anchor *a, struct moat_error *err);
 
 /* The process part of a message; release frees what fill made. fds: three streams (closed ones are
  * stood in for by *ret_closed, to be closed by the caller, or -1) and the extra ones. */

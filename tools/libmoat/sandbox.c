@@ -354,14 +354,25 @@ await(struct moat_sandbox *s, int sock, uint16_t want, enum part part, const cha
 	return 0;
 }
 
+/* What is not the sentry's of pairs of which it has the other end: the gofer's end of its
+ * connection, the anchor's two, and the keeper's meter. */
+enum { OWN_GOFER, OWN_ANCHOR, OWN_MAKER, OWN_METER, OWN_ENDS };
+
+bool
+own_network_beside(const struct moat_config *c)
+{
+	return c->join && !c->join->net && c->network && strcmp(c->network, "namespace") == 0;
+}
+
 /* Up to the messages that tell the two what to do. */
 static int
-start_processes(struct moat_sandbox *s, const struct moat_config *c, int control, int meter,
+start_processes(struct moat_sandbox *s, const struct moat_config *c, const int *own,
 	struct anchor *a, struct moat_error *err)
 {
 	/* In the network namespace net_fd, when there is one: the sentry itself has no right to
 	 * enter it, and this thread might have none to go back. */
-	int r = keeper_new(c->join ? -1 : c->net_fd, c->die_with_parent, &s->keeper);
+	int r = keeper_new(
+		c->join && !own_network_beside(c) ? -1 : c->net_fd, c->die_with_parent, &s->keeper);
 
 	if (r < 0)
 		return error_set(err, r, "cannot start a process: %s", strerror(-r));
@@ -372,9 +383,9 @@ start_processes(struct moat_sandbox *s, const struct moat_config *c, int control
 		r = started(s, c, SENTRY, "moat-sentry", err);
 	if (r == 0)
 		r = started(s, c, GOFER, "moat-gofer", err);
-	if (r == 0 && control >= 0)
-		r = anchor_start(s, c, control, a, err);
-	if (r == 0 && meter >= 0 && (r = keeper_meter(s->keeper, meter)) < 0)
+	if (r == 0 && own[OWN_ANCHOR] >= 0)
+		r = anchor_start(s, c, own[OWN_ANCHOR], own[OWN_MAKER], a, err);
+	if (r == 0 && own[OWN_METER] >= 0 && (r = keeper_meter(s->keeper, own[OWN_METER])) < 0)
 		error_set(err, r, "cannot have the memory measured: %s", strerror(-r));
 	if (r == 0 && (r = keeper_watch(s->keeper)) < 0)
 		error_set(err, r, "the sandbox's first process ended: %s", strerror(-r));
@@ -444,14 +455,14 @@ close_all(int *fds, size_t n)
 
 /* What the sandbox's processes have, or will never get. */
 static void
-close_ends(struct peers *p, int own[3])
+close_ends(struct peers *p, int own[OWN_ENDS])
 {
-	int ends[] = {p->gofer, p->anchor, p->meter, p->events};
+	int ends[] = {p->gofer, p->anchor, p->meter, p->events, p->maker};
 
 	close_all(ends, sizeof ends / sizeof ends[0]);
 	close_all(p->virtual, MOAT_FILES_MOUNTS_MAX);
-	close_all(own, 3);
-	p->gofer = p->anchor = p->meter = p->events = -1;
+	close_all(own, OWN_ENDS);
+	p->gofer = p->anchor = p->meter = p->events = p->maker = -1;
 }
 
 /* A pair of which the sentry's end does not block. */
@@ -467,9 +478,6 @@ packet_pair(int *ret_theirs, int *ret_other)
 	return HOST(fcntl(sv[0], F_SETFL, O_NONBLOCK));
 }
 
-/* own: the gofer's end of its connection to the sentry, the anchor's, and the keeper's meter. */
-enum { OWN_GOFER, OWN_ANCHOR, OWN_METER, OWN_ENDS };
-
 static int
 make_connections(struct moat_sandbox *s, const struct moat_config *c, struct peers *p,
 	int own[OWN_ENDS], struct moat_error *err)
@@ -483,6 +491,12 @@ make_connections(struct moat_sandbox *s, const struct moat_config *c, struct pee
 	/* Without a mount namespace of its own it would show the host's files. */
 	if (r == 0 && c->anchor && !(s->weaker & WEAKER_MNTNS))
 		r = packet_pair(&p->anchor, &own[OWN_ANCHOR]);
+	if (r == 0 && own_network_beside(c) && p->anchor < 0)
+		return error_set(err, -EINVAL,
+			"network: only an anchor in its own mount namespace can have another "
+			"namespace than the sandbox's");
+	if (r == 0 && own_network_beside(c))
+		r = packet_pair(&p->maker, &own[OWN_MAKER]);
 	if (r == 0 && c->limits) {
 		r = packet_pair(&p->meter, &own[OWN_METER]);
 		s->metered = true;
@@ -500,8 +514,8 @@ moat_start(const struct moat_config *c, struct moat_sandbox **ret, struct moat_e
 	struct moat_sandbox *s = calloc(1, sizeof *s);
 	struct anchor a = {-1, -1, -1};
 	const char *bad = NULL;
-	struct peers p = {-1, -1, -1, -1, {0}};
-	int own[OWN_ENDS] = {-1, -1, -1}, r;
+	struct peers p = {-1, -1, -1, -1, -1, {0}};
+	int own[OWN_ENDS] = {-1, -1, -1, -1}, r;
 
 	if (!s)
 		return error_set(err, -ENOMEM, "out of memory");
@@ -520,7 +534,7 @@ moat_start(const struct moat_config *c, struct moat_sandbox **ret, struct moat_e
 	/* The sentry first: it has more to do, and waits for the gofer only when it attaches the
 	 * root. */
 	if ((r = make_connections(s, c, &p, own, err)) < 0 ||
-		(r = start_processes(s, c, own[OWN_ANCHOR], own[OWN_METER], &a, err)) < 0 ||
+		(r = start_processes(s, c, own, &a, err)) < 0 ||
 		(r = start_virtual(s, c, p.virtual, err)) < 0 ||
 		(r = c->join ? config_send_join(s->sentry_sock, c, &p, err)
 			     : config_send_sentry(s->sentry_sock, c, &p, err)) < 0 ||

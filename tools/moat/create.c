@@ -138,6 +138,13 @@ has_hooks(const struct making *m, const char *kind)
 	return json_array_size(json_object_get(json_object_get(m->top, "hooks"), kind)) > 0;
 }
 
+/* Who runs hooks may put interfaces into a network namespace. */
+static bool
+makes_interfaces(const struct making *m)
+{
+	return has_hooks(m, "prestart") || has_hooks(m, "createRuntime");
+}
+
 /* Those of an IPC namespace, which the sandbox's kernel sets: it looks at the values. */
 static bool
 ipc_sysctl(const char *key)
@@ -191,6 +198,27 @@ set_sysctl(struct making *m)
 	return 0;
 }
 
+/* A namespace of its own beside those that it shares. */
+static int
+set_network_beside(struct making *m)
+{
+	struct moat_config *c = &m->config;
+	const char *path = m->oci->network_path;
+	bool host = false;
+
+	c->network = "none";
+	if (m->join.net || (!path && !makes_interfaces(m)))
+		return set_sysctl(m);
+	if (path && (c->net_fd = network_open(path, &host)) < 0)
+		return exit_failure;
+	if (host)
+		return complain("linux.namespaces: the network of the host is not that of the "
+				"sandbox that the other namespaces are in");
+	c->network = "namespace";
+	m->own_netns = true;
+	return set_sysctl(m);
+}
+
 static int
 set_network(struct making *m)
 {
@@ -198,10 +226,6 @@ set_network(struct making *m)
 	const struct moat_oci *o = m->oci;
 	bool host = false;
 
-	if (c->join) {
-		c->network = "none";
-		return set_sysctl(m);
-	}
 	if (o->network_path) {
 		c->net_fd = network_open(o->network_path, &host);
 		if (c->net_fd < 0)
@@ -212,9 +236,8 @@ set_network(struct making *m)
 			c->network = "host";
 	} else if (!c->network) {
 		/* A namespace that nobody can know of stays empty: then the sandbox's own loopback
-		 * is nearer. Who runs hooks may put interfaces into it. */
-		c->network = has_hooks(m, "prestart") || has_hooks(m, "createRuntime") ? "namespace"
-										       : "none";
+		 * is nearer. */
+		c->network = makes_interfaces(m) ? "namespace" : "none";
 	} else if (strcmp(c->network, "host") == 0) {
 		c->network = "namespace"; /* host sockets, in the namespace that was asked for */
 	}
@@ -225,8 +248,7 @@ set_network(struct making *m)
 static int
 set_sandbox(struct making *m)
 {
-	bool hooks = has_hooks(m, "prestart") || has_hooks(m, "createRuntime");
-	int r = join_find(m->oci, m->c, hooks, &m->join);
+	int r = join_find(m->oci, m->c, &m->join);
 
 	if (r < 0)
 		return exit_failure;
@@ -243,8 +265,8 @@ set_sandbox(struct making *m)
 			return complain("config.json: linux.memoryPolicy: the containers of a "
 					"sandbox have one policy");
 		m->config.join = &m->join;
-		if ((r = join_note(m->c)))
-			return r;
+		r = join_note(m->c);
+		return r ? r : set_network_beside(m);
 	}
 	return set_network(m);
 }

@@ -209,36 +209,25 @@ check_found(const struct search *s, bool strict)
 	return 0;
 }
 
-/* The sandbox's, or none. */
+/* Is it the sandbox's? If not it is one of the container's own, or none. */
 static int
-choose_network(const struct moat_oci *o, pid_t sentry, bool hooks, bool *ret)
+choose_network(const struct moat_oci *o, pid_t sentry, bool *ret)
 {
 	struct stat st;
 
+	*ret = false;
 	if (o->network_path) {
 		if (stat(o->network_path, &st) < 0)
 			return complain("linux.namespaces: cannot open the network namespace %s: "
 					"%s",
 				o->network_path, strerror(errno));
-		if (!same_namespace(sentry, "net", &st))
-			return complain("linux.namespaces: %s is not the network namespace of the "
-					"sandbox that the other namespaces are in",
-				o->network_path);
-		*ret = true;
-		return 0;
-	}
-	if (o->host_network) {
+		*ret = same_namespace(sentry, "net", &st);
+	} else if (o->host_network) {
 		if (stat("/proc/self/ns/net", &st) < 0 || !same_namespace(sentry, "net", &st))
 			return complain("linux.namespaces: the network of the host is not that of "
 					"the sandbox that the other namespaces are in");
 		*ret = true;
-		return 0;
 	}
-	/* Who runs hooks would put its interfaces into the namespace that all have. */
-	if (hooks)
-		return complain("linux.namespaces: a container that shares a pid, ipc or uts "
-				"namespace has the network of that sandbox or none");
-	*ret = false;
 	return 0;
 }
 
@@ -255,7 +244,7 @@ join_note(struct container *self)
 }
 
 int
-join_find(const struct moat_oci *o, const struct container *self, bool hooks, struct moat_join *ret)
+join_find(const struct moat_oci *o, const struct container *self, struct moat_join *ret)
 {
 	struct search s = {.wants = {{.kind = "pid", .path = o->pid_path},
 				   {.kind = "ipc", .path = o->ipc_path},
@@ -273,7 +262,7 @@ join_find(const struct moat_oci *o, const struct container *self, bool hooks, st
 		return -1;
 	if (!s.sentry)
 		return 0;
-	if (choose_network(o, s.sentry, hooks, &ret->net))
+	if (choose_network(o, s.sentry, &ret->net))
 		return -1;
 	if (container_open(&c, s.id, false))
 		return -1;

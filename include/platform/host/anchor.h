@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Starting the process that stands for a container towards its engine (platform/anchor/anchor.c):
- * in the sentry's namespaces, but with a mount namespace of its own, in which the container's root
- * is the root.
+ * in the sentry's namespaces (but for that of the network at times), but with a mount namespace of
+ * its own, in which the container's root is the root.
  */
 #ifndef PLATFORM_HOST_ANCHOR_H
 #define PLATFORM_HOST_ANCHOR_H
@@ -36,11 +36,17 @@ struct anchor_spawn {
 	bool set_ids; /* become uid and gid before the program starts */
 	uint32_t uid, gid;
 	int control; /* its end of the socket to the sentry; stays the caller's */
+	/* It is in another network namespace than the sentry: the keeper's, or a new one. Who asks
+	 * at the other end of this socket, which stays the caller's, gets sockets in it; -1: not.
+	 */
+	int maker;
+	bool new_network;
 	const struct anchor_mount *mounts;
 	size_t nmounts; /* at most ANCHOR_MOUNTS_MAX are shown */
 };
 
 #define ANCHOR_MOUNTS_MAX 128
+#define ANCHOR_MAKER_FD	  5 /* of the program; one more than that of signals */
 
 struct anchor {
 	int child;	/* the keeper's index of it; -1: none */

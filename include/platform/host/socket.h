@@ -4,10 +4,25 @@
 #ifndef PLATFORM_HOST_SOCKET_H
 #define PLATFORM_HOST_SOCKET_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 int host_socket(int family, int type, int protocol);
+
+/* The same in another network namespace, made by a process that is in it: each request has its
+ * answer, and the socket with that. One at a time. -ENETDOWN: it does not answer; *mute keeps that,
+ * and is to be false at first: who is mute is not waited for again before it has said something. */
+struct host_socket_request {
+	uint32_t number;
+	int32_t family, type, protocol;
+};
+struct host_socket_reply {
+	uint32_t number;
+	int32_t err; /* 0 or -errno */
+};
+int host_socket_ask(int maker, bool *mute, int family, int type, int protocol);
+
 int host_socket_bind(int fd, const void *addr, uint32_t len);
 int host_socket_connect(int fd, const void *addr, uint32_t len);
 int host_socket_listen(int fd, int backlog);

@@ -27,6 +27,7 @@ struct container_fds {
 	int listen; /* who connects to it is a client */
 	int anchor; /* a socket to the process that ends as the first one does */
 	int meter;  /* a socket to who can tell how much memory processes have */
+	int maker;  /* of sockets in a network namespace of its own */
 	int virtual[CONTROL_VIRTUAL_MAX]; /* connections to who serves virtual files */
 	uint32_t nvirtual;
 };

@@ -17,7 +17,8 @@ struct tty;
 struct kernel_container_config {
 	const char *hostname, *domainname;	  /* of a uts namespace of its own */
 	struct kernel_container *pid, *ipc, *uts; /* whose namespaces it has; NULL: new ones */
-	bool net; /* it has the sandbox's network; else a loopback */
+	bool net;				  /* it has the sandbox's network; else */
+	struct net_ns *own_net;			  /* this one (borrowed), or NULL: a loopback */
 };
 
 int kernel_container_new(const struct kernel_container_config *cfg, struct kernel_container **ret);

@@ -3,7 +3,8 @@
  * Network namespaces (network_namespaces(7)), and their interfaces, addresses and routes, as
  * rtnetlink, /proc/net, /sys/class/net and the ioctls of netdevice(7) show them. Each has a stack
  * of its own with lo alone; but with --network=host the first one is the host's namespace that the
- * sentry stands in.
+ * sentry stands in, and a container beside the first may have another one of the host's, in which
+ * its anchor makes the sockets.
  */
 #ifndef SENTRY_NET_LINK_H
 #define SENTRY_NET_LINK_H
@@ -56,8 +57,12 @@ struct net_taps {
 
 /* The one that the sandbox begins with: lo is up and has its addresses. Never goes away. */
 struct net_ns *net_ns_first(void); /* borrowed */
-/* The first one is the host's. Before the first task. */
-void net_ns_first_is_host(void);
+/* The first one is the host's. Before the first task. Ports below low_ports take
+ * CAP_NET_BIND_SERVICE. */
+void net_ns_first_is_host(uint32_t low_ports);
+/* Another one of the host's. maker: a socket to who makes sockets in it (host_socket_ask), its own
+ * from now on. NULL: out of memory. */
+struct net_ns *net_ns_new_on_host(int maker, uint32_t low_ports);
 /* As unshare(2) makes it: lo is down and has no addresses. owner: borrowed; NULL: out of memory. */
 struct net_ns *net_ns_new(struct user_ns *owner);
 struct net_ns *net_ns_get(struct net_ns *ns);
@@ -66,6 +71,10 @@ uint64_t net_ns_id(const struct net_ns *ns);
 struct user_ns *net_ns_owner(const struct net_ns *ns); /* borrowed */
 bool net_ns_on_host(const struct net_ns *ns);
 struct net_taps *net_ns_taps(struct net_ns *ns);
+/* For those that are: a host socket in it, as host_socket makes one. -ENETDOWN: its maker is gone,
+ * or does not answer. Waits for the host, but does not park. */
+int net_ns_host_socket(struct net_ns *ns, int family, int type, int protocol);
+uint32_t net_ns_low_ports(const struct net_ns *ns);
 
 /* Every interface, address or route of ns. 0 or -errno; fn must not park. */
 int net_links(struct net_ns *ns, void (*fn)(const struct net_link *l, void *arg), void *arg);

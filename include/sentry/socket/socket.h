@@ -245,7 +245,7 @@ void netlink_init(void);
 void inet_init(void); /* AF_INET, AF_INET6: loopback inside the sandbox */
 /* and by host sockets in namespaces that are the host's; ports below low_ports take
  * CAP_NET_BIND_SERVICE */
-void hostsock_init(uint32_t low_ports);
+void hostsock_init(void);
 /* A socket of the host that a program is given (consumed in any case): unix, IPv4 or IPv6.
  * -EAFNOSUPPORT, -ESOCKTNOSUPPORT. */
 int hostsock_passed(const struct call *c, int fd, struct sock **ret);

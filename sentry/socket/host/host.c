@@ -8,6 +8,7 @@
 #include "internal.h"
 #include "platform/host/file.h"
 #include "platform/host/socket.h"
+#include "sentry/net/link.h"
 #include "sentry/socket/info.h"
 #include <errno.h>
 #include <poll.h>
@@ -18,7 +19,6 @@
 #define MAX_PIECE (256u << 10) /* of a stream, in one call */
 
 static const struct sock_ops host_ops;
-static uint32_t low_ports;
 
 int
 hostsock_wrap(struct host_sock *h, const struct sock_ops *ops, const struct call *c, int fd,
@@ -70,7 +70,7 @@ create(const struct call *c, int family, int type, int protocol, struct sock **r
 		return -ESOCKTNOSUPPORT;
 	if (protocol && protocol != usual && !(type == LX_SOCK_DGRAM && protocol == echo))
 		return -EPROTONOSUPPORT;
-	fd = host_socket(family, type, protocol);
+	fd = net_ns_host_socket(c->net, family, type, protocol);
 	if (fd < 0)
 		return fd;
 	return hostsock_new(c, fd, &host_ops, family, type, protocol ? protocol : usual, ret);
@@ -111,7 +111,8 @@ host_bind(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t le
 		return err;
 	memcpy(&port, addr + 2, sizeof port);
 	port = (uint16_t)(port << 8 | port >> 8);
-	if (port && port < low_ports && !cred_capable(c->cred, LX_CAP_NET_BIND_SERVICE))
+	if (port && port < net_ns_low_ports(s->net) &&
+		!cred_capable(c->cred, LX_CAP_NET_BIND_SERVICE))
 		return -EACCES;
 	return host_socket_bind(hs(s)->fd, addr, len);
 }
@@ -533,12 +534,11 @@ static const struct sock_ops host_ops = {
 };
 
 void
-hostsock_init(uint32_t low)
+hostsock_init(void)
 {
 	static const struct sock_family v4 = {LX_AF_INET, SOCK_HOST_STACK, create4, NULL},
 					v6 = {LX_AF_INET6, SOCK_HOST_STACK, create6, NULL};
 
-	low_ports = low;
 	sock_family_register(&v4);
 	sock_family_register(&v6);
 }

@@ -8,6 +8,7 @@
 #include "internal.h"
 #include "platform/host/file.h"
 #include "platform/host/socket.h"
+#include "sentry/net/link.h"
 #include "sentry/socket/ip.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -359,7 +360,7 @@ hostsock_icmp_new(const struct call *c, int family, struct sock **ret)
 
 	if (!cred_capable(c->cred, LX_CAP_NET_RAW))
 		return -EPERM;
-	fd = host_socket(family, LX_SOCK_DGRAM, protocol);
+	fd = net_ns_host_socket(c->net, family, LX_SOCK_DGRAM, protocol);
 	if (fd < 0)
 		return fd == -EACCES ? -EPERM : fd;
 	if (family == LX_AF_INET) {

@@ -9,6 +9,7 @@
 #include "internal.h"
 #include "platform/host/file.h"
 #include "platform/host/socket.h"
+#include "sentry/net/link.h"
 #include "sentry/sched/sched.h"
 #include <errno.h>
 #include <poll.h>
@@ -22,7 +23,7 @@ nl_host_open(struct nl_sock *s, int protocol)
 {
 	struct lx_sockaddr_nl a = {.family = LX_AF_NETLINK};
 	uint32_t len = sizeof a;
-	int fd = host_socket(LX_AF_NETLINK, LX_SOCK_RAW, protocol), r;
+	int fd = net_ns_host_socket(s->s.net, LX_AF_NETLINK, LX_SOCK_RAW, protocol), r;
 
 	if (fd < 0)
 		return fd;
