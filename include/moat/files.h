@@ -38,6 +38,12 @@ struct moat_file_attr {
 
 struct moat_dir; /* a list of entries that is being made */
 
+/* What there is room for (statfs(2)). */
+struct moat_space {
+	uint64_t bytes, free_bytes; /* contents can have together; and more */
+	uint64_t files, free_files; /* there can be; and more */
+};
+
 /*
  * The functions. Each gets `user` of struct moat_files, and returns 0 (read and write: a count) or
  * a negative errno; anything else becomes EIO inside. Those that are NULL answer as it says here.
@@ -103,6 +109,10 @@ struct moat_files_ops {
 	 * for the one of these functions that may be running: time to make it return. NULL: it
 	 * returns by itself. */
 	void (*stop)(void *user);
+
+	/* How much room there is: *ret is all 0. What is free is at most all there is. NULL: 0 of
+	 * everything, as if it were not known. */
+	int (*statfs)(void *user, struct moat_space *ret);
 };
 
 /*

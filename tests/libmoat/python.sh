@@ -100,6 +100,8 @@ class Numbers(moat.Files):
         return [("1", stat.S_IFREG), ("22", stat.S_IFREG), ("link", stat.S_IFLNK)]
     def readlink(self, path):
         return "22"
+    def statfs(self):
+        return 10 << 12, 3 << 12, 7, 2
     def read(self, path, size, offset):
         return path[1:].encode()[offset:offset + size]
     def truncate(self, path, size):
@@ -111,8 +113,8 @@ class Numbers(moat.Files):
         return len(data)
 n = Numbers()
 r = moat.run(["sh", "-c", "cd /n; ls; cat 4711 link; echo; echo text >1; cat missing; echo no | tee 13; cat broken; mkdir d; "
-              "stat -c '%s %Y' 333"], mounts=moat.system() + [moat.Virtual(n, "/n")])
-assert r.out == b"1\n22\nlink\n471122\nno\n3 1000000000\n" and n.written == b"text\n", (r.out, r.err)
+              "stat -c '%s %Y' 333; stat -f -c '%b %f %c %d' 1"], mounts=moat.system() + [moat.Virtual(n, "/n")])
+assert r.out == b"1\n22\nlink\n471122\nno\n3 1000000000\n10 3 7 2\n" and n.written == b"text\n", (r.out, r.err)
 for word in (b"missing: No such file", b"Permission denied", b"broken: Input/output error", b"Read-only file system"):
     assert word in r.err, (word, r.err)
 assert isinstance(n.failed, KeyError)

@@ -211,6 +211,20 @@ h_rename(void *user, const char *from, const char *to, unsigned flags)
 	return 0;
 }
 
+/* More than all is not free. */
+static int
+h_statfs(void *user, struct moat_space *ret)
+{
+	struct host *h = user;
+
+	CHECK(!ret->bytes && !ret->free_bytes && !ret->files && !ret->free_files);
+	if (find(h, "/none"))
+		return -EOVERFLOW;
+	*ret = (struct moat_space){
+		.bytes = 10 << 12, .free_bytes = (3 << 12) + 5, .files = 7, .free_files = 9};
+	return 0;
+}
+
 static const struct moat_files_ops ops = {
 	.getattr = h_getattr,
 	.readdir = h_readdir,
@@ -223,6 +237,7 @@ static const struct moat_files_ops ops = {
 	.create = h_create,
 	.unlink = h_unlink,
 	.rename = h_rename,
+	.statfs = h_statfs,
 };
 
 static void
@@ -295,6 +310,9 @@ reading(void)
 	       "dd if=/host/huge bs=3 count=1 2>/dev/null; echo; "
 	       "tail -c 5 /host/first; stat -f -c %t /host",
 		"7777000\nello\n65735546\n");
+	expect("stat -f -c '%b %f %a %c %d %S' /host; echo x >/host/none; "
+	       "python3 -c 'import os; os.statvfs(\"/host\")' 2>&1 | grep -o 'Errno 75'",
+		"10 3 3 7 7 4096\nErrno 75\n");
 }
 
 static void

@@ -90,7 +90,21 @@ modes(void)
 		"except OSError as e: print(i > 300, e.errno)'",
 		"full\nTrue 28\n", 0);
 	expect_file(t, "/small", "fits\n");
+	box_expect(box(t), "stat -f -c '%b %a %f %c %d' /tree", "24 0 0 390 0\n", 0);
 	CHECK(moat_tree_add(t, "/more", 0644, "", 0) == -ENOSPC);
+	moat_tree_free(t);
+	/* How much that is, and how much is left. */
+	t = moat_tree_new(1 << 20);
+	CHECK(moat_tree_add(t, "/some", 0644, "", 0) == 0);
+	b = box(t);
+	box_expect(b,
+		"stat -f -c '%b %c %S' /tree; set -- $(stat -f -c '%a %d' /tree); "
+		"head -c 409600 /dev/zero >/tree/some; touch /tree/a /tree/b; "
+		"set -- $* $(stat -f -c '%f %d' /tree); "
+		"[ $(($1 - $3)) -ge 100 ] && [ $(($1 - $3)) -lt 200 ] && [ $2 -ge $4 ] && "
+		"echo as much; rm /tree/some; set -- $* $(stat -f -c %f /tree); "
+		"[ $(($1 - $5)) -lt 2 ] && echo all again",
+		"256 4096 4096\nas much\nall again\n", 0);
 	moat_tree_free(t);
 }
 

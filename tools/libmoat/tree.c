@@ -586,6 +586,20 @@ t_rename(void *user, const char *from, const char *to, unsigned flags)
 	return 0;
 }
 
+static int
+t_statfs(void *user, struct moat_space *ret)
+{
+	struct moat_tree *t = user;
+
+	pthread_mutex_lock(&t->lock);
+	ret->bytes = t->max;
+	ret->free_bytes = t->max - t->used;
+	ret->files = t->max / NODE_BYTES;
+	ret->free_files = ret->free_bytes / NODE_BYTES;
+	pthread_mutex_unlock(&t->lock);
+	return 0;
+}
+
 static const struct moat_files_ops ops = {
 	.getattr = t_getattr,
 	.readdir = t_readdir,
@@ -602,6 +616,7 @@ static const struct moat_files_ops ops = {
 	.unlink = t_unlink,
 	.rmdir = t_rmdir,
 	.rename = t_rename,
+	.statfs = t_statfs,
 };
 
 /* --- what the host program calls --- */

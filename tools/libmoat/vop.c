@@ -357,12 +357,23 @@ v_readdir(struct vserver *s, const Gofer__ReaddirReq *q, Gofer__ReaddirRep *a, s
 	return n->type == S_IFDIR ? vlist_read(s, n, q->cookie, a, r) : -ENOTDIR;
 }
 
+#define BLOCK 4096
+
 int
 v_statfs(struct vserver *s, const Gofer__NodeReq *q, Gofer__StatfsRep *a, struct reply *r)
 {
-	(void)s, (void)q, (void)r;
+	struct moat_space sp = {0};
+	int err = CALL(s, statfs, 0, &sp);
+
+	(void)q, (void)r;
+	if (err < 0)
+		return err;
 	a->type = FUSE_MAGIC;
-	a->bsize = a->frsize = 4096;
+	a->bsize = a->frsize = BLOCK;
+	a->blocks = sp.bytes / BLOCK;
+	a->bfree = a->bavail = (sp.free_bytes < sp.bytes ? sp.free_bytes : sp.bytes) / BLOCK;
+	a->files = sp.files;
+	a->ffree = sp.free_files < sp.files ? sp.free_files : sp.files;
 	a->namelen = 255;
 	return 0;
 }

@@ -39,6 +39,11 @@ class CFileAttr(_Struct):
                 ("mtime_ns", c_uint32)]
 
 
+class CSpace(_Struct):
+    _c_name_ = "moat_space"
+    _fields_ = [("bytes", c_uint64), ("free_bytes", c_uint64), ("files", c_uint64), ("free_files", c_uint64)]
+
+
 _FN = ctypes.CFUNCTYPE
 _OPS = [  # in the order of struct moat_files_ops; each begins with void *user
     ("getattr", _FN(c_int, c_void_p, c_char_p, c_void_p, POINTER(CFileAttr))),
@@ -57,6 +62,7 @@ _OPS = [  # in the order of struct moat_files_ops; each begins with void *user
     ("rmdir", _FN(c_int, c_void_p, c_char_p)),
     ("rename", _FN(c_int, c_void_p, c_char_p, c_char_p, c_uint)),
     ("stop", _FN(None, c_void_p)),
+    ("statfs", _FN(c_int, c_void_p, POINTER(CSpace))),
 ]
 
 
@@ -179,7 +185,7 @@ class COci(_Struct):
                 ("exec_cpus_bytes", c_size_t), ("parts", c_void_p)]
 
 
-STRUCTS = (CError, CFileAttr, CFilesOps, CFiles, CMount, CRlimit, CLimits, CRusage, CIo, CResult, CEvent, CTrace,
+STRUCTS = (CError, CFileAttr, CSpace, CFilesOps, CFiles, CMount, CRlimit, CLimits, CRusage, CIo, CResult, CEvent, CTrace,
            CConfig, COciValue, CResources, COci)
 
 _lib = ctypes.CDLL(os.environ.get("MOAT_LIBRARY", "libmoat.so.0"))
@@ -314,7 +320,7 @@ class Files:
 
     readdir(path) -> [(name, mode)], readlink(path) -> str, read(path, size, offset) -> bytes,
     write(path, data, offset) -> int, truncate(path, size), create(path, mode), mkdir(path, mode), symlink(path, target),
-    unlink(path), rmdir(path), rename(old, new, flags), stop().
+    unlink(path), rmdir(path), rename(old, new, flags), stop(), statfs() -> (bytes, free bytes, files, free files).
 
     An OSError is what the program in the sandbox gets as errno; any other exception is EIO to it, and kept in `failed`.
     They are called in a thread of the library, for one mount one at a time. struct moat_files_ops in moat/files.h has
@@ -345,6 +351,10 @@ class Files:
             r = _lib.moat_dir_add(out, os.fsencode(name), mode)
             if r < 0:
                 raise OSError(-r, name)
+
+    def _statfs(self, ret):
+        c = ret.contents
+        c.bytes, c.free_bytes, c.files, c.free_files = self.statfs()
 
     def _readlink(self, path, buf, size):
         text = os.fsencode(self.readlink(os.fsdecode(path))) + b"\0"
@@ -377,6 +387,7 @@ class Files:
                 "rmdir": lambda u, p: self._call(self.rmdir, d(p)),
                 "rename": lambda u, a, b, flags: self._call(self.rename, d(a), d(b), flags),
                 "stop": lambda u: self._call(self.stop) and None,
+                "statfs": lambda u, ret: self._call(self._statfs, ret),
             }
             self._ops = CFilesOps(**{n: t(adapters[n]) for n, t in _OPS if n in adapters and hasattr(self, n)})
             self._files = CFiles(ctypes.pointer(self._ops), None, self.valid_ms)
