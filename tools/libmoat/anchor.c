@@ -60,9 +60,10 @@ anchor_start(struct moat_sandbox *s, const struct moat_config *c, int control, i
 
 	what_is_shown(c, shown, &n.nmounts);
 	/* Maps: who the container's users are on the host. Else root stays in its own user
-	 * namespace, and everybody else is in that of the sentry, which is of the same user. */
-	n.gofer_user = maps && userns;
-	n.sentry_user = !maps && userns && geteuid() != 0;
+	 * namespace. Everybody else can enter the sentry's others only from the sentry's, which is
+	 * of the same user, and from there no other one. */
+	n.gofer_user = maps && userns && geteuid() == 0;
+	n.sentry_user = userns && geteuid() != 0;
 	if (geteuid() == 0) {
 		n.set_ids = true;
 		n.uid = n.gid = !n.gofer_user && sentry_id_is_mapped() ? SENTRY_ID : 0;
