@@ -26,6 +26,7 @@ struct export_root {
 	int fd; /* O_PATH */
 	bool readonly;
 	bool idmapped; /* its mount shows other owners: owner.c */
+	bool acls;     /* attributes tell of POSIX ACLs */
 };
 
 struct node {
@@ -33,8 +34,8 @@ struct node {
 	int fd;	       /* O_PATH */
 	uint32_t type; /* S_IFMT part; cannot change */
 	uint64_t dev;
-	bool readonly, idmapped; /* of its export */
-	bool opaque;		 /* root of the host's proc, sysfs ...: shown, never entered */
+	bool readonly, idmapped, acls; /* of its export */
+	bool opaque; /* root of the host's proc, sysfs ...: shown, never entered */
 	struct mutex lock;
 	int dirfd; /* an open directory stream, or -1 */
 };
@@ -49,7 +50,7 @@ void node_put(struct node *n);
 int node_add(struct reply *r, int fd, const struct node *parent, const struct export_root *root,
 	Gofer__Node **ret);
 void node_forget(uint64_t id);
-int node_attr(int fd, Gofer__Attr *a);
+int node_attr(int fd, bool acls, Gofer__Attr *a);
 /* Open what the node stands for. Regular files and directories only. */
 int node_reopen(const struct node *n, int flags);
 /* A child of a directory as an O_PATH descriptor, nothing followed. */

@@ -15,6 +15,7 @@
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 struct slot {
@@ -90,8 +91,30 @@ is_kernel_fs(int fd)
 	return false;
 }
 
+/* Which ACLs a file has; 0: the host does not say. */
+static uint32_t
+acls_of(int fd, uint32_t mode)
+{
+	static const struct {
+		const char *name;
+		uint32_t bit;
+	} kinds[] = {{"system.posix_acl_access", WIRE_ACLS_ACCESS},
+		{"system.posix_acl_default", WIRE_ACLS_DEFAULT}};
+	uint32_t ret = WIRE_ACLS_KNOWN;
+
+	for (size_t i = 0; i < (S_ISDIR(mode) ? 2 : 1); i++) {
+		ssize_t r = HOST_RETRY(getxattr(fd_path(fd).s, kinds[i].name, NULL, 0));
+
+		if (r >= 0)
+			ret |= kinds[i].bit;
+		else if (r != -ENODATA && r != -EOPNOTSUPP)
+			return 0;
+	}
+	return ret;
+}
+
 int
-node_attr(int fd, Gofer__Attr *a)
+node_attr(int fd, bool acls, Gofer__Attr *a)
 {
 	struct statx st;
 	int r = HOST_RETRY(statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, &st));
@@ -116,6 +139,8 @@ node_attr(int fd, Gofer__Attr *a)
 	a->ctime_ns = st.stx_ctime.tv_nsec;
 	a->btime_s = st.stx_btime.tv_sec;
 	a->btime_ns = st.stx_btime.tv_nsec;
+	if (acls && !S_ISLNK(st.stx_mode))
+		a->acls = acls_of(fd, st.stx_mode);
 	return 0;
 }
 
@@ -164,7 +189,8 @@ node_add(struct reply *r, int fd, const struct node *parent, const struct export
 
 	if (!n)
 		goto undo_fd;
-	err = node_attr(fd, &at);
+	n->acls = parent ? parent->acls : root->acls;
+	err = node_attr(fd, n->acls, &at);
 	if (err < 0)
 		goto undo_node;
 	err = -ENOMEM;

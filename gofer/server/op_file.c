@@ -19,7 +19,7 @@ reply_attr(const struct node *n, Gofer__AttrRep *a, struct reply *r)
 	if (!a->attr)
 		return -ENOMEM;
 	gofer__attr__init(a->attr);
-	return node_attr(n->fd, a->attr);
+	return node_attr(n->fd, n->acls, a->attr);
 }
 
 int

@@ -28,14 +28,17 @@ get_dir(uint64_t id, struct node **ret)
 int
 op_attach(const Gofer__AttachReq *q, Gofer__NodeRep *a, struct reply *r)
 {
+	struct export_root root;
 	int fd, err;
 
 	if (q->export >= nexports)
 		return -EINVAL;
+	root = exports[q->export];
+	root.acls = q->acls;
 	fd = HOST(fcntl(exports[q->export].fd, F_DUPFD_CLOEXEC, 3));
 	if (fd < 0)
 		return fd;
-	err = node_add(r, fd, NULL, &exports[q->export], &a->node);
+	err = node_add(r, fd, NULL, &root, &a->node);
 	a->max_nodes = nodes_max();
 	a->readonly = exports[q->export].readonly;
 	return err;
@@ -297,7 +300,7 @@ op_link(const Gofer__LinkReq *q, Gofer__AttrRep *a, struct reply *r)
 	if (!a->attr)
 		return -ENOMEM;
 	gofer__attr__init(a->attr);
-	return node_attr(n->fd, a->attr);
+	return node_attr(n->fd, n->acls, a->attr);
 }
 
 int

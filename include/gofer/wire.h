@@ -124,6 +124,12 @@ enum wire_setattr {
 	WIRE_SET_ALL = 255,
 };
 
+enum wire_acls { /* POSIX ACLs that a file has */
+	WIRE_ACLS_KNOWN = 1,
+	WIRE_ACLS_ACCESS = 2,
+	WIRE_ACLS_DEFAULT = 4,
+};
+
 #define WIRE_RENAME_NOREPLACE 1u
 #define WIRE_RENAME_EXCHANGE  2u
 #define WIRE_WALK_MAX	      16u

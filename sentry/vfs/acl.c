@@ -5,8 +5,9 @@
  * user namespace. With an ACL the group bits of a mode are its mask: they alone would give the
  * owning group more than its entry does.
  *
- * Of each inode it is remembered which it has not, but where somebody else may give it one
- * (SUPER_SHARED). dir_lock is held wherever one is changed.
+ * Of each inode it is remembered which it has not; where somebody else may give it one
+ * (SUPER_SHARED) only the file system does so, with its other attributes. dir_lock is held wherever
+ * one is changed.
  */
 #include "internal.h"
 #include "sentry/cred/user_ns.h"
@@ -173,7 +174,7 @@ get_known(struct inode *i, const struct call *c, const char *name, struct acl **
 	int r;
 
 	*ret = NULL;
-	if (!has_acls(i) || (!shared && atomic_load(none)))
+	if (!has_acls(i) || atomic_load(none))
 		return 0;
 	before = atomic_load(&i->acl_sets);
 	r = get(i, c, name, ret);

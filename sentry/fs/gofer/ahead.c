@@ -145,7 +145,7 @@ gdir_fetch(struct gnode *n, int64_t cookie, struct gdir **ret)
 	names = n->changes;
 	mutex_unlock(&n->lock);
 	changes = atomic_load(&gs->changes);
-	asked_ns = gofer_now(gs);
+	asked_ns = sched_now_ns();
 	q.node = n->id;
 	q.cookie = cookie;
 	q.nodes = (!gs->shared || gs->relaxed) && cookie == 0 && gdir_room_for_nodes();

@@ -11,14 +11,13 @@ gofer_refresh(struct inode *i, const struct call *c, bool force)
 {
 	struct gnode *n = gnode_of(i);
 	Gofer__NodeReq q = GOFER__NODE_REQ__INIT;
+	int64_t asked = sched_now_ns();
 	Gofer__AttrRep *a;
 	bool recent = false;
-	int64_t asked = 0;
 	int r;
 
 	(void)c;
 	if (gsuper_of(i)->relaxed) {
-		asked = sched_now_ns();
 		mutex_lock(&n->lock);
 		recent = n->attr_ns > asked - gsuper_of(i)->relax_ns;
 		mutex_unlock(&n->lock);
@@ -31,7 +30,7 @@ gofer_refresh(struct inode *i, const struct call *c, bool force)
 	r = gofer_call(gconn_of(i), GOFER_GETATTR, &q.base, &a, NULL);
 	if (r < 0)
 		return r;
-	gnode_apply_attr(n, a->attr);
+	gnode_apply_attr(n, a->attr, asked);
 	mutex_lock(&n->lock);
 	n->attr_ns = asked;
 	mutex_unlock(&n->lock);
@@ -66,6 +65,7 @@ gofer_setattr(struct inode *i, const struct call *c, const struct iattr *a)
 	struct gnode *n = gnode_of(i);
 	Gofer__SetattrReq q = GOFER__SETATTR_REQ__INIT;
 	Gofer__AttrRep *rep;
+	int64_t asked = sched_now_ns();
 	uint32_t valid = a->valid;
 	int r;
 
@@ -102,9 +102,9 @@ gofer_setattr(struct inode *i, const struct call *c, const struct iattr *a)
 		r = gofer_call(gconn_of(i), GOFER_SETATTR, &q.base, &rep, NULL);
 		if (r < 0)
 			return r;
-		gnode_apply_attr(n, rep->attr);
+		gnode_apply_attr(n, rep->attr, asked);
 		mutex_lock(&n->lock);
-		n->attr_ns = gofer_now(gsuper_of(i));
+		n->attr_ns = sched_now_ns();
 		mutex_unlock(&n->lock);
 		gofer_rep_free(rep);
 		gofer_changed(i);
@@ -151,6 +151,8 @@ gofer_setxattr(struct inode *i, const struct call *c, const char *name, const vo
 	q.value = wire_bytes(val, size);
 	q.flags = (uint32_t)flags;
 	r = gofer_call(gconn_of(i), GOFER_SETXATTR, &q.base, NULL, NULL);
+	if (!strncmp(name, "system.posix_acl_", 17))
+		atomic_store(&gsuper_of(i)->acl_set_ns, sched_now_ns());
 	if (r == 0)
 		inode_touch(i, INODE_T_CTIME);
 	gofer_changed(i);

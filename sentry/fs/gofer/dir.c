@@ -90,7 +90,7 @@ walk_there(struct inode *dir, const struct name *names, int n, struct inode **in
 {
 	Gofer__WalkReq q = GOFER__WALK_REQ__INIT;
 	ProtobufCBinaryData list[WIRE_WALK_MAX];
-	int64_t asked_ns = gofer_now(gsuper_of(dir));
+	int64_t asked_ns = sched_now_ns();
 	Gofer__WalkRep *a;
 	int r, got = 0;
 
@@ -203,7 +203,7 @@ new_node(struct inode *dir, const struct call *c, uint16_t type, const struct na
 {
 	Gofer__NewReq q = GOFER__NEW_REQ__INIT;
 	Gofer__NodeRep *a;
-	int64_t asked_ns = gofer_now(gsuper_of(dir));
+	int64_t asked_ns = sched_now_ns();
 	struct gnode *g;
 	int fd, r;
 
@@ -274,6 +274,7 @@ static int
 gofer_link(struct inode *dir, const struct call *c, const struct name *n, struct inode *inode)
 {
 	Gofer__LinkReq q = GOFER__LINK_REQ__INIT;
+	int64_t asked_ns = sched_now_ns();
 	Gofer__AttrRep *a;
 	int r;
 
@@ -285,7 +286,7 @@ gofer_link(struct inode *dir, const struct call *c, const struct name *n, struct
 	r = gofer_call(gconn_of(dir), GOFER_LINK, &q.base, &a, NULL);
 	if (r < 0)
 		return r;
-	gnode_apply_attr(gnode_of(inode), a->attr);
+	gnode_apply_attr(gnode_of(inode), a->attr, asked_ns);
 	gofer_rep_free(a);
 	dir_changed(dir);
 	return 0;

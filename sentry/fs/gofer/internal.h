@@ -41,9 +41,11 @@ struct gsuper {
 	struct mutex lock;  /* idle, nidle */
 	struct list idle;   /* gnodes with open descriptors that nobody uses, oldest first */
 	uint32_t nidle, idle_max;
-	struct list dirs;	  /* listings that are kept, oldest first */
-	uint32_t nentries;	  /* of all of them */
-	_Atomic uint64_t changes; /* counts what we change in files and names */
+	struct list dirs;	    /* listings that are kept, oldest first */
+	uint32_t nentries;	    /* of all of them */
+	_Atomic uint64_t changes;   /* counts what we change in files and names */
+	_Atomic int64_t acl_set_ns; /* when an ACL was last set: what was asked for before tells of
+				       none too early */
 };
 
 #define GDIR_KEEP_MAX 1024 /* entries of a listing that is kept */
@@ -128,13 +130,6 @@ gofer_fresh(const struct gsuper *gs, int64_t asked_ns)
 	return !gs->shared || (gs->relaxed && asked_ns > sched_now_ns() - gs->relax_ns);
 }
 
-/* The time to remember with what is about to be asked for. */
-static inline int64_t
-gofer_now(const struct gsuper *gs)
-{
-	return gs->relaxed ? sched_now_ns() : 0;
-}
-
 /* conn.c: one request. Parks. 0 or -errno; on success *rep is the unpacked reply (gofer_rep_free),
  * if rep is not NULL, and *fd (if not NULL) the descriptor that came with it, or -1. */
 int gofer_call(
@@ -151,7 +146,8 @@ void gofer_file_close(struct gofer_conn *conn, uint64_t file);
 /* The inode for what the gofer described when it was asked then: a known one, or a new one that
  * takes node->id. */
 int gnode_get(struct super *sb, const Gofer__Node *node, int64_t asked_ns, struct gnode **ret);
-void gnode_apply_attr(struct gnode *n, const Gofer__Attr *a);
+/* asked_ns: the time before they were asked for. */
+void gnode_apply_attr(struct gnode *n, const Gofer__Attr *a, int64_t asked_ns);
 /* A host descriptor for this access (WIRE_READ, WIRE_WRITE), opened if need be; counts as a use
  * until gnode_unuse. Parks. */
 int gnode_use(struct gnode *n, uint32_t access);

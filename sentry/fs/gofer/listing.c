@@ -377,7 +377,7 @@ fetch(struct inode *dir, struct gdir *d, const struct name *name, size_t first, 
 	ProtobufCBinaryData names[WIRE_LOOKUPS_MAX];
 	size_t at[WIRE_LOOKUPS_MAX], want, n = d->rep->n_entries, used = 0;
 	uint64_t changes = atomic_load(&gs->changes);
-	int64_t now = gofer_now(gs);
+	int64_t now = sched_now_ns();
 	int fds[WIRE_FDS_MAX], r;
 	uint32_t nfds, fd = 0;
 	Gofer__LookupsRep *a;
@@ -467,7 +467,7 @@ gdir_lookup(struct inode *dir, const struct name *n, bool ask, struct inode **re
 	e->fd = -1;
 	e->listing = NULL;
 	e->asked = true;
-	e->asked_ns = gofer_now(gs);
+	e->asked_ns = sched_now_ns();
 	mutex_unlock(&d->lock);
 	if (mine.node && mine.changes == atomic_load(&gs->changes) &&
 		gofer_fresh(gs, mine.node_ns)) {

@@ -33,7 +33,16 @@ attr_ok(const Gofer__Attr *a)
 }
 
 static void
-apply_locked(struct gnode *n, const Gofer__Attr *a)
+apply_acls_locked(struct inode *i, uint32_t acls, bool fresh)
+{
+	if (acls & WIRE_ACLS_ACCESS || (acls && fresh))
+		atomic_store(&i->no_acl, !(acls & WIRE_ACLS_ACCESS));
+	if (acls & WIRE_ACLS_DEFAULT || (acls && fresh))
+		atomic_store(&i->no_default_acl, !(acls & WIRE_ACLS_DEFAULT));
+}
+
+static void
+apply_locked(struct gnode *n, const Gofer__Attr *a, int64_t asked_ns)
 {
 	struct inode *i = &n->i;
 
@@ -48,15 +57,16 @@ apply_locked(struct gnode *n, const Gofer__Attr *a)
 	i->mtime = (struct lx_timespec){a->mtime_s, a->mtime_ns};
 	i->ctime = (struct lx_timespec){a->ctime_s, a->ctime_ns};
 	i->btime = (struct lx_timespec){a->btime_s, a->btime_ns};
+	apply_acls_locked(i, a->acls, asked_ns > atomic_load(&gsuper_of(i)->acl_set_ns));
 }
 
 void
-gnode_apply_attr(struct gnode *n, const Gofer__Attr *a)
+gnode_apply_attr(struct gnode *n, const Gofer__Attr *a, int64_t asked_ns)
 {
 	if (!attr_ok(a))
 		return;
 	mutex_lock(&n->i.lock);
-	apply_locked(n, a);
+	apply_locked(n, a, asked_ns);
 	mutex_unlock(&n->i.lock);
 }
 
@@ -78,11 +88,11 @@ apply_fetched(struct gnode *n, const Gofer__Attr *a, int64_t asked_ns)
 		if (older)
 			return;
 	}
-	gnode_apply_attr(n, a);
+	gnode_apply_attr(n, a, asked_ns);
 }
 
 static struct gnode *
-gnode_new(struct super *sb, const Gofer__Node *node, uint64_t ino)
+gnode_new(struct super *sb, const Gofer__Node *node, uint64_t ino, int64_t asked_ns)
 {
 	const Gofer__Attr *a = node->attr;
 	struct gnode *n = calloc(1, sizeof *n);
@@ -105,7 +115,7 @@ gnode_new(struct super *sb, const Gofer__Node *node, uint64_t ino)
 	n->ino = a->ino;
 	n->fd_ro = n->fd_rw = -1;
 	n->i.rdev = LX_MKDEV(major(a->rdev), minor(a->rdev));
-	apply_locked(n, a);
+	apply_locked(n, a, asked_ns);
 	if (LX_S_ISLNK(a->mode)) {
 		n->i.link = malloc(node->link.len + 1);
 		if (!n->i.link) {
@@ -143,7 +153,7 @@ gnode_get(struct super *sb, const Gofer__Node *node, int64_t asked_ns, struct gn
 
 		other = inode_find(sb, ino);
 		if (!other) {
-			n = gnode_new(sb, node, ino);
+			n = gnode_new(sb, node, ino, asked_ns);
 			if (!n) {
 				gofer_forget(gs->conn, node->id);
 				return -ENOMEM;
@@ -227,6 +237,7 @@ static int
 open_at_gofer(struct gnode *n, uint32_t access, int *ret_fd)
 {
 	Gofer__OpenReq q = GOFER__OPEN_REQ__INIT;
+	int64_t asked_ns = sched_now_ns();
 	Gofer__AttrRep *a;
 	int r;
 
@@ -236,7 +247,7 @@ open_at_gofer(struct gnode *n, uint32_t access, int *ret_fd)
 	if (r < 0)
 		return r;
 	if (gsuper_of(&n->i)->shared)
-		gnode_apply_attr(n, a->attr);
+		gnode_apply_attr(n, a->attr, asked_ns);
 	gofer_rep_free(a);
 	return *ret_fd < 0 ? -EIO : 0;
 }

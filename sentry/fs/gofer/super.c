@@ -59,6 +59,7 @@ gofer_mount(const struct fs_type *type, const struct call *c, const struct mount
 	struct gsuper *gs = calloc(1, sizeof *gs);
 	struct super *sb = super_new(type, &gofer_super_ops, rq->source);
 	Gofer__NodeRep *a = NULL;
+	int64_t asked_ns = sched_now_ns();
 	struct gnode *root;
 	int r = -ENOMEM;
 
@@ -69,6 +70,8 @@ gofer_mount(const struct fs_type *type, const struct call *c, const struct mount
 	if (!gm || (rq->options && *rq->options))
 		goto undo;
 	q.export = gm->export;
+	/* Elsewhere nobody else sets any: who wants to know asks once. */
+	q.acls = gm->shared;
 	r = gofer_call(gm->conn, GOFER_ATTACH, &q.base, &a, NULL);
 	if (r < 0)
 		goto undo;
@@ -99,7 +102,7 @@ gofer_mount(const struct fs_type *type, const struct call *c, const struct mount
 	/* Each name in the cache holds a node at the gofer, which can hold only so many. */
 	if (a->max_nodes / 2 < dcache_limit)
 		dcache_limit = a->max_nodes / 2;
-	r = gnode_get(sb, a->node, 0, &root);
+	r = gnode_get(sb, a->node, asked_ns, &root);
 	if (r == 0)
 		r = super_set_root(sb, &root->i);
 	if (r < 0)
