@@ -17,6 +17,17 @@ int dentry_move(struct dentry *d, struct dentry *new_parent, const struct name *
 /* Swap the places of two hashed dentries. */
 int dentry_exchange(struct dentry *a, struct dentry *b);
 
+#define WALK_BATCH 16 /* names that inode_ops.walk is asked for at once */
+
+/* What a shared file system said of components that are still to come. */
+struct walk_ahead {
+	int at, n;		 /* the next of inodes, and how many there are: references */
+	bool missing;		 /* behind them there is nothing of the name */
+	uint64_t changes;	 /* super.changes before it was asked */
+	const struct inode *dir; /* where the next one is */
+	struct inode *inodes[WALK_BATCH];
+};
+
 /* A walk in progress. */
 struct walk {
 	const struct call *c;
@@ -32,6 +43,7 @@ struct walk {
 	char *buf;	  /* holds p once a symlink was followed */
 	struct name last; /* LOOKUP_PARENT: the component that is left */
 	enum last_type last_type;
+	struct walk_ahead ahead; /* last: its inodes are not cleared before */
 };
 
 int walk_init(struct walk *w, const struct call *c, const struct path *base, const char *path,

@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WALK_BATCH 16 /* names that inode_ops.walk is asked for at once */
-
 static void
 ensure_root(struct walk *w)
 {
@@ -23,7 +21,7 @@ int
 walk_init(struct walk *w, const struct call *c, const struct path *base, const char *path,
 	uint32_t flags)
 {
-	memset(w, 0, sizeof *w);
+	memset(w, 0, offsetof(struct walk, ahead.inodes));
 	w->c = c;
 	w->p = path;
 	w->flags = flags;
@@ -55,9 +53,19 @@ walk_init(struct walk *w, const struct call *c, const struct path *base, const c
 	return 0;
 }
 
+static void
+ahead_drop(struct walk_ahead *a)
+{
+	for (int i = 0; i < a->n; i++)
+		inode_put(a->inodes[i]);
+	a->at = a->n = 0;
+	a->missing = false;
+}
+
 void
 walk_fini(struct walk *w)
 {
+	ahead_drop(&w->ahead);
 	path_put(&w->path);
 	if (w->has_root)
 		path_put(&w->root);
@@ -86,6 +94,83 @@ next_component(const char **p, struct name *n, const char **after)
 	return true;
 }
 
+static bool
+is_dots(const struct name *n)
+{
+	return n->s[0] == '.' && n->len <= 2 && (n->len == 1 || n->s[1] == '.');
+}
+
+/* Names that can be asked for at once: n, and those of rest. parent: but for the last. */
+static int
+names_ahead(const struct name *n, const char *rest, bool parent, struct name names[WALK_BATCH])
+{
+	const char *p = rest, *after;
+	int count = 1;
+
+	names[0] = *n;
+	while (count < WALK_BATCH && next_component(&p, &names[count], &after)) {
+		if (names[count].len > LX_NAME_MAX || is_dots(&names[count]) ||
+			(parent && !after[strspn(after, "/")]))
+			break;
+		count++;
+		p = after;
+	}
+	return count;
+}
+
+/* Where others change names each look at one is a request: make one of those that are to come.
+ * Errors are left to the look at the name where they are. */
+static void
+look_ahead(struct walk *w, const struct name *n, const char *rest)
+{
+	struct dentry *dir = w->path.dentry;
+	uint32_t flags = atomic_load_explicit(&dir->sb->flags, memory_order_relaxed);
+	struct walk_ahead *a = &w->ahead;
+	struct name names[WALK_BATCH];
+	int count, got;
+
+	if (!(flags & SUPER_WALK) || !dir->inode->ops->walk || w->flags & LOOKUP_CACHED ||
+		n->len > LX_NAME_MAX)
+		return;
+	if ((a->at < a->n || a->missing) && a->dir == dir->inode)
+		return;
+	ahead_drop(a);
+	count = names_ahead(n, rest, w->flags & LOOKUP_PARENT, names);
+	if (count < 2)
+		return;
+	a->changes = atomic_load(&dir->sb->changes);
+	got = dir->inode->ops->walk(dir->inode, w->c, names, count, a->inodes, &a->missing);
+	a->n = got < 0 ? 0 : got;
+	a->missing = got >= 0 && got < count && a->missing;
+	a->dir = dir->inode;
+}
+
+/* What is known of the next name in dir. */
+struct known {
+	struct inode *inode; /* borrowed; NULL: there is none */
+	uint64_t changes;
+};
+
+static bool
+was_told(struct walk *w, struct known *ret)
+{
+	struct walk_ahead *a = &w->ahead;
+	const struct dentry *dir = w->path.dentry;
+
+	if (a->dir != dir->inode || (a->at == a->n && !a->missing))
+		return false;
+	if (atomic_load(&dir->sb->changes) != a->changes) {
+		ahead_drop(a);
+		return false;
+	}
+	*ret = (struct known){a->at < a->n ? a->inodes[a->at] : NULL, a->changes};
+	if (a->at == a->n)
+		a->missing = false;
+	else
+		a->dir = a->inodes[a->at++];
+	return true;
+}
+
 /* Ask the file system for several components at once, and put them in the cache. */
 static int
 lookup_batch(const struct call *c, struct dentry *dir, const struct name *n, const char *rest,
@@ -93,19 +178,11 @@ lookup_batch(const struct call *c, struct dentry *dir, const struct name *n, con
 {
 	struct name names[WALK_BATCH];
 	struct inode *inodes[WALK_BATCH];
-	const char *p = rest, *after;
 	uint64_t changes = atomic_load(&dir->sb->changes);
 	struct dentry *d, *first = NULL;
 	bool missing = false;
-	int count = 1, got;
+	int count = names_ahead(n, rest, false, names), got;
 
-	names[0] = *n;
-	while (count < WALK_BATCH && next_component(&p, &names[count], &after)) {
-		if (names[count].len > LX_NAME_MAX || names[count].s[0] == '.')
-			break;
-		count++;
-		p = after;
-	}
 	if (count < 2)
 		return 0;
 	got = dir->inode->ops->walk(dir->inode, c, names, count, inodes, &missing);
@@ -148,7 +225,7 @@ lookup_batch(const struct call *c, struct dentry *dir, const struct name *n, con
 
 static int
 lookup_fs(const struct call *c, struct dentry *dir, const struct name *n, const char *rest,
-	struct dentry **ret)
+	const struct known *known, struct dentry **ret)
 {
 	struct inode *di = dir->inode, *inode = NULL;
 	uint32_t sbf = atomic_load_explicit(&dir->sb->flags, memory_order_relaxed);
@@ -159,7 +236,9 @@ lookup_fs(const struct call *c, struct dentry *dir, const struct name *n, const 
 		return -ENOTDIR;
 	if (atomic_load(&dir->flags) & DENTRY_DEAD)
 		return -ENOENT;
-	if (di->ops->walk && rest) {
+	if (known && atomic_load(&dir->sb->changes) != known->changes)
+		known = NULL;
+	if (di->ops->walk && rest && !known) {
 		r = lookup_batch(c, dir, n, rest, &d);
 		if (r)
 			return r;
@@ -168,7 +247,12 @@ lookup_fs(const struct call *c, struct dentry *dir, const struct name *n, const 
 			return 0;
 		}
 	}
-	r = di->ops->lookup(di, c, n, &inode);
+	if (!known)
+		r = di->ops->lookup(di, c, n, &inode);
+	else if (known->inode)
+		r = 0, inode = inode_get(known->inode);
+	else
+		r = -ENOENT;
 	if (r && r != -ENOENT)
 		return r;
 	if (r == -ENOENT && (sbf & (SUPER_NO_NEGATIVE | SUPER_NO_CACHE)))
@@ -184,7 +268,8 @@ lookup_fs(const struct call *c, struct dentry *dir, const struct name *n, const 
 /* What the cache has for n, checked with the file system where others change it; NULL in *ret if
  * nothing. */
 static int
-lookup_cached(const struct call *c, struct dentry *dir, const struct name *n, struct dentry **ret)
+lookup_cached(const struct call *c, struct dentry *dir, const struct name *n,
+	const struct known *known, struct dentry **ret)
 {
 	struct dentry *d = dentry_find(dir, n);
 	int r;
@@ -193,7 +278,8 @@ lookup_cached(const struct call *c, struct dentry *dir, const struct name *n, st
 	if (!d || !(atomic_load_explicit(&dir->sb->flags, memory_order_relaxed) & SUPER_SHARED) ||
 		!dir->inode->ops->revalidate)
 		return 0;
-	r = dir->inode->ops->revalidate(dir->inode, c, n, d->inode);
+	r = known ? known->inode == d->inode
+		  : dir->inode->ops->revalidate(dir->inode, c, n, d->inode);
 	if (r > 0 || (r == 0 && (atomic_load(&d->flags) & DENTRY_MOUNTED)))
 		return 0;
 	*ret = NULL;
@@ -211,21 +297,21 @@ lookup_one_locked(
 
 	if (n->len > LX_NAME_MAX)
 		return -ENAMETOOLONG;
-	r = lookup_cached(c, dir, n, ret);
+	r = lookup_cached(c, dir, n, NULL, ret);
 	if (r || *ret)
 		return r;
-	return lookup_fs(c, dir, n, NULL, ret);
+	return lookup_fs(c, dir, n, NULL, NULL, ret);
 }
 
 static int
 lookup_one(const struct call *c, struct dentry *dir, const struct name *n, const char *rest,
-	uint32_t flags, struct dentry **ret)
+	uint32_t flags, const struct known *known, struct dentry **ret)
 {
 	int r;
 
 	if (n->len > LX_NAME_MAX)
 		return -ENAMETOOLONG;
-	r = lookup_cached(c, dir, n, ret);
+	r = lookup_cached(c, dir, n, known, ret);
 	if (r || *ret)
 		return r;
 	if (flags & LOOKUP_CACHED)
@@ -233,7 +319,7 @@ lookup_one(const struct call *c, struct dentry *dir, const struct name *n, const
 	sleeplock_lock(&dir->inode->dir_lock);
 	*ret = dentry_find(dir, n); /* somebody may have brought it meanwhile */
 	if (!*ret)
-		r = lookup_fs(c, dir, n, rest, ret);
+		r = lookup_fs(c, dir, n, rest, known, ret);
 	sleeplock_unlock(&dir->inode->dir_lock);
 	return r;
 }
@@ -241,7 +327,7 @@ lookup_one(const struct call *c, struct dentry *dir, const struct name *n, const
 int
 vfs_lookup_one(const struct call *c, struct dentry *dir, const struct name *n, struct dentry **ret)
 {
-	return lookup_one(c, dir, n, NULL, 0, ret);
+	return lookup_one(c, dir, n, NULL, 0, NULL, ret);
 }
 
 static int
@@ -400,10 +486,13 @@ step_name(struct walk *w, const struct name *n, const char *rest, bool is_last)
 	struct dentry *d;
 	struct inode *inode;
 	struct mount *before = w->path.mnt;
-	bool jumped;
+	struct known known;
+	bool jumped, told;
 	int r;
 
-	r = lookup_one(w->c, w->path.dentry, n, rest, w->flags, &d);
+	look_ahead(w, n, rest);
+	told = was_told(w, &known);
+	r = lookup_one(w->c, w->path.dentry, n, rest, w->flags, told ? &known : NULL, &d);
 	if (r)
 		return r;
 	if (!d->inode) {
@@ -454,7 +543,7 @@ walk_run(struct walk *w)
 		w->p = after;
 		w->jumped = false;
 		w->last_type = LAST_NORM;
-		if (n.s[0] == '.' && n.len <= 2 && (n.len == 1 || n.s[1] == '.'))
+		if (is_dots(&n))
 			w->last_type = n.len == 1 ? LAST_DOT : LAST_DOTDOT;
 		if (is_last && (w->flags & LOOKUP_PARENT)) {
 			w->last = n;

@@ -79,6 +79,7 @@ struct super_ops {
 #define SUPER_SYNCHRONOUS 0x80u
 #define SUPER_POSIXACL	  0x100u /* its inodes can have POSIX ACLs, kept as their attributes */
 #define SUPER_ACL_HOST	  0x200u /* the host makes those of new files, and of changed modes */
+#define SUPER_WALK	  0x400u /* with SUPER_SHARED: each look is a request, and walk is only one */
 
 #define SUPER_INODE_BUCKETS 256
 

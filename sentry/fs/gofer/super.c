@@ -98,6 +98,7 @@ gofer_mount(const struct fs_type *type, const struct call *c, const struct mount
 	gs = NULL;
 	sb->magic = gm->virtual ? FUSE_MAGIC : EXT_MAGIC;
 	atomic_store(&sb->flags, SUPER_POSIXACL | SUPER_ACL_HOST | (gm->shared ? SUPER_SHARED : 0) |
+					 (gm->shared && !gm->relaxed ? SUPER_WALK : 0) |
 					 (a->readonly ? SUPER_RDONLY : 0));
 	/* Each name in the cache holds a node at the gofer, which can hold only so many. */
 	if (a->max_nodes / 2 < dcache_limit)
