@@ -80,6 +80,7 @@
 #define LX_SEGV_ACCERR	 2
 #define LX_BUS_ADRERR	 2
 #define LX_POLL_IN_CODE	 1
+#define LX_POLL_MSG_CODE 3
 
 typedef uint64_t lx_sigset;
 

@@ -13,6 +13,7 @@
 #include "sentry/kernel/internal.h"
 #include "sentry/vfs/file.h"
 #include "sentry/vfs/inode.h"
+#include "sentry/vfs/lock.h"
 #include <stdlib.h>
 
 #define MAX_QUEUES 4
@@ -98,6 +99,21 @@ send(struct file *f, uint32_t events)
 	send_to(who, signo ? signo : LX_SIGIO, signo ? &info : NULL);
 }
 
+/* By who opens what f has a lease of. */
+static void
+lease_broken(struct file *f, int fd)
+{
+	int32_t who = atomic_load(&f->fown_pid);
+	int signo = atomic_load(&f->fown_signo);
+	struct lx_siginfo info = {.code = LX_POLL_MSG_CODE};
+
+	if (!who)
+		return;
+	info.poll.band = LX_POLLIN | LX_POLLRDNORM | LX_POLLMSG;
+	info.poll.fd = fd;
+	send_to(who, signo ? signo : LX_SIGIO, signo ? &info : NULL);
+}
+
 static void
 sender_main(void *arg)
 {
@@ -153,6 +169,7 @@ sigio_init(void)
 {
 	sleeplock_init(&change);
 	file_sigio_gone = file_gone;
+	file_lease_tell = lease_broken;
 	return fiber_spawn(sender_main, NULL, &sender);
 }
 

@@ -215,7 +215,7 @@ fcntl_any(struct task *t, struct file *f, int fd, int cmd, uint64_t arg)
 }
 
 static int64_t
-fcntl_file(struct task *t, struct file *f, int cmd, uint64_t arg)
+fcntl_file(struct task *t, struct file *f, int fd, int cmd, uint64_t arg)
 {
 	switch (cmd) {
 	case LX_F_SETFL:
@@ -245,7 +245,9 @@ fcntl_file(struct task *t, struct file *f, int cmd, uint64_t arg)
 	case LX_F_GETSIG:
 		return atomic_load(&f->fown_signo);
 	case LX_F_GETLEASE:
-		return LX_F_UNLCK;
+		return file_lease_get(f);
+	case LX_F_SETLEASE:
+		return file_lease_set(f, &t->call, fd, arg_int(arg));
 	case LX_F_SETPIPE_SZ:
 	case LX_F_GETPIPE_SZ:
 		return pipe_fcntl(f, &t->call, cmd == LX_F_SETPIPE_SZ, (uint32_t)arg);
@@ -269,7 +271,7 @@ sys_fcntl(struct task *t, const uint64_t a[6])
 		return -EBADF;
 	r = fcntl_any(t, f, fd, cmd, a[2]);
 	if (r == NOT_MINE)
-		r = f->mode & LX_FMODE_PATH ? -EBADF : fcntl_file(t, f, cmd, a[2]);
+		r = f->mode & LX_FMODE_PATH ? -EBADF : fcntl_file(t, f, fd, cmd, a[2]);
 	file_put(f);
 	return r;
 }

@@ -2,6 +2,7 @@
 /* Attributes: stat, chmod, chown, utimes, truncate, access (Linux: fs/attr.c, fs/stat.c,
  * fs/open.c). */
 #include "internal.h"
+#include "sentry/vfs/lock.h"
 #include "sentry/vfs/rw.h"
 #include <string.h>
 
@@ -249,7 +250,9 @@ vfs_truncate(const struct call *c, const struct path *p, int64_t size)
 		if (n < 0)
 			return -ETXTBSY;
 	} while (!atomic_compare_exchange_weak(&i->writecount, &n, n + 1));
-	r = truncate_inode(c, i, size, NULL, false);
+	r = file_lease_break(i, c, LX_O_WRONLY);
+	if (!r)
+		r = truncate_inode(c, i, size, NULL, false);
 	atomic_fetch_sub(&i->writecount, 1);
 	if (!r)
 		vfs_notify(p->dentry, LX_IN_MODIFY);

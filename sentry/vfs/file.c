@@ -63,6 +63,8 @@ file_free(struct file *f)
 		atomic_fetch_sub(&i->writecount, 1);
 		atomic_fetch_sub(&f->path.mnt->writers, 1);
 	}
+	if (f->mode & LX_FMODE_READER)
+		atomic_fetch_sub(&i->readcount, 1);
 	if (f->mode & LX_FMODE_DENYWRITE)
 		atomic_fetch_add(&i->writecount, 1);
 	inode_put(i);

@@ -5,7 +5,7 @@
  * waiters of all inodes, which the search for deadlocks follows, under `waits_lock`.
  */
 #include "sentry/vfs/lock.h"
-#include "internal.h"
+#include "lock_internal.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,13 +16,6 @@ struct lock {
 	int64_t start, end;
 	uint64_t owner;
 	int32_t pid;
-};
-
-struct file_locks {
-	struct list all_node; /* all_lock */
-	struct inode *inode;  /* whose they are */
-	struct list flock, posix;
-	struct waitq waiters;
 };
 
 struct lock_wait {
@@ -37,22 +30,25 @@ static struct mutex all_lock = MUTEX_INIT(LEAF);
 static struct list all = LIST_INIT(all);
 static uint32_t nr_all;
 
-static struct file_locks *
-locks_of(struct inode *i, bool make)
+struct file_locks *
+file_locks_of(struct inode *i, bool make)
 {
 	struct file_locks *l = atomic_load(&i->locks), *none = NULL;
 
 	if (l || !make)
 		return l;
-	l = malloc(sizeof *l);
+	l = calloc(1, sizeof *l);
 	if (!l)
 		return NULL;
 	list_init(&l->all_node);
 	list_init(&l->flock);
 	list_init(&l->posix);
+	list_init(&l->leases);
 	waitq_init(&l->waiters);
+	waitq_init(&l->lease_waiters);
 	if (!atomic_compare_exchange_strong(&i->locks, &none, l)) {
 		waitq_destroy(&l->waiters);
+		waitq_destroy(&l->lease_waiters);
 		free(l);
 		return none;
 	}
@@ -82,7 +78,9 @@ file_locks_free(struct inode *i)
 		free(list_entry(n, struct lock, node));
 	while ((n = list_pop_front(&l->posix)))
 		free(list_entry(n, struct lock, node));
+	assert_that(list_empty(&l->leases)); /* an open file holds its inode */
 	waitq_destroy(&l->waiters);
+	waitq_destroy(&l->lease_waiters);
 	free(l);
 	atomic_store(&i->locks, NULL);
 }
@@ -90,7 +88,7 @@ file_locks_free(struct inode *i)
 struct waitq *
 file_lock_queue(struct file *f)
 {
-	struct file_locks *l = locks_of(f->inode, true);
+	struct file_locks *l = file_locks_of(f->inode, true);
 
 	return l ? &l->waiters : NULL;
 }
@@ -268,7 +266,7 @@ int
 file_lock_set(struct file *f, const struct lock_request *rq)
 {
 	struct inode *i = f->inode;
-	struct file_locks *l = locks_of(i, rq->type != LX_F_UNLCK);
+	struct file_locks *l = file_locks_of(i, rq->type != LX_F_UNLCK);
 	struct lock *spare[2];
 	int r = 0;
 
@@ -302,7 +300,7 @@ void
 file_lock_get(struct file *f, const struct lock_request *rq, struct lx_flock *fl)
 {
 	struct inode *i = f->inode;
-	struct file_locks *l = locks_of(i, false);
+	struct file_locks *l = file_locks_of(i, false);
 	struct lock *k = NULL;
 
 	mutex_lock(&i->lock);
@@ -323,7 +321,7 @@ file_lock_get(struct file *f, const struct lock_request *rq, struct lx_flock *fl
 static uint64_t
 holder_of(struct inode *i, const struct lock_request *rq)
 {
-	struct file_locks *l = locks_of(i, false);
+	struct file_locks *l = file_locks_of(i, false);
 	uint64_t owner = 0;
 	struct lock *k;
 
@@ -398,7 +396,7 @@ void
 file_locks_close(struct file *f, uint64_t owner)
 {
 	struct lock_request rq = {LOCK_KIND_POSIX, LX_F_UNLCK, 0, INT64_MAX, owner, 0};
-	struct file_locks *l = locks_of(f->inode, false);
+	struct file_locks *l = file_locks_of(f->inode, false);
 	bool any = false;
 	struct lock *k;
 
@@ -415,12 +413,13 @@ file_locks_close(struct file *f, uint64_t owner)
 void
 file_locks_release(struct file *f)
 {
-	struct file_locks *l = locks_of(f->inode, false);
+	struct file_locks *l = file_locks_of(f->inode, false);
 	struct lock *k, *tmp;
 	bool any = false;
 
 	if (!l)
 		return;
+	file_lease_release(f, l);
 	mutex_lock(&f->inode->lock);
 	for (int n = 0; n < 2; n++)
 		list_for_each_entry_safe (k, tmp, n ? &l->posix : &l->flock, node) {
@@ -443,7 +442,7 @@ tell(struct inode *i, struct list *locks, void (*fn)(const struct file_lock_info
 
 	list_for_each_entry (k, locks, node) {
 		struct file_lock_info info = {
-			k->kind, k->type, k->pid, i->sb->dev, i->ino, k->start, k->end};
+			k->kind, k->type, k->pid, i->sb->dev, i->ino, k->start, k->end, false};
 
 		fn(&info, arg);
 	}
@@ -479,6 +478,7 @@ file_locks_each(void (*fn)(const struct file_lock_info *l, void *arg), void *arg
 		if (l) {
 			tell(v[i], &l->flock, fn, arg);
 			tell(v[i], &l->posix, fn, arg);
+			file_leases_each_locked(v[i], l, fn, arg);
 		}
 		mutex_unlock(&v[i]->lock);
 		inode_put(v[i]);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* open(2): from a walk to an open file (Linux: path_openat, may_open, do_dentry_open). */
 #include "internal.h"
+#include "sentry/vfs/lock.h"
 #include "sentry/vfs/rw.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -149,11 +150,17 @@ open_file(
 			atomic_fetch_add(&p->mnt->writers, 1);
 		}
 	}
+	if (!(f->mode & LX_FMODE_WRITE) && (f->mode & LX_FMODE_READ) && plain) {
+		f->mode |= LX_FMODE_READER;
+		atomic_fetch_add(&i->readcount, 1);
+	}
 	if (!r && how->exec) {
 		r = writecount_deny(i);
 		if (!r)
 			f->mode |= LX_FMODE_DENYWRITE;
 	}
+	if (!r && atomic_load(&i->locks))
+		r = file_lease_break(i, c, how->flags);
 	if (!r && !plain)
 		r = open_special(f, c, mode);
 	else if (!r && i->ops->open)

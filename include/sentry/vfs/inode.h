@@ -195,6 +195,7 @@ struct inode {
 	char *link; /* text of a symlink, or NULL to ask ops->readlink; malloc'd, constant, freed by
 		       inode_fini */
 	_Atomic int32_t writecount; /* > 0: open for writing; < 0: being executed (ETXTBSY) */
+	_Atomic int32_t readcount;  /* how often it is open for reading only */
 	_Atomic(struct file_locks *) locks; /* file locks; vfs/lock.c */
 	void *ipc;     /* the pipe of a FIFO, the bound socket of a socket node; under `lock` */
 	void *watches; /* inotify; event/ */

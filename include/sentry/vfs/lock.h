@@ -14,6 +14,7 @@ enum lock_kind {
 	LOCK_KIND_FLOCK, /* owner: the open file */
 	LOCK_KIND_POSIX, /* owner: the descriptor table (call.files_id) */
 	LOCK_KIND_OFD,	 /* owner: the open file; conflicts with POSIX locks */
+	LOCK_KIND_LEASE, /* only in file_lock_info */
 };
 
 struct lock_request {
@@ -52,7 +53,26 @@ struct file_lock_info {
 	uint32_t dev;
 	uint64_t ino;
 	int64_t start, end; /* INT64_MAX: to the end */
+	bool breaking;	    /* a lease that somebody waits for; type is what it has to become */
 };
 int file_locks_each(void (*fn)(const struct file_lock_info *l, void *arg), void *arg);
+
+/*
+ * Leases (F_SETLEASE): who has one is told when somebody opens or truncates the file in a way that
+ * it excludes, and that one waits until the lease is given up, or taken away after
+ * fs.lease-break-time.
+ */
+
+/* type: LX_F_RDLCK, _WRLCK, _UNLCK. fd: what the signal names. -EINVAL, -EACCES (neither the owner
+ * of the file nor CAP_LEASE), -EAGAIN (open in another way; nothing to give up), -ENOLCK. */
+int file_lease_set(struct file *f, const struct call *c, int fd, int type);
+int file_lease_get(struct file *f); /* what it is, or while it is broken has to become */
+/* Break what leases of i are in the way of who wants to open it with these LX_O_* flags, and wait
+ * until they are gone. -EWOULDBLOCK with LX_O_NONBLOCK; -ERESTARTSYS. May park. */
+int file_lease_break(struct inode *i, const struct call *c, uint32_t oflags);
+
+/* A lease of f, set by descriptor fd, is being broken: kernel/ sends the signal. */
+extern void (*file_lease_tell)(struct file *f, int fd);
+extern _Atomic int32_t lease_break_seconds, leases_enabled; /* fs.lease-break-time, leases-enable */
 
 #endif

@@ -132,12 +132,17 @@ struct lock_rows {
 static void
 lock_row(const struct file_lock_info *l, void *arg)
 {
-	static const char *const kinds[] = {"FLOCK ", "POSIX ", "OFDLCK"};
+	static const char *const kinds[] = {"FLOCK ", "POSIX ", "OFDLCK", "LEASE "};
+	static const char *const types[] = {"READ", "WRITE", "UNLCK"};
 	struct lock_rows *r = arg;
 
-	sbuf_printf(r->b, "%d: %s ADVISORY  %s %d %02x:%02x:%llu %lld ", ++r->n, kinds[l->kind],
-		l->type == LX_F_WRLCK ? "WRITE" : "READ ", l->pid, l->dev >> 20, l->dev & 0xfffff,
-		(unsigned long long)l->ino, (long long)l->start);
+	const char *how = l->kind != LOCK_KIND_LEASE ? "ADVISORY "
+			  : l->breaking		     ? "BREAKING "
+						     : "ACTIVE   ";
+
+	sbuf_printf(r->b, "%d: %s %s %s %d %02x:%02x:%llu %lld ", ++r->n, kinds[l->kind], how,
+		types[l->type], l->pid, l->dev >> 20, l->dev & 0xfffff, (unsigned long long)l->ino,
+		(long long)l->start);
 	if (l->end == INT64_MAX)
 		sbuf_puts(r->b, "EOF\n");
 	else

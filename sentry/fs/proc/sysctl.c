@@ -7,6 +7,7 @@
 #include "sentry/fs/proc.h"
 #include "sentry/ipc/ipc.h"
 #include "sentry/ipc/mqueue.h"
+#include "sentry/vfs/lock.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -304,6 +305,42 @@ static const struct pseudo_row kernel_rows[] = {
 	{.name = NULL},
 };
 
+/* Whole numbers that act on the whole sandbox. */
+static const struct tunable {
+	_Atomic int32_t *value;
+	int32_t min, max;
+} leases_enable = {&leases_enabled, INT32_MIN, INT32_MAX},
+  lease_break_time = {&lease_break_seconds, INT32_MIN, INT32_MAX};
+
+static int
+show_tunable(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	sbuf_printf(b, "%d\n", atomic_load(((const struct tunable *)x->row->arg)->value));
+	return 0;
+}
+
+static ssize_t
+write_tunable(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos)
+{
+	const struct tunable *k = (const struct tunable *)x->row->arg;
+	long long v;
+	char *end;
+
+	if (pos) /* kernel.sysctl_writes_strict */
+		return (ssize_t)len;
+	v = strtoll(buf, &end, 10);
+	if (end == buf || (*end && !strchr(" \t\n", *end)) || v < k->min || v > k->max)
+		return -EINVAL;
+	atomic_store(k->value, (int32_t)v);
+	return (ssize_t)len;
+}
+
+#define TUNABLE(n, t)                                                                              \
+	{                                                                                          \
+		.name = (n), .mode = LX_S_IFREG | 0644, .show = show_tunable,                      \
+		.write = write_tunable, .arg = (uintptr_t)(t)                                      \
+	}
+
 static const struct pseudo_row inotify_rows[] = {
 	CONST("max_user_instances", "128"),
 	CONST("max_user_watches", "65536"),
@@ -377,8 +414,8 @@ static const struct pseudo_row fs_rows[] = {
 	CONST("suid_dumpable", "0"),
 	CONST("overflowuid", "65534"),
 	CONST("overflowgid", "65534"),
-	CONST("leases-enable", "1"),
-	CONST("lease-break-time", "45"),
+	TUNABLE("leases-enable", &leases_enable),
+	TUNABLE("lease-break-time", &lease_break_time),
 	CONST("dir-notify-enable", "0"),
 	DIR("inotify", inotify_rows),
 	DIR("epoll", epoll_rows),
