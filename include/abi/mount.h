@@ -81,6 +81,48 @@ struct lx_mount_attr {
 	uint64_t attr_set, attr_clr, propagation, userns_fd;
 };
 
+/* statmount(2), listmount(2), as of Linux 6.12 */
+struct lx_mnt_id_req {
+	uint32_t size, spare;
+	uint64_t mnt_id;
+	uint64_t param; /* statmount: a mask; listmount: the last id of the list before */
+	uint64_t mnt_ns_id;
+};
+#define LX_MNT_ID_REQ_SIZE_VER0 24
+
+#define LX_STATMOUNT_SB_BASIC	    0x01u
+#define LX_STATMOUNT_MNT_BASIC	    0x02u
+#define LX_STATMOUNT_PROPAGATE_FROM 0x04u
+#define LX_STATMOUNT_MNT_ROOT	    0x08u
+#define LX_STATMOUNT_MNT_POINT	    0x10u
+#define LX_STATMOUNT_FS_TYPE	    0x20u
+#define LX_STATMOUNT_MNT_NS_ID	    0x40u
+#define LX_STATMOUNT_MNT_OPTS	    0x80u
+#define LX_STATMOUNT_STRINGS                                                                       \
+	(LX_STATMOUNT_MNT_ROOT | LX_STATMOUNT_MNT_POINT | LX_STATMOUNT_FS_TYPE |                   \
+		LX_STATMOUNT_MNT_OPTS)
+
+struct lx_statmount {
+	uint32_t size;	   /* with the strings */
+	uint32_t mnt_opts; /* strings: where they begin, behind the struct */
+	uint64_t mask;
+	uint32_t sb_dev_major, sb_dev_minor;
+	uint64_t sb_magic;
+	uint32_t sb_flags;
+	uint32_t fs_type;
+	uint64_t mnt_id, mnt_parent_id;
+	uint32_t mnt_id_old, mnt_parent_id_old;
+	uint64_t mnt_attr, mnt_propagation, mnt_peer_group, mnt_master, propagate_from;
+	uint32_t mnt_root, mnt_point;
+	uint64_t mnt_ns_id;
+	uint64_t spare2[49];
+};
+_Static_assert(sizeof(struct lx_statmount) == 512, "the ABI's");
+
+#define LX_LSMT_ROOT	     UINT64_MAX
+#define LX_LISTMOUNT_REVERSE 1u
+#define LX_LISTMOUNT_MAX     1000000u
+
 #define LX_ST_RDONLY	  0x0001
 #define LX_ST_NOSUID	  0x0002
 #define LX_ST_NODEV	  0x0004

@@ -16,6 +16,7 @@
 #define NS_GET_PARENT	 0xb702u
 #define NS_GET_NSTYPE	 0xb703u
 #define NS_GET_OWNER_UID 0xb704u
+#define NS_GET_MNTNS_ID	 0x8008b705u
 #define NSFS_MAGIC	 0x6e736673
 
 struct nsfs_inode {
@@ -226,6 +227,10 @@ nsfs_ioctl(struct file *f, const struct call *c, uint32_t cmd, uint64_t arg)
 			return -EINVAL;
 		uid = uid_out(c->cred->user_ns, user_ns_owner(r->ns));
 		return copy_out(c->um, ua(arg), &uid, sizeof uid);
+	case NS_GET_MNTNS_ID:
+		if (r->kind != NS_MNT)
+			return -EINVAL;
+		return copy_out(c->um, ua(arg), &((struct mnt_ns *)r->ns)->id, sizeof(uint64_t));
 	default:
 		return -ENOTTY;
 	}

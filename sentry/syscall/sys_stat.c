@@ -130,7 +130,7 @@ sys_statx(struct task *t, const uint64_t a[6])
 	o.rdev_minor = LX_MINOR(st.rdev);
 	o.dev_major = LX_MAJOR(st.dev);
 	o.dev_minor = LX_MINOR(st.dev);
-	o.mnt_id = st.mnt_id;
+	o.mnt_id = st.mnt_id + (o.mask & LX_STATX_MNT_ID_UNIQUE ? MNT_UNIQUE_OFFSET : 0);
 	return copy_out(t->call.um, ua(a[4]), &o, sizeof o);
 }
 

@@ -17,6 +17,7 @@ struct sleeplock mnt_tree_lock;
 static struct list mnt_hash[MNT_BUCKETS];
 static _Atomic uint64_t next_mnt_id = 20;
 static _Atomic uint64_t next_ns_id = 0xf0000001;
+static struct list all_ns = LIST_INIT(all_ns); /* mnt_mutex */
 
 int
 vfs_init(void)
@@ -238,7 +239,40 @@ mnt_ns_alloc(void)
 	list_init(&ns->mounts);
 	waitq_init(&ns->pollq);
 	ns->id = atomic_fetch_add(&next_ns_id, 1);
+	list_init(&ns->all_node);
 	return ns;
+}
+
+void
+mnt_ns_publish(struct mnt_ns *ns)
+{
+	mutex_lock(&mnt_mutex);
+	list_push_back(&all_ns, &ns->all_node);
+	mutex_unlock(&mnt_mutex);
+}
+
+void
+mnt_ns_free(struct mnt_ns *ns)
+{
+	mutex_lock(&mnt_mutex);
+	list_del(&ns->all_node);
+	mutex_unlock(&mnt_mutex);
+	waitq_destroy(&ns->pollq);
+	user_ns_put(ns->user_ns);
+	free(ns);
+}
+
+struct mnt_ns *
+mnt_ns_find(uint64_t id)
+{
+	struct mnt_ns *ns, *found = NULL;
+
+	mutex_lock(&mnt_mutex);
+	list_for_each_entry (ns, &all_ns, all_node)
+		if (ns->id == id && ref_get_unless_zero(&ns->ref))
+			found = ns;
+	mutex_unlock(&mnt_mutex);
+	return found;
 }
 
 void
@@ -261,14 +295,14 @@ mnt_ns_new(struct super *sb, uint32_t mnt_flags, struct mnt_ns **ret)
 		return -ENOMEM;
 	m = mount_new(sb, sb->root, mnt_flags);
 	if (!m) {
-		waitq_destroy(&ns->pollq);
-		free(ns);
+		mnt_ns_free(ns);
 		return -ENOMEM;
 	}
 	m->ns = ns;
 	ns->root = m;
 	ns->nmounts = 1;
 	list_push_back(&ns->mounts, &m->ns_node);
+	mnt_ns_publish(ns);
 	*ret = ns;
 	return 0;
 }
@@ -288,9 +322,7 @@ mnt_ns_put(struct mnt_ns *ns)
 	sleeplock_lock(&mnt_tree_lock);
 	mount_detach_tree(ns->root);
 	sleeplock_unlock(&mnt_tree_lock);
-	waitq_destroy(&ns->pollq);
-	user_ns_put(ns->user_ns);
-	free(ns);
+	mnt_ns_free(ns);
 }
 
 bool

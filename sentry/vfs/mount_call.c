@@ -193,16 +193,23 @@ put_mnt_flags(FILE *f, uint32_t fl)
 			fputs(names[i].text, f);
 }
 
+void
+mnt_super_options(struct super *sb, char *buf, size_t cap)
+{
+	buf[0] = 0;
+	if (sb->ops && sb->ops->show_options)
+		sb->ops->show_options(sb, buf, cap);
+}
+
 static void
 put_super_flags(FILE *f, struct super *sb)
 {
-	char opts[1024] = "";
+	char opts[1024];
 
 	fputs(atomic_load(&sb->flags) & SUPER_RDONLY ? "ro" : "rw", f);
 	if (atomic_load(&sb->flags) & SUPER_SYNCHRONOUS)
 		fputs(",sync", f);
-	if (sb->ops && sb->ops->show_options)
-		sb->ops->show_options(sb, opts, sizeof opts);
+	mnt_super_options(sb, opts, sizeof opts);
 	fputs(opts, f);
 }
 
@@ -225,10 +232,9 @@ show_one(FILE *f, struct mount *m, const char *where, const char *root, uint64_t
 			fputs(",sync", f);
 		put_mnt_flags(f, fl);
 		{
-			char opts[1024] = "";
+			char opts[1024];
 
-			if (sb->ops && sb->ops->show_options)
-				sb->ops->show_options(sb, opts, sizeof opts);
+			mnt_super_options(sb, opts, sizeof opts);
 			fputs(opts, f);
 		}
 		fputs(" 0 0\n", f);

@@ -26,6 +26,15 @@ void mount_set_ns(struct mount *m, struct mnt_ns *ns); /* whole tree; takes the 
 /* The next mount of the tree below top in preorder, or NULL. */
 struct mount *mount_next(struct mount *m, struct mount *top);
 
+/* Is p below (or at) top, as a walk from top sees it? tree or _locked. */
+bool mount_path_reachable(const struct path *p, const struct path *top);
+void mnt_ns_publish(struct mnt_ns *ns); /* it is whole: mnt_ns_find may give it */
+void mnt_ns_free(struct mnt_ns *ns);	/* one that is empty */
+/* The namespace of that id, a new reference, or NULL. */
+struct mnt_ns *mnt_ns_find(uint64_t id);
+/* What the file system shows of its options: ",name=value" text in buf, NUL-terminated. */
+void mnt_super_options(struct super *sb, char *buf, size_t cap);
+
 /* Is p a file without a place that may be bound to one? */
 bool mnt_nameless_bindable(const struct path *p);
 

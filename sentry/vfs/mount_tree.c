@@ -132,8 +132,7 @@ mnt_ns_copy(struct mnt_ns *old, struct fs_ctx *fs, struct user_ns *owner, struct
 	r = mount_copy_tree(old->root, old->root->root, true, true, less, &ns->root);
 	if (r) {
 		sleeplock_unlock(&mnt_tree_lock);
-		waitq_destroy(&ns->pollq);
-		free(ns);
+		mnt_ns_free(ns);
 		return r;
 	}
 	if (fs) {
@@ -153,6 +152,7 @@ mnt_ns_copy(struct mnt_ns *old, struct fs_ctx *fs, struct user_ns *owner, struct
 	sleeplock_unlock(&mnt_tree_lock);
 	path_put(&root);
 	path_put(&cwd);
+	mnt_ns_publish(ns);
 	*ret = ns;
 	return 0;
 }
@@ -554,9 +554,8 @@ move_fs_root(struct fs_ctx *fs, void *arg)
 	path_put(&cwd);
 }
 
-/* Is p below (or at) top, as a walk from top sees it? */
-static bool
-path_reachable(const struct path *p, const struct path *top)
+bool
+mount_path_reachable(const struct path *p, const struct path *top)
 {
 	struct mount *m = p->mnt;
 	struct dentry *d = p->dentry;
@@ -590,7 +589,7 @@ mnt_pivot_root(struct fs_ctx *fs, const struct path *nw, const struct path *old,
 		r = -EBUSY;
 	else if (root.dentry != rm->root || nw->dentry != nw->mnt->root || !nw->mnt->parent)
 		r = -EINVAL;
-	else if (!path_reachable(old, nw) || !path_reachable(nw, &root))
+	else if (!mount_path_reachable(old, nw) || !mount_path_reachable(nw, &root))
 		r = -EINVAL;
 	if (!r) {
 		mutex_lock(&mnt_mutex);

@@ -65,7 +65,8 @@ struct mnt_ns {
 	struct list mounts;
 	_Atomic uint64_t events; /* counts changes: poll of /proc/mounts */
 	struct waitq pollq;
-	uint64_t id;		 /* inode number of /proc/PID/ns/mnt */
+	uint64_t id;		 /* inode number of /proc/PID/ns/mnt; unique */
+	struct list all_node;	 /* of all namespaces; mnt_mutex */
 	struct user_ns *user_ns; /* a reference, or NULL: whose capabilities rule it */
 	uint32_t nmounts;
 };
@@ -181,6 +182,25 @@ mnt_want_write(struct mount *m)
 		return -30; /* EROFS */
 	return 0;
 }
+
+/* Ids of mounts are not used again, so the unique ones of statx(2) differ from the old ones only by
+ * what tells them apart. */
+#define MNT_UNIQUE_OFFSET (1ull << 31)
+static inline uint64_t
+mnt_unique_id(const struct mount *m)
+{
+	return MNT_UNIQUE_OFFSET + m->id;
+}
+
+/* statmount(2): fills st and its strings, which begin with an empty one; *strings is malloc'd, NULL
+ * when mask asks for none. ns_id 0: the caller's namespace. cap: room for both. -ENOENT, -EPERM
+ * (not to be reached from the caller's root), -EOVERFLOW, -ENOMEM. */
+int mnt_stat(const struct call *c, uint64_t ns_id, uint64_t id, uint64_t mask, size_t cap,
+	struct lx_statmount *st, char **strings, size_t *len);
+/* listmount(2): unique ids, in order, of the mounts below mount id (LX_LSMT_ROOT: the caller's
+ * root), those after `last`, at most n: *ids is malloc'd. How many, or the same errors. */
+ssize_t mnt_list(const struct call *c, uint64_t ns_id, uint64_t id, uint64_t last, bool reverse,
+	size_t n, uint64_t **ids);
 
 /* /proc/PID/mounts, mountinfo, mountstats: a malloc'd text of the mounts under root, or NULL. */
 enum mnt_show {
