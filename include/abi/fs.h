@@ -207,4 +207,13 @@ struct lx_flock {
 #define LX_IN_ISDIR	    0x40000000
 #define LX_IN_ONESHOT	    0x80000000
 
+/* fanotify(7); its other events have inotify's numbers. */
+#define LX_FAN_OPEN_EXEC      0x00001000
+#define LX_FAN_FS_ERROR	      0x00008000
+#define LX_FAN_OPEN_PERM      0x00010000
+#define LX_FAN_ACCESS_PERM    0x00020000
+#define LX_FAN_OPEN_EXEC_PERM 0x00040000
+#define LX_FAN_EVENT_ON_CHILD 0x08000000
+#define LX_FAN_RENAME	      0x10000000
+
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * inotify(7). Events come from the vfs, which names what it does in one place (vfs_notify and its
- * kind); what is changed behind the sandbox's back on the host is not seen.
+ * inotify(7). Events come from the vfs, which names what it does in one place (vfs/notify.c); what is changed behind the sandbox's back on the host is not seen.
  *
  * A watch holds its inode. It also holds the dentry by which it was found, as long as that name is
  * there: some file systems make another inode for a name that the cache has forgotten. So it is not
@@ -84,7 +83,6 @@ struct dropped {
 static struct mutex lock = MUTEX_INIT(EVENT);
 static struct list owners = LIST_INIT(owners);
 static struct list all_watches = LIST_INIT(all_watches);
-static _Atomic uint32_t nwatches;
 
 static void
 drop(struct dropped *d)
@@ -154,7 +152,7 @@ end_watch_locked(struct watch *w, struct dropped *d)
 	list_del(&w->node);
 	list_del(&w->all_node);
 	w->in->owner->watches--;
-	atomic_fetch_sub(&nwatches, 1);
+	atomic_fetch_sub(&vfs_watches, 1);
 	queue_locked(w->in, w->wd, LX_IN_IGNORED, 0, NULL, 0);
 	w->next_here = d->watches;
 	d->watches = w;
@@ -213,15 +211,16 @@ static void
 on_event(const struct vfs_notify_event *ev)
 {
 	struct dropped d = {0};
+	uint32_t mask = ev->mask & ~LX_FAN_OPEN_EXEC;
 
-	if (!atomic_load_explicit(&nwatches, memory_order_relaxed))
+	if (ev->new_dir) /* the two halves of it come too */
 		return;
-	if (ev->dentry && (ev->mask & ON_CHILD))
-		tell_parent(ev->dentry, ev->mask);
+	if (ev->dentry && (mask & ON_CHILD))
+		tell_parent(ev->dentry, mask);
 	if (!__atomic_load_n(&ev->inode->watches, __ATOMIC_RELAXED))
 		return;
 	mutex_lock(&lock);
-	tell_inode_locked(ev->inode, ev->mask, ev->cookie, ev->name, ev->name_len, false, &d);
+	tell_inode_locked(ev->inode, mask, ev->cookie, ev->name, ev->name_len, false, &d);
 	mutex_unlock(&lock);
 	drop(&d);
 }
@@ -264,6 +263,9 @@ on_super_gone(struct super *sb)
 	mutex_unlock(&lock);
 	drop(&d);
 }
+
+static const struct vfs_notify_ops notify_ops = {
+	.event = on_event, .unlinked = on_unlinked, .super_gone = on_super_gone};
 
 /* --- instances --- */
 
@@ -427,9 +429,7 @@ inotify_new(uint32_t uid, uint32_t oflags, struct file **ret)
 		err = -EMFILE;
 	else
 		in->owner->instances++;
-	vfs_notify_unlinked = on_unlinked;
-	vfs_notify_super_gone = on_super_gone;
-	vfs_notify_hook = on_event;
+	vfs_notify_register(&notify_ops);
 	mutex_unlock(&lock);
 	if (err) {
 		free(in);
@@ -493,7 +493,7 @@ inotify_add(struct file *f, const struct path *p, uint32_t mask)
 		list_push_back(&all_watches, &n->all_node);
 		__atomic_store_n(&inode->watches, n, __ATOMIC_RELEASE);
 		in->owner->watches++;
-		atomic_fetch_add(&nwatches, 1);
+		atomic_fetch_add(&vfs_watches, 1);
 		r = n->wd;
 		n = NULL;
 	}

@@ -310,7 +310,7 @@ mq_open_file(const struct call *c, const char *name, uint32_t oflag, uint32_t mo
 	const struct lx_mq_attr *attr, struct file **ret)
 {
 	struct open_spec how = {.flags = oflag & (LX_O_ACCMODE | LX_O_NONBLOCK)};
-	struct open_spec make = {how.flags | LX_O_CREAT | LX_O_EXCL, mode & 0777, 0, false};
+	struct open_spec make = {.flags = how.flags | LX_O_CREAT | LX_O_EXCL, .mode = mode & 0777};
 	struct mq_pending p = {.c = c, .attr = attr};
 	struct super *sb;
 	struct path root;

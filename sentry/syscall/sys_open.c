@@ -93,7 +93,7 @@ open_how(struct task *t, int dirfd, uint64_t path, struct lx_open_how *how)
 	spec.flags = (uint32_t)how->flags | LX_O_LARGEFILE;
 	spec.mode = (uint32_t)how->mode;
 	spec.lookup = resolve_to_lookup(how->resolve);
-	spec.exec = false;
+	spec.exec = spec.quiet = false;
 	r = vfs_open(&t->call, p.base, p.s, &spec, &f);
 	upath_fini(&p);
 	return r ? r : file_open_finish(t, f, how->flags & LX_O_CLOEXEC);

@@ -91,7 +91,7 @@ place_fill(struct place *pl, struct inode *inode, uint32_t event, struct dentry 
 	}
 	d = dentry_add(pl->dir, &pl->w.last, inode);
 	atomic_fetch_add(&pl->dir->sb->changes, 1);
-	vfs_notify_entry(pl->dir->inode, event, 0, &pl->w.last);
+	vfs_notify_entry(pl->dir->inode, d ? d->inode : NULL, event, 0, &pl->w.last);
 	/* without memory for the cache, the file is there all the same */
 	if (ret)
 		*ret = d;

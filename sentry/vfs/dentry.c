@@ -40,11 +40,9 @@ dentry_get(struct dentry *d)
 static void
 notify_gone(struct dentry *d)
 {
-	struct vfs_notify_event ev = {.inode = d->inode, .mask = LX_IN_DELETE_SELF};
-
-	if (vfs_notify_hook && d->inode && (atomic_load(&d->flags) & DENTRY_UNLINKED) &&
+	if (vfs_watched() && d->inode && (atomic_load(&d->flags) & DENTRY_UNLINKED) &&
 		(inode_is_dir(d->inode) || !inode_load(d->inode->nlink)))
-		vfs_notify_hook(&ev);
+		vfs_notify_inode(d->inode, LX_IN_DELETE_SELF);
 }
 
 static void

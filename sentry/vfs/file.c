@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Open files: life and death, nameless files, devices by number, and what notify is told. */
+/* Open files: life and death, nameless files, devices by number. */
 #include "mount_internal.h"
 #include "sentry/vfs/lock.h"
 #include <stdio.h>
@@ -8,9 +8,6 @@
 
 void (*file_epoll_gone)(struct file *f);
 void (*file_sigio_gone)(struct file *f);
-void (*vfs_notify_hook)(const struct vfs_notify_event *ev);
-void (*vfs_notify_unlinked)(struct dentry *d);
-void (*vfs_notify_super_gone)(struct super *sb);
 int (*vfs_fifo_open)(struct file *f, const struct call *c);
 void (*vfs_fifo_free)(struct inode *i);
 
@@ -52,9 +49,9 @@ file_free(struct file *f)
 	if (f->sigio && file_sigio_gone)
 		file_sigio_gone(f);
 	if (f->mode & LX_FMODE_OPENED) {
-		if (vfs_notify_hook)
-			vfs_notify(f->path.dentry,
-				f->mode & LX_FMODE_WRITE ? LX_IN_CLOSE_WRITE : LX_IN_CLOSE_NOWRITE);
+		if (vfs_watched())
+			vfs_notify_file(
+				f, f->mode & LX_FMODE_WRITE ? LX_IN_CLOSE_WRITE : LX_IN_CLOSE_NOWRITE);
 		file_locks_release(f);
 		if (f->ops && f->ops->release)
 			f->ops->release(f);
@@ -212,40 +209,6 @@ vfs_dev_find(uint32_t type, uint32_t dev)
 	}
 	mutex_unlock(&dev_lock);
 	return found;
-}
-
-/* --- notify --- */
-
-void
-vfs_notify(struct dentry *d, uint32_t mask)
-{
-	struct vfs_notify_event ev = {.inode = d->inode, .dentry = d, .mask = mask};
-
-	if (!vfs_notify_hook || !d->inode)
-		return;
-	if (inode_is_dir(d->inode))
-		ev.mask |= LX_IN_ISDIR;
-	vfs_notify_hook(&ev);
-}
-
-void
-vfs_notify_inode(struct inode *i, uint32_t mask)
-{
-	struct vfs_notify_event ev = {
-		.inode = i, .mask = inode_is_dir(i) ? mask | LX_IN_ISDIR : mask};
-
-	if (vfs_notify_hook)
-		vfs_notify_hook(&ev);
-}
-
-void
-vfs_notify_entry(struct inode *dir, uint32_t mask, uint32_t cookie, const struct name *n)
-{
-	struct vfs_notify_event ev = {
-		.inode = dir, .mask = mask, .cookie = cookie, .name = n->s, .name_len = n->len};
-
-	if (vfs_notify_hook)
-		vfs_notify_hook(&ev);
 }
 
 int

@@ -84,6 +84,7 @@ mount_put(struct mount *m)
 	if (!m || !ref_put(&m->ref))
 		return;
 	assert_that(!m->parent && list_empty(&m->children));
+	vfs_notify_mount_gone(m);
 	dentry_put(m->root);
 	super_put(m->sb);
 	LIVE_DEC(MOUNT);

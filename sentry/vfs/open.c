@@ -159,6 +159,12 @@ open_file(
 		if (!r)
 			f->mode |= LX_FMODE_DENYWRITE;
 	}
+	if (how->quiet)
+		f->mode |= LX_FMODE_NONOTIFY;
+	if (!r && how->exec)
+		r = vfs_notify_ask(f, LX_FAN_OPEN_EXEC_PERM);
+	if (!r)
+		r = vfs_notify_ask(f, LX_FAN_OPEN_PERM);
 	if (!r && atomic_load(&i->locks))
 		r = file_lease_break(i, c, how->flags);
 	if (!r && !plain)
@@ -207,7 +213,7 @@ open_checked(const struct call *c, const struct path *p, const struct open_spec 
 		return r;
 	if (created)
 		(*ret)->mode |= LX_FMODE_CREATED;
-	vfs_notify(p->dentry, LX_IN_OPEN);
+	vfs_notify_file(*ret, LX_IN_OPEN | (how->exec ? LX_FAN_OPEN_EXEC : 0u));
 	if (trunc) {
 		r = vfs_ftruncate_open(c, *ret);
 		if (r)
@@ -233,6 +239,14 @@ vfs_open_path(
 	f->ops = &path_fops;
 	*ret = f;
 	return 0;
+}
+
+int
+vfs_open_quiet(const struct call *c, const struct path *p, uint32_t flags, struct file **ret)
+{
+	const struct open_spec how = {.flags = flags, .quiet = true};
+
+	return open_file(c, p, &how, ret);
 }
 
 int
@@ -361,7 +375,8 @@ find_or_create(
 		} else {
 			*ret = dentry_add(dir, &w->last, inode);
 			atomic_fetch_add(&dir->sb->changes, 1);
-			vfs_notify_entry(dir->inode, LX_IN_CREATE, 0, &w->last);
+			vfs_notify_entry(dir->inode, *ret ? (*ret)->inode : NULL, LX_IN_CREATE, 0,
+				&w->last);
 			r = *ret ? 2 : -ENOMEM;
 		}
 	} else {
@@ -465,7 +480,7 @@ int
 vfs_open_exec(const struct call *c, const struct path *base, const char *path,
 	uint32_t lookup_flags, struct file **ret)
 {
-	struct open_spec how = {LX_O_RDONLY | LX_O_LARGEFILE, 0, 0, true};
+	struct open_spec how = {.flags = LX_O_RDONLY | LX_O_LARGEFILE, .exec = true};
 	struct path p;
 	int r = vfs_lookup(c, base, path, lookup_flags, &p);
 

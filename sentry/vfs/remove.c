@@ -63,6 +63,7 @@ static int
 remove_name(const struct call *c, const struct path *base, const char *path, bool isdir)
 {
 	struct dentry *d = NULL, *dir = NULL;
+	struct inode *child = NULL;
 	struct walk w;
 	int r = walk_init(&w, c, base, path, LOOKUP_PARENT);
 
@@ -95,16 +96,19 @@ remove_name(const struct call *c, const struct path *base, const char *path, boo
 	if (!r) {
 		if (!isdir)
 			vfs_notify_inode(d->inode, LX_IN_ATTRIB);
-		if (vfs_notify_unlinked)
-			vfs_notify_unlinked(d);
+		vfs_notify_unlinked(d);
 		if (atomic_load(&d->flags) & DENTRY_MOUNTED)
 			mnt_detach_on(d);
 		if (isdir)
 			dentry_shrink(d);
 	}
-	dentry_put(d);
-	if (!r)
-		vfs_notify_entry(dir->inode, LX_IN_DELETE | (isdir ? LX_IN_ISDIR : 0), 0, &w.last);
+	if (!r && vfs_watched())
+		child = inode_get(d->inode);
+	dentry_put(d); /* the end of the file is told before that of its name */
+	if (child)
+		vfs_notify_entry(dir->inode, child, LX_IN_DELETE | (isdir ? LX_IN_ISDIR : 0), 0,
+			&w.last);
+	inode_put(child);
 	walk_fini(&w);
 	return r;
 }
@@ -279,30 +283,40 @@ rename_locked(struct rename *rn)
 
 static void
 moved(struct inode *from, const struct name *old_name, struct inode *to,
-	const struct name *new_name, bool isdir)
+	const struct name *new_name, struct inode *child)
 {
 	static _Atomic uint32_t cookies = 1;
-	uint32_t cookie = atomic_fetch_add(&cookies, 1), dirbit = isdir ? LX_IN_ISDIR : 0;
+	uint32_t cookie = atomic_fetch_add(&cookies, 1), dirbit = inode_is_dir(child) ? LX_IN_ISDIR : 0;
+	struct vfs_notify_event ev = {.inode = from,
+		.child = child,
+		.mask = LX_FAN_RENAME | dirbit,
+		.name = old_name->s,
+		.name_len = old_name->len,
+		.new_dir = to,
+		.new_name = new_name->s,
+		.new_len = new_name->len};
 
-	vfs_notify_entry(from, LX_IN_MOVED_FROM | dirbit, cookie, old_name);
-	vfs_notify_entry(to, LX_IN_MOVED_TO | dirbit, cookie, new_name);
+	if (!vfs_watched())
+		return;
+	vfs_notify_send(&ev);
+	vfs_notify_entry(from, child, LX_IN_MOVED_FROM | dirbit, cookie, old_name);
+	vfs_notify_entry(to, child, LX_IN_MOVED_TO | dirbit, cookie, new_name);
 }
 
 static void
 rename_notify(struct rename *rn)
 {
-	bool isdir = inode_is_dir(rn->old->inode), exchange = rn->flags & LX_RENAME_EXCHANGE;
+	bool exchange = rn->flags & LX_RENAME_EXCHANGE;
 	struct inode *ti = rn->target->inode, *from = rn->old_dir->inode, *to = rn->new_dir->inode;
 
-	moved(from, &rn->from.last, to, &rn->to.last, isdir);
+	moved(from, &rn->from.last, to, &rn->to.last, rn->old->inode);
 	if (ti && !exchange) {
 		vfs_notify_inode(ti, LX_IN_ATTRIB);
-		if (vfs_notify_unlinked)
-			vfs_notify_unlinked(rn->target);
+		vfs_notify_unlinked(rn->target);
 	}
 	vfs_notify_inode(rn->old->inode, LX_IN_MOVE_SELF);
 	if (exchange) {
-		moved(to, &rn->to.last, from, &rn->from.last, inode_is_dir(ti));
+		moved(to, &rn->to.last, from, &rn->from.last, ti);
 		vfs_notify_inode(ti, LX_IN_MOVE_SELF);
 	} else if (ti) {
 		if (atomic_load(&rn->target->flags) & DENTRY_MOUNTED)

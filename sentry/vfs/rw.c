@@ -15,9 +15,12 @@ vfs_read(struct file *f, const struct call *c, struct uio *u, int64_t *pos, uint
 		return -EBADF;
 	if (!f->ops->read)
 		return -EINVAL;
+	r = vfs_notify_ask(f, LX_FAN_ACCESS_PERM);
+	if (r)
+		return r;
 	r = f->ops->read(f, c, u, pos, rwf);
-	if (r > 0 && vfs_notify_hook)
-		vfs_notify(f->path.dentry, LX_IN_ACCESS);
+	if (r > 0 && vfs_watched())
+		vfs_notify_file(f, LX_IN_ACCESS);
 	return r;
 }
 
@@ -34,8 +37,8 @@ vfs_write(struct file *f, const struct call *c, struct uio *u, int64_t *pos, uin
 	if (r)
 		return r;
 	r = f->ops->write(f, c, u, pos, rwf);
-	if (r > 0 && vfs_notify_hook)
-		vfs_notify(f->path.dentry, LX_IN_MODIFY);
+	if (r > 0 && vfs_watched())
+		vfs_notify_file(f, LX_IN_MODIFY);
 	return r;
 }
 
@@ -131,7 +134,7 @@ vfs_fallocate(struct file *f, const struct call *c, int mode, int64_t off, int64
 	if (!r)
 		r = f->ops->fallocate(f, c, mode, off, len);
 	if (!r)
-		vfs_notify(f->path.dentry, LX_IN_MODIFY);
+		vfs_notify_file(f, LX_IN_MODIFY);
 	return r;
 }
 
@@ -143,6 +146,9 @@ vfs_iterate(struct file *f, const struct call *c, struct dir_emit *e)
 
 	if (!f->ops->iterate)
 		return -ENOTDIR;
+	r = vfs_notify_ask(f, LX_FAN_ACCESS_PERM);
+	if (r)
+		return r;
 	sleeplock_lock(&f->pos_sleep);
 	sleeplock_lock(&i->dir_lock);
 	if (atomic_load(&f->path.dentry->flags) & DENTRY_DEAD)
@@ -153,7 +159,7 @@ vfs_iterate(struct file *f, const struct call *c, struct dir_emit *e)
 	sleeplock_unlock(&f->pos_sleep);
 	if (!r) {
 		inode_accessed(i, f->path.mnt);
-		vfs_notify(f->path.dentry, LX_IN_ACCESS);
+		vfs_notify_file(f, LX_IN_ACCESS);
 	}
 	return r;
 }

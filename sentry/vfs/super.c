@@ -112,8 +112,7 @@ super_put(struct super *sb)
 {
 	if (!sb || !ref_put(&sb->ref))
 		return;
-	if (vfs_notify_super_gone)
-		vfs_notify_super_gone(sb);
+	vfs_notify_super_gone(sb);
 	if (sb->root) {
 		dentry_shrink(sb->root);
 		dentry_put(sb->root);

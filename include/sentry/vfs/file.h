@@ -103,6 +103,7 @@ struct file {
 #define LX_FMODE_DENYWRITE 256u	 /* opened for execve: writers get ETXTBSY */
 #define LX_FMODE_CREATED   512u	 /* this open made the file (F_CREATED_QUERY) */
 #define LX_FMODE_OPENED	   1024u /* the open came through: release is called */
+#define LX_FMODE_NONOTIFY  16384u /* what is done with it is told to nobody */
 #define LX_FMODE_READER	   8192u /* counted in inode->readcount */
 #define LX_FMODE_UNMOUNT   4096u /* holds a detached mount: mnt_dissolve with the last reference */
 #define LX_FMODE_WRITEALL                                                                          \

@@ -56,6 +56,7 @@ struct open_spec {
 	uint32_t lookup; /* LOOKUP_NO_XDEV and such from RESOLVE_* */
 	bool exec;	 /* for execve: needs X permission, a regular file, no noexec mount; denies
 			    writers */
+	bool quiet;	 /* nobody is told or asked of it, nor of what is done with the file */
 };
 
 /* open(2) whole: walk, create, checks, truncation. The file may still have to wait for its other
@@ -65,6 +66,8 @@ int vfs_open(const struct call *c, const struct path *base, const char *path,
 /* Open what path names already. */
 int vfs_open_path(
 	const struct call *c, const struct path *p, const struct open_spec *how, struct file **ret);
+/* Open p without asking who may, or telling anybody: for the one who is told of p. */
+int vfs_open_quiet(const struct call *c, const struct path *p, uint32_t flags, struct file **ret);
 /* Open for execve; *ret then keeps writers away (ETXTBSY) until the last file_put. */
 int vfs_open_exec(const struct call *c, const struct path *base, const char *path,
 	uint32_t lookup_flags, struct file **ret);
@@ -121,28 +124,65 @@ char *vfs_d_path_plain(
 /* The text of d below the root of its file system, in buf; NULL: too long. */
 char *vfs_dentry_path(struct dentry *d, char *buf, size_t cap);
 
-/* What happened to an inode, for inotify. name: the entry in a directory, or NULL. d: the dentry or
- * NULL. */
+/* What happened to an inode, for inotify and fanotify. */
 struct super;
 struct vfs_notify_event {
 	struct inode *inode;
-	struct dentry *dentry; /* its parent is told too */
-	uint32_t mask;	       /* LX_IN_* */
+	struct dentry *dentry; /* its parent is told too; or NULL */
+	struct mount *mnt;     /* the mount that it was opened through; NULL: not known */
+	uint32_t mask;	       /* LX_IN_*, LX_FAN_* */
 	uint32_t cookie;       /* ties IN_MOVED_FROM and _TO */
-	const char *name;
+	const char *name;      /* the entry in a directory, or NULL */
 	uint32_t name_len;
+	struct inode *child; /* which that entry is, or was; may be NULL */
+	/* LX_FAN_RENAME only: where to */
+	struct inode *new_dir;
+	const char *new_name;
+	uint32_t new_len;
 };
-extern void (*vfs_notify_hook)(const struct vfs_notify_event *ev); /* NULL until event/ sets it */
-/* d's name was removed; d is positive, and the caller has a reference. */
-extern void (*vfs_notify_unlinked)(struct dentry *d);
-/* sb is about to go: what is held in it has to be given up now. */
-extern void (*vfs_notify_super_gone)(struct super *sb);
+
+/* Who is told. NULL: nothing of interest. */
+struct vfs_notify_ops {
+	void (*event)(const struct vfs_notify_event *ev);
+	/* d's name was removed; d is positive, and the caller has a reference. */
+	void (*unlinked)(struct dentry *d);
+	/* sb is about to go: what is held in it has to be given up now. */
+	void (*super_gone)(struct super *sb);
+	void (*mount_gone)(struct mount *m); /* its last reference is gone */
+	/* May this be done (LX_FAN_*_PERM)? 0 or -EPERM. May park. */
+	int (*ask)(const struct path *p, uint32_t mask);
+};
+void vfs_notify_register(const struct vfs_notify_ops *ops); /* kept; once for each */
+/* How many watches there are, and how many of them are asked; the watchers count. While there are
+ * none, what happens costs one load. */
+extern _Atomic uint32_t vfs_watches, vfs_askers;
+static inline bool
+vfs_watched(void)
+{
+	return atomic_load_explicit(&vfs_watches, memory_order_relaxed);
+}
+
+void vfs_notify_send(const struct vfs_notify_event *ev);
+/* An open file was used. */
+void vfs_notify_file(struct file *f, uint32_t mask);
 /* A file or its dentry was touched: tells the inode and, with the name, its parent. */
 void vfs_notify(struct dentry *d, uint32_t mask);
 /* Only the inode, whatever its names are. */
 void vfs_notify_inode(struct inode *i, uint32_t mask);
 /* An entry of a directory changed. */
-void vfs_notify_entry(struct inode *dir, uint32_t mask, uint32_t cookie, const struct name *n);
+void vfs_notify_entry(struct inode *dir, struct inode *child, uint32_t mask, uint32_t cookie,
+	const struct name *n);
+void vfs_notify_unlinked(struct dentry *d);
+void vfs_notify_super_gone(struct super *sb);
+void vfs_notify_mount_gone(struct mount *m);
+/* Ask before f's file is opened or read. */
+int vfs_notify_ask_slow(struct file *f, uint32_t mask);
+static inline int
+vfs_notify_ask(struct file *f, uint32_t mask)
+{
+	return atomic_load_explicit(&vfs_askers, memory_order_relaxed) ? vfs_notify_ask_slow(f, mask)
+								       : 0;
+}
 
 /* Devices by number: opening a node of that number in any tree calls open (inode_ops.open's
  * contract). */

@@ -80,7 +80,7 @@ world_close(struct world *w)
 static inline struct file *
 xopen(const struct call *c, const char *path, uint32_t flags, uint32_t mode)
 {
-	struct open_spec how = {flags, mode, 0, false};
+	struct open_spec how = {.flags = flags, .mode = mode};
 	struct file *f = NULL;
 	int r = vfs_open(c, NULL, path, &how, &f);
 
@@ -94,7 +94,7 @@ xopen(const struct call *c, const char *path, uint32_t flags, uint32_t mode)
 static inline int
 open_err(const struct call *c, const char *path, uint32_t flags, uint32_t mode)
 {
-	struct open_spec how = {flags, mode, 0, false};
+	struct open_spec how = {.flags = flags, .mode = mode};
 	struct file *f = NULL;
 	int r = vfs_open(c, NULL, path, &how, &f);
 

@@ -23,7 +23,7 @@ one(struct call *c, uint32_t *s)
 {
 	char a[64], b[64];
 	struct lx_stat_all st;
-	struct open_spec how = {LX_O_RDWR | LX_O_CREAT, 0644, 0, false};
+	struct open_spec how = {.flags = LX_O_RDWR | LX_O_CREAT, .mode = 0644};
 	struct file *f;
 	struct path p;
 
