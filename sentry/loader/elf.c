@@ -7,6 +7,7 @@
 #include "abi/mman.h"
 #include "sentry/loader/internal.h"
 #include "sentry/vfs/file.h"
+#include "sentry/vfs/rw.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,7 @@ loader_read(struct file *f, const struct call *c, void *buf, size_t len, uint64_
 		if (__builtin_add_overflow(off, done, &pos) || pos < 0)
 			return -EINVAL;
 		uio_init_kernel(&u, (char *)buf + done, len - done);
-		n = f->ops->read(f, c, &u, &pos, 0);
+		n = vfs_read(f, c, &u, &pos, 0);
 		if (n < 0)
 			return (int)n;
 		if (n == 0)

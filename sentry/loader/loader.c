@@ -6,6 +6,7 @@
 #include "platform/host/info.h"
 #include "sentry/loader/internal.h"
 #include "sentry/vfs/path.h"
+#include "sentry/vfs/rw.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,7 +150,7 @@ read_head(struct file *f, const struct call *c, char *buf, size_t cap)
 		return -EACCES;
 	memset(buf, 0, cap);
 	uio_init_kernel(&u, buf, cap - 1);
-	n = f->ops->read(f, c, &u, &pos, 0);
+	n = vfs_read(f, c, &u, &pos, 0);
 	return n;
 }
 

@@ -180,8 +180,9 @@ int vfs_notify_ask_slow(struct file *f, uint32_t mask);
 static inline int
 vfs_notify_ask(struct file *f, uint32_t mask)
 {
-	return atomic_load_explicit(&vfs_askers, memory_order_relaxed) ? vfs_notify_ask_slow(f, mask)
-								       : 0;
+	return atomic_load_explicit(&vfs_askers, memory_order_relaxed)
+		       ? vfs_notify_ask_slow(f, mask)
+		       : 0;
 }
 
 /* Devices by number: opening a node of that number in any tree calls open (inode_ops.open's

@@ -7,6 +7,7 @@
 #include "sentry/fs/proc.h"
 #include "sentry/ipc/ipc.h"
 #include "sentry/ipc/mqueue.h"
+#include "sentry/kernel/fanotify.h"
 #include "sentry/vfs/lock.h"
 #include <errno.h>
 #include <stdio.h>
@@ -347,6 +348,17 @@ static const struct pseudo_row inotify_rows[] = {
 	CONST("max_queued_events", "16384"),
 	{.name = NULL},
 };
+/* Linux's defaults for marks grow with the memory; a mark is about as large as a watch of inotify.
+ */
+static const struct tunable fan_events = {&fanotify_max_events, 0, INT32_MAX},
+			    fan_groups = {&fanotify_max_groups, 0, INT32_MAX},
+			    fan_marks = {&fanotify_max_marks, 0, INT32_MAX};
+static const struct pseudo_row fanotify_rows[] = {
+	TUNABLE("max_queued_events", &fan_events),
+	TUNABLE("max_user_groups", &fan_groups),
+	TUNABLE("max_user_marks", &fan_marks),
+	{.name = NULL},
+};
 static const struct pseudo_row epoll_rows[] = {
 	CONST("max_user_watches", "1000000"), {.name = NULL}};
 
@@ -418,6 +430,7 @@ static const struct pseudo_row fs_rows[] = {
 	TUNABLE("lease-break-time", &lease_break_time),
 	CONST("dir-notify-enable", "0"),
 	DIR("inotify", inotify_rows),
+	DIR("fanotify", fanotify_rows),
 	DIR("epoll", epoll_rows),
 	DIR("mqueue", mqueue_rows),
 	{.name = NULL},
