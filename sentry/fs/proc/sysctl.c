@@ -547,6 +547,8 @@ static const struct pseudo_row user_rows[] = {
 	CONST("max_cgroup_namespaces", "65536"),
 	CONST("max_inotify_instances", "128"),
 	CONST("max_inotify_watches", "65536"),
+	TUNABLE("max_fanotify_groups", &fan_groups),
+	TUNABLE("max_fanotify_marks", &fan_marks),
 	{.name = NULL},
 };
 
