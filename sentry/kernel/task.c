@@ -249,7 +249,11 @@ static const struct usermem_ops task_mem_ops = {
 static bool
 call_interrupted(const struct call *c)
 {
-	return task_interrupted(container_of(c, struct task, call));
+	struct task *t = fiber_local();
+
+	/* c may be a copy: of who runs here */
+	(void)c;
+	return t && task_interrupted(t);
 }
 
 struct task *
