@@ -2,6 +2,7 @@
 #include "sentry/sched/waitq.h"
 #include "base/log.h"
 #include "sentry/sched/fiber.h"
+#include <errno.h>
 #include <stdatomic.h>
 
 void
@@ -147,6 +148,33 @@ sleeplock_lock(struct sleeplock *l)
 			break;
 	}
 	mutex_unlock(&l->lock);
+}
+
+int
+sleeplock_lock_killable(struct sleeplock *l)
+{
+	struct sleeper s = {.fiber = fiber_self()};
+	bool killed = false;
+
+	mutex_lock(&l->lock);
+	if (!l->held) {
+		l->held = true;
+		mutex_unlock(&l->lock);
+		return 0;
+	}
+	list_push_back(&l->waiters, &s.node);
+	while (!s.granted && !killed) {
+		mutex_unlock(&l->lock);
+		killed = fiber_killed();
+		if (!killed)
+			fiber_park();
+		mutex_lock(&l->lock);
+	}
+	/* what came meanwhile is taken */
+	if (!s.granted)
+		list_del(&s.node);
+	mutex_unlock(&l->lock);
+	return s.granted ? 0 : -EINTR;
 }
 
 /* The lock goes to the first who waits, without being free in between. */

@@ -125,7 +125,7 @@ go_to(struct task *t, const struct path *p)
 
 	if (!inode_is_dir(p->dentry->inode))
 		return -ENOTDIR;
-	r = inode_permission(p->dentry->inode, &t->call, LX_X_OK);
+	r = inode_access(p->dentry->inode, &t->call, LX_X_OK);
 	if (!r)
 		fs_ctx_set_cwd(t->fs, p);
 	return r;

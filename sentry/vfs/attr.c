@@ -84,7 +84,10 @@ vfs_setattr_locked(const struct call *c, struct inode *i, struct iattr *a)
 	struct lx_timespec now = vfs_now();
 	int r;
 
-	r = setattr_check(c, i, a);
+	/* some decide themselves who may change what */
+	r = atomic_load_explicit(&i->sb->flags, memory_order_relaxed) & SUPER_OWN_RULES
+		    ? 0
+		    : setattr_check(c, i, a);
 	if (r)
 		return r;
 	a->valid &= ~(IATTR_INTERNAL_MODE | IATTR_INTERNAL_TIME);
@@ -126,9 +129,10 @@ vfs_setattr(const struct call *c, const struct path *p, struct iattr *a)
 	uint32_t what = a->valid;
 	int r = mnt_want_write(p->mnt);
 
+	if (!r)
+		r = sleeplock_lock_killable(&i->dir_lock);
 	if (r)
 		return r;
-	sleeplock_lock(&i->dir_lock);
 	r = vfs_setattr_locked(c, i, a);
 	sleeplock_unlock(&i->dir_lock);
 	if (!r)
@@ -162,7 +166,9 @@ vfs_chown(const struct call *c, const struct path *p, uint32_t uid, uint32_t gid
 		a.valid |= IATTR_UID;
 	if (gid != UINT32_MAX)
 		a.valid |= IATTR_GID;
-	sleeplock_lock(&i->dir_lock);
+	r = sleeplock_lock_killable(&i->dir_lock);
+	if (r)
+		return r;
 	if (!inode_is_dir(i)) {
 		uint32_t mode = stripped_mode(c, i);
 
@@ -189,7 +195,9 @@ vfs_strip_privs(const struct call *c, struct file *f)
 	if (!LX_S_ISREG(mode) || !(mode & (LX_S_ISUID | LX_S_ISGID)) ||
 		inode_capable(i, c->cred, LX_CAP_FSETID))
 		return 0;
-	sleeplock_lock(&i->dir_lock);
+	r = sleeplock_lock_killable(&i->dir_lock);
+	if (r)
+		return r;
 	a.mode = stripped_mode(c, i);
 	if (a.mode != inode_mode(i)) {
 		a.mode &= LX_S_IALLUGO;
@@ -209,7 +217,9 @@ truncate_inode(
 
 	if (size > i->sb->max_bytes)
 		return -EFBIG;
-	sleeplock_lock(&i->dir_lock);
+	r = sleeplock_lock_killable(&i->dir_lock);
+	if (r)
+		return r;
 	if (size > i->size && (uint64_t)size > limit) {
 		r = -EFBIG;
 	} else {
@@ -291,7 +301,7 @@ vfs_access(const struct call *c, const struct path *p, int mask)
 
 	if ((mask & LX_X_OK) && LX_S_ISREG(mode) && (atomic_load(&p->mnt->flags) & MNT_NOEXEC))
 		return -EACCES;
-	r = mask ? inode_permission(i, c, mask) : 0;
+	r = inode_access(i, c, mask);
 	if (!r && (mask & LX_W_OK) && (LX_S_ISREG(mode) || LX_S_ISDIR(mode) || LX_S_ISLNK(mode)))
 		r = mnt_want_write(p->mnt);
 	return r;

@@ -19,12 +19,13 @@ int
 spec_init(const struct call *c, struct inode *dir, uint32_t mode, struct inode_spec *spec,
 	struct acl_pair *acl)
 {
-	uint32_t dmode = inode_mode(dir);
+	uint32_t dmode = inode_mode(dir), asked = mode;
 	int r = acl_new(dir, c, &mode, acl);
 
 	memset(spec, 0, sizeof *spec);
 	if (r)
 		return r;
+	spec->asked = asked;
 	spec->uid = c->cred->fsuid;
 	spec->gid = c->cred->fsgid;
 	if (dmode & LX_S_ISGID) {
@@ -63,7 +64,11 @@ place_open(struct place *pl, const struct call *c, const struct path *base, cons
 		return r;
 	pl->dir = pl->w.path.dentry;
 	ro = mnt_want_write(pl->w.path.mnt);
-	sleeplock_lock(&pl->dir->inode->dir_lock);
+	r = sleeplock_lock_killable(&pl->dir->inode->dir_lock);
+	if (r) {
+		pl->dir = NULL;
+		return r;
+	}
 	if (atomic_load(&pl->dir->flags) & DENTRY_DEAD)
 		return -ENOENT;
 	r = lookup_one_locked(c, pl->dir, &pl->w.last, &d);
@@ -223,8 +228,9 @@ link_at(const struct call *c, const struct path *old, const struct path *base, c
 		r = may_create(c, pl.dir);
 	if (!r && (!pl.dir->inode->ops->link || inode_is_dir(inode)))
 		r = -EPERM;
+	if (!r)
+		r = sleeplock_lock_killable(&inode->dir_lock);
 	if (!r) {
-		sleeplock_lock(&inode->dir_lock);
 		/* only what O_TMPFILE made may come back to life */
 		if (inode_load(inode->nlink) == 0 &&
 			(atomic_load(&old->dentry->flags) & DENTRY_UNLINKED))

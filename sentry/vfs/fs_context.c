@@ -125,7 +125,8 @@ context_new(const struct fs_type *type, struct super *sb, struct file **ret)
 int
 fs_context_open(const char *type, struct file **ret)
 {
-	struct fs_type *t = fs_type_find(type, strlen(type));
+	const char *subtype; /* Linux passes over it here */
+	struct fs_type *t = fs_type_named(type, &subtype);
 
 	if (!t || (t->flags & FS_TYPE_INTERNAL))
 		return -ENODEV;
@@ -272,7 +273,7 @@ fs_context_create(struct file *f, const struct call *c, bool excl)
 		r = -EBUSY;
 		x->phase = PHASE_FAILED;
 	} else {
-		rq = (struct mount_request){x->source, x->options, x->ms_set, NULL};
+		rq = (struct mount_request){x->source, x->options, x->ms_set, NULL, NULL};
 		r = mnt_new_super(c, x->type->name, &rq, &x->sb);
 		x->phase = r ? PHASE_FAILED : PHASE_MOUNT;
 		if (r == -EPERM)

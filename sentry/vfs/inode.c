@@ -282,6 +282,14 @@ inode_permission(struct inode *i, const struct call *c, int mask)
 	return inode_permission_generic(i, c, mask);
 }
 
+int
+inode_access(struct inode *i, const struct call *c, int mask)
+{
+	if (i->ops->access)
+		return i->ops->access(i, c, mask);
+	return mask ? inode_permission(i, c, mask) : 0;
+}
+
 bool
 inode_capable(const struct inode *i, const struct cred *c, int cap)
 {

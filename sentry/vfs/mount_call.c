@@ -52,15 +52,18 @@ int
 mnt_new_super(
 	const struct call *c, const char *type, const struct mount_request *rq, struct super **ret)
 {
-	struct fs_type *t = fs_type_find(type, strlen(type));
+	struct mount_request named = *rq;
+	struct fs_type *t = fs_type_named(type, &named.subtype);
 	int r;
 
 	if (!t || (t->flags & FS_TYPE_INTERNAL))
 		return -ENODEV;
+	if (named.subtype && !*named.subtype)
+		return -EINVAL;
 	if (!(t->flags & FS_TYPE_USERNS_MOUNT) ||
 		(c->cred->user_ns && !(t->flags & FS_TYPE_OWN_NS)))
 		return -EPERM;
-	r = fs_mount(type, c, rq, ret);
+	r = fs_mount(t->name, c, &named, ret);
 	if (!r && !(t->flags & FS_TYPE_ONE_SUPER))
 		(*ret)->user_ns = user_ns_get(c->cred->user_ns);
 	return r;
@@ -70,7 +73,7 @@ static int
 new_mount(const struct call *c, const struct path *on, const char *source, const char *type,
 	uint32_t sb_flags, uint32_t mnt_flags, const char *options)
 {
-	struct mount_request rq = {source, options, sb_flags, NULL};
+	struct mount_request rq = {source, options, sb_flags, NULL, NULL};
 	struct super *sb;
 	int r;
 
@@ -173,6 +176,16 @@ put_escaped(FILE *f, const char *s)
 }
 
 static void
+put_type(FILE *f, struct super *sb)
+{
+	put_escaped(f, sb->type->name);
+	if (sb->subtype) {
+		fputc('.', f);
+		put_escaped(f, sb->subtype);
+	}
+}
+
+static void
 put_mnt_flags(FILE *f, uint32_t fl)
 {
 	static const struct {
@@ -227,7 +240,9 @@ show_one(FILE *f, struct mount *m, const char *where, const char *root, uint64_t
 		put_escaped(f, source);
 		fputc(' ', f);
 		put_escaped(f, where);
-		fprintf(f, " %s %s", sb->type->name, ro ? "ro" : "rw");
+		fputc(' ', f);
+		put_type(f, sb);
+		fputs(ro ? " ro" : " rw", f);
 		if (atomic_load(&sb->flags) & SUPER_SYNCHRONOUS)
 			fputs(",sync", f);
 		put_mnt_flags(f, fl);
@@ -253,7 +268,9 @@ show_one(FILE *f, struct mount *m, const char *where, const char *root, uint64_t
 			fprintf(f, " master:%u", master);
 		if (fl & MNT_UNBINDABLE)
 			fputs(" unbindable", f);
-		fprintf(f, " - %s ", sb->type->name);
+		fputs(" - ", f);
+		put_type(f, sb);
+		fputc(' ', f);
 		put_escaped(f, source);
 		fputc(' ', f);
 		put_super_flags(f, sb);
@@ -265,7 +282,9 @@ show_one(FILE *f, struct mount *m, const char *where, const char *root, uint64_t
 			put_escaped(f, source);
 		fputs(" mounted on ", f);
 		put_escaped(f, where);
-		fprintf(f, " with fstype %s\n", sb->type->name);
+		fputs(" with fstype ", f);
+		put_type(f, sb);
+		fputc('\n', f);
 		break;
 	}
 }

@@ -380,7 +380,7 @@ static int
 reconfigure(const struct call *c, struct super *sb, struct mnt_ns *ns, uint32_t ms_flags,
 	const char *options)
 {
-	struct mount_request rq = {sb->source, options, ms_flags, NULL};
+	struct mount_request rq = {sb->source, options, ms_flags, NULL, NULL};
 	int r = 0;
 
 	if (!cred_capable_in(c->cred, sb->user_ns, LX_CAP_SYS_ADMIN))
@@ -493,6 +493,8 @@ umount_tree_locked(struct mount *m, int flags)
 {
 	int r;
 
+	if ((flags & LX_MNT_FORCE) && m->sb->ops && m->sb->ops->umount_begin)
+		m->sb->ops->umount_begin(m->sb);
 	if (m->ns->root == m) {
 		if (flags & LX_MNT_DETACH)
 			return -EINVAL;

@@ -288,8 +288,9 @@ open_tmpfile(const struct call *c, const struct path *base, const char *path,
 		r = -EOPNOTSUPP;
 	if (!r)
 		r = spec_init(c, dir, LX_S_IFREG | (how->mode & LX_S_IALLUGO), &spec, &acl);
+	if (!r)
+		r = sleeplock_lock_killable(&dir->dir_lock);
 	if (!r) {
-		sleeplock_lock(&dir->dir_lock);
 		r = dir->ops->tmpfile(dir, c, &spec, &inode);
 		sleeplock_unlock(&dir->dir_lock);
 	}
@@ -338,7 +339,9 @@ find_or_create(
 		}
 		dentry_put(d);
 	}
-	sleeplock_lock(&dir->inode->dir_lock);
+	r = sleeplock_lock_killable(&dir->inode->dir_lock);
+	if (r)
+		return r;
 	r = (atomic_load(&dir->flags) & DENTRY_DEAD) ? -ENOENT
 						     : lookup_one_locked(c, dir, &w->last, &d);
 	if (r)
@@ -355,8 +358,10 @@ find_or_create(
 		r = -EACCES;
 	if (!r)
 		r = spec_init(c, dir->inode, LX_S_IFREG | (how->mode & LX_S_IALLUGO), &spec, &acl);
-	if (!r)
+	if (!r) {
+		spec.open_flags = how->flags;
 		r = dir->inode->ops->create(dir->inode, c, &w->last, &spec, &inode);
+	}
 	if (!r)
 		acl_new_apply(inode, c, &acl);
 	acl_pair_free(&acl);

@@ -42,7 +42,9 @@ remove_locked(const struct call *c, struct walk *w, struct dentry *d, bool isdir
 	op = isdir ? dir->inode->ops->rmdir : dir->inode->ops->unlink;
 	if (!op)
 		return -EPERM;
-	sleeplock_lock(&i->dir_lock);
+	r = sleeplock_lock_killable(&i->dir_lock);
+	if (r)
+		return r;
 	if (mnt_is_mountpoint(c, d))
 		r = -EBUSY;
 	else
@@ -84,7 +86,11 @@ remove_name(const struct call *c, const struct path *base, const char *path, boo
 		return r;
 	}
 	dir = w.path.dentry;
-	sleeplock_lock(&dir->inode->dir_lock);
+	r = sleeplock_lock_killable(&dir->inode->dir_lock);
+	if (r) {
+		walk_fini(&w);
+		return r;
+	}
 	r = lookup_one_locked(c, dir, &w.last, &d);
 	if (!r && !d->inode)
 		r = -ENOENT;
@@ -136,22 +142,31 @@ struct rename {
 };
 
 /* Lock both directories: an ancestor before what is below it, others by address. */
-static void
+static int
 lock_dirs(struct dentry *a, struct dentry *b)
 {
-	if (a == b) {
-		sleeplock_lock(&a->inode->dir_lock);
-		return;
-	}
-	sleeplock_lock(&a->sb->rename_lock);
+	int r;
+
+	if (a == b)
+		return sleeplock_lock_killable(&a->inode->dir_lock);
+	r = sleeplock_lock_killable(&a->sb->rename_lock);
+	if (r)
+		return r;
 	if (dentry_is_ancestor(b, a) || (b < a && !dentry_is_ancestor(a, b))) {
 		struct dentry *t = a;
 
 		a = b;
 		b = t;
 	}
-	sleeplock_lock(&a->inode->dir_lock);
-	sleeplock_lock(&b->inode->dir_lock);
+	r = sleeplock_lock_killable(&a->inode->dir_lock);
+	if (!r) {
+		r = sleeplock_lock_killable(&b->inode->dir_lock);
+		if (r)
+			sleeplock_unlock(&a->inode->dir_lock);
+	}
+	if (r)
+		sleeplock_unlock(&a->sb->rename_lock);
+	return r;
 }
 
 static void
@@ -270,8 +285,8 @@ rename_locked(struct rename *rn)
 	r = rename_check_rights(rn);
 	if (r)
 		return r;
-	if (ti)
-		sleeplock_lock(&ti->dir_lock);
+	if (ti && (r = sleeplock_lock_killable(&ti->dir_lock)))
+		return r;
 	r = rn->old_dir->inode->ops->rename(rn->old_dir->inode, rn->c, &rn->from.last, oi,
 		rn->new_dir->inode, &rn->to.last, ti, rn->flags);
 	if (!r)
@@ -367,9 +382,11 @@ vfs_rename(const struct call *c, const struct path *old_base, const char *old,
 	if (!r) {
 		rn.old_dir = rn.from.path.dentry;
 		rn.new_dir = rn.to.path.dentry;
-		lock_dirs(rn.old_dir, rn.new_dir);
-		r = rename_locked(&rn);
-		unlock_dirs(rn.old_dir, rn.new_dir);
+		r = lock_dirs(rn.old_dir, rn.new_dir);
+		if (!r) {
+			r = rename_locked(&rn);
+			unlock_dirs(rn.old_dir, rn.new_dir);
+		}
 		if (!r)
 			rename_notify(&rn);
 		else if (r > 0)

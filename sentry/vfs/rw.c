@@ -149,8 +149,14 @@ vfs_iterate(struct file *f, const struct call *c, struct dir_emit *e)
 	r = vfs_notify_ask(f, LX_FAN_ACCESS_PERM);
 	if (r)
 		return r;
-	sleeplock_lock(&f->pos_sleep);
-	sleeplock_lock(&i->dir_lock);
+	r = sleeplock_lock_killable(&f->pos_sleep);
+	if (r)
+		return r;
+	r = sleeplock_lock_killable(&i->dir_lock);
+	if (r) {
+		sleeplock_unlock(&f->pos_sleep);
+		return r;
+	}
 	if (atomic_load(&f->path.dentry->flags) & DENTRY_DEAD)
 		r = -ENOENT;
 	else

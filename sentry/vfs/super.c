@@ -32,6 +32,18 @@ fs_type_find(const char *name, size_t len)
 	return found;
 }
 
+struct fs_type *
+fs_type_named(const char *name, const char **subtype)
+{
+	const char *dot = strchr(name, '.');
+	struct fs_type *t = fs_type_find(name, dot ? (size_t)(dot - name) : strlen(name));
+
+	if (t && dot && !(t->flags & FS_TYPE_SUBTYPE))
+		return NULL;
+	*subtype = dot ? dot + 1 : NULL;
+	return t;
+}
+
 void
 fs_type_each(void (*fn)(const struct fs_type *t, void *arg), void *arg)
 {
@@ -122,6 +134,7 @@ super_put(struct super *sb)
 	mutex_destroy(&sb->inodes_lock);
 	free(sb->inodes);
 	free(sb->source);
+	free(sb->subtype);
 	user_ns_put(sb->user_ns);
 	LIVE_DEC(SUPER);
 	free(sb);

@@ -316,7 +316,9 @@ lookup_one(const struct call *c, struct dentry *dir, const struct name *n, const
 		return r;
 	if (flags & LOOKUP_CACHED)
 		return -EAGAIN;
-	sleeplock_lock(&dir->inode->dir_lock);
+	r = sleeplock_lock_killable(&dir->inode->dir_lock);
+	if (r)
+		return r;
 	*ret = dentry_find(dir, n); /* somebody may have brought it meanwhile */
 	if (!*ret)
 		r = lookup_fs(c, dir, n, rest, known, ret);

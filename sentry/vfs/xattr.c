@@ -77,7 +77,9 @@ vfs_setxattr(const struct call *c, const struct path *p, const char *name, const
 		return r;
 	if (!i->ops->setxattr)
 		return -EOPNOTSUPP;
-	sleeplock_lock(&i->dir_lock);
+	r = sleeplock_lock_killable(&i->dir_lock);
+	if (r)
+		return r;
 	r = acl ? acl_setxattr(i, c, name, val, size)
 		: i->ops->setxattr(i, c, name, val, size, flags);
 	sleeplock_unlock(&i->dir_lock);
@@ -99,7 +101,9 @@ vfs_removexattr(const struct call *c, const struct path *p, const char *name)
 		return r;
 	if (!i->ops->removexattr)
 		return -EOPNOTSUPP;
-	sleeplock_lock(&i->dir_lock);
+	r = sleeplock_lock_killable(&i->dir_lock);
+	if (r)
+		return r;
 	r = acl ? acl_removexattr(i, c, name) : i->ops->removexattr(i, c, name);
 	sleeplock_unlock(&i->dir_lock);
 	if (!r)

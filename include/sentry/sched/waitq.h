@@ -73,6 +73,7 @@ struct sleeplock {
 
 void sleeplock_init(struct sleeplock *l);
 void sleeplock_lock(struct sleeplock *l);
+int sleeplock_lock_killable(struct sleeplock *l); /* -EINTR: the fiber is killed (fiber_killed) */
 bool sleeplock_trylock(struct sleeplock *l);
 void sleeplock_unlock(struct sleeplock *l);
 

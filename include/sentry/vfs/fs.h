@@ -23,6 +23,7 @@ struct mount_request {
 	const char *options; /* comma-separated, without the generic ones (ro, nosuid ...) */
 	uint32_t ms_flags; /* LX_MS_RDONLY, _SYNCHRONOUS, _MANDLOCK, _DIRSYNC, _SILENT, _LAZYTIME */
 	void *priv;	   /* from boot to its own types (connection to the gofer, ...) */
+	const char *subtype; /* what follows the '.' of the type's name, or NULL */
 };
 
 #define FS_TYPE_USERNS_MOUNT                                                                       \
@@ -31,6 +32,7 @@ struct mount_request {
 #define FS_TYPE_OWN_NS	  8u  /* also for who is root only in a user namespace */
 #define FS_TYPE_ONE_SUPER 16u /* mount may give one that is in use, and sets its user_ns */
 #define FS_TYPE_INTERNAL  4u  /* mount(2) does not find it */
+#define FS_TYPE_SUBTYPE	  32u /* its name may be followed by '.' and a name of the guest's */
 
 struct fs_type {
 	const char *name;
@@ -46,6 +48,8 @@ struct fs_type {
 
 void fs_type_register(struct fs_type *type); /* at start, once; type is kept */
 struct fs_type *fs_type_find(const char *name, size_t len);
+/* By a name that may have a subtype: *subtype points to it in name, or is NULL. */
+struct fs_type *fs_type_named(const char *name, const char **subtype);
 /* Call fn for each registered type in order of registration. */
 void fs_type_each(void (*fn)(const struct fs_type *t, void *arg), void *arg);
 /* Find the type and mount it. -ENODEV: no such type. */
@@ -65,6 +69,8 @@ struct super_ops {
 	/* Append ",name=value" text for /proc/mounts to buf (NUL-terminated, cap bytes). NULL:
 	 * nothing. */
 	void (*show_options)(struct super *sb, char *buf, size_t cap);
+	/* umount2(MNT_FORCE): end what waits for it, so that it may come free. Does not park. */
+	void (*umount_begin)(struct super *sb);
 };
 
 #define SUPER_RDONLY 0x01u /* may change by remount; atomic */
@@ -80,6 +86,7 @@ struct super_ops {
 #define SUPER_POSIXACL	  0x100u /* its inodes can have POSIX ACLs, kept as their attributes */
 #define SUPER_ACL_HOST	  0x200u /* the host makes those of new files, and of changed modes */
 #define SUPER_WALK	  0x400u /* with SUPER_SHARED: each look is a request, and walk is only one */
+#define SUPER_OWN_RULES	  0x800u /* inode_ops.setattr itself decides who may change what */
 
 #define SUPER_INODE_BUCKETS 256
 
@@ -97,6 +104,7 @@ struct super {
 	uint32_t blksize;
 	int64_t max_bytes;	      /* largest file size, INT64_MAX by default */
 	char *source;		      /* for /proc/mounts; malloc'd, may be NULL */
+	char *subtype;		      /* the same */
 	struct sleeplock rename_lock; /* renames between directories, one at a time */
 	_Atomic uint64_t changes; /* counts changes of names; guards the result of inode_ops.walk */
 	struct mutex inodes_lock; /* rank LEAF: the table below */

@@ -55,11 +55,13 @@ struct lx_stat_all {
 
 /* What a new inode shall be. The vfs has applied umask, fsuid, fsgid, setgid inheritance. */
 struct inode_spec {
-	uint32_t mode; /* with the S_IFMT part: any type, directories and symlinks too */
+	uint32_t mode;	/* with the S_IFMT part: any type, directories and symlinks too */
+	uint32_t asked; /* the same before umask and a default ACL */
 	uint32_t uid, gid;
 	uint32_t rdev;
 	const char *
 		target; /* of a symlink, NUL-terminated, at most LX_PATH_MAX - 1 bytes; else NULL */
+	uint32_t open_flags; /* LX_O_* of the open(2) that makes it and comes next; else 0 */
 };
 
 #define IATTR_MODE  0x001u
@@ -145,6 +147,8 @@ struct inode_ops {
 	/* mask: LX_R_OK|LX_W_OK|LX_X_OK. NULL: inode_permission_generic. Does not park on hot
 	 * paths. */
 	int (*permission)(struct inode *inode, const struct call *c, int mask);
+	/* What access(2) and chdir(2) ask, also with mask 0 (is it there?). NULL: permission. */
+	int (*access)(struct inode *inode, const struct call *c, int mask);
 	/* Bring the attributes in the inode up to date (shared file systems, generated sizes);
 	 * called before they are shown. NULL: they are. force: AT_STATX_FORCE_SYNC; never called
 	 * for AT_STATX_DONT_SYNC. */
@@ -253,6 +257,7 @@ void inode_stat(struct inode *i, struct lx_stat_all *st); /* copy the fields out
  * LX_R_OK|LX_W_OK|LX_X_OK. */
 int inode_permission_generic(struct inode *i, const struct call *c, int mask);
 int inode_permission(struct inode *i, const struct call *c, int mask); /* by ops */
+int inode_access(struct inode *i, const struct call *c, int mask);     /* for access, chdir */
 /* Has c this capability over a file of i's owner? */
 bool inode_capable(const struct inode *i, const struct cred *c, int cap);
 /* CAP_FOWNER, or the owner. */

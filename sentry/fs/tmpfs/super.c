@@ -250,7 +250,7 @@ static struct fs_type tmpfs_type = {
 int
 tmpfs_new(const struct call *c, const char *options, struct super **ret)
 {
-	struct mount_request rq = {"tmpfs", options, 0, NULL};
+	struct mount_request rq = {"tmpfs", options, 0, NULL, NULL};
 
 	return tmpfs_mount(&tmpfs_type, c, &rq, ret);
 }
