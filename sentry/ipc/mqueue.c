@@ -369,10 +369,11 @@ mq_lseek(struct file *f, const struct call *c, int64_t off, int whence)
 	return to;
 }
 
-static void
+static int
 mq_flush(struct file *f, const struct call *c)
 {
 	mq_clear_notify(f, c->tgid);
+	return 0;
 }
 
 const struct file_ops mq_fops = {

@@ -137,18 +137,20 @@ task_files_get(struct task *t)
 	return f;
 }
 
-void
+int
 fd_close_file(struct fdtable *t, struct file *f, const struct call *c)
 {
 	bool flying;
+	int r = 0;
 
 	if (c && f->ops->flush)
-		f->ops->flush(f, c);
+		r = f->ops->flush(f, c);
 	file_locks_close(f, t->id);
 	flying = unix_in_flight(f);
 	file_put(f);
 	if (flying)
 		unix_flight_collect();
+	return r;
 }
 
 void
@@ -387,6 +389,14 @@ task_file(struct task *t, int fd)
 		return NULL;
 	}
 	return f;
+}
+
+struct file *
+task_call_file(const struct call *c, int fd)
+{
+	struct task *t = fiber_local();
+
+	return t && c == &t->call ? task_file(t, fd) : NULL;
 }
 
 int

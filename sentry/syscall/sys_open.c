@@ -164,8 +164,7 @@ sys_close(struct task *t, const uint64_t a[6])
 
 	if (r)
 		return r;
-	fd_close_file(t->files, f, &t->call);
-	return 0;
+	return fd_close_file(t->files, f, &t->call);
 }
 
 int64_t

@@ -41,7 +41,8 @@ int fdtable_next(struct fdtable *t, int from);
 uint32_t fdtable_size(struct fdtable *t); /* numbers that it has room for now */
 
 /* With the caller's table and limits. */
-struct file *task_file(struct task *t, int fd); /* not O_PATH; NULL: EBADF */
+struct file *task_file(struct task *t, int fd);		   /* not O_PATH; NULL: EBADF */
+struct file *task_call_file(const struct call *c, int fd); /* of the task that the call is of */
 /* The table of any task: a reference (to be put without a call: if it is the last one by then, it
  * was not the caller who closed), NULL when it has ended. */
 struct fdtable *task_files_get(struct task *t);
@@ -49,7 +50,8 @@ struct file *task_file_raw(struct task *t, int fd);		   /* also O_PATH */
 int task_fd_install(struct task *t, struct file *f, bool cloexec); /* lowest free */
 /* The same, and drops the caller's reference on f in every case. */
 int task_fd_install_put(struct task *t, struct file *f, bool cloexec);
-/* Drop the file of a descriptor of t: flush (if a process closes it: c), POSIX locks, reference. */
-void fd_close_file(struct fdtable *t, struct file *f, const struct call *c);
+/* Drop the file of a descriptor of t: flush (if a process closes it: c), POSIX locks, reference.
+ * 0, or what flush has to complain about. */
+int fd_close_file(struct fdtable *t, struct file *f, const struct call *c);
 
 #endif

@@ -39,8 +39,8 @@ struct file_ops {
 	/* Last reference is gone. */
 	void (*release)(struct file *f);
 	/* A descriptor to it was closed in some table (flush(2)-like; POSIX locks are dropped by
-	 * the vfs). */
-	void (*flush)(struct file *f, const struct call *c);
+	 * the vfs). What it returns is what close(2) says. */
+	int (*flush)(struct file *f, const struct call *c);
 	/* Move bytes at *pos and advance it. Files without a position get pos == NULL-like use:
 	 * they ignore it. -EAGAIN: would block. NULL: -EINVAL. rwf: LX_RWF_* flags already checked
 	 * by the caller. */
