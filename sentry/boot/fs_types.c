@@ -6,12 +6,14 @@
 #include "sentry/fs/cgroup.h"
 #include "sentry/fs/dev.h"
 #include "sentry/fs/devpts.h"
+#include "sentry/fs/fuse.h"
 #include "sentry/fs/hostfile.h"
 #include "sentry/fs/pipe.h"
 #include "sentry/fs/proc.h"
 #include "sentry/fs/tmpfs.h"
 #include "sentry/fs/tty.h"
 #include "sentry/ipc/mqueue.h"
+#include "sentry/kernel/fdtable.h"
 #include "sentry/kernel/tty.h"
 #include "sentry/keys/keys.h"
 #include "sentry/net/link.h"
@@ -22,7 +24,7 @@ int
 boot_register_fs(const struct start *s)
 {
 	static int (*const inits[])(void) = {vfs_init, tmpfs_init, pipe_init, hostfile_init,
-		dev_init, devpts_init, proc_init, sysfs_init, mqueue_init, cgroupfs_init};
+		dev_init, devpts_init, proc_init, sysfs_init, mqueue_init, cgroupfs_init, fuse_init};
 	int r;
 
 	for (size_t i = 0; i < sizeof inits / sizeof inits[0]; i++) {
@@ -43,5 +45,6 @@ boot_register_fs(const struct start *s)
 	}
 	netlink_init();
 	tty_kernel_init();
+	fuse_file_of_fd = task_call_file;
 	return 0;
 }

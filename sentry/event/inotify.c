@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * inotify(7). Events come from the vfs, which names what it does in one place (vfs/notify.c); what is changed behind the sandbox's back on the host is not seen.
+ * inotify(7). Events come from the vfs, which names what it does in one place (vfs/notify.c); what
+ * is changed behind the sandbox's back on the host is not seen.
  *
  * A watch holds its inode. It also holds the dentry by which it was found, as long as that name is
  * there: some file systems make another inode for a name that the cache has forgotten. So it is not

@@ -4,6 +4,7 @@
 #include "sentry/fs/pipe.h"
 #include "sentry/syscall/file_block.h"
 #include <stdlib.h>
+#include <string.h>
 
 #define CHUNK (64u << 10)
 
@@ -13,6 +14,7 @@ struct move {
 	struct file *in, *out;
 	int64_t *in_pos, *out_pos; /* NULL: streams */
 	size_t len;
+	bool full; /* the pipe has no room for a message */
 };
 
 static ssize_t
@@ -47,6 +49,75 @@ try_in(void *arg)
 	struct move *m = arg;
 
 	return pipe_splice_in(m->out, m->len, read_in, m);
+}
+
+/* A message on its way: from or to a file that is read and written in whole ones. */
+struct message {
+	char *p;
+	size_t len, at;
+};
+
+static ssize_t
+message_out(void *arg, char *p, size_t n)
+{
+	struct message *g = arg;
+
+	memcpy(p, g->p + g->at, n);
+	g->at += n;
+	return (ssize_t)n;
+}
+
+static ssize_t
+message_in(void *arg, const char *p, size_t n)
+{
+	struct message *g = arg;
+
+	memcpy(g->p + g->at, p, n);
+	g->at += n;
+	return (ssize_t)n;
+}
+
+static int64_t
+try_message_to_pipe(void *arg)
+{
+	struct move *m = arg;
+	size_t room = pipe_room(m->out);
+	struct message g = {.len = m->len < room ? m->len : room};
+	int64_t r;
+
+	if (!room) {
+		/* a pipe that does not block says so of its room, not of what is to come */
+		m->full = true;
+		return -EAGAIN;
+	}
+	g.p = malloc(g.len);
+	if (!g.p)
+		return -ENOMEM;
+	r = read_in(m, g.p, g.len);
+	/* whoever fills the pipe meanwhile has spoilt it */
+	if (r > 0 && pipe_splice_in(m->out, (size_t)r, message_out, &g) != r)
+		r = -EIO;
+	free(g.p);
+	return r;
+}
+
+static int64_t
+try_message_from_pipe(void *arg)
+{
+	struct move *m = arg;
+	struct message g = {.len = m->len};
+	int64_t r;
+
+	if (g.len > (size_t)pipe_fcntl(m->in, NULL, false, 0))
+		return -EINVAL;
+	g.p = malloc(g.len);
+	if (!g.p)
+		return -ENOMEM;
+	r = pipe_splice_out(m->in, g.len, message_in, &g);
+	if (r > 0)
+		r = g.at < g.len ? -EINVAL : write_out(m, g.p, g.len);
+	free(g.p);
+	return r;
 }
 
 static ssize_t
@@ -165,6 +236,31 @@ off_done(struct task *t, struct off *o, bool moved)
 	return r;
 }
 
+static int64_t (*how_to_move(const struct move *m))(void *)
+{
+	if (!pipe_is(m->in))
+		return m->in->mode & LX_FMODE_MESSAGES ? try_message_to_pipe : try_in;
+	if (pipe_is(m->out))
+		return try_pipe_to_pipe;
+	return m->out->mode & LX_FMODE_MESSAGES ? try_message_from_pipe : try_out;
+}
+
+static int64_t
+move_any(struct move *m, bool nb)
+{
+	int64_t (*fn)(void *) = how_to_move(m);
+	bool out_nb = nb || (file_flags(m->out) & LX_O_NONBLOCK);
+	int64_t r;
+
+	if (fn != try_message_to_pipe)
+		return move_block(
+			m, nb || (file_flags(pipe_is(m->in) ? m->in : m->out) & LX_O_NONBLOCK), fn);
+	r = fn(m);
+	if (r != -EAGAIN || (m->full ? out_nb : file_flags(m->in) & LX_O_NONBLOCK))
+		return r;
+	return move_block(m, false, fn);
+}
+
 int64_t
 sys_splice(struct task *t, const uint64_t a[6])
 {
@@ -196,11 +292,7 @@ sys_splice(struct task *t, const uint64_t a[6])
 	if (!r) {
 		r = off_get(t, &oo, m.out, a[3], &m.out_pos);
 		if (!r) {
-			nb |= (file_flags(pipe_is(m.in) ? m.in : m.out) & LX_O_NONBLOCK) != 0;
-			r = move_block(&m, nb,
-				!pipe_is(m.in)	 ? try_in
-				: pipe_is(m.out) ? try_pipe_to_pipe
-						 : try_out);
+			r = move_any(&m, nb);
 			if (off_done(t, &oo, r > 0))
 				r = -EFAULT;
 		}

@@ -260,6 +260,8 @@ for key, value, stat in [("path", "/dev/sub/x", "1,3 666 0 0"), ("type", "c", "1
                                                        linux__devices=[{k: v for k, v in NULL.items() if k != key}])))
 ROWS += [("linux.devices", [{**NULL, "path": "/dev/x", "minor": 1}], Fails("no device of the host", mounts=DEV)),
          ("linux.devices", [{**NULL, "path": "/dev/zero"}], Fails("/dev/zero", mounts=DEV)),
+         ("linux.devices", [{"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229, "fileMode": 0o600}],
+          Sees("stat -c '%t,%T %a' /dev/fuse", "a,e5 600", mounts=DEV)),
          ("linux.devices", [{"path": "/dev/p", "type": "p", "fileMode": 0o600}], Sees("stat -c '%F %a' /dev/p", "fifo 600", mounts=DEV))]
 
 # What they do on the host's cgroups is for limits.sh and the unit tests; here they are read, and no cgroup is made.

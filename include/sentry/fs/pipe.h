@@ -22,6 +22,7 @@ ssize_t pipe_splice_out(
 	struct file *f, size_t len, ssize_t (*fn)(void *arg, const char *p, size_t n), void *arg);
 ssize_t pipe_splice_in(
 	struct file *f, size_t len, ssize_t (*fn)(void *arg, char *p, size_t n), void *arg);
+size_t pipe_room(struct file *f); /* bytes that can be written now */
 /* tee(2): copy without taking. */
 ssize_t pipe_tee(struct file *from, struct file *to, size_t len);
 

@@ -106,6 +106,7 @@ struct file {
 #define LX_FMODE_NONOTIFY  16384u /* what is done with it is told to nobody */
 #define LX_FMODE_READER	   8192u /* counted in inode->readcount */
 #define LX_FMODE_UNMOUNT   4096u /* holds a detached mount: mnt_dissolve with the last reference */
+#define LX_FMODE_MESSAGES  8192u /* each read and each write is a whole message: /dev/fuse */
 #define LX_FMODE_WRITEALL                                                                          \
 	2048u /* a blocking write goes on until all is written: pipe, socket, tty */
 

@@ -206,6 +206,7 @@ static const struct entry entries[] = {
 	{"random", LX_S_IFCHR | 0666, LX_MKDEV(1, 8), NULL},
 	{"urandom", LX_S_IFCHR | 0666, LX_MKDEV(1, 9), NULL},
 	{"tty", LX_S_IFCHR | 0666, LX_MKDEV(5, 0), NULL},
+	{"fuse", LX_S_IFCHR | 0666, LX_MKDEV(10, 229), NULL},
 	{"console", LX_S_IFCHR | 0620, LX_MKDEV(5, 1), NULL},
 	{"ptmx", LX_S_IFLNK | 0777, 0, "pts/ptmx"},
 	{"fd", LX_S_IFLNK | 0777, 0, "/proc/self/fd"},

@@ -502,6 +502,18 @@ pipe_fcntl(struct file *f, const struct call *c, bool set, uint32_t size)
 	return set ? resize(p, c, size) : (int)p->size;
 }
 
+size_t
+pipe_room(struct file *f)
+{
+	struct pipe *p = f->priv;
+	size_t n;
+
+	sleeplock_lock(&p->wlock);
+	n = p->size - used(p);
+	sleeplock_unlock(&p->wlock);
+	return n;
+}
+
 ssize_t
 pipe_splice_out(
 	struct file *f, size_t len, ssize_t (*fn)(void *arg, const char *p, size_t n), void *arg)
