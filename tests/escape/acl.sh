@@ -30,13 +30,13 @@ acl() {
 entries = [(1, 7, -1), (2, 0, 1000), (4, 5, -1), (16, 5, -1), (32, 5, -1)]
 os.setxattr(sys.argv[1], "system.posix_acl_access", struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *e) for e in entries))' "$1"
 }
-timeout 60 "$moat" do --volume="$work/way:/mnt" -- setpriv --reuid=1000 --regid=1000 --clear-groups sh -c '
+timeout 60 "$moat" do --volume="$work/way:/mnt" -- setpriv --reuid=1000 --regid=1000 --clear-groups sh -c 'exec 2>&1
 	for i in 1 2 3; do
 		cat /mnt/a/b/f
 		: >/mnt/said/$i
 		until [ -e /mnt/said/$i.done ]; do sleep 0.02; done
 	done
-	cat /mnt/a/b/f' >"$work/way.out" 2>&1 &
+	cat /mnt/a/b/f' >"$work/way.out" &
 job=$!
 said() { until [ -e "$work/way/said/$1" ]; do kill -0 $job || die "it has ended"; sleep 0.02; done; }
 said 1
