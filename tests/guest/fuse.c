@@ -699,6 +699,9 @@ killed(void)
 	SHOW(order("forgotten"));
 	SHOW(order("late"));
 	SHOW(order("late"));
+	/* requests may be read before it */
+	for (int i = 0; i < 400 && !order("forgotten"); i++)
+		sleep_ms(5);
 	SHOW(order("forgotten"));
 	stop();
 	deadlock("self-stat");
