@@ -92,23 +92,24 @@ struct file {
 	struct waitq *pollq; /* may be NULL: the one queue that this file notifies (for SIGIO) */
 };
 
-#define LX_FMODE_READ	   1u
-#define LX_FMODE_WRITE	   2u
-#define LX_FMODE_EXEC	   4u
-#define LX_FMODE_LSEEK	   8u	 /* has a position */
-#define LX_FMODE_PREAD	   16u	 /* pread(2)/pwrite(2) allowed */
-#define LX_FMODE_PATH	   32u	 /* O_PATH */
-#define LX_FMODE_STREAM	   64u	 /* no position lock needed: pipe, socket, tty */
-#define LX_FMODE_WRITER	   128u	 /* counted in inode->writecount and mount->writers */
-#define LX_FMODE_DENYWRITE 256u	 /* opened for execve: writers get ETXTBSY */
-#define LX_FMODE_CREATED   512u	 /* this open made the file (F_CREATED_QUERY) */
-#define LX_FMODE_OPENED	   1024u /* the open came through: release is called */
-#define LX_FMODE_NONOTIFY  16384u /* what is done with it is told to nobody */
-#define LX_FMODE_READER	   8192u /* counted in inode->readcount */
-#define LX_FMODE_UNMOUNT   4096u /* holds a detached mount: mnt_dissolve with the last reference */
-#define LX_FMODE_MESSAGES  8192u /* each read and each write is a whole message: /dev/fuse */
+#define LX_FMODE_READ	   (1u << 0)
+#define LX_FMODE_WRITE	   (1u << 1)
+#define LX_FMODE_EXEC	   (1u << 2)
+#define LX_FMODE_LSEEK	   (1u << 3)  /* has a position */
+#define LX_FMODE_PREAD	   (1u << 4)  /* pread(2)/pwrite(2) allowed */
+#define LX_FMODE_PATH	   (1u << 5)  /* O_PATH */
+#define LX_FMODE_STREAM	   (1u << 6)  /* no position lock needed: pipe, socket, tty */
+#define LX_FMODE_WRITER	   (1u << 7)  /* counted in inode->writecount and mount->writers */
+#define LX_FMODE_DENYWRITE (1u << 8)  /* opened for execve: writers get ETXTBSY */
+#define LX_FMODE_CREATED   (1u << 9)  /* this open made the file (F_CREATED_QUERY) */
+#define LX_FMODE_OPENED	   (1u << 10) /* the open came through: release is called */
 #define LX_FMODE_WRITEALL                                                                          \
-	2048u /* a blocking write goes on until all is written: pipe, socket, tty */
+	(1u << 11) /* a blocking write goes on until all is written: pipe, socket, tty */
+#define LX_FMODE_UNMOUNT                                                                           \
+	(1u << 12) /* holds a detached mount: mnt_dissolve with the last reference */
+#define LX_FMODE_READER	  (1u << 13) /* counted in inode->readcount */
+#define LX_FMODE_NONOTIFY (1u << 14) /* what is done with it is told to nobody */
+#define LX_FMODE_MESSAGES (1u << 15) /* each read and each write is a whole message: /dev/fuse */
 
 static inline uint32_t
 file_flags(const struct file *f)
