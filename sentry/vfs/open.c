@@ -380,8 +380,8 @@ find_or_create(
 		} else {
 			*ret = dentry_add(dir, &w->last, inode);
 			atomic_fetch_add(&dir->sb->changes, 1);
-			vfs_notify_entry(dir->inode, *ret ? (*ret)->inode : NULL, LX_IN_CREATE, 0,
-				&w->last);
+			vfs_notify_entry(
+				dir->inode, *ret ? (*ret)->inode : NULL, LX_IN_CREATE, 0, &w->last);
 			r = *ret ? 2 : -ENOMEM;
 		}
 	} else {

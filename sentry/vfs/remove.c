@@ -112,8 +112,8 @@ remove_name(const struct call *c, const struct path *base, const char *path, boo
 		child = inode_get(d->inode);
 	dentry_put(d); /* the end of the file is told before that of its name */
 	if (child)
-		vfs_notify_entry(dir->inode, child, LX_IN_DELETE | (isdir ? LX_IN_ISDIR : 0), 0,
-			&w.last);
+		vfs_notify_entry(
+			dir->inode, child, LX_IN_DELETE | (isdir ? LX_IN_ISDIR : 0), 0, &w.last);
 	inode_put(child);
 	walk_fini(&w);
 	return r;
@@ -301,7 +301,8 @@ moved(struct inode *from, const struct name *old_name, struct inode *to,
 	const struct name *new_name, struct inode *child)
 {
 	static _Atomic uint32_t cookies = 1;
-	uint32_t cookie = atomic_fetch_add(&cookies, 1), dirbit = inode_is_dir(child) ? LX_IN_ISDIR : 0;
+	uint32_t cookie = atomic_fetch_add(&cookies, 1),
+		 dirbit = inode_is_dir(child) ? LX_IN_ISDIR : 0;
 	struct vfs_notify_event ev = {.inode = from,
 		.child = child,
 		.mask = LX_FAN_RENAME | dirbit,
