@@ -41,8 +41,9 @@ struct inet_sock {
 	int backlog, nr_accept;
 	/* tcp_connect.c */
 	bool connecting;
-	struct sock *syn_to;	    /* a reference on the listener where it waits, or NULL */
-	struct list synq, syn_node; /* who waits, under the listener's lock */
+	struct sock *syn_to;	    /* a reference on the listener where it waits, or NULL; and */
+	struct list synq, syn_node; /* who waits: under the lock there, */
+	_Atomic uint32_t nr_syn;    /* and how many they are, or more */
 	int64_t syn_until;	    /* 0: never waited */
 	struct timer syn_timer;
 	_Atomic uint32_t sent;	   /* TCP: bytes while somebody looks at packets; and */

@@ -4,9 +4,9 @@
  * (listen(2), backlog) waits in its synq until there is room, the listener goes, or its time is
  * over. Linux counterpart: the SYN is dropped, and sent again.
  *
- * A socket is `connecting` (SYN_SENT) until it is decided what becomes of it. While it waits it has
- * syn_to, a reference on the listener: whoever takes that away, under the socket's lock, decides.
- * Of a socket and its listener never both locks are held.
+ * A socket is `connecting` (SYN_SENT) until it is decided what becomes of it. While it waits it is
+ * in its listener's synq and has syn_to, a reference on it: whoever takes it out, under syn_lock,
+ * decides. Of a socket and its listener never both locks are held.
  */
 #include "abi/poll.h"
 #include "internal.h"
@@ -20,6 +20,9 @@
 #define RTO_MAX	    120 /* seconds between two tries, at most */
 #define SECOND	    1000000000ll
 
+static struct mutex syn_lock =
+	MUTEX_INIT(SOCKTABLE); /* syn_to and synq of all; before a socket's */
+
 static bool
 is_full_locked(const struct inet_sock *l)
 {
@@ -28,24 +31,27 @@ is_full_locked(const struct inet_sock *l)
 
 /* --- waiting for room --- */
 
-/* NULL: s waits at no listener, or at another than `at` (NULL: any), or somebody else decides. The
- * reference is the caller's; s is in no queue any more. */
+/* i, which waits, does not any more; the reference on the listener is the caller's. */
 static struct sock *
-claim(struct sock *s, const struct sock *at)
+take_out_locked(struct inet_sock *i)
 {
-	struct inet_sock *i = is(s);
+	struct sock *ls = i->syn_to;
+
+	list_del(&i->syn_node);
+	atomic_fetch_sub(&is(ls)->nr_syn, 1);
+	i->syn_to = NULL;
+	return ls;
+}
+
+/* NULL: s does not wait, or somebody else decides. */
+static struct sock *
+claim(struct sock *s)
+{
 	struct sock *ls;
 
-	mutex_lock(&s->lock);
-	ls = !at || i->syn_to == at ? i->syn_to : NULL;
-	if (ls)
-		i->syn_to = NULL;
-	mutex_unlock(&s->lock);
-	if (ls) {
-		mutex_lock(&ls->lock);
-		list_del(&i->syn_node);
-		mutex_unlock(&ls->lock);
-	}
+	mutex_lock(&syn_lock);
+	ls = is(s)->syn_to ? take_out_locked(is(s)) : NULL;
+	mutex_unlock(&syn_lock);
 	return ls;
 }
 
@@ -76,7 +82,7 @@ too_late(struct timer *t)
 	mutex_lock(&s->lock);
 	late = sched_now_ns() >= is(s)->syn_until; /* else it is of a connection before */
 	mutex_unlock(&s->lock);
-	ls = late ? claim(s, NULL) : NULL;
+	ls = late ? claim(s) : NULL;
 	if (!ls)
 		return;
 	decided(s, ETIMEDOUT, false);
@@ -95,20 +101,19 @@ bool
 tcp_connect_stop(struct sock *s)
 {
 	struct inet_sock *i = is(s);
-	struct sock *ls = claim(s, NULL);
 	bool was;
 
 	mutex_lock(&s->lock);
 	was = i->connecting;
-	i->connecting = false; /* join() sees it */
+	i->connecting = false; /* join() and wait_for_room() see it */
 	if (was)
 		s->err = ECONNRESET; /* for who waits, as in Linux */
 	mutex_unlock(&s->lock);
 	if (was) {
+		sock_put(claim(s));
 		(void)timer_cancel(&i->syn_timer);
 		waitq_notify(&s->wq, ~0u);
 	}
-	sock_put(ls);
 	return was;
 }
 
@@ -116,8 +121,10 @@ void
 tcp_connect_fini(struct sock *s)
 {
 	(void)tcp_connect_stop(s);
-	if (is(s)->syn_until) /* it was armed once */
+	if (is(s)->syn_until) { /* it has waited */
+		sock_put(claim(s));
 		(void)timer_cancel_sync(&is(s)->syn_timer);
+	}
 }
 
 /* When Linux gives up (tcp(7), TCP_SYNCNT; tcp_write_timeout there): at the first of its tries that
@@ -144,33 +151,42 @@ wait_for_room(struct sock *s, struct sock *ls, const struct inet_addr *to, bool 
 {
 	struct inet_sock *i = is(s), *l = is(ls);
 	int err = -EINPROGRESS;
+	bool wanted;
 
+	mutex_lock(&syn_lock);
 	mutex_lock(&s->lock);
-	if (!i->connecting) { /* it is not wanted any more */
-		mutex_unlock(&s->lock);
+	wanted = i->connecting;
+	if (wanted) {
+		i->remote = *to;
+		if (!first)
+			i->syn_until = syn_deadline(i);
+	}
+	mutex_unlock(&s->lock);
+	if (!wanted) {
+		mutex_unlock(&syn_lock);
 		return -EINPROGRESS;
 	}
-	i->remote = *to;
-	i->syn_to = sock_get(ls);
-	if (!first)
-		i->syn_until = syn_deadline(i);
-	mutex_unlock(&s->lock);
-	if (!first)
-		timer_arm(&i->syn_timer, i->syn_until);
+	/* counted before the look: who makes room, or goes, looks at the number afterwards */
+	atomic_fetch_add(&l->nr_syn, 1);
 	mutex_lock(&ls->lock);
 	if (!ls->listening || ls->closed)
 		err = -ECONNREFUSED;
 	else if (!is_full_locked(l))
 		err = -EAGAIN;
-	else if (list_empty(&i->syn_node))
-		list_insert_between(&i->syn_node, first ? &l->synq : l->synq.prev,
-			first ? l->synq.next : &l->synq);
 	mutex_unlock(&ls->lock);
-	if (err == -EINPROGRESS)
-		return err;
-	ls = claim(s, ls);
-	sock_put(ls);
-	return ls ? err : -EINPROGRESS;
+	if (err == -EINPROGRESS) {
+		i->syn_to = sock_get(ls);
+		if (first)
+			list_push_front(&l->synq, &i->syn_node);
+		else
+			list_push_back(&l->synq, &i->syn_node);
+	} else {
+		atomic_fetch_sub(&l->nr_syn, 1);
+	}
+	mutex_unlock(&syn_lock);
+	if (err == -EINPROGRESS && !first)
+		timer_arm(&i->syn_timer, i->syn_until);
+	return err;
 }
 
 /* --- connections --- */
@@ -212,7 +228,7 @@ set_peer(struct sock *s, struct inet_sock *n, const struct inet_addr *to)
 	bool wanted;
 
 	mutex_lock(&s->lock);
-	wanted = i->connecting && !s->closed;
+	wanted = i->connecting && !i->connected;
 	if (wanted) {
 		i->remote = *to;
 		i->peer = sock_get(&n->s);
@@ -300,20 +316,30 @@ join_or_wait(struct sock *s, const struct call *c, struct sock *ls, const struct
 	return err;
 }
 
-/* The first who waits at ls. has_room: only if there is room. A reference, or NULL. */
+/* The first who waits at ls, and waits no more. has_room: only if there is room. A reference, or
+ * NULL. */
 static struct sock *
-first_waiting(struct sock *ls, bool has_room)
+take_first(struct sock *ls, bool has_room)
 {
 	struct inet_sock *i = NULL;
+	bool room = true;
 
-	mutex_lock(&ls->lock);
-	if (!has_room || (ls->listening && !ls->closed && !is_full_locked(is(ls))))
+	if (!atomic_load(&is(ls)->nr_syn))
+		return NULL;
+	mutex_lock(&syn_lock);
+	if (has_room) {
+		mutex_lock(&ls->lock);
+		room = ls->listening && !ls->closed && !is_full_locked(is(ls));
+		mutex_unlock(&ls->lock);
+	}
+	if (room)
 		i = list_first(&is(ls)->synq, struct inet_sock, syn_node);
 	if (i) {
-		list_del(&i->syn_node);
-		sock_get(&i->s); /* it leaves the queue before its last reference goes */
+		sock_get(&i->s);
+		(void)take_out_locked(i); /* never the last reference: the caller has one */
+		sock_put(ls);
 	}
-	mutex_unlock(&ls->lock);
+	mutex_unlock(&syn_lock);
 	return i ? &i->s : NULL;
 }
 
@@ -321,19 +347,19 @@ first_waiting(struct sock *ls, bool has_room)
 static void
 let_in(struct sock *ls, const struct call *c)
 {
-	struct sock *s, *at;
+	struct sock *s;
 
-	while ((s = first_waiting(ls, true))) {
-		at = claim(s, ls);
-		if (at) {
-			struct inet_addr to = is(s)->remote;
-			int err = join_or_wait(s, c, ls, &to, true);
+	while ((s = take_first(ls, true))) {
+		struct inet_addr to;
+		int err;
 
-			if (err != -EINPROGRESS) {
-				(void)timer_cancel(&is(s)->syn_timer);
-				decided(s, -err, false);
-			}
-			sock_put(at);
+		mutex_lock(&s->lock);
+		to = is(s)->remote;
+		mutex_unlock(&s->lock);
+		err = join_or_wait(s, c, ls, &to, true);
+		if (err != -EINPROGRESS) {
+			(void)timer_cancel(&is(s)->syn_timer);
+			decided(s, -err, false);
 		}
 		sock_put(s);
 	}
@@ -342,15 +368,11 @@ let_in(struct sock *ls, const struct call *c)
 void
 tcp_refuse_waiting(struct sock *ls)
 {
-	struct sock *s, *at;
+	struct sock *s;
 
-	while ((s = first_waiting(ls, false))) {
-		at = claim(s, ls);
-		if (at) {
-			(void)timer_cancel(&is(s)->syn_timer);
-			decided(s, ECONNREFUSED, false);
-			sock_put(at);
-		}
+	while ((s = take_first(ls, false))) {
+		(void)timer_cancel(&is(s)->syn_timer);
+		decided(s, ECONNREFUSED, false);
 		sock_put(s);
 	}
 }
@@ -410,6 +432,8 @@ connect_to(struct sock *s, const struct call *c, const struct inet_addr *to)
 		return -ECONNREFUSED;
 	}
 	err = join_or_wait(s, c, ls, to, false);
+	if (err) /* it may have had room in vain */
+		let_in(ls, c);
 	sock_put(ls);
 	return err;
 }
