@@ -232,9 +232,81 @@ too_late(void)
 	close(ls);
 }
 
-int
-main(void)
+/* --- many at once, where Linux would take a second for each who waits: tests/escape/backlog.sh ---
+ */
+
+static _Atomic int bad;
+
+static void
+try_one(unsigned what)
 {
+	static const struct sockaddr none = {.sa_family = AF_UNSPEC};
+	int s = client(what & 1 ? SOCK_NONBLOCK : 0);
+	char c = 'x';
+
+	if (to(s) && errno == EINPROGRESS && what & 2) {
+		/* it is taken back, in one way or another, while it waits or is let in */
+		if (what & 4)
+			shutdown(s, SHUT_RDWR);
+		if (what & 8 && connect(s, &none, sizeof none) == 0)
+			(void)to(s);
+		close(s);
+		return;
+	}
+	fcntl(s, F_SETFL, 0);
+	if (!(events(s, 20000) & POLLOUT) || error_of(s) || send(s, &c, 1, MSG_NOSIGNAL) != 1 ||
+		recv(s, &c, 1, 0) != 1)
+		bad++;
+	close(s);
+}
+
+static void *
+try_many(void *arg)
+{
+	unsigned seed = (unsigned)(long)arg;
+
+	for (int k = 0; k < 300; k++)
+		try_one((unsigned)rand_r(&seed) >> 4);
+	return NULL;
+}
+
+static void *
+echo(void *arg)
+{
+	for (;;) {
+		int s = accept((int)(long)arg, NULL, NULL);
+		char c;
+
+		if (read(s, &c, 1) == 1)
+			(void)!write(s, &c, 1);
+		close(s);
+	}
+	return NULL;
+}
+
+static int
+together(void)
+{
+	int ls = listener(0);
+	pthread_t th[8], other;
+
+	for (int k = 0; k < 2; k++)
+		pthread_create(&other, NULL, echo, (void *)(long)ls);
+	for (long k = 0; k < 8; k++)
+		pthread_create(&th[k], NULL, try_many, (void *)(k + 1));
+	for (int k = 0; k < 8; k++)
+		pthread_join(th[k], NULL);
+	printf("bad: %d\n", bad);
+	fflush(stdout);
+	_exit(0);
+}
+
+int
+main(int argc, char **argv)
+{
+	(void)argv;
+	if (argc > 1)
+		return together();
 	in_child("without waiting", without_waiting);
 	in_child("waiting", waiting);
 	in_child("more room", more_room);
