@@ -241,10 +241,11 @@ static void
 try_one(unsigned what)
 {
 	static const struct sockaddr none = {.sa_family = AF_UNSPEC};
-	int s = client(what & 1 ? SOCK_NONBLOCK : 0);
+	int s = client(what & 1 ? SOCK_NONBLOCK : 0), ev, err, r = to(s) ? errno : 0;
 	char c = 'x';
+	ssize_t n;
 
-	if (to(s) && errno == EINPROGRESS && what & 2) {
+	if (r == EINPROGRESS && what & 2) {
 		/* it is taken back, in one way or another, while it waits or is let in */
 		if (what & 4)
 			shutdown(s, SHUT_RDWR);
@@ -254,9 +255,16 @@ try_one(unsigned what)
 		return;
 	}
 	fcntl(s, F_SETFL, 0);
-	if (!(events(s, 20000) & POLLOUT) || error_of(s) || send(s, &c, 1, MSG_NOSIGNAL) != 1 ||
-		recv(s, &c, 1, 0) != 1)
+	ev = events(s, 20000);
+	err = error_of(s);
+	n = err ? -1 : send(s, &c, 1, MSG_NOSIGNAL);
+	if (n == 1)
+		n = recv(s, &c, 1, 0);
+	if (n != 1) {
+		printf("connect %d, events %x, error %d, then %zd: %s\n", r, ev, err, n,
+			strerrorname_np(errno));
 		bad++;
+	}
 	close(s);
 }
 
