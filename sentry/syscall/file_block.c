@@ -148,7 +148,9 @@ with_pos(struct rw *rw, bool write, uint32_t events)
 		rw->pos = &none;
 		return transfer(rw, write, events);
 	}
-	sleeplock_lock(&f->pos_sleep);
+	r = sleeplock_lock_killable(&f->pos_sleep);
+	if (r)
+		return r;
 	rw->pos = &f->pos;
 	r = transfer(rw, write, events);
 	sleeplock_unlock(&f->pos_sleep);

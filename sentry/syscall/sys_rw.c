@@ -183,9 +183,11 @@ sys_lseek(struct task *t, const uint64_t a[6])
 
 	if (!f)
 		return -EBADF;
-	sleeplock_lock(&f->pos_sleep);
-	r = vfs_lseek(f, &t->call, (int64_t)a[1], arg_int(a[2]));
-	sleeplock_unlock(&f->pos_sleep);
+	r = sleeplock_lock_killable(&f->pos_sleep);
+	if (!r) {
+		r = vfs_lseek(f, &t->call, (int64_t)a[1], arg_int(a[2]));
+		sleeplock_unlock(&f->pos_sleep);
+	}
 	file_put(f);
 	return r;
 }

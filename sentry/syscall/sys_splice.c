@@ -214,8 +214,9 @@ off_get(struct task *t, struct off *o, struct file *f, uint64_t addr, int64_t **
 		*pos = &o->value;
 		return 0;
 	}
+	if (sleeplock_lock_killable(&f->pos_sleep))
+		return -EINTR;
 	o->own = true;
-	sleeplock_lock(&f->pos_sleep);
 	*pos = &f->pos; /* itself: a host file's position is the host's, and moves with this one
 			   only */
 	return 0;

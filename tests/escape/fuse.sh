@@ -13,6 +13,12 @@ order("forgotten"): 0
 order("late"): 0
 order("late"): 2
 order("forgotten"): 1
+write(fd, "text", 4): 4
+lseek(fd, 0, SEEK_SET): 0
+9
+9
+9
+unlink("mnt/hang-read"): 0
 umount2("mnt", 0): 0
 server ends: 0
 deadlock: self-stat

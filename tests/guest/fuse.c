@@ -674,6 +674,43 @@ own_ns(void)
 	_exit(0);
 }
 
+/* Who waits until the position of a file is free, which somebody has who waits for the server. */
+static void
+killed_behind(void)
+{
+	int before = hanging(), fd = open("mnt/hang-read", O_RDWR | O_CREAT, 0600), ways[2], w;
+	pid_t p, q[2];
+	char c = 0;
+
+	SHOW(write(fd, "text", 4));
+	SHOW(lseek(fd, 0, SEEK_SET));
+	p = fork();
+	if (!p)
+		_exit(read(fd, &c, 1) != 1);
+	while (hanging() < before + 1)
+		sleep_ms(5);
+	pipe(ways);
+	for (int i = 0; i < 2; i++) {
+		q[i] = fork();
+		if (!q[i])
+			_exit(i ? splice(fd, NULL, ways[1], NULL, 1, 0) != 1
+				: lseek(fd, 0, SEEK_CUR) < 0);
+	}
+	sleep_ms(100);
+	for (int i = 0; i < 2; i++) {
+		kill(q[i], SIGKILL);
+		waitpid(q[i], &w, 0);
+		printf("%x\n", w);
+	}
+	kill(p, SIGKILL);
+	waitpid(p, &w, 0);
+	printf("%x\n", w);
+	close(fd);
+	close(ways[0]);
+	close(ways[1]);
+	SHOW(unlink("mnt/hang-read"));
+}
+
 /* Not to be compared with Linux, which waits: who is killed is gone, and what was on its way for it
  * is given back. */
 static int
@@ -703,6 +740,7 @@ killed(void)
 	for (int i = 0; i < 400 && !order("forgotten"); i++)
 		sleep_ms(5);
 	SHOW(order("forgotten"));
+	killed_behind();
 	stop();
 	deadlock("self-stat");
 	deadlock("self-set");
