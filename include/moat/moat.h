@@ -118,7 +118,8 @@ struct moat_join {
 	/* Whose namespaces it shares, by their numbers (moat_state); 0: it has its own. */
 	unsigned pid, ipc, uts;
 	/* It has the sandbox's network. Else, with network "namespace", one of its own as a sandbox
-	 * would have it, if the sandbox has one; and otherwise a loopback. */
+	 * would have it (-ENETDOWN: this one was begun without a network), and with any other a
+	 * loopback. */
 	bool net;
 };
 

@@ -13,7 +13,7 @@
  *	}
  *
  * No signal is raised or caught, nothing is kept between calls, and no thread is made but for
- *virtual files and a trace.
+ * virtual files and a trace.
  */
 #ifndef MOAT_RUN_H
 #define MOAT_RUN_H

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Containers in one sandbox, each in a network namespace of its own that somebody else made (or fills, by a hook).
-# What is the host's here is a namespace of its own, too.
+# What is the host's here is a namespace of its own, too; and names of namespaces are mounts, which go with the test.
 if [ "$(id -u)" = 0 ] && [ -z "${ALONE:-}" ]; then
-	ALONE=1 exec unshare -n bash "$0" "$@"
+	ALONE=1 exec unshare -n -m bash "$0" "$@"
 fi
 . "$(dirname "$0")/../lib/container.sh"
 [ "$(id -u)" = 0 ] || skip "needs root, to make network namespaces"
@@ -91,7 +91,8 @@ is_over() { is two stopped; }
 until_true is_over
 m delete two || die "delete: $(cat "$work/err")"
 answers "" 10.78.1.2 "this is one"
-free() { ! ls -l /proc/[0-9]*/ns/net 2>/dev/null | grep -qF "$(ip netns exec "$b" readlink /proc/self/ns/net)"; }
+of_b=$(ip netns exec "$b" readlink /proc/self/ns/net)
+free() { ! ls -l /proc/[0-9]*/ns/net 2>/dev/null | grep -qF "$of_b"; }
 until_true free
 
 # As docker has it: a new namespace, which a hook fills.

@@ -96,7 +96,6 @@ void *oci_alloc(struct oci *o, size_t n, size_t size);
 int oci_texts_add(struct oci *o, struct oci_texts *t, const char *s);
 void oci_texts_free(struct oci_texts *t);
 /* A list as "0-3,7" as a mask of cap bytes. */
-int oci_personality(struct oci *o, json_t *l, struct moat_config *c);
 int oci_cpus(struct oci *o, const char *where, const char *list, uint8_t *mask, size_t cap);
 /* A string that lives as long as o. NULL: oci_no_memory was called. */
 char *oci_print(struct oci *o, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -106,6 +105,7 @@ int oci_mounts(struct oci *o, json_t *root, struct moat_config *c);
 /* Mounts that ask for mappings and name none get the container's, once those are known. */
 int oci_mount_idmaps(struct oci *o, const struct moat_config *c);
 int oci_linux(struct oci *o, json_t *l, struct moat_config *c);
+int oci_personality(struct oci *o, json_t *l, struct moat_config *c);
 /* linux.seccomp compiled into c->seccomp (freed with o). */
 int oci_seccomp(struct oci *o, json_t *seccomp, struct moat_config *c);
 int oci_hooks(struct oci *o, json_t *hooks);

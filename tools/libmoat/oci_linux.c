@@ -70,6 +70,8 @@ oci_idmap(struct oci *o, json_t *obj, const char *of, const char *key,
 
 	if (oci_array(o, obj, of, key, &list) < 0)
 		return -1;
+	if (!list)
+		return 0;
 	if (json_array_size(list) > 100)
 		return oci_error(o, "%s.%s: more than 100", of, key);
 	if (!(map = oci_alloc(o, json_array_size(list) + 1, sizeof *map)))

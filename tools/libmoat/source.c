@@ -70,7 +70,7 @@ map_ns(const struct moat_mount *m)
 	if (r == 0)
 		r = HOST(open(path, O_RDONLY | O_CLOEXEC));
 	(void)kill(pid, SIGKILL);
-	(void)waitpid(pid, NULL, __WALL);
+	(void)HOST_RETRY(waitpid(pid, NULL, __WALL));
 	return r;
 }
 
