@@ -353,7 +353,6 @@ stream_take(struct sock *s, struct sock_msg *m, uint32_t *freed)
 	bool first = true, peek = m->flags & LX_MSG_PEEK;
 	struct list *at = &s->rcvq;
 
-	*freed = 0;
 	sleeplock_lock(&s->rlock);
 	while (m->uio->left) {
 		struct skb *b;

@@ -215,8 +215,9 @@ uint32_t stream_before_mark_locked(struct sock *s);
 uint32_t stream_readable_locked(struct sock *s);
 /* Bytes that can be appended now. lock is held. */
 uint32_t stream_room_locked(const struct sock *dst, uint32_t limit);
-/* Streams: move queued bytes of s to m. 0: nothing there. Takes rlock and lock. *freed: bytes that
- * made room. */
+/* Streams: move queued bytes of s to m. 0: nothing there (whether more can come is to be asked
+ * before: what was sent before the end counts). Takes rlock and lock. *freed: added to it, bytes
+ * that made room. */
 ssize_t stream_take(struct sock *s, struct sock_msg *m, uint32_t *freed);
 
 /* Packets: move the first message of s to m as a whole; what m has no room for is lost (MSG_TRUNC).

@@ -125,6 +125,14 @@ ring_to_uio(struct pipe *p, struct uio *u, uint64_t len)
 	return (ssize_t)done;
 }
 
+/* p was empty: -EAGAIN; 0: and nobody writes. */
+static ssize_t
+nothing_there(struct pipe *p)
+{
+	/* what was written before the last writer went counts */
+	return atomic_load(&p->writers) || used(p) ? -EAGAIN : 0;
+}
+
 static ssize_t
 pipe_read(struct file *f, const struct call *c, struct uio *u, int64_t *pos, uint32_t rwf)
 {
@@ -138,10 +146,7 @@ pipe_read(struct file *f, const struct call *c, struct uio *u, int64_t *pos, uin
 	sleeplock_lock(&p->rlock);
 	n = used(p);
 	if (!n) {
-		r = atomic_load(&p->writers) ? -EAGAIN : 0;
-		/* what was written before the last writer went counts */
-		if (!r && used(p))
-			r = -EAGAIN;
+		r = nothing_there(p);
 		sleeplock_unlock(&p->rlock);
 		return r;
 	}
@@ -527,7 +532,7 @@ pipe_splice_out(
 		uint32_t at = (uint32_t)atomic_load(&p->tail) & (p->size - 1);
 
 		if (!n) {
-			r = atomic_load(&p->writers) ? -EAGAIN : 0;
+			r = nothing_there(p);
 			break;
 		}
 		if (n > packet)
@@ -601,7 +606,7 @@ pipe_tee(struct file *from, struct file *to, size_t len)
 	if (!atomic_load(&b->readers))
 		r = -EPIPE;
 	else if (!n)
-		r = atomic_load(&a->writers) ? -EAGAIN : 0;
+		r = nothing_there(a);
 	else if (!space)
 		r = -EAGAIN;
 	else

@@ -142,31 +142,44 @@ tcp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	return n;
 }
 
+/* Nothing will come but what is queued by now. */
+static bool
+is_over(struct sock *s)
+{
+	struct inet_sock *i = is(s);
+	bool over;
+
+	mutex_lock(&s->lock);
+	over = s->err || s->shut_rd || i->peer_fin || i->reset;
+	mutex_unlock(&s->lock);
+	return over;
+}
+
 static ssize_t
 tcp_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 {
 	struct inet_sock *i = is(s);
-	uint32_t freed;
+	uint32_t freed = 0;
+	bool over = false;
 	ssize_t n;
 
 	(void)c;
 	if (m->flags & LX_MSG_OOB)
 		return stream_take_urgent(s, m);
 	n = stream_take(s, m, &freed);
+	if (!n && m->uio->left && (over = is_over(s)))
+		n = stream_take(s, m, &freed); /* what came between the look and the end */
 	m->flags &= ~(uint32_t)LX_MSG_TRUNC;
 	m->has_cred = false;
 	if (!n && m->uio->left) {
 		mutex_lock(&s->lock);
-		if (s->err) {
+		if (!over) {
+			n = i->connected || i->connecting ? -EAGAIN : -ENOTCONN;
+		} else if (s->err) {
 			n = -s->err;
 			s->err = 0;
-		} else if (s->shut_rd || i->peer_fin || i->reset) {
-			n = 0;
-		} else {
-			n = i->connected || i->connecting ? -EAGAIN : -ENOTCONN;
 		}
 		mutex_unlock(&s->lock);
-		return n;
 	}
 	if (freed) {
 		struct sock *peer = peer_get(s);

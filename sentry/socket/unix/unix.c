@@ -311,11 +311,43 @@ stream_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	return n;
 }
 
+/* What is queued; -EAGAIN: nothing. */
+static ssize_t
+take(struct sock *s, struct sock_msg *m, uint32_t wanted, uint32_t *freed)
+{
+	ssize_t n;
+
+	m->flags = wanted;
+	if (s->type == LX_SOCK_SEQPACKET) {
+		n = sock_packet_take(s, m, freed);
+		unix_flight_end(m->files);
+		return n;
+	}
+	n = stream_take(s, m, freed);
+	unix_flight_end(m->files);
+	m->flags &= ~(uint32_t)LX_MSG_TRUNC;
+	return n || !m->uio->left ? n : -EAGAIN;
+}
+
+/* Nothing will come but what is queued by now. */
+static bool
+is_over(struct sock *s)
+{
+	struct unix_sock *u = us(s);
+	bool over;
+
+	mutex_lock(&s->lock);
+	over = s->err || s->shut_rd || u->peer_gone || u->peer_shut_wr;
+	mutex_unlock(&s->lock);
+	return over;
+}
+
 static ssize_t
 stream_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 {
 	struct unix_sock *u = us(s);
 	uint32_t freed = 0, wanted = m->flags;
+	bool over = false;
 	struct sock *peer;
 	ssize_t n;
 
@@ -324,23 +356,14 @@ stream_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 		return -EOPNOTSUPP;
 	if (s->listening)
 		return -EINVAL;
-	if (s->type == LX_SOCK_SEQPACKET) {
-		n = sock_packet_take(s, m, &freed);
-		unix_flight_end(m->files);
-	} else {
-		n = stream_take(s, m, &freed);
-		unix_flight_end(m->files);
-		m->flags &= ~(uint32_t)LX_MSG_TRUNC;
-		if (!n && (m->uio->left || !(wanted & LX_MSG_PEEK)))
-			n = m->uio->left ? -EAGAIN : 0;
-	}
+	n = take(s, m, wanted, &freed);
+	if (n == -EAGAIN && (over = is_over(s)))
+		n = take(s, m, wanted, &freed); /* what came between the look and the end */
 	if (n == -EAGAIN) {
 		mutex_lock(&s->lock);
-		if (s->err) {
+		if (over) {
 			n = -s->err;
 			s->err = 0;
-		} else if (s->shut_rd || u->peer_gone || u->peer_shut_wr) {
-			n = 0;
 		} else if (!u->connected) {
 			n = s->type == LX_SOCK_SEQPACKET ? -ENOTCONN : -EINVAL;
 		}
