@@ -141,6 +141,25 @@ skb_unqueue_locked(struct sock *s, struct skb *b)
 	s->rcv_held -= SKB_HELD + b->cap;
 }
 
+void
+sock_purge(struct sock *s)
+{
+	struct skb *b;
+
+	sleeplock_lock(&s->rlock);
+	do {
+		mutex_lock(&s->lock);
+		b = list_first(&s->rcvq, struct skb, node);
+		if (b)
+			skb_unqueue_locked(s, b);
+		else
+			s->urgent = URGENT_NONE;
+		mutex_unlock(&s->lock);
+		skb_free(b);
+	} while (b);
+	sleeplock_unlock(&s->rlock);
+}
+
 bool
 skb_full_locked(const struct sock *s)
 {

@@ -197,6 +197,8 @@ int sock_get_filter(struct sock *s, const struct call *c, struct uaddr val, uint
 /* Into and out of the receive queue, with its numbers. lock is held. */
 void skb_queue_locked(struct sock *s, struct skb *b);
 void skb_unqueue_locked(struct sock *s, struct skb *b);
+/* What is queued in s is read by nobody. Takes rlock and lock. */
+void sock_purge(struct sock *s);
 /* Packets: no more of them are taken in. As in Linux the last one may go beyond rcvbuf. */
 bool skb_full_locked(const struct sock *s);
 

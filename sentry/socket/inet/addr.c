@@ -166,15 +166,25 @@ enter(struct inet_sock *i, const struct inet_addr *want)
 	return ok;
 }
 
+static void
+any_addr(const struct sock *s, uint8_t ip[16])
+{
+	memset(ip, 0, 16);
+	if (s->family == LX_AF_INET)
+		memcpy(ip, inet_mapped, sizeof inet_mapped);
+}
+
 int
 inet_autobind(struct sock *s, const struct inet_addr *ip)
 {
-	struct inet_addr a = {{0}, 0};
+	struct inet_addr a;
 
-	if (ip)
+	if (is(s)->addr_asked)
+		a = is(s)->local;
+	else if (ip)
 		a = *ip;
-	else if (s->family == LX_AF_INET)
-		memcpy(a.ip, inet_mapped, sizeof inet_mapped);
+	else
+		any_addr(s, a.ip);
 	a.port = 0;
 	return enter(is(s), &a) ? 0 : -EADDRNOTAVAIL;
 }
@@ -186,6 +196,17 @@ inet_unbind(struct inet_sock *i)
 	if (i->bound)
 		list_del(&i->port_node);
 	i->bound = false;
+	mutex_unlock(&table_lock);
+}
+
+void
+inet_unask(struct inet_sock *i)
+{
+	if (!i->port_asked)
+		inet_unbind(i);
+	mutex_lock(&table_lock);
+	if (!i->addr_asked)
+		any_addr(&i->s, i->local.ip);
 	mutex_unlock(&table_lock);
 }
 
@@ -211,7 +232,11 @@ inet_bind(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t le
 	mutex_unlock(&s->lock);
 	if (err)
 		return err;
-	return enter(i, &a) ? 0 : -EADDRINUSE;
+	if (!enter(i, &a))
+		return -EADDRINUSE;
+	i->addr_asked = !inet_is_any(&a);
+	i->port_asked = a.port;
+	return 0;
 }
 
 struct sock *

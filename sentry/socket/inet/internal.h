@@ -29,6 +29,7 @@ struct inet_sock {
 	 */
 	struct inet_addr local, remote;
 	bool bound; /* in the port table */
+	bool addr_asked, port_asked; /* by bind(2): they stay when a TCP socket is closed */
 	bool v6only;
 	struct list port_node; /* port table */
 	struct sock *peer;     /* TCP: a reference */
@@ -81,6 +82,8 @@ int inet_bind(struct sock *s, const struct call *c, const uint8_t *addr, uint32_
 /* Give s a free port, and ip (NULL: any) as its address. -EADDRNOTAVAIL when all are taken. */
 int inet_autobind(struct sock *s, const struct inet_addr *ip);
 void inet_unbind(struct inet_sock *i);
+/* What bind(2) was not asked for goes; the port is still shown. */
+void inet_unask(struct inet_sock *i);
 /* The socket that gets what is sent to `to`: a reference or NULL. from: for the choice among
  * SO_REUSEPORT sockets and connected UDP ones. */
 struct sock *inet_find(const struct net_ns *net, int protocol, bool listening,
@@ -146,6 +149,11 @@ void wire_tcp(struct net_ns *net, const struct inet_addr *from, const struct ine
 	uint8_t flags, uint32_t seq, uint32_t ack, const uint8_t *data, size_t n);
 
 /* --- tcp.c --- */
+/* i is no end of a connection with p any more. The reference that it had, or NULL. */
+struct sock *tcp_forget_peer_locked(struct inet_sock *i, const struct sock *p);
+/* i gets a reset. Its lock is held. */
+void tcp_reset_locked(struct inet_sock *i);
+bool tcp_listen_stop(struct sock *s); /* false: it was not listening */
 /* As a connection would have been on a wire, for who looks at packets. */
 bool tcp_looked_at(const struct sock *s);
 void tcp_show(const struct inet_sock *i, const struct inet_sock *peer, uint8_t flags,

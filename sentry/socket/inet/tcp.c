@@ -39,6 +39,24 @@ peer_get(struct sock *s)
 	return p;
 }
 
+struct sock *
+tcp_forget_peer_locked(struct inet_sock *i, const struct sock *p)
+{
+	struct sock *had = i->peer == p ? i->peer : NULL;
+
+	if (had)
+		i->peer = NULL;
+	return had;
+}
+
+void
+tcp_reset_locked(struct inet_sock *i)
+{
+	if (!i->reset)
+		i->s.err = i->peer_fin ? EPIPE : ECONNRESET;
+	i->reset = true;
+}
+
 /* --- for who looks at packets: as a connection would have been on a wire --- */
 
 bool
@@ -204,22 +222,51 @@ tcp_ioctl(struct sock *s, const struct call *c, uint32_t cmd, uint64_t arg)
 	return copy_out(c->um, ua(arg), &at, sizeof at);
 }
 
+/* Whoever is in its queue, or waits for room there, is told so. */
+bool
+tcp_listen_stop(struct sock *s)
+{
+	struct inet_sock *i = is(s);
+	struct list waiting = LIST_INIT(waiting), *n;
+	bool was;
+
+	mutex_lock(&s->lock);
+	was = s->listening;
+	s->listening = false;
+	list_splice(&waiting, &i->acceptq);
+	i->nr_accept = 0;
+	mutex_unlock(&s->lock);
+	while ((n = list_pop_front(&waiting))) {
+		struct sock *w = &list_entry(n, struct inet_sock, accept_node)->s;
+
+		w->linger_on = true;
+		w->linger_s = 0;
+		w->ops->close(w);
+		sock_put(w);
+	}
+	tcp_refuse_waiting(s);
+	if (was) {
+		inet_unask(i);
+		waitq_notify(&s->wq, ~0u);
+	}
+	return was;
+}
+
 static int
 tcp_shutdown(struct sock *s, int how)
 {
 	struct inet_sock *i = is(s);
-	struct list waiting = LIST_INIT(waiting), *n;
 	struct sock *peer = NULL;
 	bool ended = false;
 
-	if (tcp_connect_stop(s))
+	if (tcp_connect_stop(s) || (how != LX_SHUT_WR && tcp_listen_stop(s)))
 		return 0;
 	mutex_lock(&s->lock);
-	if (s->listening && how != LX_SHUT_WR) {
-		s->listening = false;
-		list_splice(&waiting, &i->acceptq);
-		i->nr_accept = 0;
-	} else if (!i->connected || i->reset) {
+	if (s->listening) {
+		mutex_unlock(&s->lock);
+		return 0; /* it sends nothing */
+	}
+	if (!i->connected || i->reset) {
 		mutex_unlock(&s->lock);
 		return -ENOTCONN;
 	} else {
@@ -230,13 +277,6 @@ tcp_shutdown(struct sock *s, int how)
 			peer = sock_get(i->peer);
 	}
 	mutex_unlock(&s->lock);
-	while ((n = list_pop_front(&waiting))) {
-		struct sock *w = &list_entry(n, struct inet_sock, accept_node)->s;
-
-		w->ops->close(w);
-		sock_put(w);
-	}
-	tcp_refuse_waiting(s);
 	if (peer) {
 		mutex_lock(&peer->lock);
 		is(peer)->peer_fin = true;
@@ -302,7 +342,6 @@ static void
 tcp_close(struct sock *s)
 {
 	struct inet_sock *i = is(s);
-	struct list waiting = LIST_INIT(waiting), *n;
 	struct sock *peer;
 	bool rst;
 
@@ -310,8 +349,6 @@ tcp_close(struct sock *s)
 	inet_unbind(i);
 	mutex_lock(&s->lock);
 	s->closed = true;
-	s->listening = false;
-	list_splice(&waiting, &i->acceptq);
 	peer = i->peer;
 	i->peer = NULL;
 	/* RFC 2525, 2.17: data that nobody read, and SO_LINGER with no time, make it a reset */
@@ -319,22 +356,17 @@ tcp_close(struct sock *s)
 	mutex_unlock(&s->lock);
 	if (peer) {
 		struct inet_sock *p = is(peer);
-		struct sock *drop = NULL;
+		struct sock *drop;
 
 		if (tcp_looked_at(s) && (rst || !s->shut_wr))
 			show_end(i, next_seq(p), rst ? TCP_RST : TCP_FIN);
 		mutex_lock(&peer->lock);
 		p->peer_seq = next_seq(i);
 		p->peer_gone = true;
-		if (rst && !p->reset) {
-			peer->err = ECONNRESET;
-			p->reset = true;
-		}
+		if (rst)
+			tcp_reset_locked(p);
 		p->peer_fin = true;
-		if (p->peer == s) {
-			drop = p->peer;
-			p->peer = NULL;
-		}
+		drop = tcp_forget_peer_locked(p, s);
 		mutex_unlock(&peer->lock);
 		waitq_notify(&peer->wq, ~0u);
 		sock_put(drop);
@@ -342,15 +374,7 @@ tcp_close(struct sock *s)
 	} else if (tcp_looked_at(s) && i->connected && !i->reset && !s->shut_wr) {
 		show_end(i, i->peer_seq, rst ? TCP_RST : TCP_FIN);
 	}
-	while ((n = list_pop_front(&waiting))) {
-		struct sock *w = &list_entry(n, struct inet_sock, accept_node)->s;
-
-		w->linger_on = true;
-		w->linger_s = 0;
-		w->ops->close(w);
-		sock_put(w);
-	}
-	tcp_refuse_waiting(s);
+	tcp_listen_stop(s);
 	waitq_notify(&s->wq, ~0u);
 }
 

@@ -70,6 +70,8 @@ decided(struct sock *s, int err, bool told)
 			s->err = err;
 	}
 	mutex_unlock(&s->lock);
+	if (err)
+		inet_unask(i);
 	waitq_notify(&s->wq, ~0u);
 }
 
@@ -238,20 +240,22 @@ set_peer(struct sock *s, struct inet_sock *n, const struct inet_addr *to)
 	return wanted;
 }
 
+/* They do not become a connection. */
 static void
-unset_peer(struct sock *s, struct inet_sock *n)
+unset_peers(struct sock *s, struct inet_sock *n)
 {
-	struct inet_sock *i = is(s);
-	struct sock *p = NULL;
+	struct sock *had;
 
 	mutex_lock(&s->lock);
-	if (i->peer == &n->s) {
-		p = i->peer;
-		i->peer = NULL;
-		i->connected = false;
-	}
+	had = tcp_forget_peer_locked(is(s), &n->s);
+	if (had)
+		is(s)->connected = false;
 	mutex_unlock(&s->lock);
-	sock_put(p);
+	sock_put(had);
+	mutex_lock(&n->s.lock);
+	had = tcp_forget_peer_locked(n, s);
+	mutex_unlock(&n->s.lock);
+	sock_put(had);
 }
 
 /* s, which has an address, and a new socket in the queue of ls become a connection. -EAGAIN: the
@@ -288,9 +292,7 @@ join(struct sock *s, const struct call *c, struct sock *ls, const struct inet_ad
 	}
 	mutex_unlock(&ls->lock);
 	if (err) {
-		unset_peer(s, n);
-		sock_put(n->peer);
-		n->peer = NULL;
+		unset_peers(s, n);
 	} else {
 		if (tcp_looked_at(s)) {
 			tcp_show(i, n, TCP_SYN, NULL, 0);
@@ -443,20 +445,31 @@ static int
 disconnect(struct sock *s)
 {
 	struct inet_sock *i = is(s);
-	struct sock *p;
+	struct sock *p, *drop = NULL;
+	bool rst;
 
+	(void)tcp_listen_stop(s);
 	(void)tcp_connect_stop(s);
+	inet_unask(i);
 	mutex_lock(&s->lock);
+	rst = i->connected && !i->reset && !(i->peer_fin && s->shut_wr);
+	if (rst)
+		s->err = ECONNRESET;
 	p = i->peer;
 	i->peer = NULL;
-	i->connected = i->peer_fin = i->peer_gone = i->reset = false;
+	i->connected = i->peer_fin = i->peer_gone = i->reset = i->refused = false;
+	s->shut_rd = s->shut_wr = false;
 	mutex_unlock(&s->lock);
+	sock_purge(s);
 	if (p) {
 		mutex_lock(&p->lock);
-		p->err = ECONNRESET;
-		is(p)->reset = is(p)->peer_gone = is(p)->peer_fin = true;
+		if (rst)
+			tcp_reset_locked(is(p));
+		is(p)->peer_gone = is(p)->peer_fin = true;
+		drop = tcp_forget_peer_locked(is(p), s); /* what s does next is no matter of its */
 		mutex_unlock(&p->lock);
 		waitq_notify(&p->wq, ~0u);
+		sock_put(drop);
 		sock_put(p);
 	}
 	return 0;
@@ -477,9 +490,10 @@ begin_connect(struct sock *s, bool nonblock)
 	} else if (i->connected) {
 		err = i->connect_told ? 1 : -EISCONN;
 		i->connect_told = false;
-	} else if (s->err) {
-		err = -s->err;
+	} else if (i->refused) {
+		err = s->err ? -s->err : -ECONNABORTED;
 		s->err = 0;
+		i->refused = false;
 	}
 	mutex_unlock(&s->lock);
 	return err;
@@ -511,8 +525,10 @@ tcp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t 
 		return err;
 	mutex_lock(&s->lock);
 	err = i->connecting ? -EALREADY : i->connected ? -EISCONN : 0;
-	if (!err)
+	if (!err) {
 		i->connecting = true;
+		s->err = 0;
+	}
 	mutex_unlock(&s->lock);
 	if (err)
 		return err;

@@ -409,18 +409,7 @@ unix_shutdown(struct sock *s, int how)
 void
 unix_purge(struct sock *s)
 {
-	struct skb *b;
-
-	for (;;) {
-		mutex_lock(&s->lock);
-		b = list_first(&s->rcvq, struct skb, node);
-		if (b)
-			skb_unqueue_locked(s, b);
-		mutex_unlock(&s->lock);
-		if (!b)
-			break;
-		skb_free(b);
-	}
+	sock_purge(s);
 	unix_flight_collect();
 }
 
