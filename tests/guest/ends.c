@@ -200,7 +200,7 @@ name(const char *what, int s)
 
 	(void)getsockname(s, (struct sockaddr *)&a, &len);
 	printf("%s: %x, %s port\n", what, ntohl(a.sin_addr.s_addr),
-		!a.sin_port	    ? "no"
+		!a.sin_port	     ? "no"
 		: a.sin_port == last ? "the same"
 				     : "another");
 	last = a.sin_port;

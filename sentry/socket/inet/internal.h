@@ -28,7 +28,7 @@ struct inet_sock {
 	/* under s.lock, but for local, which the port table's lock guards while it is entered there
 	 */
 	struct inet_addr local, remote;
-	bool bound; /* in the port table */
+	bool bound;		     /* in the port table */
 	bool addr_asked, port_asked; /* by bind(2): they stay when a TCP socket is closed */
 	bool v6only;
 	struct list port_node; /* port table */
