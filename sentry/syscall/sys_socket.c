@@ -149,22 +149,6 @@ sys_listen(struct task *t, const uint64_t a[6])
 	return err;
 }
 
-struct connect_arg {
-	struct sock *s;
-	const struct call *c;
-	uint8_t addr[SOCK_ADDR_MAX];
-	uint32_t len;
-	bool nonblock;
-};
-
-static int64_t
-try_connect(void *p)
-{
-	struct connect_arg *c = p;
-
-	return c->s->ops->connect(c->s, c->c, c->addr, c->len, c->nonblock);
-}
-
 int64_t
 sock_deadline(int64_t timeout_ns)
 {
@@ -177,42 +161,58 @@ sock_cut_short(int64_t r, int64_t deadline)
 	return r == -ERESTARTSYS && deadline != INT64_MAX ? -EINTR : r;
 }
 
+/* As often as there may be an answer. */
+static int64_t
+connect_and_wait(struct task *t, struct sock *s, const uint8_t *addr, uint32_t len)
+{
+	int64_t r, deadline = sock_deadline(s->sndtimeo_ns);
+	struct sock *at = NULL;
+	struct waiter own, room;
+
+	waiter_init_fiber(&own, t->fiber, ~0u);
+	waiter_init_fiber(&room, t->fiber, LX_POLLOUT);
+	waitq_add(&s->wq, &own);
+	for (;;) {
+		struct sock *full = NULL;
+
+		r = s->ops->connect(s, &t->call, addr, len, &full);
+		if (r != -EAGAIN)
+			break;
+		if (full && full != at) { /* else it waits there already */
+			waitq_remove(&room);
+			sock_put(at);
+			at = full;
+			waitq_add(&at->wq, &room);
+			continue;
+		}
+		sock_put(full);
+		r = task_park(t, deadline);
+		if (r == -ETIMEDOUT || (!r && sched_now_ns() >= deadline)) {
+			r = s->family == LX_AF_UNIX ? -EAGAIN : -EINPROGRESS;
+			break;
+		}
+		if (r) {
+			r = sock_cut_short(r, deadline);
+			break;
+		}
+	}
+	waitq_remove(&room);
+	waitq_remove(&own);
+	sock_put(at);
+	return r;
+}
+
 int64_t
 sock_connect(struct task *t, struct file *f, struct sock *s, const uint8_t *addr, uint32_t len,
 	bool nonblock)
 {
-	struct connect_arg ca = {.s = s, .c = &t->call, .len = len, .nonblock = nonblock};
+	struct sock *full = NULL;
 	int64_t r;
 
 	(void)f;
-	memcpy(ca.addr, addr, sizeof ca.addr);
-	r = try_connect(&ca);
-	if (r == -EAGAIN && !ca.nonblock) {
-		/* A host's socket tells when it is decided. A full backlog (AF_UNIX) does not: look
-		 * now and then. */
-		int64_t deadline = sock_deadline(ca.s->sndtimeo_ns);
-		struct waiter w;
-
-		waiter_init_fiber(&w, t->fiber, ~0u);
-		waitq_add(&ca.s->wq, &w);
-		while ((r = try_connect(&ca)) == -EAGAIN) {
-			int64_t step =
-				ca.s->family == LX_AF_UNIX ? deadline_after(1000000) : INT64_MAX;
-			int err2 = task_park(t, step < deadline ? step : deadline);
-
-			if (err2 && err2 != -ETIMEDOUT) {
-				r = sock_cut_short(err2, deadline);
-				break;
-			}
-			if (sched_now_ns() >= deadline) {
-				if (ca.s->family != LX_AF_UNIX)
-					r = -EINPROGRESS;
-				break;
-			}
-		}
-		waitq_remove(&w);
-	}
-	return r;
+	r = s->ops->connect(s, &t->call, addr, len, nonblock ? NULL : &full);
+	sock_put(full);
+	return r == -EAGAIN && !nonblock ? connect_and_wait(t, s, addr, len) : r;
 }
 
 int64_t

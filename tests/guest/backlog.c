@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The backlog of a TCP listener (listen(2)): who finds it full waits, with and without blocking,
- * and is let in, refused, too late, interrupted or gone.
+ * The backlog of a listener (listen(2)). TCP: who finds it full waits, with and without blocking,
+ * and is let in, refused, too late, interrupted or gone. AF_UNIX: who blocks waits.
  */
 #include "guest.h"
 #include <arpa/inet.h>
@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 static struct sockaddr_in at;
 
@@ -232,6 +233,119 @@ too_late(void)
 	close(ls);
 }
 
+/* --- AF_UNIX --- */
+
+static const struct sockaddr_un name = {AF_UNIX, "\0backlog"};
+
+static int
+unix_listener(void)
+{
+	int s = socket(AF_UNIX, SOCK_STREAM, 0), c = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	if (bind(s, (void *)&name, 20) || listen(s, 0) || connect(c, (void *)&name, 20))
+		perror("unix_listener");
+	return s;
+}
+
+static int
+unix_to(int s)
+{
+	return connect(s, (void *)&name, 20);
+}
+
+/* Waits in a process of its own; tells what came of it, and whether that took its time. */
+static pid_t
+unix_waits(int ls, int timeout_ms)
+{
+	struct timeval tv = {timeout_ms / 1000, timeout_ms % 1000 * 1000};
+	long long before = now_ms();
+	pid_t p;
+	int s;
+
+	fflush(stdout);
+	p = fork();
+	if (p)
+		return p;
+	close(ls);
+	s = socket(AF_UNIX, SOCK_STREAM, 0);
+	setsockopt(s, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv);
+	signal(SIGUSR1, on_signal);
+	SHOW(unix_to(s));
+	TRUE(now_ms() - before >= 150);
+	fflush(stdout);
+	_exit(0);
+}
+
+static void
+unix_room(void)
+{
+	int ls = unix_listener(), s = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	pid_t p = unix_waits(ls, 0);
+
+	SHOW(unix_to(s));
+	sleep_ms(200);
+	SHOW(accept(ls, NULL, NULL) >= 0);
+	waitpid(p, NULL, 0);
+	SHOW(unix_to(s));
+	p = unix_waits(ls, 0);
+	sleep_ms(200);
+	SHOW(listen(ls, 5));
+	waitpid(p, NULL, 0);
+	SHOW(unix_to(s));
+	SHOW(unix_to(s));
+}
+
+static void
+unix_no_room(void)
+{
+	int ls = unix_listener(), w;
+	pid_t p = unix_waits(ls, 200);
+
+	waitpid(p, &w, 0);
+	p = unix_waits(ls, 60000);
+	sleep_ms(200);
+	kill(p, SIGUSR1);
+	waitpid(p, &w, 0);
+	p = unix_waits(ls, 0);
+	sleep_ms(200);
+	SHOW(close(ls));
+	waitpid(p, &w, 0);
+}
+
+/* The name is another's when there is room. */
+static void
+unix_another(void)
+{
+	const struct sockaddr_un at_path = {AF_UNIX, "backlog.sock"};
+	int ls[2], c = socket(AF_UNIX, SOCK_STREAM, 0), w;
+	pid_t p;
+
+	for (int k = 0; k < 2; k++) {
+		ls[k] = socket(AF_UNIX, SOCK_STREAM, 0);
+		SHOW(bind(ls[k], (void *)&at_path, sizeof at_path));
+		SHOW(listen(ls[k], 0));
+		if (k)
+			break;
+		SHOW(connect(c, (void *)&at_path, sizeof at_path));
+		fflush(stdout);
+		p = fork();
+		if (!p) {
+			close(ls[0]);
+			c = socket(AF_UNIX, SOCK_STREAM, 0);
+			SHOW(connect(c, (void *)&at_path, sizeof at_path));
+			SHOW(send(c, "x", 1, 0));
+			fflush(stdout);
+			_exit(0);
+		}
+		sleep_ms(200);
+		SHOW(unlink("backlog.sock"));
+	}
+	SHOW(close(ls[0]));
+	SHOW(accept(ls[1], NULL, NULL) >= 0);
+	waitpid(p, &w, 0);
+	SHOW(unlink("backlog.sock"));
+}
+
 /* --- many at once, where Linux would take a second for each who waits: tests/escape/backlog.sh ---
  */
 
@@ -322,5 +436,8 @@ main(int argc, char **argv)
 	in_child("the connector goes", connector_goes);
 	in_child("interrupted", interrupted);
 	in_child("too late", too_late);
+	in_child("unix, room", unix_room);
+	in_child("unix, no room", unix_no_room);
+	in_child("unix, another", unix_another);
 	return 0;
 }

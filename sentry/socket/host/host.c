@@ -128,8 +128,8 @@ so_error(struct host_sock *h)
 }
 
 int
-hostsock_connect(
-	struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len, bool nonblock)
+hostsock_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len,
+	struct sock **wait_at)
 {
 	struct host_sock *h = hs(s);
 	bool connecting;
@@ -141,7 +141,7 @@ hostsock_connect(
 	mutex_lock(&s->lock);
 	connecting = h->connecting;
 	mutex_unlock(&s->lock);
-	if (connecting && !nonblock) {
+	if (connecting && wait_at) {
 		/* Begun by an earlier try of this call: is it decided? */
 		int ev = host_fd_poll(h->fd, POLLOUT, 0);
 
@@ -159,7 +159,7 @@ hostsock_connect(
 		return err;
 	}
 	err = host_socket_connect(h->fd, addr, len);
-	if (err != -EINPROGRESS || nonblock)
+	if (err != -EINPROGRESS || !wait_at)
 		return err;
 	mutex_lock(&s->lock);
 	h->connecting = true;

@@ -81,12 +81,13 @@ icmp_bind(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t le
 }
 
 static int
-icmp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len, bool nonblock)
+icmp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len,
+	struct sock **wait_at)
 {
 	uint8_t a[SOCK_ADDR_MAX];
 	int err = address(s, addr, len, true, a);
 
-	return err ? err : hostsock_connect(s, c, a, len, nonblock);
+	return err ? err : hostsock_connect(s, c, a, len, wait_at);
 }
 
 static int

@@ -62,10 +62,10 @@ passed_bind(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t 
 }
 
 static int
-passed_connect(
-	struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len, bool nonblock)
+passed_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len,
+	struct sock **wait_at)
 {
-	(void)s, (void)c, (void)addr, (void)len, (void)nonblock;
+	(void)s, (void)c, (void)addr, (void)len, (void)wait_at;
 	return -EACCES;
 }
 

@@ -96,14 +96,15 @@ icmp_bind(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t le
 }
 
 static int
-icmp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len, bool nonblock)
+icmp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len,
+	struct sock **wait_at)
 {
 	struct inet_sock *i = is(s);
 	struct inet_addr to;
 	uint16_t family;
 	int err;
 
-	(void)c, (void)nonblock;
+	(void)c, (void)wait_at;
 	if (len < sizeof family)
 		return -EINVAL;
 	memcpy(&family, addr, sizeof family);

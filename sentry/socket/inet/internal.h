@@ -164,7 +164,7 @@ void tcp_show_refused(const struct inet_sock *i, const struct inet_addr *to);
 void tcp_connect_init(struct inet_sock *i);
 int tcp_listen(struct sock *s, const struct call *c, int backlog);
 int tcp_connect(
-	struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len, bool nonblock);
+	struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len, struct sock **wait_at);
 int tcp_accept(struct sock *s, const struct call *c, struct sock **ret);
 bool tcp_connect_stop(struct sock *s);	  /* false: it was not connecting */
 void tcp_connect_fini(struct sock *s);	  /* the same before it goes, and no timer runs */

@@ -500,7 +500,8 @@ begin_connect(struct sock *s, bool nonblock)
 }
 
 int
-tcp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len, bool nonblock)
+tcp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len,
+	struct sock **wait_at)
 {
 	struct inet_sock *i = is(s);
 	struct inet_addr to;
@@ -515,7 +516,7 @@ tcp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t 
 		return disconnect(s);
 	err = inet_addr_in(s, addr, len, &to);
 	if (!err)
-		err = begin_connect(s, nonblock);
+		err = begin_connect(s, !wait_at);
 	if (err)
 		return err > 0 ? 0 : err;
 	if (s->family == LX_AF_INET6 && i->v6only && inet_is_v4(&to))
@@ -534,10 +535,10 @@ tcp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t 
 		return err;
 	err = connect_to(s, c, &to);
 	if (err == -EINPROGRESS)
-		return nonblock ? err : -EAGAIN;
+		return wait_at ? -EAGAIN : err;
 	/* Without waiting, the answer of the other side is always still to come (connect(2),
 	 * EINPROGRESS). */
-	later = nonblock && (!err || err == -ECONNREFUSED);
+	later = !wait_at && (!err || err == -ECONNREFUSED);
 	decided(s, -err, !later);
 	return later ? -EINPROGRESS : err;
 }

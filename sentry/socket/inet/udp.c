@@ -33,7 +33,8 @@ route(struct inet_sock *i, struct inet_addr *to)
 }
 
 static int
-udp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len, bool nonblock)
+udp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len,
+	struct sock **wait_at)
 {
 	struct inet_sock *i = is(s);
 	struct inet_addr to;
@@ -41,7 +42,7 @@ udp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t 
 	int err;
 
 	(void)c;
-	(void)nonblock;
+	(void)wait_at;
 	if (len < sizeof family)
 		return -EINVAL;
 	memcpy(&family, addr, sizeof family);

@@ -96,11 +96,12 @@ nl_forget(struct nl_sock *s)
 }
 
 int
-nl_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len, bool nonblock)
+nl_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len,
+	struct sock **wait_at)
 {
 	struct lx_sockaddr_nl a;
 
-	(void)nonblock;
+	(void)wait_at;
 	if (len < sizeof a.family)
 		return -EINVAL;
 	memcpy(&a, addr, len < sizeof a ? len : sizeof a);

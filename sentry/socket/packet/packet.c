@@ -436,9 +436,10 @@ packet_getsockopt(
 /* --- the rest --- */
 
 static int
-no_name(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len, bool nonblock)
+no_name(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len,
+	struct sock **wait_at)
 {
-	(void)s, (void)c, (void)addr, (void)len, (void)nonblock;
+	(void)s, (void)c, (void)addr, (void)len, (void)wait_at;
 	return -EOPNOTSUPP;
 }
 

@@ -8,14 +8,14 @@
 #define QUEUE_MAX 10 /* messages, net.unix.max_dgram_qlen */
 
 static int
-dgram_connect(
-	struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len, bool nonblock)
+dgram_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len,
+	struct sock **wait_at)
 {
 	struct sock *peer = NULL, *old;
 	uint16_t family;
 	int err = 0;
 
-	(void)nonblock;
+	(void)wait_at;
 	if (len < sizeof family)
 		return -EINVAL;
 	memcpy(&family, addr, sizeof family);

@@ -128,16 +128,118 @@ stream_listen(struct sock *s, const struct call *c, int backlog)
 	return err;
 }
 
-static int
-stream_connect(
-	struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len, bool nonblock)
+static bool
+may_join_locked(const struct sock *ls)
 {
-	struct lx_ucred me = {c->tgid, c->cred->euid, c->cred->egid};
-	struct unix_sock *u = us(s), *l, *n;
-	struct sock *ls;
+	return ls->listening && !ls->closed && !ls->shut_rd;
+}
+
+/* n, the other end of a connection, is as the listener has it. -EAGAIN: no room, else it is
+ * reserved. *by, *cred: who called listen, the latter a reference. */
+static int
+take_room(struct sock *ls, struct unix_sock *n, struct lx_ucred *by, const struct cred **cred)
+{
+	struct unix_sock *l = us(ls);
+	int err = 0;
+
+	mutex_lock(&ls->lock);
+	if (!may_join_locked(ls)) {
+		err = -ECONNREFUSED;
+	} else if (l->nr_accept > l->backlog) {
+		err = -EAGAIN;
+	} else {
+		/* It has the listener's name, and is who called listen. */
+		n->addr = l->addr;
+		n->addr_len = l->addr_len;
+		n->s.owner = *by = l->peer_cred;
+		*cred = cred_get(l->peer_groups);
+		n->s.passcred = ls->passcred;
+		n->connected = true;
+		l->nr_accept++;
+	}
+	mutex_unlock(&ls->lock);
+	return err;
+}
+
+/* s knows its other end, which has called listen as `by`, lc. */
+static int
+set_peer(struct sock *s, struct unix_sock *n, const struct lx_ucred *by, const struct cred *lc)
+{
+	struct unix_sock *u = us(s);
 	int err;
 
-	(void)nonblock;
+	mutex_lock(&s->lock);
+	err = u->peer || u->connected ? -EISCONN : s->listening ? -EINVAL : 0;
+	if (!err) {
+		u->peer = sock_get(&n->s);
+		u->connected = true;
+		set_peer_cred(u, by, lc);
+	}
+	mutex_unlock(&s->lock);
+	return err;
+}
+
+/* s and a new socket in the queue of ls become a connection. -EAGAIN: the queue is full.
+ * -ECONNREFUSED, -ENOMEM; -EISCONN, -EINVAL: somebody else made something of s. */
+static int
+enqueue(struct sock *s, const struct call *c, struct sock *ls)
+{
+	struct lx_ucred me = {c->tgid, c->cred->euid, c->cred->egid}, by;
+	struct unix_sock *u = us(s), *l = us(ls), *n = unix_new(c, s->type);
+	struct sock *had = NULL;
+	const struct cred *lc;
+	int err;
+
+	if (!n)
+		return -ENOMEM;
+	sock_set_net(&n->s, ls->net);
+	err = take_room(ls, n, &by, &lc);
+	if (err) {
+		sock_put(&n->s);
+		return err;
+	}
+	n->peer = sock_get(s);
+	set_peer_cred(n, &me, c->cred);
+	/* This end first: whoever accepts may write, and close, at once. */
+	err = set_peer(s, n, &by, lc);
+	cred_put(lc);
+	mutex_lock(&ls->lock);
+	if (!err && !may_join_locked(ls))
+		err = -ECONNREFUSED;
+	if (!err) {
+		list_push_back(&l->acceptq, &n->accept_node);
+		sock_get(&n->s);
+	} else if (l->nr_accept > 0) {
+		l->nr_accept--;
+	}
+	mutex_unlock(&ls->lock);
+	if (!err) {
+		waitq_notify(&ls->wq, LX_POLLIN | LX_POLLRDNORM);
+		waitq_notify(&s->wq, LX_POLLOUT | LX_POLLWRNORM);
+	} else {
+		waitq_notify(&ls->wq, LX_POLLOUT); /* there was room in vain */
+		mutex_lock(&s->lock);
+		if (u->peer == &n->s) {
+			had = u->peer;
+			u->peer = NULL;
+			u->connected = false;
+		}
+		mutex_unlock(&s->lock);
+		sock_put(had);
+		sock_put(n->peer);
+		n->peer = NULL;
+	}
+	sock_put(&n->s);
+	return err;
+}
+
+static int
+stream_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len,
+	struct sock **wait_at)
+{
+	struct unix_sock *u = us(s);
+	struct sock *ls;
+	int err;
 
 	mutex_lock(&s->lock);
 	err = u->peer || u->connected ? -EISCONN : s->listening ? -EINVAL : 0;
@@ -151,49 +253,11 @@ stream_connect(
 		sock_put(ls);
 		return -ECONNREFUSED;
 	}
-	l = us(ls);
-	n = unix_new(c, s->type);
-	if (!n) {
+	err = enqueue(s, c, ls);
+	if (err == -EAGAIN && wait_at)
+		*wait_at = ls;
+	else
 		sock_put(ls);
-		return -ENOMEM;
-	}
-	sock_set_net(&n->s, ls->net);
-	mutex_lock(&ls->lock);
-	if (!ls->listening || ls->closed || ls->shut_rd) {
-		err = -ECONNREFUSED;
-	} else if (l->nr_accept > l->backlog) {
-		err = -EAGAIN;
-	} else {
-		/* The new end has the listener's name, and is who called listen. */
-		n->addr = l->addr;
-		n->addr_len = l->addr_len;
-		n->s.owner = l->peer_cred;
-		set_peer_cred(n, &me, c->cred);
-		n->s.passcred = ls->passcred;
-		n->connected = true;
-		n->peer = sock_get(s);
-		list_push_back(&l->acceptq, &n->accept_node);
-		l->nr_accept++;
-		sock_get(&n->s);
-		me = l->peer_cred;
-	}
-	if (!err) {
-		const struct cred *lc = cred_get(l->peer_groups);
-
-		mutex_unlock(&ls->lock);
-		mutex_lock(&s->lock);
-		u->peer = &n->s; /* the reference taken above */
-		u->connected = true;
-		set_peer_cred(u, &me, lc);
-		mutex_unlock(&s->lock);
-		cred_put(lc);
-		waitq_notify(&ls->wq, LX_POLLIN | LX_POLLRDNORM);
-		waitq_notify(&s->wq, LX_POLLOUT | LX_POLLWRNORM);
-	} else {
-		mutex_unlock(&ls->lock);
-		sock_put(&n->s);
-	}
-	sock_put(ls);
 	return err;
 }
 
@@ -211,7 +275,7 @@ stream_accept(struct sock *s, const struct call *c, struct sock **ret)
 		err = -EINVAL;
 	else if (!(n = list_pop_front(&u->acceptq)))
 		err = s->shut_rd ? -EINVAL : -EAGAIN;
-	else
+	else if (u->nr_accept > 0)
 		u->nr_accept--;
 	mutex_unlock(&s->lock);
 	if (err)
