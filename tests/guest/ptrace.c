@@ -796,14 +796,12 @@ tracer_dies(int kill_too)
 	read(p[0], &c, 1);
 	waitpid(tracer, &st, 0);
 	show_status("tracer", st);
-	sleep_ms(100);
-	printf("still there: %d\n", waitpid(child, &st, WNOHANG) == 0);
-	if (!kill_too)
+	if (!kill_too) {
+		sleep_ms(100);
+		printf("still there: %d\n", waitpid(child, &st, WNOHANG) == 0);
 		kill(child, SIGKILL);
-	if (!kill_too)
-		wait_show("end");
-	else
-		show_status("end", st);
+	}
+	wait_show("end");
 }
 
 /* Traced by one that is not its parent: the tracer sees the end first, then the parent. */
