@@ -33,8 +33,8 @@ int64_t sockmsg_recv(
 int64_t sock_deadline(int64_t timeout_ns);
 int64_t sock_cut_short(int64_t r, int64_t deadline);
 /* connect(2) and accept(2) to their end, or -EAGAIN. addr: SOCK_ADDR_MAX bytes. */
-int64_t sock_connect(struct task *t, struct file *f, struct sock *s, const uint8_t *addr,
-	uint32_t len, bool nonblock);
+int64_t sock_connect(
+	struct task *t, struct sock *s, const uint8_t *addr, uint32_t len, bool nonblock);
 int64_t sock_accept(struct task *t, struct file *f, struct sock *s, uint64_t addr,
 	uint64_t len_addr, uint32_t flags, bool nonblock);
 

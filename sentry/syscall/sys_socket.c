@@ -203,13 +203,11 @@ connect_and_wait(struct task *t, struct sock *s, const uint8_t *addr, uint32_t l
 }
 
 int64_t
-sock_connect(struct task *t, struct file *f, struct sock *s, const uint8_t *addr, uint32_t len,
-	bool nonblock)
+sock_connect(struct task *t, struct sock *s, const uint8_t *addr, uint32_t len, bool nonblock)
 {
 	struct sock *full = NULL;
 	int64_t r;
 
-	(void)f;
 	r = s->ops->connect(s, &t->call, addr, len, nonblock ? NULL : &full);
 	sock_put(full);
 	return r == -EAGAIN && !nonblock ? connect_and_wait(t, s, addr, len) : r;
@@ -228,7 +226,7 @@ sys_connect(struct task *t, const uint64_t a[6])
 		return err;
 	r = sockaddr_in(t, a[1], a[2], addr);
 	if (!r)
-		r = sock_connect(t, f, s, addr, (uint32_t)a[2], file_flags(f) & LX_O_NONBLOCK);
+		r = sock_connect(t, s, addr, (uint32_t)a[2], file_flags(f) & LX_O_NONBLOCK);
 	file_put(f);
 	return r;
 }

@@ -256,8 +256,7 @@ do_connect(struct task *t, struct uring_req *r, bool wait)
 
 	if (n)
 		return n;
-	return wait ? sock_connect(t, r->file, s, r->addr, (uint32_t)r->sqe.off, false)
-		    : URING_PUNT;
+	return wait ? sock_connect(t, s, r->addr, (uint32_t)r->sqe.off, false) : URING_PUNT;
 }
 
 /* --- time --- */

@@ -79,9 +79,9 @@ struct sock_ops {
 	bool on_host; /* the state is the host's: SOL_SOCKET options go to setsockopt and getsockopt
 			 too */
 	int (*bind)(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len);
-	/* wait_at NULL: as O_NONBLOCK asks; -EINPROGRESS then, with the outcome in SO_ERROR. -EAGAIN:
-	 * to be asked again when s->wq tells of something; or that of *wait_at, a reference, if that
-	 * is set: its backlog is full. */
+	/* wait_at NULL: as O_NONBLOCK asks; -EINPROGRESS then, with the outcome in SO_ERROR.
+	 * -EAGAIN: to be asked again when s->wq tells of something; or that of *wait_at, a
+	 * reference, if that is set: its backlog is full. */
 	int (*connect)(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len,
 		struct sock **wait_at);
 	int (*listen)(struct sock *s, const struct call *c, int backlog);

@@ -42,8 +42,8 @@ ssize_t hostsock_put_control(const struct sock_msg *m, uint8_t control[HOSTSOCK_
 void hostsock_take_control(struct sock_msg *m, const uint8_t *control, size_t len);
 
 /* sock_ops */
-int hostsock_connect(
-	struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len, struct sock **wait_at);
+int hostsock_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len,
+	struct sock **wait_at);
 int hostsock_getname(struct sock *s, bool peer, uint8_t *addr, uint32_t *len);
 ssize_t hostsock_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m);
 ssize_t hostsock_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m);

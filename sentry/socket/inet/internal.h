@@ -163,8 +163,8 @@ void tcp_show_refused(const struct inet_sock *i, const struct inet_addr *to);
 /* --- tcp_connect.c --- */
 void tcp_connect_init(struct inet_sock *i);
 int tcp_listen(struct sock *s, const struct call *c, int backlog);
-int tcp_connect(
-	struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len, struct sock **wait_at);
+int tcp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len,
+	struct sock **wait_at);
 int tcp_accept(struct sock *s, const struct call *c, struct sock **ret);
 bool tcp_connect_stop(struct sock *s);	  /* false: it was not connecting */
 void tcp_connect_fini(struct sock *s);	  /* the same before it goes, and no timer runs */

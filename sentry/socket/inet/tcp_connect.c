@@ -61,6 +61,8 @@ decided(struct sock *s, int err, bool told)
 {
 	struct inet_sock *i = is(s);
 
+	if (err) /* before another connect can begin */
+		inet_unask(i);
 	mutex_lock(&s->lock);
 	if (i->connecting) {
 		i->connecting = false;
@@ -70,8 +72,6 @@ decided(struct sock *s, int err, bool told)
 			s->err = err;
 	}
 	mutex_unlock(&s->lock);
-	if (err)
-		inet_unask(i);
 	waitq_notify(&s->wq, ~0u);
 }
 

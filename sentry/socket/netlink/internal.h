@@ -88,8 +88,8 @@ int nl_host_open(struct nl_sock *s, int protocol);
 extern const struct sock_ops nl_host_ops;
 int nl_bind(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len);
 int nl_autobind(struct nl_sock *s, const struct call *c);
-int nl_connect(
-	struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len, struct sock **wait_at);
+int nl_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len,
+	struct sock **wait_at);
 int nl_getname(struct sock *s, bool peer, uint8_t *addr, uint32_t *len);
 int nl_getsockopt(
 	struct sock *s, const struct call *c, int level, int opt, uint8_t *val, uint32_t *len);
