@@ -349,6 +349,10 @@ MOAT_API int moat_gofer_pid(const struct moat_sandbox *s);
 
 /* The first process's number in the sandbox's own pid namespace when it was loaded. */
 MOAT_API int moat_first_host_pid(const struct moat_sandbox *s);
+/* The same of the process that the host's processes of a container are copies of, if it shares a
+ * sandbox (moat_join): where that is put on the host (cgroups(7)), those are that begin later. 0:
+ * they are copies of the sandbox's. */
+MOAT_API int moat_zygote_host_pid(const struct moat_sandbox *s);
 
 /* End what still runs and free everything. NULL is fine. */
 MOAT_API void moat_destroy(struct moat_sandbox *s);

@@ -177,9 +177,12 @@ struct plat_ops {
 		uint64_t *start, uint64_t *len); /* vvar and vdso, mapped in every space; and */
 	uint64_t (*vdso_ehdr)(void);		 /* the address for AT_SYSINFO_EHDR, 0 if none */
 
-	/* A fresh, empty space with one thread, which has not run yet. owner is passed to
-	 * thread_gone. Parks. */
-	int (*space_new)(void *owner, struct plat_thread **ret_thread);
+	/* A fresh, empty space with one thread, which has not run yet. It is a copy of from's,
+	 * which is such a one too and does not run, and so where that is on the host (cgroups(7)):
+	 * one caller at a time. NULL: of the engine's own, any number of callers. owner is passed
+	 * to thread_gone; NULL: nobody is told. Parks. */
+	int (*space_new)(
+		struct plat_thread *from, void *owner, struct plat_thread **ret_thread);
 	/* Make an empty space ready for a space_new to come, which then need not wait for the host.
 	 * 1: made one, 0: there are enough, or -errno. Parks. NULL: there is nothing to gain. */
 	int (*space_ahead)(void);

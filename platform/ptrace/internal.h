@@ -157,7 +157,7 @@ int64_t pt_syscall(struct plat_thread *t, long nr, uint64_t a, uint64_t b, uint6
 
 /* space.c */
 int pt_zygote_make(void); /* (T) */
-int pt_space_new(void *owner, struct plat_thread **ret_thread);
+int pt_space_new(struct plat_thread *from, void *owner, struct plat_thread **ret_thread);
 int pt_space_fork(struct plat_thread *t, void *owner, struct plat_thread **ret_child);
 int pt_thread_new(struct plat_thread *t, void *owner, struct plat_thread **ret_thread);
 void pt_thread_exit(struct plat_thread *t, uint64_t clear_tid);

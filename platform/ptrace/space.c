@@ -137,6 +137,7 @@ static const struct guest_regs fresh_regs = {
 
 struct clone_args {
 	bool thread;
+	bool fresh; /* of one that has not run */
 	void *owner;
 	struct plat_thread *ret;
 };
@@ -171,9 +172,9 @@ job_clone(struct plat_thread *t, void *arg)
 		c->state = PT_DEAD;
 		atomic_store(&c->gone, 1);
 	}
-	if (t != pt.zygote)
+	if (!a->fresh)
 		pt_fetch_regs(t);
-	c->regs = t == pt.zygote ? fresh_regs : t->regs;
+	c->regs = a->fresh ? fresh_regs : t->regs;
 	c->regs_known = c->regs_dirty = true;
 	c->place = t->place == PT_HOME ? PT_HOME : PT_UNPLACED; /* as the host copied it */
 	c->cpu = t->cpu;
@@ -185,9 +186,8 @@ job_clone(struct plat_thread *t, void *arg)
 }
 
 static int
-make(struct plat_thread *t, bool thread, void *owner, struct plat_thread **ret)
+make(struct plat_thread *t, struct clone_args a, struct plat_thread **ret)
 {
-	struct clone_args a = {.thread = thread, .owner = owner};
 	int64_t r = pt_job(job_clone, t, &a);
 
 	if (r < 0)
@@ -197,21 +197,21 @@ make(struct plat_thread *t, bool thread, void *owner, struct plat_thread **ret)
 }
 
 int
-pt_space_new(void *owner, struct plat_thread **ret_thread)
+pt_space_new(struct plat_thread *from, void *owner, struct plat_thread **ret_thread)
 {
-	return make(NULL, false, owner, ret_thread);
+	return make(from, (struct clone_args){.fresh = true, .owner = owner}, ret_thread);
 }
 
 int
 pt_space_fork(struct plat_thread *t, void *owner, struct plat_thread **ret_child)
 {
-	return make(t, false, owner, ret_child);
+	return make(t, (struct clone_args){.owner = owner}, ret_child);
 }
 
 int
 pt_thread_new(struct plat_thread *t, void *owner, struct plat_thread **ret_thread)
 {
-	return make(t, true, owner, ret_thread);
+	return make(t, (struct clone_args){.thread = true, .owner = owner}, ret_thread);
 }
 
 static int64_t

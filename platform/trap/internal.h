@@ -180,7 +180,7 @@ struct plat_thread *trap_thread_alloc(struct plat_space *sp, uint32_t index, voi
 void trap_thread_put(struct plat_thread *t);
 void trap_space_kill(struct plat_space *sp);
 void trap_arm(struct plat_thread *t);
-int trap_space_new(void *owner, struct plat_thread **ret_thread);
+int trap_space_new(struct plat_thread *from, void *owner, struct plat_thread **ret_thread);
 int trap_space_ahead(void);
 int trap_space_fork(struct plat_thread *t, void *owner, struct plat_thread **ret_child);
 int trap_thread_new(struct plat_thread *t, void *owner, struct plat_thread **ret_thread);

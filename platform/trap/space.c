@@ -414,14 +414,16 @@ static const struct guest_regs fresh_regs = {
 	.cs = 0x33, .ss = 0x2b, .eflags = 0x202, .orig_rax = (uint64_t)-1};
 
 static int
-empty_space(void *owner, struct plat_thread **ret_thread)
+empty_space(struct plat_thread *from, void *owner, struct plat_thread **ret_thread)
 {
 	struct plat_thread *c;
 	int r;
 
-	zygote_take();
-	r = clone_space(trap.zygote, owner, &c);
-	zygote_release();
+	if (!from)
+		zygote_take();
+	r = clone_space(from ? from : trap.zygote, owner, &c);
+	if (!from)
+		zygote_release();
 	if (r < 0)
 		return r;
 	c->regs = fresh_regs;
@@ -433,8 +435,10 @@ empty_space(void *owner, struct plat_thread **ret_thread)
 }
 
 int
-trap_space_new(void *owner, struct plat_thread **ret_thread)
+trap_space_new(struct plat_thread *from, void *owner, struct plat_thread **ret_thread)
 {
+	if (from)
+		return empty_space(from, owner, ret_thread);
 	for (;;) {
 		struct plat_thread *c = NULL;
 
@@ -445,7 +449,7 @@ trap_space_new(void *owner, struct plat_thread **ret_thread)
 		}
 		mutex_unlock(&trap.lock);
 		if (!c)
-			return empty_space(owner, ret_thread);
+			return empty_space(NULL, owner, ret_thread);
 		LIVE_INC(PLAT_THREAD);
 		if (!atomic_load(&c->gone)) {
 			*ret_thread = c;
@@ -468,7 +472,7 @@ trap_space_ahead(void)
 	mutex_unlock(&trap.lock);
 	if (full)
 		return 0;
-	r = empty_space(NULL, &c);
+	r = empty_space(NULL, NULL, &c);
 	if (r < 0)
 		return r;
 	trap_poll_cold(c);

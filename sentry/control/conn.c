@@ -7,6 +7,7 @@
 #include "internal.h"
 #include "platform/host/file.h"
 #include "sentry/fs/tty.h"
+#include "sentry/kernel/container.h"
 #include "sentry/kernel/limits.h"
 #include "sentry/kernel/task.h"
 #include "sentry/sched/fiber.h"
@@ -105,6 +106,7 @@ conn_started(struct conn *c, int32_t pid, struct container *first_of)
 
 	m.pid = pid;
 	m.container = first_of ? first_of->nr : 0;
+	m.zygote_pid = first_of ? kernel_container_zygote(first_of->kernel) : 0;
 	mutex_lock(&t->pt_lock);
 	m.host_pid = t->pt ? plat->host_pid(t->pt) : 0;
 	mutex_unlock(&t->pt_lock);

@@ -202,6 +202,7 @@ first_ended(void *arg, int status, const struct kernel_usage *process)
 
 	(void)process;
 	kernel_limits_end(c->kernel);
+	kernel_container_end(c->kernel);
 	kernel_container_usage(c->kernel, &u);
 	kernel_log_live(); /* now: the launcher ends this process when it hears of the exit */
 	mutex_lock(&conns_lock);

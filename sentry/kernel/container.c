@@ -34,6 +34,7 @@ kernel_container_new(const struct kernel_container_config *cfg, struct kernel_co
 	ref_init(&k->ref);
 	waitq_init(&k->pause_q);
 	waitq_init(&k->limit.q);
+	sleeplock_init(&k->zygote_lock);
 	waitq_init(&k->limit.meter_q);
 	sleeplock_init(&k->limit.meter_lock);
 	k->limit.l.meter = -1;
@@ -55,10 +56,14 @@ kernel_container_new(const struct kernel_container_config *cfg, struct kernel_co
 				 : cfg->own_net ? net_ns_get(cfg->own_net)
 						: net_ns_new(NULL)))
 		r = -ENOMEM;
+	if (r == 0 && first)
+		r = plat->space_new(NULL, NULL, &k->zygote);
 	if (r < 0) {
 		kernel_container_put(k);
 		return r;
 	}
+	if (k->zygote)
+		atomic_init(&k->zygote_pid, plat->host_pid(k->zygote));
 	*ret = k;
 	return 0;
 }
@@ -75,6 +80,39 @@ kernel_container_init(const struct kernel_container_config *cfg, bool own_pid_ns
 	return r;
 }
 
+int
+kernel_container_space(struct kernel_container *k, void *owner, struct plat_thread **ret_thread)
+{
+	int r;
+
+	if (!atomic_load(&k->zygote_pid))
+		return plat->space_new(NULL, owner, ret_thread);
+	sleeplock_lock(&k->zygote_lock);
+	r = plat->space_new(k->zygote, owner, ret_thread);
+	sleeplock_unlock(&k->zygote_lock);
+	return r;
+}
+
+void
+kernel_container_end(struct kernel_container *k)
+{
+	struct plat_thread *z;
+
+	sleeplock_lock(&k->zygote_lock);
+	z = k->zygote;
+	k->zygote = NULL;
+	atomic_store(&k->zygote_pid, 0);
+	sleeplock_unlock(&k->zygote_lock);
+	if (z)
+		plat->thread_exit(z, 0);
+}
+
+int32_t
+kernel_container_zygote(const struct kernel_container *k)
+{
+	return atomic_load(&k->zygote_pid);
+}
+
 struct kernel_container *
 kernel_container_get(struct kernel_container *k)
 {
@@ -87,6 +125,7 @@ kernel_container_put(struct kernel_container *k)
 {
 	if (!k || !ref_put(&k->ref))
 		return;
+	kernel_container_end(k);
 	tty_put(k->console);
 	pid_ns_put(k->pid_ns);
 	ipc_ns_put(k->ipc);

@@ -259,7 +259,7 @@ task_exec(struct task *t, struct program *p, const struct path *base, const char
 	err = mm_new(&mm);
 	if (err)
 		goto undo;
-	err = plat->space_new(t, &pt);
+	err = kernel_container_space(g->container, t, &pt);
 	if (err)
 		goto undo;
 	if (fdtable_shared(t->files)) {

@@ -56,6 +56,11 @@ struct kernel_container {
 	_Atomic uint64_t memory_limit, pids_limit, cpu_quota_us, cpu_period_us;
 	_Atomic bool paused;
 	struct waitq pause_q;
+	/* Which its processes are copies of, so that they are in its cgroup on the host; NULL: of
+	 * the engine's own. */
+	struct plat_thread *zygote; /* under zygote_lock, */
+	struct sleeplock zygote_lock;
+	_Atomic int32_t zygote_pid; /* but this: as plat->host_pid has it, or 0 */
 	struct {			/* limits.c */
 		struct kernel_limits l; /* (C) */
 		int ncpus;		/* (C) */
@@ -78,6 +83,9 @@ int kernel_container_init(const struct kernel_container_config *cfg, bool own_pi
 void kernel_pause_here(struct task *t);
 /* All but one are to die. */
 void kernel_kill_others(struct kernel_container *k, struct tgroup *except);
+/* A space for a program of k: plat->space_new. */
+int kernel_container_space(
+	struct kernel_container *k, void *owner, struct plat_thread **ret_thread);
 /* limits.c: what a container has of them goes */
 void kernel_limits_drop(struct kernel_container *k);
 /* What /dev/console is for the calling task: a reference, or NULL. */

@@ -431,6 +431,12 @@ moat_first_host_pid(const struct moat_sandbox *s)
 }
 
 int
+moat_zygote_host_pid(const struct moat_sandbox *s)
+{
+	return s->zygote_pid;
+}
+
+int
 moat_gofer_pid(const struct moat_sandbox *s)
 {
 	return s->pids[GOFER];

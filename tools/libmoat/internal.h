@@ -33,7 +33,8 @@ struct moat_sandbox {
 	int reports[PARTS];	     /* where it tells of a failed start; -1: closed */
 	pid_t joined_pid;	     /* of a container in another's sandbox: that one's sentry */
 	unsigned container;	     /* its number in that; 0: not known */
-	int host_pid;		     /* its first process, as that one's pid namespace has it */
+	int host_pid;		     /* its first process, as that one's pid namespace has it, */
+	int zygote_pid;		     /* and that of which its processes are copies; 0: none */
 	int sentry_sock, gofer_sock; /* control; -1: none */
 	unsigned namespaces;	     /* CLONE_NEW*: those of the sentry that are not the caller's */
 	uint32_t weaker;

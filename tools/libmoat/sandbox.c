@@ -348,6 +348,7 @@ await(struct moat_sandbox *s, int sock, uint16_t want, enum part part, const cha
 	if (st) {
 		s->container = st->container;
 		s->host_pid = st->host_pid;
+		s->zygote_pid = st->zygote_pid;
 		control__started__free_unpacked(st, NULL);
 	}
 	wire_control_free(&m);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* moat exec: another program in a container that runs. */
 #include "create.h"
-#include "join.h"
 #include "options.h"
 #include <errno.h>
 #include <stdio.h>
@@ -146,10 +145,8 @@ run(struct exec_opts *o, struct container *ct, json_t *process)
 		(r = set_terminal(o, oci, c)) == 0 && (r = container_attach(ct, &s)) == 0) {
 		foreground_block(c->terminal);
 		r = moat_spawn(s, c, &p, &err) < 0 ? start_failure(&err, c->args[0]) : 0;
-		if (r == 0) {
-			join_place(ct, moat_process_host_pid(p));
+		if (r == 0)
 			r = finish(o, c, s, p);
-		}
 	}
 out:
 	free(text);

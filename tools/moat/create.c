@@ -437,8 +437,10 @@ notes(struct making *m, struct moat_sandbox *s)
 	container_note(m->c, CONTAINER_INIT, moat_pid(s));
 	container_note(m->c, CONTAINER_SENTRY, moat_sentry_pid(s));
 	container_note(m->c, CONTAINER_GOFER, moat_gofer_pid(s));
-	if (m->config.join)
+	if (m->config.join) {
+		join_place(m->c, moat_zygote_host_pid(s));
 		join_place(m->c, moat_first_host_pid(s));
+	}
 	return container_save(m->c);
 }
 

@@ -22,6 +22,11 @@ struct kernel_container_config {
 };
 
 int kernel_container_new(const struct kernel_container_config *cfg, struct kernel_container **ret);
+/* Its first process has ended: what the engine keeps for it goes. */
+void kernel_container_end(struct kernel_container *k);
+/* The host process that those of k's programs are copies of, as the sentry's pid namespace has it;
+ * 0: that of the sandbox. */
+int32_t kernel_container_zygote(const struct kernel_container *k);
 struct kernel_container *kernel_container_get(struct kernel_container *k);
 void kernel_container_put(struct kernel_container *k);
 
