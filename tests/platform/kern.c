@@ -79,6 +79,7 @@ static void env_park_polling(void);
 
 /* As a worker of the sentry does it: the thread that waits looks at the slots itself. */
 bool kern_inline_poll;
+struct plat_thread *kern_from;
 
 static void
 env_park(void)
@@ -482,7 +483,7 @@ fault(struct task *k, const struct plat_event *ev)
 		return;
 	}
 	if (ev->fault.signo == 11)
-		g->rip += 3;
+		g->rip += op[0] == 0xcd ? 2 : 3; /* int: a host that does not serve it */
 	else if (ev->fault.signo == 4 || ev->fault.signo == 8)
 		g->rip += 2;
 	plat->regs_dirty(k->t);
@@ -566,7 +567,7 @@ run_new(long which, long a, long b, long c)
 	r->fd = -1;
 	r->next_map = 0x30000000;
 	r->next_gap = 0x500000;
-	err = plat->space_new(r, &t);
+	err = plat->space_new(kern_from, r, &t);
 	if (err) {
 		fprintf(stderr, "kern: space_new: %s\n", strerror(-err));
 		_exit(3);

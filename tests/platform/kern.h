@@ -15,6 +15,7 @@
 struct run; /* one guest program: its first space and all that come of it */
 
 extern bool kern_inline_poll;
+extern struct plat_thread *kern_from; /* what run_new's spaces are copies of */
 void kern_start(const char *engine, const struct plat_config *cfg, bool spin);
 void kern_stop(void);
 

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Tests of the engines: `make test-platform`. Each runs in a pid namespace of its own where that is allowed, so
-# that nothing is left behind by a test that crashes.
+# Tests of the engines: `make test-platform`. Part of `make test`.
 PT_DIR    := $(BUILD)/tests/platform
 PT_CFLAGS := -std=gnu17 -O2 -g $(WARN) -ffreestanding -fpic -nostdlib -fno-stack-protector \
 	-fcf-protection=none -fno-jump-tables -fno-asynchronous-unwind-tables -fno-builtin -mno-red-zone -Iinclude -I.
@@ -23,13 +22,16 @@ $(PT_DIR)/engine_test: $(BUILD)/obj/tests/platform/engine_test.o $(PT_OBJS) $(PL
 $(PT_DIR)/platbench: $(BUILD)/obj/tests/bench/platbench.o $(PT_OBJS) $(PLAT_OBJS) $(HOST_OBJS) $(BASE_OBJS)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^
 
+# ENGINE-CONFIGURATION; one-cpu: all, bound to one
+PT_TESTS := $(foreach e,$(PT_ENGINES),$(foreach c,all no-rewrite no-answers no-spin no-marshal one-cpu,$(e)-$(c)))
+EXTRA_TEST_DEPS += $(PT_DIR)/engine_test
+EXTRA_TEST_JOBS += for t in $(PT_TESTS); do \
+	if [ "$${t\#*-}" = one-cpu ]; then run="taskset -c 0 $(PT_DIR)/engine_test $${t%%-*} all"; \
+	else run="$(PT_DIR)/engine_test $${t%%-*} $${t\#*-}"; fi; \
+	printf '%s\t%s\t%s\n' "platform/$$t" 300 "$$run"; done;
 .PHONY: test-platform
-test-platform: $(PT_DIR)/engine_test
-	@bad=0; for e in $(PT_ENGINES); do \
-		for c in all no-rewrite no-answers no-spin no-marshal; do \
-			$(PT_RUN) $(PT_DIR)/engine_test $$e $$c || bad=1; done; \
-		echo "# one CPU"; taskset -c 0 $(PT_RUN) $(PT_DIR)/engine_test $$e all || bad=1; \
-	done; exit $$bad
+test-platform: tests-clear $(PT_DIR)/engine_test
+	@{ $(EXTRA_TEST_JOBS) } | tests/lib/runtests $(RESULTS); tests/lib/summary $(RESULTS)
 
 .PHONY: bench-platform
 bench-platform: $(PT_DIR)/platbench
