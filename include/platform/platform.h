@@ -181,8 +181,7 @@ struct plat_ops {
 	 * which is such a one too and does not run, and so where that is on the host (cgroups(7)):
 	 * one caller at a time. NULL: of the engine's own, any number of callers. owner is passed
 	 * to thread_gone; NULL: nobody is told. Parks. */
-	int (*space_new)(
-		struct plat_thread *from, void *owner, struct plat_thread **ret_thread);
+	int (*space_new)(struct plat_thread *from, void *owner, struct plat_thread **ret_thread);
 	/* Make an empty space ready for a space_new to come, which then need not wait for the host.
 	 * 1: made one, 0: there are enough, or -errno. Parks. NULL: there is nothing to gain. */
 	int (*space_ahead)(void);
@@ -298,6 +297,9 @@ struct plat_ops {
 	int64_t (*space_cpu_ns)(struct plat_thread *t);
 	/* Affinity of the host thread (cpu_set_t bytes); any thread. */
 	int (*set_affinity)(struct plat_thread *t, const void *mask, size_t len);
+	/* Nice value and policy (SCHED_OTHER, SCHED_BATCH, SCHED_IDLE) of the host thread; any
+	 * thread. */
+	int (*set_sched)(struct plat_thread *t, int nice, int policy);
 	/* Does it sleep in a futex of the host? Any thread; a hint. */
 	bool (*in_futex)(struct plat_thread *t);
 	pid_t (*host_tid)(struct plat_thread *t);

@@ -4,9 +4,11 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <linux/memfd.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -209,4 +211,14 @@ host_set_affinity(pid_t tid, const void *mask, size_t len)
 	long r = host_call3(SYS_sched_setaffinity, tid, len, mask);
 
 	return r < 0 ? (int)r : 0;
+}
+
+int
+host_set_sched(pid_t tid, int nice, int policy)
+{
+	struct sched_param none = {0};
+	long n = host_call3(SYS_setpriority, PRIO_PROCESS, tid, nice);
+	long p = host_call3(SYS_sched_setscheduler, tid, policy, &none);
+
+	return n < 0 ? (int)n : p < 0 ? (int)p : 0;
 }

@@ -13,6 +13,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -91,6 +92,23 @@ close_others(const struct keeping *k, unsigned from)
 	close_fds(high + 1 > from ? high + 1 : from, ~0U);
 }
 
+/* What a guest makes nicer may be as before again (setpriority(2)). Where that takes a right that
+ * is not there, it stays nicer. */
+static void
+allow_nice(void)
+{
+	/* the call's result is counted as the limit: 20 less the nice value */
+	uint64_t want = (uint64_t)host_call2(SYS_getpriority, PRIO_PROCESS, 0), limit[2];
+
+	if (want > 40 || host_call4(SYS_prlimit64, 0, RLIMIT_NICE, 0, PTR(limit)) < 0 ||
+		limit[0] >= want)
+		return;
+	limit[0] = want;
+	if (limit[1] < want)
+		limit[1] = want;
+	(void)host_call4(SYS_prlimit64, 0, RLIMIT_NICE, PTR(limit), 0);
+}
+
 static void
 settle(struct keeping *k)
 {
@@ -102,6 +120,7 @@ settle(struct keeping *k)
 	(void)host_call2(SYS_prctl, PR_SET_NAME, PTR("moat-keeper"));
 	/* Not in the host program's group: what is sent to that is for the program. */
 	(void)host_call0(SYS_setsid);
+	allow_nice();
 	if (k->shared->net_fd >= 0)
 		k->setup = (int)host_call2(SYS_setns, k->shared->net_fd, CLONE_NEWNET);
 	close_others(k, 3);

@@ -51,6 +51,12 @@ guest_top(void)
 	return pt.lay.base - PT_GUARD;
 }
 
+static int
+set_sched(struct plat_thread *t, int nice, int policy)
+{
+	return host_set_sched(t->tid, nice, policy);
+}
+
 static void
 vdso_range(uint64_t *start, uint64_t *len)
 {
@@ -235,6 +241,7 @@ const struct plat_ops ptrace_ops = {
 	.in_futex = in_futex,
 	.space_cpu_ns = space_cpu_ns,
 	.set_affinity = pt_set_affinity,
+	.set_sched = set_sched,
 	.host_tid = host_tid,
 	.host_pid = host_pid,
 };

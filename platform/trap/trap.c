@@ -126,6 +126,12 @@ set_affinity(struct plat_thread *t, const void *mask, size_t len)
 	return host_set_affinity(t->tid, mask, len);
 }
 
+static int
+set_sched(struct plat_thread *t, int nice, int policy)
+{
+	return host_set_sched(t->tid, nice, policy);
+}
+
 static pid_t
 host_tid(struct plat_thread *t)
 {
@@ -195,6 +201,7 @@ const struct plat_ops trap_ops = {
 	.in_futex = in_futex,
 	.space_cpu_ns = space_cpu_ns,
 	.set_affinity = set_affinity,
+	.set_sched = set_sched,
 	.host_tid = host_tid,
 	.host_pid = host_pid,
 };

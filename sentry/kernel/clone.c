@@ -115,7 +115,7 @@ copy_parts(struct task *t, struct task *n, uint64_t f)
 	n->mem_nodes = t->mem_nodes;
 	n->keep_caps = t->keep_caps;
 	n->timer_slack_ns = t->timer_slack_ns;
-	memcpy(n->affinity, t->affinity, sizeof n->affinity);
+	task_sched_copy(t, n);
 	/* sigaltstack(2): kept unless the memory is shared by something that is not vfork */
 	if (!(f & LX_CLONE_VM) || (f & LX_CLONE_VFORK))
 		n->altstack = t->altstack;
@@ -142,19 +142,6 @@ copy_parts(struct task *t, struct task *n, uint64_t f)
 	n->tgroup->container = kernel_container_get(g->container);
 	memcpy(&n->tgroup->rlim, &g->rlim, sizeof g->rlim);
 	n->tgroup->tty = g->tty;
-	n->tgroup->nice = g->nice;
-	n->tgroup->sched_policy = g->sched_policy;
-	n->tgroup->sched_priority = g->sched_priority;
-	if (g->sched_reset) {
-		/* sched(7): neither real-time nor favoured, and the flag is off. */
-		if (g->sched_policy == LX_SCHED_FIFO || g->sched_policy == LX_SCHED_RR) {
-			n->tgroup->sched_policy = LX_SCHED_OTHER;
-			n->tgroup->sched_priority = 0;
-			n->tgroup->nice = 0;
-		} else if (g->nice < 0) {
-			n->tgroup->nice = 0;
-		}
-	}
 	n->tgroup->oom_score_adj = g->oom_score_adj;
 	n->tgroup->dumpable = g->dumpable;
 	return 0;
@@ -269,6 +256,7 @@ task_clone(struct task *t, const struct clone_request *r)
 			err = -EAGAIN;
 		goto undo_count;
 	}
+	task_sched_copied(t, n);
 	regs = plat->regs(n->pt);
 	regs->rax = 0;
 	if (r->stack)

@@ -335,6 +335,7 @@ task_exec(struct task *t, struct program *p, const struct path *base, const char
 	task_init_call(t);
 	task_publish_identity(t);
 	plat->set_name(t->pt, t->comm);
+	task_sched_fresh(t);
 	set_registers(t, &loaded);
 	trace_exec(t, p);
 	program_free(p);

@@ -305,7 +305,7 @@ kill_others_locked(struct pid_ns *ns, struct tgroup *g)
 	struct tgroup *c, *tmp;
 	bool any = false;
 
-	for (int32_t nr = 1; nr < 32768; nr++) {
+	for (int32_t nr = 1; nr < PID_MAX; nr++) {
 		struct pid *p = pid_find_global_locked(nr);
 		struct tgroup *o = p && pid_nr_in(p, ns) ? p->tgroup : NULL;
 

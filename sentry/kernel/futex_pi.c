@@ -247,13 +247,14 @@ state_drop(struct pi_state *s)
 }
 
 static int
-priority_of(const struct task *t)
+priority_of(struct task *t)
 {
-	const struct tgroup *g = t->tgroup;
+	int32_t n;
 
-	return g->sched_policy == LX_SCHED_FIFO || g->sched_policy == LX_SCHED_RR
-		       ? g->sched_priority
-		       : 0;
+	mutex_lock(&t->pt_lock);
+	n = t->sched.priority;
+	mutex_unlock(&t->pt_lock);
+	return n;
 }
 
 static void

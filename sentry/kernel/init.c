@@ -23,8 +23,6 @@
 #include <unistd.h>
 
 static int64_t boot_ns;
-static int first_nice; /* of who started the sandbox: of its first processes, as in a container of
-			  runc */
 
 /* A process that was started from outside: who wants to know of its end. */
 struct outside {
@@ -108,7 +106,7 @@ kernel_init(const struct kernel_config *cfg)
 
 	boot_ns = sched_now_ns();
 	fiber_set_killed(fiber_is_killed);
-	first_nice = getpriority(PRIO_PROCESS, 0);
+	task_sched_init();
 	err = kernel_container_init(&kc, cfg->own_pid_ns);
 	if (err)
 		return err;
@@ -336,9 +334,10 @@ kernel_start_process(const struct kernel_process *p, int32_t *ret_pid)
 	t->fs = p->fs;
 	memcpy(&g->rlim, &p->rlim, sizeof g->rlim);
 	g->oom_score_adj = p->oom_score_adj;
-	g->sched_policy = p->sched_policy;
-	g->sched_priority = p->sched_priority;
-	g->sched_reset = p->sched_reset;
+	t->sched = (struct task_sched){.nice = p->nice ? *p->nice : task_sched_first_nice(),
+		.priority = p->sched_priority,
+		.policy = p->sched_policy,
+		.reset = p->sched_reset};
 	t->ioprio = p->ioprio;
 	t->mem_policy = first_mem_policy;
 	t->mem_nodes = first_mem_nodes;
@@ -398,7 +397,6 @@ kernel_start_process(const struct kernel_process *p, int32_t *ret_pid)
 	pid_attach_tgroup_locked(g, PID_PGID, t->pid);
 	pid_attach_tgroup_locked(g, PID_SID, t->pid);
 	g->session_leader = true;
-	g->nice = p->nice ? *p->nice : first_nice;
 	if (p->init)
 		k->init = g;
 	user_add_process(t->user, 1);

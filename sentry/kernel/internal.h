@@ -41,6 +41,16 @@ struct uts_ns *uts_new(struct user_ns *owner, const char *nodename, const char *
 void uts_put(struct uts_ns *u);
 void task_init_call(struct task *t);
 
+/* --- priority.c --- */
+void task_sched_init(void);
+int32_t task_sched_first_nice(void);
+/* n, of which nobody knows yet, is scheduled as its parent; and when it has a thread on the host.
+ */
+void task_sched_copy(struct task *t, struct task *n);
+void task_sched_copied(struct task *t, struct task *n);
+/* t has a thread on the host that is no copy of its last one. */
+void task_sched_fresh(struct task *t);
+
 /* --- container.c --- */
 struct kernel_container {
 	struct ref ref;	       /* processes, the control server */
@@ -60,7 +70,7 @@ struct kernel_container {
 	 * the engine's own. */
 	struct plat_thread *zygote; /* under zygote_lock, */
 	struct sleeplock zygote_lock;
-	_Atomic int32_t zygote_pid; /* but this: as plat->host_pid has it, or 0 */
+	_Atomic int32_t zygote_pid;	/* but this: as plat->host_pid has it, or 0 */
 	struct {			/* limits.c */
 		struct kernel_limits l; /* (C) */
 		int ncpus;		/* (C) */

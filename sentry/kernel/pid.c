@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <uthash.h>
 
-#define PID_MAX	     32768
 #define PID_RESERVED 300 /* numbers that are not used again after the first round */
 
 struct pid_nr {

@@ -99,8 +99,6 @@ sys_umount2(struct task *t, const uint64_t a[6])
 	return r;
 }
 
-#define PID_MAX_NR 32768
-
 /* Tell every task's context (pivot_root moves roots and current directories that were the old
  * root). */
 static void
@@ -112,7 +110,7 @@ each_fs(void (*fn)(struct fs_ctx *fs, void *arg), void *arg)
 
 	/* collected under the lock, told outside of it: fn takes locks of the vfs */
 	mutex_lock(&tasklist_lock);
-	for (int32_t tid = 1; tid <= PID_MAX_NR; tid++) {
+	for (int32_t tid = 1; tid < PID_MAX; tid++) {
 		struct pid *p = pid_find_global_locked(tid);
 		struct task *k = p ? p->task : NULL;
 

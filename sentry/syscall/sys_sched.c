@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Scheduling: affinity binds the host thread; policies and priorities are kept and shown
- * (sched(7)). */
+/* Scheduling: affinity and policies (sched(7)). */
 #include "abi/sched.h"
 #include "sentry/sched/sched.h"
 #include "sentry/syscall/internal.h"
@@ -125,37 +124,75 @@ sys_sched_get_priority_min(struct task *t, const uint64_t a[6])
 	return priority_range(arg_int(a[0]), &min, &max) ? -EINVAL : min;
 }
 
-static int64_t
-set_policy(struct task *t, int32_t pid, int policy, int priority)
+static bool
+is_rt(int policy)
 {
+	return policy == LX_SCHED_FIFO || policy == LX_SCHED_RR;
+}
+
+static bool
+may_be_nice(struct task *o, int nice)
+{
+	return (uint64_t)(20 - nice) <= rlimit_cur(&o->tgroup->rlim, LX_RLIMIT_NICE);
+}
+
+/* Does it take CAP_SYS_NICE? sched(7), "Privileges and resource limits" */
+static bool
+is_raise(struct task *o, const struct task_sched *from, const struct task_sched *to)
+{
+	uint64_t limit = rlimit_cur(&o->tgroup->rlim, LX_RLIMIT_RTPRIO);
+
+	if (is_rt(to->policy)) {
+		if ((to->policy != from->policy && !limit) ||
+			(to->priority > from->priority && (uint64_t)to->priority > limit))
+			return true;
+	} else if (to->policy != LX_SCHED_IDLE && to->nice < from->nice &&
+		   !may_be_nice(o, to->nice)) {
+		return true;
+	}
+	if (from->policy == LX_SCHED_IDLE && to->policy != LX_SCHED_IDLE &&
+		!may_be_nice(o, from->nice))
+		return true;
+	return from->reset && !to->reset;
+}
+
+#define KEEP_POLICY (-1)
+#define KEEP_NICE   100
+
+/* policy: with LX_SCHED_RESET_ON_FORK, or KEEP_POLICY. nice: for SCHED_OTHER and SCHED_BATCH. */
+static int64_t
+set_policy(struct task *t, int32_t pid, int policy, int priority, int nice)
+{
+	struct task_sched s;
 	int min, max;
 	struct task *o;
 	int64_t err = 0;
-	bool reset;
 
 	if (pid < 0)
 		return -EINVAL;
 	o = target(t, pid);
 	if (!o)
 		return -ESRCH;
-	reset = policy < 0 ? o->tgroup->sched_reset : (policy & LX_SCHED_RESET_ON_FORK) != 0;
-	policy = policy < 0 ? o->tgroup->sched_policy : policy & ~LX_SCHED_RESET_ON_FORK;
-	if (policy == LX_SCHED_DEADLINE || priority_range(policy, &min, &max) || priority < min ||
-		priority > max)
-		err = -EINVAL;
-	else if ((policy == LX_SCHED_FIFO || policy == LX_SCHED_RR) &&
-		 (uint64_t)priority > rlimit_cur(&o->tgroup->rlim, LX_RLIMIT_RTPRIO) &&
-		 !cred_capable(t->cred, LX_CAP_SYS_NICE))
-		err = -EPERM;
-	else if (!may_schedule(t, o))
-		err = -EPERM;
-	else if (o->tgroup->sched_reset && !reset && !cred_capable(t->cred, LX_CAP_SYS_NICE))
-		err = -EPERM;
-	if (!err) {
-		o->tgroup->sched_reset = reset;
-		o->tgroup->sched_policy = (uint8_t)policy;
-		o->tgroup->sched_priority = priority;
+	mutex_lock(&o->pt_lock);
+	s = o->sched;
+	if (policy != KEEP_POLICY) {
+		s.reset = (policy & LX_SCHED_RESET_ON_FORK) != 0;
+		policy &= ~LX_SCHED_RESET_ON_FORK;
+		if (policy == LX_SCHED_DEADLINE || priority_range(policy, &min, &max))
+			err = -EINVAL;
+		s.policy = (uint8_t)policy;
 	}
+	if (!err && (priority_range(s.policy, &min, &max) || priority < min || priority > max))
+		err = -EINVAL;
+	s.priority = priority;
+	if (nice != KEEP_NICE && (s.policy == LX_SCHED_OTHER || s.policy == LX_SCHED_BATCH))
+		s.nice = nice;
+	if (!err && (!may_schedule(t, o) || is_raise(o, &o->sched, &s)) &&
+		!cred_capable(t->cred, LX_CAP_SYS_NICE))
+		err = -EPERM;
+	if (!err)
+		task_sched_set_locked(o, &s);
+	mutex_unlock(&o->pt_lock);
 	task_put(o);
 	return err;
 }
@@ -169,7 +206,7 @@ sys_sched_setscheduler(struct task *t, const uint64_t a[6])
 		return -EINVAL;
 	if (copy_in(&t->mem.um, &prio, ua(a[2]), sizeof prio))
 		return -EFAULT;
-	return set_policy(t, arg_int(a[0]), arg_int(a[1]), prio);
+	return set_policy(t, arg_int(a[0]), arg_int(a[1]), prio, KEEP_NICE);
 }
 
 int64_t
@@ -181,40 +218,46 @@ sys_sched_setparam(struct task *t, const uint64_t a[6])
 		return -EINVAL;
 	if (copy_in(&t->mem.um, &prio, ua(a[1]), sizeof prio))
 		return -EFAULT;
-	return set_policy(t, arg_int(a[0]), -1, prio);
+	return set_policy(t, arg_int(a[0]), KEEP_POLICY, prio, KEEP_NICE);
+}
+
+static int
+look(struct task *t, int32_t pid, struct task_sched *ret)
+{
+	struct task *o;
+
+	if (pid < 0)
+		return -EINVAL;
+	o = target(t, pid);
+	if (!o)
+		return -ESRCH;
+	mutex_lock(&o->pt_lock);
+	*ret = o->sched;
+	mutex_unlock(&o->pt_lock);
+	task_put(o);
+	return 0;
 }
 
 int64_t
 sys_sched_getscheduler(struct task *t, const uint64_t a[6])
 {
-	struct task *o;
-	int64_t r;
+	struct task_sched s;
+	int err = look(t, arg_int(a[0]), &s);
 
-	if (arg_int(a[0]) < 0)
-		return -EINVAL;
-	o = target(t, arg_int(a[0]));
-	if (!o)
-		return -ESRCH;
-	r = o->tgroup->sched_policy | (o->tgroup->sched_reset ? LX_SCHED_RESET_ON_FORK : 0);
-	task_put(o);
-	return r;
+	return err ? err : s.policy | (s.reset ? LX_SCHED_RESET_ON_FORK : 0);
 }
 
 int64_t
 sys_sched_getparam(struct task *t, const uint64_t a[6])
 {
-	struct task *o;
-	int32_t prio;
+	struct task_sched s;
+	int err = a[1] ? look(t, arg_int(a[0]), &s) : -EINVAL;
 
-	if (arg_int(a[0]) < 0 || !a[1])
-		return -EINVAL;
-	o = target(t, arg_int(a[0]));
-	if (!o)
-		return -ESRCH;
-	prio = o->tgroup->sched_priority;
-	task_put(o);
-	return copy_out(&t->mem.um, ua(a[1]), &prio, sizeof prio);
+	return err ? err : copy_out(&t->mem.um, ua(a[1]), &s.priority, sizeof s.priority);
 }
+
+#define FLAG_RESET_ON_FORK 1u
+#define FLAG_KEEP_POLICY   8u
 
 struct lx_sched_attr {
 	uint32_t size, policy;
@@ -230,7 +273,7 @@ sys_sched_setattr(struct task *t, const uint64_t a[6])
 {
 	struct lx_sched_attr s = {0};
 	uint32_t size;
-	int64_t err;
+	int policy;
 
 	if (!a[1] || arg_int(a[0]) < 0 || a[2])
 		return -EINVAL;
@@ -242,36 +285,37 @@ sys_sched_setattr(struct task *t, const uint64_t a[6])
 		return -E2BIG;
 	if (copy_in(&t->mem.um, &s, ua(a[1]), size < sizeof s ? size : sizeof s))
 		return -EFAULT;
-	if ((s.flags & ~0x1ULL) || s.policy > INT32_MAX) /* SCHED_FLAG_RESET_ON_FORK */
+	if ((s.flags & ~(uint64_t)(FLAG_RESET_ON_FORK | FLAG_KEEP_POLICY)) ||
+		s.policy > INT32_MAX || s.priority > 99)
 		return -EINVAL;
-	if (s.nice < -20 || s.nice > 19)
-		return -EINVAL;
-	if (s.flags & 1)
-		s.policy |= LX_SCHED_RESET_ON_FORK;
-	err = set_policy(t, arg_int(a[0]), (int)s.policy, (int)s.priority);
-	s.policy &= ~(uint32_t)LX_SCHED_RESET_ON_FORK;
-	if (!err && (s.policy == LX_SCHED_OTHER || s.policy == LX_SCHED_BATCH))
-		t->tgroup->nice = s.nice;
-	return err;
+	if (s.nice < -20)
+		s.nice = -20;
+	if (s.nice > 19)
+		s.nice = 19;
+	policy = s.flags & FLAG_KEEP_POLICY
+			 ? KEEP_POLICY
+			 : (int)s.policy |
+				   (s.flags & FLAG_RESET_ON_FORK ? LX_SCHED_RESET_ON_FORK : 0);
+	return set_policy(t, arg_int(a[0]), policy, (int)s.priority, s.nice);
 }
 
 int64_t
 sys_sched_getattr(struct task *t, const uint64_t a[6])
 {
 	struct lx_sched_attr s = {.size = sizeof s};
-	struct task *o;
+	struct task_sched o;
+	int err;
 
 	if (!a[1] || arg_int(a[0]) < 0 || a[2] < 48 || a[2] > LX_PAGE_SIZE || a[3])
 		return -EINVAL;
-	o = target(t, arg_int(a[0]));
-	if (!o)
-		return -ESRCH;
-	s.policy = o->tgroup->sched_policy;
-	s.flags = o->tgroup->sched_reset;
-	s.nice = o->tgroup->nice;
-	s.priority = (uint32_t)o->tgroup->sched_priority;
+	err = look(t, arg_int(a[0]), &o);
+	if (err)
+		return err;
+	s.policy = o.policy;
+	s.flags = o.reset ? FLAG_RESET_ON_FORK : 0;
+	s.priority = (uint32_t)o.priority;
+	s.nice = is_rt(o.policy) ? 0 : o.nice;
 	s.util_max = 1024;
-	task_put(o);
 	if (a[2] < s.size)
 		s.size = (uint32_t)a[2];
 	return copy_out(&t->mem.um, ua(a[1]), &s, s.size);
@@ -280,20 +324,14 @@ sys_sched_getattr(struct task *t, const uint64_t a[6])
 int64_t
 sys_sched_rr_get_interval(struct task *t, const uint64_t a[6])
 {
-	struct task *o;
-	int policy;
+	struct task_sched s;
+	int err = look(t, arg_int(a[0]), &s);
 
-	if (arg_int(a[0]) < 0)
-		return -EINVAL;
-	o = target(t, arg_int(a[0]));
-	if (!o)
-		return -ESRCH;
-	policy = o->tgroup->sched_policy;
-	task_put(o);
-	return timespec_out(t, ua(a[1]),
-		policy == LX_SCHED_RR	  ? 100000000
-		: policy == LX_SCHED_FIFO ? 0
-					  : 4000000);
+	return err ? err
+		   : timespec_out(t, ua(a[1]),
+			     s.policy == LX_SCHED_RR	 ? 100000000
+			     : s.policy == LX_SCHED_FIFO ? 0
+							 : 4000000);
 }
 
 int64_t
@@ -313,148 +351,4 @@ sys_getcpu(struct task *t, const uint64_t a[6])
 		(a[1] && copy_out(&t->mem.um, ua(a[1]), &node, 4)))
 		return -EFAULT;
 	return 0;
-}
-
-/* --- nice --- */
-
-#define PRIO_PROCESS 0
-#define PRIO_PGRP    1
-#define PRIO_USER    2
-
-/* Call fn for each group that (which, who) names; how many there were. */
-static int
-for_who(struct task *t, int which, int32_t who,
-	void (*fn)(struct task *t, struct tgroup *g, void *arg), void *arg)
-{
-	int n = 0;
-
-	mutex_lock(&tasklist_lock);
-	if (which == PRIO_PROCESS) {
-		struct task *o = who ? task_find_locked(who) : t;
-
-		if (o) {
-			fn(t, o->tgroup, arg);
-			n++;
-		}
-	} else {
-		for (int32_t nr = 1; nr < 32768; nr++) {
-			struct tgroup *g = tgroup_find_locked(nr);
-
-			if (!g || g->state >= TG_ZOMBIE)
-				continue;
-			if (which == PRIO_PGRP
-					? pid_vnr(g->pid[PID_PGID]) !=
-						  (who ? who : pid_vnr(t->tgroup->pid[PID_PGID]))
-					: g->leader->cred->uid !=
-						  (who ? (uint32_t)who : t->cred->uid))
-				continue;
-			fn(t, g, arg);
-			n++;
-		}
-	}
-	mutex_unlock(&tasklist_lock);
-	return n;
-}
-
-static void
-get_nice(struct task *t, struct tgroup *g, void *arg)
-{
-	int *best = arg;
-
-	(void)t;
-	if (20 - g->nice > *best)
-		*best = 20 - g->nice;
-}
-
-int64_t
-sys_getpriority(struct task *t, const uint64_t a[6])
-{
-	int best = 0;
-
-	if ((uint32_t)a[0] > PRIO_USER)
-		return -EINVAL;
-	return for_who(t, arg_int(a[0]), arg_int(a[1]), get_nice, &best) ? best : -ESRCH;
-}
-
-struct nice_arg {
-	int nice;
-	int64_t err;
-};
-
-static void
-set_nice(struct task *t, struct tgroup *g, void *arg)
-{
-	struct nice_arg *n = arg;
-	const struct cred *o = g->leader->cred;
-
-	if (t->cred->euid != o->uid && t->cred->euid != o->euid &&
-		!cred_capable(t->cred, LX_CAP_SYS_NICE))
-		n->err = -EPERM;
-	else if (n->nice < g->nice &&
-		 (uint64_t)(20 - n->nice) > rlimit_cur(&g->rlim, LX_RLIMIT_NICE) &&
-		 !cred_capable(t->cred, LX_CAP_SYS_NICE))
-		n->err = -EACCES;
-	else
-		g->nice = n->nice;
-}
-
-int64_t
-sys_setpriority(struct task *t, const uint64_t a[6])
-{
-	struct nice_arg n = {.nice = arg_int(a[2])};
-
-	if ((uint32_t)a[0] > PRIO_USER)
-		return -EINVAL;
-	if (n.nice < -20)
-		n.nice = -20;
-	if (n.nice > 19)
-		n.nice = 19;
-	return for_who(t, arg_int(a[0]), arg_int(a[1]), set_nice, &n) ? n.err : -ESRCH;
-}
-
-static bool
-ioprio_class_ok(int value)
-{
-	return value >= 0 && (value >> 13) <= 3;
-}
-
-int64_t
-sys_ioprio_set(struct task *t, const uint64_t a[6])
-{
-	int v = arg_int(a[2]), class = v >> 13;
-	struct task *o;
-
-	/* The level is the lowest three bits of the data, the rest a hint; without a class there is
-	 * no level. */
-	if (arg_int(a[0]) < 1 || arg_int(a[0]) > 3 || !ioprio_class_ok(v) || (!class && (v & 7)))
-		return -EINVAL;
-	if (class == 1 && !cred_capable(t->cred, LX_CAP_SYS_ADMIN) &&
-		!cred_capable(t->cred, LX_CAP_SYS_NICE))
-		return -EPERM;
-	if (arg_int(a[0]) != 1) {
-		t->ioprio = v;
-		return 0;
-	}
-	o = target(t, arg_int(a[1]));
-	if (!o)
-		return -ESRCH;
-	o->ioprio = v;
-	task_put(o);
-	return 0;
-}
-
-int64_t
-sys_ioprio_get(struct task *t, const uint64_t a[6])
-{
-	struct task *o;
-	int64_t v;
-
-	if (arg_int(a[0]) < 1 || arg_int(a[0]) > 3)
-		return -EINVAL;
-	o = arg_int(a[0]) == 1 ? target(t, arg_int(a[1])) : task_get(t);
-	if (!o)
-		return -ESRCH;
-	v = o->ioprio;
-	task_put(o);
-	return v;
 }

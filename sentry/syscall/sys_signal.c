@@ -226,7 +226,7 @@ kill_many(struct task *t, int32_t pgid, int signo, const struct lx_siginfo *info
 		int64_t e;
 
 		mutex_lock(&tasklist_lock);
-		while (!g && ++last < 32768) {
+		while (!g && ++last < PID_MAX) {
 			g = tgroup_find_locked(last);
 			if (!g)
 				continue;

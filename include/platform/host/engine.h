@@ -43,4 +43,6 @@ int host_vm_write(pid_t pid, uint64_t dst, const void *src, size_t len);
 int64_t host_process_cpu_ns(pid_t pid);
 int64_t host_now_ns(void);
 int host_set_affinity(pid_t tid, const void *mask, size_t len);
+/* Nice value, and one of SCHED_OTHER, SCHED_BATCH, SCHED_IDLE. */
+int host_set_sched(pid_t tid, int nice, int policy);
 #endif

@@ -155,12 +155,15 @@ struct tgroup {
 	int64_t maxrss_kb, child_maxrss_kb;
 	int64_t start_ns; /* (C) host CLOCK_MONOTONIC */
 	int oom_score_adj;
-	int32_t nice; /* as shown; the host is not asked */
-	uint8_t sched_policy;
-	int32_t sched_priority;
-	bool sched_reset; /* SCHED_RESET_ON_FORK */
 	uint8_t dumpable;
 	bool membarrier_registered;
+};
+
+/* How it is scheduled (sched(7)). */
+struct task_sched {
+	int32_t nice, priority; /* of SCHED_FIFO and SCHED_RR */
+	uint8_t policy;
+	bool reset; /* SCHED_RESET_ON_FORK */
 };
 
 /* A task's side of being traced; ptrace.c. All under tasklist_lock. */
@@ -277,7 +280,7 @@ struct task {
 
 	int32_t pdeath_signal; /* (O) prctl(PR_SET_PDEATHSIG) */
 	uint32_t personality;
-	int ioprio; /* ioprio_set(2); kept and shown */
+	int ioprio; /* ioprio_set(2); kept and shown (P) */
 	uint16_t mem_policy,
 		mem_nodes; /* set_mempolicy(2): the same; nodes: a bit for the only one */
 	bool keep_caps;
@@ -285,7 +288,8 @@ struct task {
 	int64_t start_ns;
 	int64_t stime_ns; /* time in the sentry for this task (O) */
 	uint64_t nvcsw, nivcsw;
-	uint8_t affinity[128]; /* cpu mask as set by sched_setaffinity (O under S) */
+	struct task_sched sched; /* (P) */
+	uint8_t affinity[128];	 /* (P) cpu mask as set by sched_setaffinity */
 };
 
 #define SW_SECCOMP 1u /* filters, or strict mode */
@@ -349,6 +353,7 @@ task_vtid(const struct task *t)
 
 /* --- looking up (pid.c); the caller holds tasklist_lock; results are borrowed. A number is one of
  * the calling task's namespace; _global: of the first --- */
+#define PID_MAX 32768 /* all numbers are below it */
 struct pid *pid_find_global_locked(int32_t nr);
 struct tgroup *tgroup_find_global_get(int32_t tgid);
 struct task *task_find_locked(int32_t tid);
@@ -360,6 +365,9 @@ void tgroup_set_pid_locked(struct tgroup *g, enum pid_role role, struct pid *p);
 /* The same with a reference taken and no lock needed. */
 struct task *task_find_get(int32_t tid);
 struct tgroup *tgroup_find_get(int32_t tgid);
+
+/* Schedule t so, also on the host. t->pt_lock is held. (priority.c) */
+void task_sched_set_locked(struct task *t, const struct task_sched *s);
 
 /* --- signals (signal_*.c) --- */
 /* Interrupted: a signal is due that is not blocked and not ignored, or the task is to die. */

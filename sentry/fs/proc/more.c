@@ -27,12 +27,13 @@ proc_show_sched(const struct pseudo_ctx *x, struct sbuf *b)
 {
 	struct task *t = proc_task(x);
 	const struct tgroup *g = t->tgroup;
-	bool rt = g->sched_policy == 1 || g->sched_policy == 2;
+	struct task_sched s;
 	int64_t ns = 0;
 
 	mutex_lock(&t->pt_lock);
 	if (t->pt)
 		ns = plat->thread_cpu_ns(t->pt);
+	s = t->sched;
 	mutex_unlock(&t->pt_lock);
 	sbuf_printf(b, "%.15s (%d, #threads: %u)\n", t->comm, pid_vnr(t->pid), g->nr_threads);
 	sbuf_puts(b, "-------------------------------------------------------------------\n");
@@ -41,8 +42,8 @@ proc_show_sched(const struct pseudo_ctx *x, struct sbuf *b)
 	put_number(b, "nr_switches", (long long)(t->nvcsw + t->nivcsw));
 	put_number(b, "nr_voluntary_switches", (long long)t->nvcsw);
 	put_number(b, "nr_involuntary_switches", (long long)t->nivcsw);
-	put_number(b, "policy", g->sched_policy);
-	put_number(b, "prio", rt ? 99 - g->sched_priority : 120 + g->nice);
+	put_number(b, "policy", s.policy);
+	put_number(b, "prio", s.priority ? 99 - s.priority : 120 + s.nice);
 	return 0;
 }
 

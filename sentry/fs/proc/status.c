@@ -120,8 +120,12 @@ proc_show_stat(const struct pseudo_ctx *x, struct sbuf *b)
 	struct signals s;
 	struct ids id;
 	struct mem m;
+	struct task_sched sched;
 	bool may = proc_may_look(x, 0) == 0;
 
+	mutex_lock(&t->pt_lock);
+	sched = t->sched;
+	mutex_unlock(&t->pt_lock);
 	ids_of(t, &id);
 	if (x->row->arg) { /* of the one thread */
 		id.utime = task_seen_cpu_ns(t);
@@ -134,10 +138,10 @@ proc_show_stat(const struct pseudo_ctx *x, struct sbuf *b)
 		"%llu %llu",
 		pid_vnr(t->pid), t->comm, proc_state(t), id.ppid, id.pgid, id.sid, 0, id.tpgid,
 		0x400000u, (long long)id.utime / 10000000, (long long)id.stime / 10000000,
-		(long long)id.cutime / 10000000, (long long)id.cstime / 10000000, 20 + g->nice,
-		g->nice, id.threads, (long long)(t->start_ns - kernel_boot_ns()) / 10000000,
-		(unsigned long long)m.size, (unsigned long long)m.rss >> 12,
-		(unsigned long long)g->rlim.r[LX_RLIMIT_RSS].cur);
+		(long long)id.cutime / 10000000, (long long)id.cstime / 10000000,
+		sched.priority ? -1 - sched.priority : 20 + sched.nice, sched.nice, id.threads,
+		(long long)(t->start_ns - kernel_boot_ns()) / 10000000, (unsigned long long)m.size,
+		(unsigned long long)m.rss >> 12, (unsigned long long)g->rlim.r[LX_RLIMIT_RSS].cur);
 	sbuf_printf(b, " %llu %llu %llu 0 0 %llu %llu %llu %llu 0 0 0 %d 0 %d %u 0 0 0",
 		(unsigned long long)(mm && may ? mm->start_code : 0),
 		(unsigned long long)(mm && may ? mm->end_code : 0),
@@ -145,8 +149,8 @@ proc_show_stat(const struct pseudo_ctx *x, struct sbuf *b)
 		(unsigned long long)s.pending & 0x7fffffff,
 		(unsigned long long)s.blocked & 0x7fffffff,
 		(unsigned long long)s.ignored & 0x7fffffff,
-		(unsigned long long)s.caught & 0x7fffffff, g->exit_signal, g->sched_priority,
-		(unsigned)g->sched_policy);
+		(unsigned long long)s.caught & 0x7fffffff, g->exit_signal, sched.priority,
+		(unsigned)sched.policy);
 	sbuf_printf(b, " %llu %llu %llu %llu %llu %llu %llu %d\n",
 		(unsigned long long)(mm && may ? mm->start_data : 0),
 		(unsigned long long)(mm && may ? mm->end_data : 0),
