@@ -94,7 +94,7 @@ test: tests-clear all $(UNIT_BINS) $(GUEST_BINS) $(ESCAPE_BINS) $(LIB_TEST_BINS)
 
 # Sanitizers do not fit the filter on host calls, which programs that are not tests do not switch off (the examples; Python
 # cannot load such a library either); the warning about that does not fit those who compare what moat says; memory that
-# grows, or that a limit does not leave, is a sanitizer's own.
+# grows, or that a limit does not leave, is a sanitizer's own. libcheck's limit of 4 s is for programs at their full speed.
 NOT_SAN := $(addprefix tests/,escape/confinement.sh escape/leaks.sh libmoat/funcd.sh libmoat/install.sh libmoat/judge.sh \
 	libmoat/python.sh oci/activation.sh oci/badinput.sh oci/chaos.sh oci/docs.sh oci/fields.sh \
 	oci/inspect.sh oci/install.sh oci/limits.sh oci/network.sh oci/run.sh)
@@ -102,6 +102,7 @@ test-san: export MOAT_FLAGS = --weaker-isolation=seccomp
 test-san: export MOAT_WEAKER = seccomp
 test-san: export ASAN_OPTIONS = detect_leaks=0
 test-san: export TSAN_OPTIONS = suppressions=$(abspath tests/lib/tsan.supp)
+test-san: export CK_TIMEOUT_MULTIPLIER = 10
 test-san: tests-clear all $(UNIT_BINS) $(GUEST_BINS) $(ESCAPE_BINS) $(LIB_TEST_BINS)
 	@{ $(unit_jobs); $(guest_jobs); $(call lib_jobs,$(NOT_SAN)); $(call script_jobs,escape,$(NOT_SAN)); $(call script_jobs,oci,$(NOT_SAN)); } | tests/lib/runtests $(RESULTS); tests/lib/summary $(RESULTS)
 
