@@ -50,9 +50,10 @@ int walk_init(struct walk *w, const struct call *c, const struct path *base, con
 	uint32_t flags);
 /* Go on until the end, or with LOOKUP_PARENT until only the last component is left. */
 int walk_run(struct walk *w);
-/* w stands at the directory of the symlink d (borrowed), which was the last component: put its text
- * in front. *jumped tells that it was a magic link and w->path is the end. */
-int walk_follow(struct walk *w, struct dentry *d, bool *jumped);
+/* w stands at the directory of the symlink d (borrowed), which was the next component: put its text
+ * in front. is_last: nothing follows it. *jumped tells that it was a magic link, which w->path is
+ * the end of. */
+int walk_follow(struct walk *w, struct dentry *d, bool is_last, bool *jumped);
 void walk_fini(struct walk *w);
 
 /* As vfs_lookup_one; the caller holds dir->inode's dir_lock. */

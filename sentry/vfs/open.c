@@ -431,7 +431,7 @@ open_create(struct walk *w, const struct open_spec *how, struct file **ret)
 				return -ELOOP;
 			}
 			w->p = "";
-			r = walk_follow(w, d, &jumped);
+			r = walk_follow(w, d, true, &jumped);
 			dentry_put(d);
 			if (r)
 				return r;

@@ -332,6 +332,14 @@ vfs_lookup_one(const struct call *c, struct dentry *dir, const struct name *n, s
 	return lookup_one(c, dir, n, NULL, 0, NULL, ret);
 }
 
+/* Is d still below the root of the mount? A bind mount shows part of a tree, out of which a
+ * directory can be moved. */
+static bool
+is_connected(const struct mount *m, struct dentry *d)
+{
+	return m->root == m->sb->root || dentry_is_ancestor(m->root, d);
+}
+
 static int
 step_dotdot(struct walk *w)
 {
@@ -348,6 +356,8 @@ step_dotdot(struct walk *w)
 			dentry_parent_get(w->path.dentry, &parent);
 			dentry_put(w->path.dentry);
 			w->path.dentry = parent;
+			if (!is_connected(w->path.mnt, parent))
+				return -ENOENT;
 			break;
 		}
 		struct mount *before = w->path.mnt;
@@ -367,8 +377,8 @@ step_dotdot(struct walk *w)
 	return 0;
 }
 
-/* Linux's protected_symlinks: in a sticky directory that others may write, follow only one's own
- * links and those of the directory's owner. */
+/* Linux's protected_symlinks: in a sticky directory that others may write, follow at the end of a
+ * path only one's own links and those of the directory's owner. */
 static int
 may_follow(const struct call *c, struct inode *dir, struct inode *link)
 {
@@ -421,7 +431,7 @@ follow_magic(struct walk *w, struct inode *link)
 }
 
 int
-walk_follow(struct walk *w, struct dentry *d, bool *jumped)
+walk_follow(struct walk *w, struct dentry *d, bool is_last, bool *jumped)
 {
 	struct inode *link = d->inode;
 	const char *text = link->link;
@@ -437,7 +447,7 @@ walk_follow(struct walk *w, struct dentry *d, bool *jumped)
 		return -ELOOP;
 	if (atomic_load_explicit(&w->path.mnt->flags, memory_order_relaxed) & MNT_NOSYMFOLLOW)
 		return -ELOOP;
-	r = may_follow(w->c, w->path.dentry->inode, link);
+	r = is_last ? may_follow(w->c, w->path.dentry->inode, link) : 0;
 	if (r)
 		return r;
 	inode_accessed(link, w->path.mnt);
@@ -515,7 +525,7 @@ step_name(struct walk *w, const struct name *n, const char *rest, bool is_last)
 		w->path.dentry = d;
 		return 0;
 	}
-	r = walk_follow(w, d, &jumped);
+	r = walk_follow(w, d, is_last, &jumped);
 	dentry_put(d);
 	return r;
 }
