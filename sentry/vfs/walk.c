@@ -171,6 +171,18 @@ was_told(struct walk *w, struct known *ret)
 	return true;
 }
 
+/* Who changes a name counts it before the cache is told: one that was entered while that went on is
+ * of the time before. */
+static struct dentry *
+still_so(struct dentry *d, uint64_t changes)
+{
+	if (!d || atomic_load(&d->sb->changes) == changes)
+		return d;
+	dentry_drop(d);
+	dentry_put(d);
+	return NULL;
+}
+
 /* Ask the file system for several components at once, and put them in the cache. */
 static int
 lookup_batch(const struct call *c, struct dentry *dir, const struct name *n, const char *rest,
@@ -199,6 +211,7 @@ lookup_batch(const struct call *c, struct dentry *dir, const struct name *n, con
 			k = dentry_add(d, &names[i], inode);
 		else
 			inode_put(inode);
+		k = i == 0 ? k : still_so(k, changes);
 		if (i == 0 && k)
 			first = dentry_get(k);
 		dentry_put(d);
@@ -216,7 +229,7 @@ lookup_batch(const struct call *c, struct dentry *dir, const struct name *n, con
 		if (got == 0)
 			first = k;
 		else
-			dentry_put(k);
+			dentry_put(still_so(k, changes));
 	}
 	dentry_put(d);
 	*ret = first;
