@@ -11,6 +11,12 @@ extern struct mutex mnt_mutex;
 /* Changers of the mount tree, one at a time; taken before mnt_mutex. */
 extern struct sleeplock mnt_tree_lock;
 
+/* As dentry_add; *ret_fresh: there was no entry of the name. */
+struct dentry *dentry_enter(
+	struct dentry *parent, const struct name *n, struct inode *inode, bool *ret_fresh);
+/* Enter a new file (consumed; dir_lock is held) in the place of what the cache has of the name: an
+ * entry that says that there is none, perhaps of a walk that began before. NULL: out of memory. */
+struct dentry *dentry_replace(struct dentry *parent, const struct name *n, struct inode *inode);
 /* Give d another parent and name; both parents' dir_locks are held. What stood there is dropped. 0
  * or -ENOMEM with nothing changed. */
 int dentry_move(struct dentry *d, struct dentry *new_parent, const struct name *n);

@@ -174,9 +174,13 @@ was_told(struct walk *w, struct known *ret)
 /* Who changes a name counts it before the cache is told: one that was entered while that went on is
  * of the time before. */
 static struct dentry *
-still_so(struct dentry *d, uint64_t changes)
+enter_below(struct dentry *dir, const struct name *n, struct inode *inode, uint64_t changes)
 {
-	if (!d || atomic_load(&d->sb->changes) == changes)
+	bool fresh;
+	struct dentry *d = dentry_enter(dir, n, inode, &fresh);
+
+	if (!d || !fresh || atomic_load(&dir->sb->changes) == changes ||
+		(atomic_load(&d->flags) & DENTRY_MOUNTED))
 		return d;
 	dentry_drop(d);
 	dentry_put(d);
@@ -207,11 +211,12 @@ lookup_batch(const struct call *c, struct dentry *dir, const struct name *n, con
 
 		/* Only the first name is guarded by the lock that is held; below it the counter of
 		 * changes tells that nobody renamed or removed meanwhile. */
-		if (d && (i == 0 || atomic_load(&dir->sb->changes) == changes))
+		if (d && i == 0)
 			k = dentry_add(d, &names[i], inode);
+		else if (d && atomic_load(&dir->sb->changes) == changes)
+			k = enter_below(d, &names[i], inode, changes);
 		else
 			inode_put(inode);
-		k = i == 0 ? k : still_so(k, changes);
 		if (i == 0 && k)
 			first = dentry_get(k);
 		dentry_put(d);
@@ -224,12 +229,10 @@ lookup_batch(const struct call *c, struct dentry *dir, const struct name *n, con
 	if (missing && d && got < count &&
 		(got == 0 || atomic_load(&dir->sb->changes) == changes) &&
 		!(atomic_load(&dir->sb->flags) & (SUPER_NO_NEGATIVE | SUPER_NO_CACHE))) {
-		struct dentry *k = dentry_add(d, &names[got], NULL);
-
 		if (got == 0)
-			first = k;
+			first = dentry_add(d, &names[got], NULL);
 		else
-			dentry_put(still_so(k, changes));
+			dentry_put(enter_below(d, &names[got], NULL, changes));
 	}
 	dentry_put(d);
 	*ret = first;
