@@ -136,9 +136,14 @@ wire_recv(int sock, struct wire_packet *p, int flags)
 	p->nfds = 0;
 	if (n == -ECONNRESET)
 		return 0;
-	if (n <= 0)
+	if (n < 0)
 		return (int)n;
 	ok = take_fds(p, &m);
+	/* The end; or a packet without a byte, which may bring descriptors all the same. */
+	if (n == 0) {
+		wire_close_fds(p, 0);
+		return 0;
+	}
 	/* The control buffer has room for all that a packet may have; RLIMIT_NOFILE may have not.
 	 */
 	p->fds_lost = m.msg_flags & MSG_CTRUNC;
@@ -197,10 +202,11 @@ wire_control_recv(int sock, struct wire_control *c)
 			r = -EMFILE;
 			break;
 		}
-		if ((c->type && (p->head.type != c->type || p->nfds)) ||
+		/* No message has type 0, which is that of none here. */
+		if ((c->type && (p->head.type != c->type || p->nfds)) || !p->head.type ||
 			p->head.len > WIRE_CONTROL_MAX - c->len) {
 			wire_close_fds(p, 0);
-			r = c->type ? -EPROTO : -E2BIG;
+			r = c->type || !p->head.type ? -EPROTO : -E2BIG;
 			break;
 		}
 		if (!c->type) {

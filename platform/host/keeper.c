@@ -257,9 +257,11 @@ keeper_leave(struct keeper *k)
 {
 	int r = request(k, KEEPER_LEAVE, NULL, 0);
 
-	if (r == 0)
-		reap_keeper(k);
-	return r;
+	/* Killed, it has left them as well. */
+	if (r < 0)
+		(void)pidfd_send_signal(k->pidfd, SIGKILL, NULL, 0);
+	reap_keeper(k);
+	return 0;
 }
 
 void

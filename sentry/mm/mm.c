@@ -11,10 +11,12 @@
 int
 mm_new(struct mm **ret)
 {
+	static _Atomic uint64_t last_id;
 	struct mm *mm = calloc(1, sizeof *mm);
 
 	if (!mm)
 		return -ENOMEM;
+	mm->id = atomic_fetch_add(&last_id, 1) + 1;
 	LIVE_INC(MM);
 	ref_init(&mm->ref);
 	atomic_store(&mm->users, 1);

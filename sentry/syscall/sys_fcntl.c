@@ -45,8 +45,24 @@ lock_wait(struct task *t, struct lock_try *l)
 	return r;
 }
 
+/* Who closed the descriptor meanwhile gave up what the process had of the file before this one came
+ * (Linux: fcntl_setlk). */
 static int64_t
-set_lock(struct task *t, struct file *f, uint64_t arg, bool ofd, bool wait)
+still_open(struct task *t, struct file *f, int fd, struct lock_request *rq)
+{
+	struct file *now = task_file_raw(t, fd);
+	bool same = now == f;
+
+	file_put(now);
+	if (same)
+		return 0;
+	rq->type = LX_F_UNLCK;
+	(void)file_lock_set(f, rq);
+	return -EBADF;
+}
+
+static int64_t
+set_lock(struct task *t, struct file *f, int fd, uint64_t arg, bool ofd, bool wait)
 {
 	struct lock_try l = {.f = f};
 	struct lx_flock fl;
@@ -62,7 +78,8 @@ set_lock(struct task *t, struct file *f, uint64_t arg, bool ofd, bool wait)
 	if ((fl.type == LX_F_RDLCK && !(f->mode & LX_FMODE_READ)) ||
 		(fl.type == LX_F_WRLCK && !(f->mode & LX_FMODE_WRITE)))
 		return -EBADF;
-	return wait ? lock_wait(t, &l) : try_lock(&l);
+	r = wait ? lock_wait(t, &l) : try_lock(&l);
+	return r || ofd || fl.type == LX_F_UNLCK ? r : still_open(t, f, fd, &l.rq);
 }
 
 static int64_t
@@ -225,10 +242,10 @@ fcntl_file(struct task *t, struct file *f, int fd, int cmd, uint64_t arg)
 		return get_lock(t, f, arg, cmd == LX_F_OFD_GETLK);
 	case LX_F_SETLK:
 	case LX_F_SETLKW:
-		return set_lock(t, f, arg, false, cmd == LX_F_SETLKW);
+		return set_lock(t, f, fd, arg, false, cmd == LX_F_SETLKW);
 	case LX_F_OFD_SETLK:
 	case LX_F_OFD_SETLKW:
-		return set_lock(t, f, arg, true, cmd == LX_F_OFD_SETLKW);
+		return set_lock(t, f, fd, arg, true, cmd == LX_F_OFD_SETLKW);
 	case LX_F_SETOWN:
 		return set_owner(f, arg_int(arg));
 	case LX_F_GETOWN:

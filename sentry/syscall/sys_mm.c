@@ -13,6 +13,15 @@
 		LX_MAP_DENYWRITE | LX_MAP_EXECUTABLE | LX_MAP_LOCKED | LX_MAP_NORESERVE |          \
 		LX_MAP_POPULATE | LX_MAP_NONBLOCK | LX_MAP_STACK | LX_MAP_FIXED_NOREPLACE)
 
+/* Is it a file that nobody may write any more, other than by what is mapped already? */
+static bool
+is_sealed(struct file *f)
+{
+	int seals = tmpfs_seals_get(f);
+
+	return seals > 0 && (seals & (LX_F_SEAL_WRITE | LX_F_SEAL_FUTURE_WRITE));
+}
+
 static int
 file_mappable(
 	struct task *t, struct file *f, int prot, bool shared, int *may, struct mappable **ret)
@@ -23,7 +32,7 @@ file_mappable(
 	if (shared) {
 		if ((prot & LX_PROT_WRITE) && !(f->mode & LX_FMODE_WRITE))
 			return -EACCES;
-		if (!(f->mode & LX_FMODE_WRITE))
+		if (!(f->mode & LX_FMODE_WRITE) || (!(prot & LX_PROT_WRITE) && is_sealed(f)))
 			*may &= ~LX_PROT_WRITE;
 	}
 	if (f->path.mnt && (atomic_load(&f->path.mnt->flags) & MNT_NOEXEC)) {

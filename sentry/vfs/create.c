@@ -88,13 +88,8 @@ place_open(struct place *pl, const struct call *c, const struct path *base, cons
 static int
 place_fill(struct place *pl, struct inode *inode, uint32_t event, struct dentry **ret)
 {
-	struct dentry *d = dentry_find(pl->dir, &pl->w.last);
+	struct dentry *d = dentry_replace(pl->dir, &pl->w.last, inode);
 
-	if (d) {
-		dentry_drop(d);
-		dentry_put(d);
-	}
-	d = dentry_add(pl->dir, &pl->w.last, inode);
 	atomic_fetch_add(&pl->dir->sb->changes, 1);
 	vfs_notify_entry(pl->dir->inode, d ? d->inode : NULL, event, 0, &pl->w.last);
 	/* without memory for the cache, the file is there all the same */

@@ -265,10 +265,11 @@ trim(void)
 }
 
 struct dentry *
-dentry_add(struct dentry *parent, const struct name *n, struct inode *inode)
+dentry_enter(struct dentry *parent, const struct name *n, struct inode *inode, bool *ret_fresh)
 {
 	struct dentry *d = dentry_alloc(parent->sb, n), *old;
 
+	*ret_fresh = false;
 	if (!d) {
 		inode_put(inode);
 		return NULL;
@@ -296,8 +297,33 @@ dentry_add(struct dentry *parent, const struct name *n, struct inode *inode)
 		dentry_put(d);
 		return old;
 	}
+	*ret_fresh = true;
 	if (atomic_load_explicit(&nr_cached, memory_order_relaxed) > dcache_limit)
 		trim();
+	return d;
+}
+
+struct dentry *
+dentry_add(struct dentry *parent, const struct name *n, struct inode *inode)
+{
+	bool fresh;
+
+	return dentry_enter(parent, n, inode, &fresh);
+}
+
+struct dentry *
+dentry_replace(struct dentry *parent, const struct name *n, struct inode *inode)
+{
+	struct dentry *d = NULL;
+
+	do {
+		if (d) {
+			dentry_drop(d);
+			dentry_put(d);
+		}
+		d = dentry_add(parent, n, inode_get(inode));
+	} while (d && d->inode != inode);
+	inode_put(inode);
 	return d;
 }
 

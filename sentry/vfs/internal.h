@@ -11,6 +11,12 @@ extern struct mutex mnt_mutex;
 /* Changers of the mount tree, one at a time; taken before mnt_mutex. */
 extern struct sleeplock mnt_tree_lock;
 
+/* As dentry_add; *ret_fresh: there was no entry of the name. */
+struct dentry *dentry_enter(
+	struct dentry *parent, const struct name *n, struct inode *inode, bool *ret_fresh);
+/* Enter a new file (consumed; dir_lock is held) in the place of what the cache has of the name: an
+ * entry that says that there is none, perhaps of a walk that began before. NULL: out of memory. */
+struct dentry *dentry_replace(struct dentry *parent, const struct name *n, struct inode *inode);
 /* Give d another parent and name; both parents' dir_locks are held. What stood there is dropped. 0
  * or -ENOMEM with nothing changed. */
 int dentry_move(struct dentry *d, struct dentry *new_parent, const struct name *n);
@@ -50,9 +56,10 @@ int walk_init(struct walk *w, const struct call *c, const struct path *base, con
 	uint32_t flags);
 /* Go on until the end, or with LOOKUP_PARENT until only the last component is left. */
 int walk_run(struct walk *w);
-/* w stands at the directory of the symlink d (borrowed), which was the last component: put its text
- * in front. *jumped tells that it was a magic link and w->path is the end. */
-int walk_follow(struct walk *w, struct dentry *d, bool *jumped);
+/* w stands at the directory of the symlink d (borrowed), which was the next component: put its text
+ * in front. is_last: nothing follows it. *jumped tells that it was a magic link, which w->path is
+ * the end of. */
+int walk_follow(struct walk *w, struct dentry *d, bool is_last, bool *jumped);
 void walk_fini(struct walk *w);
 
 /* As vfs_lookup_one; the caller holds dir->inode's dir_lock. */

@@ -378,7 +378,7 @@ find_or_create(
 			}
 			r = r ? r : 1;
 		} else {
-			*ret = dentry_add(dir, &w->last, inode);
+			*ret = dentry_replace(dir, &w->last, inode);
 			atomic_fetch_add(&dir->sb->changes, 1);
 			vfs_notify_entry(
 				dir->inode, *ret ? (*ret)->inode : NULL, LX_IN_CREATE, 0, &w->last);
@@ -431,7 +431,7 @@ open_create(struct walk *w, const struct open_spec *how, struct file **ret)
 				return -ELOOP;
 			}
 			w->p = "";
-			r = walk_follow(w, d, &jumped);
+			r = walk_follow(w, d, true, &jumped);
 			dentry_put(d);
 			if (r)
 				return r;

@@ -141,13 +141,14 @@ struct rename {
 	uint32_t flags;
 };
 
-/* Lock both directories: an ancestor before what is below it, others by address. */
+/* Lock both directories: an ancestor before what is below it, others by address. Of one that
+ * somebody on the host has moved there may be two entries, the old one of which still is in use. */
 static int
 lock_dirs(struct dentry *a, struct dentry *b)
 {
 	int r;
 
-	if (a == b)
+	if (a->inode == b->inode)
 		return sleeplock_lock_killable(&a->inode->dir_lock);
 	r = sleeplock_lock_killable(&a->sb->rename_lock);
 	if (r)
@@ -173,7 +174,7 @@ static void
 unlock_dirs(struct dentry *a, struct dentry *b)
 {
 	sleeplock_unlock(&a->inode->dir_lock);
-	if (a == b)
+	if (a->inode == b->inode)
 		return;
 	sleeplock_unlock(&b->inode->dir_lock);
 	sleeplock_unlock(&a->sb->rename_lock);
@@ -203,7 +204,8 @@ rename_check_shape(struct rename *rn)
 	}
 	if (dentry_is_ancestor(rn->old, rn->new_dir))
 		return -EINVAL;
-	if (ti && dentry_is_ancestor(rn->target, rn->old_dir))
+	if (ti && (dentry_is_ancestor(rn->target, rn->old_dir) || ti == rn->old_dir->inode ||
+			  ti == rn->new_dir->inode))
 		return exchange ? -EINVAL : -ENOTEMPTY;
 	return 0;
 }

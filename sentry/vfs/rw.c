@@ -266,6 +266,19 @@ file_write_limit(struct file *f, const struct call *c, int64_t *pos, uint64_t *l
 	return 0;
 }
 
+int
+file_allocate_limit(const struct call *c, int mode, int64_t off, int64_t len, int64_t size)
+{
+	uint64_t limit = c && c->rlim ? rlimit_cur(c->rlim, LX_RLIMIT_FSIZE) : LX_RLIM_INFINITY;
+	int64_t end = off + len; /* vfs_fallocate has looked at that */
+
+	if (mode & (LX_FALLOC_FL_KEEP_SIZE | LX_FALLOC_FL_COLLAPSE_RANGE))
+		return 0;
+	if ((mode & LX_FALLOC_FL_INSERT_RANGE) && __builtin_add_overflow(size, len, &end))
+		return -EFBIG;
+	return end > size && (uint64_t)end > limit ? -EFBIG : 0;
+}
+
 bool
 file_emit_dots(struct file *f, struct dir_emit *e)
 {

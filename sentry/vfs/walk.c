@@ -171,6 +171,22 @@ was_told(struct walk *w, struct known *ret)
 	return true;
 }
 
+/* Who changes a name counts it before the cache is told: one that was entered while that went on is
+ * of the time before. */
+static struct dentry *
+enter_below(struct dentry *dir, const struct name *n, struct inode *inode, uint64_t changes)
+{
+	bool fresh;
+	struct dentry *d = dentry_enter(dir, n, inode, &fresh);
+
+	if (!d || !fresh || atomic_load(&dir->sb->changes) == changes ||
+		(atomic_load(&d->flags) & DENTRY_MOUNTED))
+		return d;
+	dentry_drop(d);
+	dentry_put(d);
+	return NULL;
+}
+
 /* Ask the file system for several components at once, and put them in the cache. */
 static int
 lookup_batch(const struct call *c, struct dentry *dir, const struct name *n, const char *rest,
@@ -195,8 +211,10 @@ lookup_batch(const struct call *c, struct dentry *dir, const struct name *n, con
 
 		/* Only the first name is guarded by the lock that is held; below it the counter of
 		 * changes tells that nobody renamed or removed meanwhile. */
-		if (d && (i == 0 || atomic_load(&dir->sb->changes) == changes))
+		if (d && i == 0)
 			k = dentry_add(d, &names[i], inode);
+		else if (d && atomic_load(&dir->sb->changes) == changes)
+			k = enter_below(d, &names[i], inode, changes);
 		else
 			inode_put(inode);
 		if (i == 0 && k)
@@ -211,12 +229,10 @@ lookup_batch(const struct call *c, struct dentry *dir, const struct name *n, con
 	if (missing && d && got < count &&
 		(got == 0 || atomic_load(&dir->sb->changes) == changes) &&
 		!(atomic_load(&dir->sb->flags) & (SUPER_NO_NEGATIVE | SUPER_NO_CACHE))) {
-		struct dentry *k = dentry_add(d, &names[got], NULL);
-
 		if (got == 0)
-			first = k;
+			first = dentry_add(d, &names[got], NULL);
 		else
-			dentry_put(k);
+			dentry_put(enter_below(d, &names[got], NULL, changes));
 	}
 	dentry_put(d);
 	*ret = first;
@@ -332,6 +348,14 @@ vfs_lookup_one(const struct call *c, struct dentry *dir, const struct name *n, s
 	return lookup_one(c, dir, n, NULL, 0, NULL, ret);
 }
 
+/* Is d still below the root of the mount? A bind mount shows part of a tree, out of which a
+ * directory can be moved. */
+static bool
+is_connected(const struct mount *m, struct dentry *d)
+{
+	return m->root == m->sb->root || dentry_is_ancestor(m->root, d);
+}
+
 static int
 step_dotdot(struct walk *w)
 {
@@ -348,6 +372,8 @@ step_dotdot(struct walk *w)
 			dentry_parent_get(w->path.dentry, &parent);
 			dentry_put(w->path.dentry);
 			w->path.dentry = parent;
+			if (!is_connected(w->path.mnt, parent))
+				return -ENOENT;
 			break;
 		}
 		struct mount *before = w->path.mnt;
@@ -367,8 +393,8 @@ step_dotdot(struct walk *w)
 	return 0;
 }
 
-/* Linux's protected_symlinks: in a sticky directory that others may write, follow only one's own
- * links and those of the directory's owner. */
+/* Linux's protected_symlinks: in a sticky directory that others may write, follow at the end of a
+ * path only one's own links and those of the directory's owner. */
 static int
 may_follow(const struct call *c, struct inode *dir, struct inode *link)
 {
@@ -421,7 +447,7 @@ follow_magic(struct walk *w, struct inode *link)
 }
 
 int
-walk_follow(struct walk *w, struct dentry *d, bool *jumped)
+walk_follow(struct walk *w, struct dentry *d, bool is_last, bool *jumped)
 {
 	struct inode *link = d->inode;
 	const char *text = link->link;
@@ -437,7 +463,7 @@ walk_follow(struct walk *w, struct dentry *d, bool *jumped)
 		return -ELOOP;
 	if (atomic_load_explicit(&w->path.mnt->flags, memory_order_relaxed) & MNT_NOSYMFOLLOW)
 		return -ELOOP;
-	r = may_follow(w->c, w->path.dentry->inode, link);
+	r = is_last ? may_follow(w->c, w->path.dentry->inode, link) : 0;
 	if (r)
 		return r;
 	inode_accessed(link, w->path.mnt);
@@ -515,7 +541,7 @@ step_name(struct walk *w, const struct name *n, const char *rest, bool is_last)
 		w->path.dentry = d;
 		return 0;
 	}
-	r = walk_follow(w, d, &jumped);
+	r = walk_follow(w, d, is_last, &jumped);
 	dentry_put(d);
 	return r;
 }

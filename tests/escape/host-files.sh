@@ -27,3 +27,25 @@ ln -s ../../../../../../../../etc/passwd "$work/dir/up"
 got=$("$moat" do --volume="$work/dir:/mnt/v" --rootfs=/ -- /bin/sh -c \
 	'cd /mnt/v; cat rel 2>/dev/null; ls /mnt/v/../secret 2>/dev/null; readlink abs' || true)
 same "relative link out of a volume" "$secret" "$got"
+
+# A limit on the size of files holds for what is allocated, too.
+status=0
+"$moat" do ${MOAT_FLAGS:-} --volume="$work/dir:/mnt/v" -- /bin/bash -c \
+	'trap "" XFSZ; ulimit -f 8; fallocate -l 4096 /mnt/v/small && fallocate -l 102400 /mnt/v/big' 2>"$work/err" || status=$?
+same "status of allocating beyond the limit" 1 $status
+same "sizes" "4096 0" "$(stat -c %s "$work/dir/small" "$work/dir/big" | tr '\n' ' ' | sed 's/ $//')"
+
+# A directory that somebody on the host moves, while a program is in it and gives it its new name.
+mkdir "$work/dir/old"
+timeout -s KILL 60 "$moat" do ${MOAT_FLAGS:-} --volume="$work/dir:/mnt/v" -- /bin/sh -c \
+	'cd /mnt/v/old && touch x && touch /mnt/v/ready && until [ -e /mnt/v/go ]; do sleep 0.1; done
+	mv x /mnt/v/moved/y && mv -T /mnt/v/moved ../elsewhere' >"$work/out" 2>&1 &
+mover=$!
+for _ in $(seq 100); do
+	[ ! -e "$work/dir/ready" ] || break
+	sleep 0.1
+done
+mv "$work/dir/old" "$work/dir/moved"
+touch "$work/dir/go"
+wait $mover || die "a move between two names of one directory: $(cat "$work/out")"
+[ -e "$work/dir/elsewhere/y" ] || die "the file is not where it was moved to: $(ls -R "$work/dir")"

@@ -385,6 +385,25 @@ pipes(void)
 	close(p[0]);
 }
 
+/* What is mapped before stays writable; later there is only reading. */
+static void
+seal_future(void)
+{
+	int fd = memfd_create("future", MFD_ALLOW_SEALING);
+	char *before, *after;
+
+	P(ftruncate(fd, 4096));
+	before = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	P(fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE));
+	after = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+	P(after == MAP_FAILED ? -1 : 0);
+	P(mprotect(after, 4096, PROT_READ | PROT_WRITE));
+	before[0] = 'x';
+	P(after == MAP_FAILED ? -1 : after[0]);
+	P(mmap(NULL, 4096, PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED ? -1 : 0);
+	close(fd);
+}
+
 static void
 others(void)
 {
@@ -409,6 +428,7 @@ others(void)
 	printf("%s\n", buf + 30);
 	OK(fd2 = open(buf, O_RDONLY));
 	P(read(fd2, buf, sizeof buf));
+	seal_future();
 	P(fcntl(open("data", O_RDWR), F_ADD_SEALS, F_SEAL_WRITE));
 	P(memfd_create("x", 0x8000));
 	P(setxattr("data", "user.test", "value", 5, 0));

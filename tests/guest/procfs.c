@@ -10,6 +10,7 @@
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/msg.h>
+#include <sys/prctl.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
@@ -160,9 +161,88 @@ refusals(void)
 	TRUE(fd < 0 || write(fd, "x", 1) < 0);
 }
 
-int
-main(void)
+/* What was opened before an exec is of the memory before it. */
+static const char *const of_memory[] = {"mem", "environ", "maps", "pagemap"};
+static char mark[16] = "mark";
+
+static int
+after_exec(char **fds)
 {
+	char buf[16];
+
+	for (int i = 0; i < 4; i++) {
+		int fd = atoi(fds[i]);
+		off_t at = i == 0 ? (off_t)(uintptr_t)mark : 0;
+
+		printf("%s: ", of_memory[i]);
+		SHOW(pread(fd, buf, sizeof buf, at));
+	}
+	SHOW(pwrite(atoi(fds[0]), "none", 4, (off_t)(uintptr_t)mark));
+	SHOW(strcmp(mark, "mark"));
+	return 0;
+}
+
+static void
+exec_with_files(void)
+{
+	char text[4][16], buf[4], *args[7] = {"procfs", "after"};
+	int fd;
+
+	for (int i = 0; i < 4; i++) {
+		char path[32];
+
+		snprintf(path, sizeof path, "/proc/self/%s", of_memory[i]);
+		fd = open(path, i == 0 ? O_RDWR : O_RDONLY);
+		TRUE(fd >= 0);
+		snprintf(text[i], sizeof text[i], "%d", fd);
+		args[2 + i] = text[i];
+		if (i == 0)
+			SHOW(pread(fd, buf, 4, (off_t)(uintptr_t)mark));
+	}
+	fflush(stdout);
+	execv("/proc/self/exe", args);
+	SHOW(-1);
+}
+
+/* What somebody without rights has opened does not map more when root writes to it. */
+static void
+map_by_another(void)
+{
+	int ready[2], fd;
+	char path[64], byte = 0;
+	pid_t p;
+
+	SHOW(pipe(ready));
+	p = fork();
+	if (p == 0) {
+		if (setresgid(2000, 2000, 2000) || setresuid(2000, 2000, 2000) ||
+			prctl(PR_SET_DUMPABLE, 1) || unshare(CLONE_NEWUSER))
+			byte = (char)errno;
+		write(ready[1], &byte, 1);
+		pause();
+		_exit(0);
+	}
+	read(ready[0], &byte, 1);
+	printf("there: %s\n", byte ? strerrorname_np(byte) : "yes");
+	snprintf(path, sizeof path, "/proc/%d/uid_map", p);
+	SHOW(seteuid(2000));
+	TRUE((fd = open(path, O_WRONLY)) >= 0);
+	SHOW(seteuid(0));
+	SHOW(write(fd, "0 0 1", 5));
+	close(fd);
+	TRUE((fd = open(path, O_WRONLY)) >= 0);
+	SHOW(write(fd, "0 0 1", 5));
+	kill(p, SIGKILL);
+	waitpid(p, NULL, 0);
+}
+
+int
+main(int argc, char **argv)
+{
+	if (argc > 5)
+		return after_exec(argv + 2);
+	in_child("a map that another opened", map_by_another);
+	in_child("files of the memory before", exec_with_files);
 	locks();
 	sysv();
 	pages();

@@ -218,6 +218,23 @@ main(void)
 	waitpid(pid, &st, 0);
 	printf("status %x\n", st);
 
+	/* What came while somebody else did the editing is a line when nobody does. */
+	m = posix_openpt(O_RDWR | O_NOCTTY);
+	unlockpt(m);
+	s = open(ptsname(m), O_RDWR | O_NOCTTY);
+	tcgetattr(s, &t);
+	t.c_lflag = (t.c_lflag | EXTPROC) & ~(tcflag_t)ECHO;
+	tcsetattr(s, TCSANOW, &t);
+	type("abc");
+	usleep(100000);
+	t.c_lflag &= ~(tcflag_t)EXTPROC;
+	tcsetattr(s, TCSANOW, &t);
+	show("without EXTPROC", s);
+	type("de\n");
+	show("next line", s);
+	close(s);
+	close(m);
+
 	m = posix_openpt(O_RDWR | O_NOCTTY);
 	unlockpt(m);
 	s = open(ptsname(m), O_RDWR | O_NOCTTY);

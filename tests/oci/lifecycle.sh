@@ -60,6 +60,24 @@ until_true is c4 stopped
 m delete c4
 nothing_left
 
+# Who waits for one that somebody else has deleted leaves the next one of that name alone.
+config '["sleep","1000"]' '' ',"hooks":{"poststop":[{"path":"/bin/sh","args":["sh","-c","echo gone >>'"$work/gone"'"]}]}'
+"$moat" --root "$work/state" run -b "$work/b" c6 >/dev/null 2>"$work/err6" </dev/null &
+runner=$!
+until_true is c6 running
+note c6
+kill -STOP $runner
+m delete --force c6 || die "delete --force of one that is waited for: $(cat "$work/err")"
+m create -b "$work/b" c6 >/dev/null || die "create once more: $(cat "$work/err")"
+note c6
+kill -CONT $runner
+wait $runner || true
+same "what it says" "moat: moat-sentry was killed by signal 9 (Killed)" "$(cat "$work/err6")"
+same "hooks that ran" gone "$(cat "$work/gone")"
+same "state of the next one" created "$(status_of c6)"
+m delete c6
+nothing_left
+
 # What fails leaves nothing, and says why as engines look for it.
 config '["nosuch"]'
 fails 1 'executable file not found in $PATH' m create -b "$work/b" c5

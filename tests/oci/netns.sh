@@ -30,4 +30,12 @@ nothing_left
 sed -i 's|net.core.somaxconn|net.core.nosuch|' "$work/b/config.json"
 fails 1 'net.core.nosuch\|net/core/nosuch' m create -b "$work/b" c2
 nothing_left
+# A name that would lead out of the namespace's own, to a setting of the host's (which has this value).
+same_value=$(cat /proc/sys/kernel/printk_ratelimit)
+for name in net.ipv4.//.//.kernel.printk_ratelimit net/ipv4/../../kernel/printk_ratelimit net.ipv4..ip_default_ttl net/; do
+	config '["true"]' '' '' ',"sysctl":{"'"$name"'":"'"$same_value"'"}'
+	sed -i 's|"type":"network"|&,"path":"/run/netns/'"$ns"'"|' "$work/b/config.json"
+	fails 1 "linux.sysctl.$name: not the name of one" m create -b "$work/b" c3
+done
+nothing_left
 same "the host's own" "$before" "$(host)"

@@ -125,7 +125,9 @@ cmd_run(int argc, char **argv)
 	if (r == 0)
 		r = foreground_wait(s, NULL);
 	moat_destroy(s);
-	if (!keep) {
+	/* Somebody else may have deleted it, and another one may have its name and cgroup by now.
+	 */
+	if (!keep && container_relock(&c) == 0) {
 		(void)container_kill(&c); /* the gofer may need a moment */
 		(void)container_delete(&c);
 	}

@@ -98,11 +98,11 @@ load_state(int dir_fd)
 
 /* Lock the folder. -ENOENT: it was removed meanwhile. */
 static int
-take_lock(struct container *c, int how)
+take_lock(struct container *c, int how, int make)
 {
 	struct stat a, b;
 
-	c->lock_fd = openat(c->dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	c->lock_fd = openat(c->dir_fd, "lock", O_RDWR | make | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (c->lock_fd < 0)
 		return -errno;
 	if (flock(c->lock_fd, how) < 0)
@@ -146,7 +146,7 @@ container_claim(struct container *c, const char *id)
 	if (!made && faccessat(c->dir_fd, "lock", F_OK, 0) < 0)
 		r = -EEXIST;
 	else
-		r = take_lock(c, LOCK_EX | LOCK_NB);
+		r = take_lock(c, LOCK_EX | LOCK_NB, O_CREAT);
 	if (r == 0 && (c->state = load_state(c->dir_fd)) && container_is_whole(c))
 		r = -EEXIST;
 	if (r < 0) {
@@ -175,7 +175,7 @@ container_find(struct container *c, const char *id, bool lock)
 			       : (complain("cannot open %s: %s", c->dir, strerror(errno)), -EINVAL);
 	/* Foreign folders get no lock file from us. */
 	if (lock && faccessat(c->dir_fd, "lock", F_OK, 0) == 0) {
-		r = take_lock(c, LOCK_EX);
+		r = take_lock(c, LOCK_EX, 0);
 		if (r < 0) {
 			container_close(c);
 			return r;
@@ -440,6 +440,13 @@ container_unlock(struct container *c)
 	if (c->lock_fd >= 0)
 		close(c->lock_fd);
 	c->lock_fd = -1;
+}
+
+int
+container_relock(struct container *c)
+{
+	container_unlock(c);
+	return take_lock(c, LOCK_EX, 0);
 }
 
 int

@@ -45,6 +45,8 @@ int container_find(struct container *c, const char *id, bool lock);
 int container_open(struct container *c, const char *id, bool lock);
 void container_close(struct container *c); /* unlocks */
 void container_unlock(struct container *c);
+/* Lock it once more. -ENOENT: it was deleted meanwhile. */
+int container_relock(struct container *c);
 int container_save(struct container *c);
 /* Forget it: its folder goes. */
 void container_remove(struct container *c);

@@ -176,6 +176,7 @@ set_sysctl(struct making *m)
 {
 	for (size_t i = 0; i < m->oci->nsysctls; i++) {
 		const char *key = m->oci->sysctls[i].name, *text = m->oci->sysctls[i].value;
+		char path[300];
 
 		if (!network_sysctl(key)) {
 			if (!ipc_sysctl(key))
@@ -183,6 +184,8 @@ set_sysctl(struct making *m)
 					"config.json: linux.sysctl.%s: the sandbox's kernel cannot "
 					"be set so",
 					key);
+		} else if (network_sysctl_path(key, path, sizeof path) < 0) {
+			return complain("config.json: linux.sysctl.%s: not the name of one", key);
 		} else if (!m->own_netns &&
 			   !(strcmp(m->config.network, "none") == 0 && is_forwarding(key))) {
 			/* Engines send some whatever the network is. */

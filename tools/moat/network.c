@@ -42,6 +42,35 @@ network_sysctl(const char *key)
 	return strncmp(key, "net.", 4) == 0 || strncmp(key, "net/", 4) == 0;
 }
 
+/* Is each part of a path a name? */
+static bool
+names_only(const char *p)
+{
+	for (;; p++) {
+		size_t n = strcspn(p, "/");
+
+		if (n == 0 || (n <= 2 && strspn(p, ".") >= n))
+			return false;
+		p += n;
+		if (!*p)
+			return true;
+	}
+}
+
+int
+network_sysctl_path(const char *key, char *path, size_t cap)
+{
+	char *name = path + strlen("/proc/sys/");
+
+	if (!network_sysctl(key) || (size_t)snprintf(path, cap, "/proc/sys/%s", key) >= cap)
+		return -1;
+	/* When the first separator is a dot, dots stand for slashes, and slashes for the dots of an
+	 * interface's name. */
+	for (char *p = name; key[3] == '.' && *p; p++)
+		*p = *p == '.' ? '/' : *p == '/' ? '.' : *p;
+	return names_only(name) ? 0 : -1;
+}
+
 static int
 write_text(const char *path, const char *text)
 {
@@ -75,14 +104,12 @@ set_up(json_t *sysctl)
 	{
 		char path[300];
 
-		if (!network_sysctl(key) || !json_is_string(v) || strstr(key, "..") ||
-			strlen(key) > 200)
+		if (!network_sysctl(key) || !json_is_string(v))
 			continue;
-		snprintf(path, sizeof path, "/proc/sys/%s", key);
-		/* When the first separator is a dot, dots stand for slashes, and slashes for the
-		 * dots of an interface's name. */
-		for (char *p = path + 10; key[3] == '.' && *p; p++)
-			*p = *p == '.' ? '/' : *p == '/' ? '.' : *p;
+		if (network_sysctl_path(key, path, sizeof path) < 0) {
+			complain("linux.sysctl: %s is not the name of one", key);
+			return 3;
+		}
 		if (write_text(path, json_string_value(v)) < 0) {
 			complain("linux.sysctl: cannot write %s to %s: %s", json_string_value(v),
 				path, strerror(errno));

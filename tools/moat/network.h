@@ -14,6 +14,8 @@ int network_open(const char *path, bool *ret_own);
  * the sandbox decides itself who may, and its kernel has no rights on the host; and those of sysctl
  * (NULL: none) that belong to the network. 0, or complained. */
 bool network_sysctl(const char *key); /* is it one of a network namespace? */
+/* Its file. -1: it is none of those, or would lead elsewhere. */
+int network_sysctl_path(const char *key, char *path, size_t cap);
 int network_prepare(pid_t pid, json_t *sysctl);
 
 #endif

@@ -44,8 +44,10 @@ struct pseudo_ctx {
 	const struct call *c;
 	struct inode *inode;
 	const struct pseudo_row *row;
-	void *obj;    /* of the nearest dynamic entry at or above; borrowed */
-	uint64_t key; /* of the same entry: an fd number, a pid ... */
+	void *obj;		   /* of the nearest dynamic entry at or above; borrowed */
+	uint64_t key;		   /* of the same entry: an fd number, a pid ... */
+	uint64_t bound;		   /* of an open file: what row->bind said when it was opened */
+	const struct cred *opener; /* of an open file: who opened it; or NULL */
 };
 
 /* A directory whose entries come from functions. */
@@ -96,6 +98,9 @@ struct pseudo_row {
 	void (*attr)(const struct pseudo_ctx *x, struct inode *i);
 	/* Is the row there at all? For rows of a table. NULL: yes. */
 	bool (*visible)(const struct pseudo_ctx *dir);
+	/* A number for what a file is about that is opened now. For those whose functions look at
+	 * another thing than the rights were checked for, when they are read later. */
+	uint64_t (*bind)(const struct pseudo_ctx *x);
 	/* Files that are of another kind altogether: sets f->ops and f->priv. */
 	int (*open)(const struct pseudo_ctx *x, struct file *f);
 };

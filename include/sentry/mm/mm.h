@@ -59,6 +59,7 @@ RB_HEAD(vma_tree, vma);
 
 struct mm {
 	struct ref ref;
+	uint64_t id;	       /* no other one has it, or had */
 	_Atomic int32_t users; /* tasks that run in it (fork, exec, exit keep it) */
 	struct sleeplock write_lock;
 	struct mutex lock; /* rank MM */

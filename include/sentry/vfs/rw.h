@@ -28,6 +28,8 @@ int vfs_strip_privs(const struct call *c, struct file *f);
 int64_t file_lseek_sized(struct file *f, int64_t off, int whence, int64_t size, int64_t max);
 int64_t file_lseek_regular(
 	struct file *f, const struct call *c, int64_t off, int whence); /* by inode->size */
+/* For fallocate: RLIMIT_FSIZE, where the file of this size would become larger. 0 or -EFBIG. */
+int file_allocate_limit(const struct call *c, int mode, int64_t off, int64_t len, int64_t size);
 /* For write: apply O_APPEND (size), RLIMIT_FSIZE and the largest size to *pos and *len. -EFBIG. */
 int file_write_limit(struct file *f, const struct call *c, int64_t *pos, uint64_t *len,
 	uint32_t rwf, int64_t size);

@@ -89,6 +89,7 @@ static int
 flow(struct pty *p, uint64_t arg)
 {
 	int r = tty_check(&p->tty, LX_SIGTTOU);
+	uint8_t c;
 
 	if (r)
 		return r;
@@ -100,10 +101,9 @@ flow(struct pty *p, uint64_t arg)
 		break;
 	case 2: /* TCIOFF: send STOP to the other side */
 	case 3:
-		if (p->tio.cc[arg == 2 ? LX_VSTOP : LX_VSTART])
-			p->out[p->ohead % OUT_SIZE] = p->tio.cc[arg == 2 ? LX_VSTOP : LX_VSTART];
-		if (OUT_SIZE - (p->ohead - p->otail))
-			p->ohead++;
+		c = p->tio.cc[arg == 2 ? LX_VSTOP : LX_VSTART];
+		if (c && OUT_SIZE - (p->ohead - p->otail))
+			p->out[p->ohead++ % OUT_SIZE] = c;
 		break;
 	default:
 		r = -EINVAL;

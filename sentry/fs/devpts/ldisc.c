@@ -559,12 +559,13 @@ ldisc_read(struct pty *p, uint8_t *buf, uint32_t n)
 void
 ldisc_set_termios(struct pty *p, const struct lx_termios2 *n)
 {
-	bool was_canon = p->tio.lflag & LX_ICANON, is_canon = n->lflag & LX_ICANON;
+	bool is_canon = n->lflag & LX_ICANON;
+	bool other = (p->tio.lflag ^ n->lflag) & (LX_ICANON | LX_EXTPROC);
 	bool was_flow = p->tio.iflag & LX_IXON;
 
 	p->tio = *n;
 	/* what was typed stays: as a line that ends here, or as bytes */
-	if (was_canon != is_canon) {
+	if (other) {
 		if (is_canon) {
 			for (uint32_t i = p->tail; i != p->head; i++)
 				p->delim[i % IN_SIZE] = 0;

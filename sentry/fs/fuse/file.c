@@ -484,7 +484,9 @@ fuse_fallocate(struct file *f, const struct call *c, int mode, int64_t off, int6
 	in->mode = (uint32_t)mode;
 	err = sleeplock_lock_killable(&f->inode->dir_lock);
 	if (!err) {
-		err = fuse_call(conn, c, r, 0, 0);
+		err = file_allocate_limit(c, mode, off, len, inode_load(f->inode->size));
+		if (!err)
+			err = fuse_call(conn, c, r, 0, 0);
 		sleeplock_unlock(&f->inode->dir_lock);
 	}
 	fuse_req_put(r);

@@ -148,9 +148,13 @@ gofer_fallocate(struct file *f, const struct call *c, int mode, int64_t off, int
 	struct gnode *n = gnode_of(f->inode);
 	int r;
 
-	(void)c;
 	sleeplock_lock(&f->inode->dir_lock);
-	r = host_fd_allocate(gnode_fd(n, true), mode, off, len);
+	if (gsuper_of(f->inode)->shared)
+		__atomic_store_n(&n->stale, true, __ATOMIC_RELEASE);
+	gnode_sync_attr(n);
+	r = file_allocate_limit(c, mode, off, len, inode_load(f->inode->size));
+	if (r == 0)
+		r = host_fd_allocate(gnode_fd(n, true), mode, off, len);
 	if (r == 0) {
 		__atomic_store_n(&n->stale, true, __ATOMIC_RELEASE);
 		gnode_sync_attr(n);

@@ -25,6 +25,9 @@ proc_task(const struct pseudo_ctx *x)
 
 /* References to what the task has now; NULL when it is gone. */
 struct mm *proc_mm(const struct task *t);
+/* bind: the address space, which is not the one that it has after an exec. */
+uint64_t proc_bind_mm(const struct pseudo_ctx *x);
+struct mm *proc_bound_mm(const struct pseudo_ctx *x); /* a reference; NULL: that is gone */
 struct fs_ctx *proc_fs(struct task *t);
 const struct cred *proc_cred(struct task *t);
 bool proc_still(const struct pseudo_ctx *child);

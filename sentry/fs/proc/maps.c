@@ -131,7 +131,7 @@ static int
 show(const struct pseudo_ctx *x, struct sbuf *b, enum form form)
 {
 	struct list_of_areas l = {0};
-	struct mm *mm = proc_mm(proc_task(x));
+	struct mm *mm = proc_bound_mm(x);
 	struct path root = {0};
 	uint64_t total = 0;
 	int err = proc_may_look(x, 0);

@@ -25,6 +25,27 @@ proc_mm(const struct task *ct)
 	return mm;
 }
 
+uint64_t
+proc_bind_mm(const struct pseudo_ctx *x)
+{
+	struct mm *mm = proc_mm(proc_task(x));
+	uint64_t id = mm ? mm->id : 0;
+
+	mm_put(mm);
+	return id;
+}
+
+struct mm *
+proc_bound_mm(const struct pseudo_ctx *x)
+{
+	struct mm *mm = proc_mm(proc_task(x));
+
+	if (!mm || mm->id == x->bound)
+		return mm;
+	mm_put(mm);
+	return NULL;
+}
+
 struct fs_ctx *
 proc_fs(struct task *t)
 {
@@ -91,7 +112,7 @@ proc_read_mem(struct task *t, struct mm *mm, uint64_t addr, void *buf, size_t le
 static int
 show_range(const struct pseudo_ctx *x, struct sbuf *b)
 {
-	struct mm *mm = proc_mm(proc_task(x));
+	struct mm *mm = x->row->bind ? proc_bound_mm(x) : proc_mm(proc_task(x));
 	uint64_t start, end;
 	char *buf;
 
@@ -110,7 +131,7 @@ show_range(const struct pseudo_ctx *x, struct sbuf *b)
 static int
 show_auxv(const struct pseudo_ctx *x, struct sbuf *b)
 {
-	struct mm *mm = proc_mm(proc_task(x));
+	struct mm *mm = proc_bound_mm(x);
 
 	if (mm)
 		sbuf_add(b, mm->auxv, mm->auxv_len * 8UL);
@@ -406,7 +427,7 @@ show_children(const struct pseudo_ctx *x, struct sbuf *b)
 static ssize_t
 mem_pread(const struct pseudo_ctx *x, struct uio *u, int64_t pos)
 {
-	struct mm *mm = proc_mm(proc_task(x));
+	struct mm *mm = proc_bound_mm(x);
 	ssize_t done = 0;
 	char buf[LX_PAGE_SIZE];
 
@@ -432,7 +453,7 @@ mem_pread(const struct pseudo_ctx *x, struct uio *u, int64_t pos)
 static ssize_t
 mem_pwrite(const struct pseudo_ctx *x, struct uio *u, int64_t pos)
 {
-	struct mm *mm = proc_mm(proc_task(x));
+	struct mm *mm = proc_bound_mm(x);
 	ssize_t done = 0;
 	char buf[LX_PAGE_SIZE];
 
@@ -543,7 +564,8 @@ write_id_map(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t po
 	if (pos || len >= LX_PAGE_SIZE)
 		err = -EINVAL;
 	else
-		err = user_ns_write_map(ns, x->c->cred, x->c->cred, x->row->arg, buf);
+		err = user_ns_write_map(
+			ns, x->c->cred, x->opener ? x->opener : x->c->cred, x->row->arg, buf);
 	if (!err)
 		kernel_ids_changed();
 	user_ns_put(ns);
@@ -596,20 +618,26 @@ write_setgroups(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t
 		.name = (n), .mode = LX_S_IFREG | (m), .show = (f), .attr = proc_owner,            \
 		.check = proc_may_look, .arg = (uintptr_t)(a)                                      \
 	}
+/* Of the memory that it has when the file is opened: rights are checked then. */
+#define MEMORY(n, m, f, a)                                                                         \
+	{                                                                                          \
+		.name = (n), .mode = LX_S_IFREG | (m), .show = (f), .attr = proc_owner,            \
+		.check = proc_may_look, .bind = proc_bind_mm, .arg = (uintptr_t)(a)                \
+	}
 
 /* What a process and each of its threads have. */
 #define COMMON_ROWS                                                                                \
 	REG("status", 0444, proc_show_status), REG("statm", 0444, proc_show_statm),                \
-		REGA("cmdline", 0444, show_range, 0), GUARDED("environ", 0400, show_range, 1),     \
-		GUARDED("auxv", 0400, show_auxv, 0),                                               \
+		REGA("cmdline", 0444, show_range, 0), MEMORY("environ", 0400, show_range, 1),      \
+		MEMORY("auxv", 0400, show_auxv, 0),                                                \
 		{.name = "comm",                                                                   \
 			.mode = LX_S_IFREG | 0644,                                                 \
 			.show = show_comm,                                                         \
 			.write = write_comm,                                                       \
 			.attr = proc_owner},                                                       \
-		GUARDED("maps", 0444, proc_show_maps, 0),                                          \
-		GUARDED("smaps", 0444, proc_show_smaps, 0),                                        \
-		GUARDED("smaps_rollup", 0444, proc_show_smaps, 1),                                 \
+		MEMORY("maps", 0444, proc_show_maps, 0),                                           \
+		MEMORY("smaps", 0444, proc_show_smaps, 0),                                         \
+		MEMORY("smaps_rollup", 0444, proc_show_smaps, 1),                                  \
 		REG("limits", 0644, show_limits),                                                  \
 		{.name = "exe",                                                                    \
 			.mode = LX_S_IFLNK | 0777,                                                 \
@@ -647,6 +675,7 @@ write_setgroups(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t
 			.pread = mem_pread,                                                        \
 			.pwrite = mem_pwrite,                                                      \
 			.check = proc_may_look,                                                    \
+			.bind = proc_bind_mm,                                                      \
 			.attr = proc_owner},                                                       \
 		{.name = "oom_score_adj",                                                          \
 			.mode = LX_S_IFREG | 0644,                                                 \
@@ -670,11 +699,12 @@ write_setgroups(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t
 		REGA("projid_map", 0444, show_text, "         0          0 4294967295\n"),         \
 		REGA("arch_status", 0444, show_text, "AVX512_elapsed_ms:\t-1\n"),                  \
 		REG("sched", 0444, proc_show_sched),                                               \
-		GUARDED("numa_maps", 0444, proc_show_numa_maps, 0),                                \
+		MEMORY("numa_maps", 0444, proc_show_numa_maps, 0),                                 \
 		{.name = "pagemap",                                                                \
 			.mode = LX_S_IFREG | 0400,                                                 \
 			.pread = proc_pagemap_pread,                                               \
 			.check = proc_may_look,                                                    \
+			.bind = proc_bind_mm,                                                      \
 			.attr = proc_owner},                                                       \
 		REG("children", 0444, show_children)
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Synthetic files: a text that is made when reading starts, and kept with the open file so that a
- * reader in small steps sees one state (Linux: fs/seq_file.c). f->priv is that text, under
- * pos_sleep or, for pread, under the inode's dir_lock.
+ * reader in small steps sees one state (Linux: fs/seq_file.c). f->priv holds that text, under
+ * the inode's dir_lock.
  */
 #include "internal.h"
 #include <stdarg.h>
@@ -76,23 +76,32 @@ sbuf_free(struct sbuf *b)
 	*b = (struct sbuf){0};
 }
 
+static void
+ctx_of_file(struct file *f, const struct call *c, struct pseudo_ctx *x)
+{
+	pseudo_ctx_of(f->inode, c, x);
+	x->bound = f->priv ? ((struct pfile *)f->priv)->bound : 0;
+	x->opener = f->cred;
+}
+
 /* The text of f, made anew when reading starts at the beginning. The inode's dir_lock is held. */
 static int
 text_of(struct file *f, const struct call *c, int64_t pos, struct sbuf **ret)
 {
 	struct pnode *n = pnode_of(f->inode);
-	struct sbuf *b = f->priv, fresh = {0};
+	struct pfile *pf = f->priv;
+	struct sbuf fresh = {0};
 	struct pseudo_ctx x;
 	int r;
 
-	if (b && pos != 0) {
-		*ret = b;
+	if (pf && pf->text.p && pos != 0) {
+		*ret = &pf->text;
 		return 0;
 	}
-	if (!b && !(b = calloc(1, sizeof *b)))
+	if (!pf && !(pf = calloc(1, sizeof *pf)))
 		return -ENOMEM;
-	f->priv = b;
-	pseudo_ctx_of(f->inode, c, &x);
+	f->priv = pf;
+	ctx_of_file(f, c, &x);
 	r = n->row->show(&x, &fresh);
 	if (!r && fresh.failed)
 		r = -ENOMEM;
@@ -100,9 +109,9 @@ text_of(struct file *f, const struct call *c, int64_t pos, struct sbuf **ret)
 		sbuf_free(&fresh);
 		return r;
 	}
-	sbuf_free(b);
-	*b = fresh;
-	*ret = b;
+	sbuf_free(&pf->text);
+	pf->text = fresh;
+	*ret = &pf->text;
 	return 0;
 }
 
@@ -118,7 +127,7 @@ file_read(struct file *f, const struct call *c, struct uio *u, int64_t *pos, uin
 	if (*pos < 0)
 		return -EINVAL;
 	if (n->row->pread) {
-		pseudo_ctx_of(f->inode, c, &x);
+		ctx_of_file(f, c, &x);
 		r = n->row->pread(&x, u, *pos);
 		if (r > 0)
 			*pos += r;
@@ -147,7 +156,7 @@ file_write(struct file *f, const struct call *c, struct uio *u, int64_t *pos, ui
 	ssize_t r;
 
 	(void)rwf;
-	pseudo_ctx_of(f->inode, c, &x);
+	ctx_of_file(f, c, &x);
 	if (n->row->pwrite) {
 		r = n->row->pwrite(&x, u, *pos);
 		if (r > 0)
@@ -195,11 +204,11 @@ file_poll(struct file *f, struct poll_table *pt)
 static void
 file_release(struct file *f)
 {
-	struct sbuf *b = f->priv;
+	struct pfile *pf = f->priv;
 
-	if (b)
-		sbuf_free(b);
-	free(b);
+	if (pf)
+		sbuf_free(&pf->text);
+	free(pf);
 }
 
 const struct file_ops pseudo_file_fops = {

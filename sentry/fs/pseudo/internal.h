@@ -13,6 +13,12 @@ struct pnode {
 	uint64_t key;
 };
 
+/* Of an open file. */
+struct pfile {
+	struct sbuf text;
+	uint64_t bound;
+};
+
 static inline struct pnode *
 pnode_of(struct inode *i)
 {

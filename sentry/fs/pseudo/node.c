@@ -12,7 +12,7 @@ pseudo_ctx_of(struct inode *i, const struct call *c, struct pseudo_ctx *x)
 {
 	struct pnode *n = pnode_of(i);
 
-	*x = (struct pseudo_ctx){c, i, n->row, n->obj, n->key};
+	*x = (struct pseudo_ctx){c, i, n->row, n->obj, n->key, 0, NULL};
 }
 
 uint64_t
@@ -189,8 +189,16 @@ file_open(struct inode *i, const struct call *c, struct file *f)
 {
 	struct pnode *n = pnode_of(i);
 	struct pseudo_ctx x;
+	struct pfile *pf;
 
 	pseudo_ctx_of(i, c, &x);
+	if (n->row->bind) {
+		pf = calloc(1, sizeof *pf);
+		if (!pf)
+			return -ENOMEM;
+		pf->bound = n->row->bind(&x);
+		f->priv = pf;
+	}
 	return n->row->open ? n->row->open(&x, f) : 0;
 }
 
