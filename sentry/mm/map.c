@@ -25,6 +25,16 @@ unmap_range(const struct mm_call *c, uint64_t start, uint64_t end)
 	return err;
 }
 
+/* What the engine has mapped for itself cannot be replaced. */
+static bool
+has_hidden(struct mm *mm, uint64_t start, uint64_t end)
+{
+	for (struct vma *v = vma_find(mm, start); v && v->start < end; v = vma_next(v))
+		if (v->flags & VMA_HIDDEN)
+			return true;
+	return false;
+}
+
 uint64_t
 mm_find_place(struct mm *mm, uint64_t hint, uint64_t len)
 {
@@ -331,8 +341,9 @@ mm_mremap(const struct mm_call *c, uint64_t old, uint64_t old_len, uint64_t new_
 		goto out;
 	}
 	if (flags & LX_MREMAP_FIXED) {
-		err = vma_range_free(mm, new_addr, new_addr + new_len)
-			      ? 0
+		err = vma_range_free(mm, new_addr, new_addr + new_len) ? 0
+		      : has_hidden(mm, new_addr, new_addr + new_len)
+			      ? -ENOMEM
 			      : unmap_range(c, new_addr, new_addr + new_len);
 		if (!err && new_len < old_len) {
 			err = unmap_range(c, old + new_len, old + old_len);
