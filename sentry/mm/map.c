@@ -15,6 +15,9 @@ unmap_range(const struct mm_call *c, uint64_t start, uint64_t end)
 	for (v = vma_find(mm, start); v && v->start < end; v = vma_next(v))
 		if (v->flags & VMA_SEALED)
 			return -EPERM;
+	v = vma_find(mm, start);
+	if (mm->nr_vmas >= MAX_MAP_COUNT && v && v->start < start && end < v->end)
+		return -ENOMEM; /* one would become two */
 	err = vma_split_at(mm, start);
 	if (!err)
 		err = vma_split_at(mm, end);
@@ -337,6 +340,10 @@ mm_mremap(const struct mm_call *c, uint64_t old, uint64_t old_len, uint64_t new_
 		goto out;
 	}
 	if (!(flags & LX_MREMAP_MAYMOVE)) {
+		ret = -ENOMEM;
+		goto out;
+	}
+	if (mm->nr_vmas > MAX_MAP_COUNT - 4) { /* as Linux */
 		ret = -ENOMEM;
 		goto out;
 	}
