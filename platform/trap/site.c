@@ -435,7 +435,8 @@ classify(struct plat_thread *t, struct site *site)
 		return false;
 	memcpy(&site->imm, code + 2, sizeof site->imm);
 	site->kind = MOV_KIND;
-	if (code[1] == 0xb8 && site->imm == t->nr)
+	/* A prefix before it would make it a mov to another register, by chance with the number. */
+	if (code[1] == 0xb8 && site->imm == t->nr && (code[0] & 0xf1) != 0x41)
 		return true;
 	memcpy(&site->imm, code + 10, sizeof site->imm);
 	site->kind = CMP_KIND;
