@@ -136,6 +136,7 @@ trap_post_last(struct plat_thread *t)
 int
 trap_need_frame(struct plat_thread *t)
 {
+	uint64_t step;
 	int r;
 
 	if (t->frame)
@@ -147,7 +148,11 @@ trap_need_frame(struct plat_thread *t)
 		return -ESRCH;
 	trap_regs_dirty(t);
 	t->push = true;
+	/* The stub loads them before it traps: it is not to be stepped itself. */
+	step = t->regs.eflags & X86_EFLAGS_TF;
+	t->regs.eflags &= ~step;
 	r = trap_exchange(t, STUB_R_AGAIN);
+	t->regs.eflags |= step;
 	t->nops = t->nfds = 0;
 	if (r != STUB_K_RETAKEN) {
 		trap_space_kill(t->sp);
@@ -306,6 +311,13 @@ trap_run(struct plat_thread *t, struct plat_event *ev)
 		case STUB_K_FAULT:
 			if (t->s->signo == SIGILL && trap_site_illegal(t, trap_regs(t)->rip)) {
 				trap_regs_dirty(t); /* on the second half of a rewritten site */
+				continue;
+			}
+			if (t->s->signo == SIGTRAP && t->s->sigcode == 2 /* TRAP_TRACE */ &&
+				trap_site_inside(t)) {
+				/* It steps itself, and has just left its own code. */
+				trap_regs_dirty(t);
+				trap_sites_disable(t);
 				continue;
 			}
 			ev->kind = PLAT_EV_FAULT;

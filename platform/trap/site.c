@@ -519,6 +519,23 @@ trap_site_rip(struct plat_thread *t, struct guest_regs *r)
 	mutex_unlock(&s->lock);
 }
 
+/* Has t, whose registers are not known yet, stopped in a trampoline? */
+bool
+trap_site_inside(struct plat_thread *t)
+{
+	struct trap_sites *s = t->sp->sites;
+	uint64_t rip = t->s->regs.rip;
+	bool in = false;
+
+	if (!s)
+		return false;
+	mutex_lock(&s->lock);
+	for (uint32_t i = 0; i < s->nregions && !in; i++)
+		in = rip - s->regions[i].base < REGION_BYTES;
+	mutex_unlock(&s->lock);
+	return in;
+}
+
 /* Registers on their way to a stub: where a thread that is to stand at `rip` has to go on. */
 uint64_t
 trap_site_enter(struct plat_thread *t, uint64_t rip)
