@@ -17,6 +17,9 @@ void
 trap_arm(struct plat_thread *t)
 {
 	t->cookie = trap.env->self();
+	/* One that was sent before has been answered: the thread came back. */
+	if (atomic_load_explicit(&t->kick_ns, memory_order_relaxed))
+		atomic_store(&t->kick_ns, 0);
 	atomic_store(&t->armed, 1);
 }
 
@@ -297,8 +300,6 @@ trap_run(struct plat_thread *t, struct plat_event *ev)
 		new_request(t);
 		if (kind > 0)
 			kind = take_request(t);
-		if (atomic_load_explicit(&t->kick_ns, memory_order_relaxed))
-			atomic_store_explicit(&t->kick_ns, 0, memory_order_relaxed);
 		switch (kind) {
 		case STUB_K_SYSCALL:
 			ev->kind = PLAT_EV_SYSCALL;
