@@ -492,16 +492,18 @@ int
 trap_space_fork(struct plat_thread *t, void *owner, struct plat_thread **ret_child)
 {
 	struct guest_regs regs = *trap_regs(t);
+	uint64_t busy = trap_sites_freeze(t->sp);
 	struct plat_thread *c;
 	int r = clone_space(t, owner, &c);
 
-	if (r < 0)
-		return r;
-	c->regs = regs;
-	c->regs_known = c->dirty = true;
-	c->sp->sites = trap_sites_copy(t->sp);
-	*ret_child = c;
-	return 0;
+	if (r == 0) {
+		c->regs = regs;
+		c->regs_known = c->dirty = true;
+		c->sp->sites = trap_sites_copy(t->sp, busy);
+		*ret_child = c;
+	}
+	trap_sites_thaw(t->sp);
+	return r;
 }
 
 int
