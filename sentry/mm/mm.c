@@ -11,11 +11,13 @@
 int
 mm_new(struct mm **ret)
 {
+	static _Atomic uint64_t ids;
 	struct mm *mm = calloc(1, sizeof *mm);
 
 	if (!mm)
 		return -ENOMEM;
 	LIVE_INC(MM);
+	mm->id = atomic_fetch_add(&ids, 1) + 1;
 	ref_init(&mm->ref);
 	atomic_store(&mm->users, 1);
 	sleeplock_init(&mm->write_lock);

@@ -160,9 +160,53 @@ refusals(void)
 	TRUE(fd < 0 || write(fd, "x", 1) < 0);
 }
 
-int
-main(void)
+/* What was opened of a process's memory is of the program that it ran then. */
+static void
+other_program(void)
 {
+	static const char *const names[] = {"mem", "environ", "auxv"};
+	int go[2], ready[2], fds[3];
+	char path[64], c;
+	pid_t p;
+
+	printf("--- the memory of another program\n");
+	if (pipe(go) || pipe(ready))
+		return;
+	p = fork();
+	if (p == 0) {
+		char fd[16];
+
+		snprintf(fd, sizeof fd, "%d", ready[1]);
+		read(go[0], &c, 1);
+		execl("/proc/self/exe", "procfs", fd, NULL);
+		_exit(1);
+	}
+	for (int i = 0; i < 3; i++) {
+		snprintf(path, sizeof path, "/proc/%d/%s", p, names[i]);
+		fds[i] = open(path, i ? O_RDONLY : O_RDWR);
+		printf("%s: %s\n", names[i], fds[i] < 0 ? strerrorname_np(errno) : "open");
+	}
+	SHOW(pread(fds[0], line, 16, (off_t)(uintptr_t)line));
+	write(go[1], "x", 1);
+	read(ready[0], path, sizeof path);
+	SHOW(pread(fds[0], line, 16, strtol(path, NULL, 16)));
+	SHOW(pwrite(fds[0], line, 16, strtol(path, NULL, 16)));
+	SHOW(read(fds[1], line, 16));
+	kill(p, SIGKILL);
+	waitpid(p, NULL, 0);
+}
+
+int
+main(int argc, char **argv)
+{
+	if (argc > 1) {
+		char at[32];
+		int n = snprintf(at, sizeof at, "%lx", (unsigned long)line);
+
+		write(atoi(argv[1]), at, (size_t)n + 1);
+		pause();
+	}
+	other_program();
 	locks();
 	sysv();
 	pages();

@@ -44,8 +44,9 @@ struct pseudo_ctx {
 	const struct call *c;
 	struct inode *inode;
 	const struct pseudo_row *row;
-	void *obj;    /* of the nearest dynamic entry at or above; borrowed */
-	uint64_t key; /* of the same entry: an fd number, a pid ... */
+	void *obj;	/* of the nearest dynamic entry at or above; borrowed */
+	uint64_t key;	/* of the same entry: an fd number, a pid ... */
+	uint64_t bound; /* of an open file: what `bind` gave */
 };
 
 /* A directory whose entries come from functions. */
@@ -92,6 +93,9 @@ struct pseudo_row {
 	const char *target;
 	/* May the caller open or search it, beyond the mode? 0 or -errno. NULL: yes. */
 	int (*check)(const struct pseudo_ctx *x, int mask);
+	/* At open, of files that stay with what their object had then: what that is, for ctx.bound.
+	 */
+	int (*bind)(const struct pseudo_ctx *x, uint64_t *ret);
 	/* Change what stat shows: owner, size, mode. Also asked before permissions are checked. */
 	void (*attr)(const struct pseudo_ctx *x, struct inode *i);
 	/* Is the row there at all? For rows of a table. NULL: yes. */

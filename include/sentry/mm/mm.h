@@ -58,6 +58,7 @@ struct vma {
 RB_HEAD(vma_tree, vma);
 
 struct mm {
+	uint64_t id; /* constant: no other one has had it */
 	struct ref ref;
 	_Atomic int32_t users; /* tasks that run in it (fork, exec, exit keep it) */
 	struct sleeplock write_lock;

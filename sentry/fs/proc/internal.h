@@ -25,6 +25,9 @@ proc_task(const struct pseudo_ctx *x)
 
 /* References to what the task has now; NULL when it is gone. */
 struct mm *proc_mm(const struct task *t);
+/* bind: the memory that the task has at open; and that of an open file, while it is the task's. */
+int proc_bind_mm(const struct pseudo_ctx *x, uint64_t *ret);
+struct mm *proc_bound_mm(const struct pseudo_ctx *x);
 struct fs_ctx *proc_fs(struct task *t);
 const struct cred *proc_cred(struct task *t);
 bool proc_still(const struct pseudo_ctx *child);

@@ -96,7 +96,7 @@ fill_run(const struct vma *v, void *arg)
 ssize_t
 proc_pagemap_pread(const struct pseudo_ctx *x, struct uio *u, int64_t pos)
 {
-	struct mm *mm = proc_mm(proc_task(x));
+	struct mm *mm = proc_bound_mm(x);
 	ssize_t done = 0;
 
 	if (!mm)

@@ -25,6 +25,32 @@ proc_mm(const struct task *ct)
 	return mm;
 }
 
+/* Files of the memory are of the program that ran when they were opened: another one, which may
+ * have more rights, is not to be read through them. */
+int
+proc_bind_mm(const struct pseudo_ctx *x, uint64_t *ret)
+{
+	struct mm *mm = proc_mm(proc_task(x));
+	int err = proc_may_look(x, 0); /* it, or a later one */
+
+	if (!err)
+		*ret = mm ? mm->id : 0;
+	mm_put(mm);
+	return err;
+}
+
+struct mm *
+proc_bound_mm(const struct pseudo_ctx *x)
+{
+	struct mm *mm = proc_mm(proc_task(x));
+
+	if (mm && x->row->bind && mm->id != x->bound) {
+		mm_put(mm);
+		return NULL;
+	}
+	return mm;
+}
+
 struct fs_ctx *
 proc_fs(struct task *t)
 {
@@ -91,7 +117,7 @@ proc_read_mem(struct task *t, struct mm *mm, uint64_t addr, void *buf, size_t le
 static int
 show_range(const struct pseudo_ctx *x, struct sbuf *b)
 {
-	struct mm *mm = proc_mm(proc_task(x));
+	struct mm *mm = proc_bound_mm(x);
 	uint64_t start, end;
 	char *buf;
 
@@ -110,7 +136,7 @@ show_range(const struct pseudo_ctx *x, struct sbuf *b)
 static int
 show_auxv(const struct pseudo_ctx *x, struct sbuf *b)
 {
-	struct mm *mm = proc_mm(proc_task(x));
+	struct mm *mm = proc_bound_mm(x);
 
 	if (mm)
 		sbuf_add(b, mm->auxv, mm->auxv_len * 8UL);
@@ -406,7 +432,7 @@ show_children(const struct pseudo_ctx *x, struct sbuf *b)
 static ssize_t
 mem_pread(const struct pseudo_ctx *x, struct uio *u, int64_t pos)
 {
-	struct mm *mm = proc_mm(proc_task(x));
+	struct mm *mm = proc_bound_mm(x);
 	ssize_t done = 0;
 	char buf[LX_PAGE_SIZE];
 
@@ -432,7 +458,7 @@ mem_pread(const struct pseudo_ctx *x, struct uio *u, int64_t pos)
 static ssize_t
 mem_pwrite(const struct pseudo_ctx *x, struct uio *u, int64_t pos)
 {
-	struct mm *mm = proc_mm(proc_task(x));
+	struct mm *mm = proc_bound_mm(x);
 	ssize_t done = 0;
 	char buf[LX_PAGE_SIZE];
 
@@ -596,12 +622,17 @@ write_setgroups(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t
 		.name = (n), .mode = LX_S_IFREG | (m), .show = (f), .attr = proc_owner,            \
 		.check = proc_may_look, .arg = (uintptr_t)(a)                                      \
 	}
+#define BOUND(n, m, f, a)                                                                          \
+	{                                                                                          \
+		.name = (n), .mode = LX_S_IFREG | (m), .show = (f), .attr = proc_owner,            \
+		.check = proc_may_look, .bind = proc_bind_mm, .arg = (uintptr_t)(a)                \
+	}
 
 /* What a process and each of its threads have. */
 #define COMMON_ROWS                                                                                \
 	REG("status", 0444, proc_show_status), REG("statm", 0444, proc_show_statm),                \
-		REGA("cmdline", 0444, show_range, 0), GUARDED("environ", 0400, show_range, 1),     \
-		GUARDED("auxv", 0400, show_auxv, 0),                                               \
+		REGA("cmdline", 0444, show_range, 0), BOUND("environ", 0400, show_range, 1),       \
+		BOUND("auxv", 0400, show_auxv, 0),                                                 \
 		{.name = "comm",                                                                   \
 			.mode = LX_S_IFREG | 0644,                                                 \
 			.show = show_comm,                                                         \
@@ -647,6 +678,7 @@ write_setgroups(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t
 			.pread = mem_pread,                                                        \
 			.pwrite = mem_pwrite,                                                      \
 			.check = proc_may_look,                                                    \
+			.bind = proc_bind_mm,                                                      \
 			.attr = proc_owner},                                                       \
 		{.name = "oom_score_adj",                                                          \
 			.mode = LX_S_IFREG | 0644,                                                 \
@@ -675,6 +707,7 @@ write_setgroups(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t
 			.mode = LX_S_IFREG | 0400,                                                 \
 			.pread = proc_pagemap_pread,                                               \
 			.check = proc_may_look,                                                    \
+			.bind = proc_bind_mm,                                                      \
 			.attr = proc_owner},                                                       \
 		REG("children", 0444, show_children)
 

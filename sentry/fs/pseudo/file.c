@@ -2,7 +2,7 @@
 /*
  * Synthetic files: a text that is made when reading starts, and kept with the open file so that a
  * reader in small steps sees one state (Linux: fs/seq_file.c). f->priv is that text, under
- * pos_sleep or, for pread, under the inode's dir_lock.
+ * pos_sleep or, for pread, under the inode's dir_lock, and what the file is bound to.
  */
 #include "internal.h"
 #include <stdarg.h>
@@ -76,23 +76,53 @@ sbuf_free(struct sbuf *b)
 	*b = (struct sbuf){0};
 }
 
+struct opened {
+	struct sbuf text;
+	bool made;
+	uint64_t bound; /* constant */
+};
+
+int
+pseudo_file_bind(const struct pseudo_ctx *x, struct file *f)
+{
+	struct opened *o = calloc(1, sizeof *o);
+	int r = o ? x->row->bind(x, &o->bound) : -ENOMEM;
+
+	if (r)
+		free(o);
+	else
+		f->priv = o;
+	return r;
+}
+
+static void
+ctx_of(struct file *f, const struct call *c, struct pseudo_ctx *x)
+{
+	const struct opened *o = f->priv;
+
+	pseudo_ctx_of(f->inode, c, x);
+	if (x->row->bind && o)
+		x->bound = o->bound;
+}
+
 /* The text of f, made anew when reading starts at the beginning. The inode's dir_lock is held. */
 static int
 text_of(struct file *f, const struct call *c, int64_t pos, struct sbuf **ret)
 {
 	struct pnode *n = pnode_of(f->inode);
-	struct sbuf *b = f->priv, fresh = {0};
+	struct opened *o = f->priv;
+	struct sbuf fresh = {0};
 	struct pseudo_ctx x;
 	int r;
 
-	if (b && pos != 0) {
-		*ret = b;
+	if (o && o->made && pos != 0) {
+		*ret = &o->text;
 		return 0;
 	}
-	if (!b && !(b = calloc(1, sizeof *b)))
+	if (!o && !(o = calloc(1, sizeof *o)))
 		return -ENOMEM;
-	f->priv = b;
-	pseudo_ctx_of(f->inode, c, &x);
+	f->priv = o;
+	ctx_of(f, c, &x);
 	r = n->row->show(&x, &fresh);
 	if (!r && fresh.failed)
 		r = -ENOMEM;
@@ -100,9 +130,10 @@ text_of(struct file *f, const struct call *c, int64_t pos, struct sbuf **ret)
 		sbuf_free(&fresh);
 		return r;
 	}
-	sbuf_free(b);
-	*b = fresh;
-	*ret = b;
+	sbuf_free(&o->text);
+	o->text = fresh;
+	o->made = true;
+	*ret = &o->text;
 	return 0;
 }
 
@@ -118,7 +149,7 @@ file_read(struct file *f, const struct call *c, struct uio *u, int64_t *pos, uin
 	if (*pos < 0)
 		return -EINVAL;
 	if (n->row->pread) {
-		pseudo_ctx_of(f->inode, c, &x);
+		ctx_of(f, c, &x);
 		r = n->row->pread(&x, u, *pos);
 		if (r > 0)
 			*pos += r;
@@ -147,7 +178,7 @@ file_write(struct file *f, const struct call *c, struct uio *u, int64_t *pos, ui
 	ssize_t r;
 
 	(void)rwf;
-	pseudo_ctx_of(f->inode, c, &x);
+	ctx_of(f, c, &x);
 	if (n->row->pwrite) {
 		r = n->row->pwrite(&x, u, *pos);
 		if (r > 0)
@@ -195,11 +226,11 @@ file_poll(struct file *f, struct poll_table *pt)
 static void
 file_release(struct file *f)
 {
-	struct sbuf *b = f->priv;
+	struct opened *o = f->priv;
 
-	if (b)
-		sbuf_free(b);
-	free(b);
+	if (o)
+		sbuf_free(&o->text);
+	free(o);
 }
 
 const struct file_ops pseudo_file_fops = {

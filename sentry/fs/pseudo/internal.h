@@ -20,6 +20,7 @@ pnode_of(struct inode *i)
 }
 
 extern const struct file_ops pseudo_file_fops, pseudo_dir_fops;
+int pseudo_file_bind(const struct pseudo_ctx *x, struct file *f); /* at open, of rows with bind */
 uint64_t pseudo_ino(uint64_t parent, const char *name, size_t len);
 
 #endif

@@ -12,7 +12,7 @@ pseudo_ctx_of(struct inode *i, const struct call *c, struct pseudo_ctx *x)
 {
 	struct pnode *n = pnode_of(i);
 
-	*x = (struct pseudo_ctx){c, i, n->row, n->obj, n->key};
+	*x = (struct pseudo_ctx){c, i, n->row, n->obj, n->key, 0};
 }
 
 uint64_t
@@ -191,6 +191,8 @@ file_open(struct inode *i, const struct call *c, struct file *f)
 	struct pseudo_ctx x;
 
 	pseudo_ctx_of(i, c, &x);
+	if (n->row->bind)
+		return pseudo_file_bind(&x, f);
 	return n->row->open ? n->row->open(&x, f) : 0;
 }
 
