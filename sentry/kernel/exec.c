@@ -248,6 +248,9 @@ task_exec(struct task *t, struct program *p, const struct path *base, const char
 	bool secure;
 	int err;
 
+	mutex_lock(&g->sighand->lock);
+	atomic_fetch_add(&g->execs, 1);
+	mutex_unlock(&g->sighand->lock);
 	err = loader_open(p, &t->call, base, path, lookup_flags);
 	if (err)
 		goto undo;
@@ -320,6 +323,7 @@ task_exec(struct task *t, struct program *p, const struct path *base, const char
 	t->flags &= ~(uint32_t)(TF_FORKNOEXEC | TF_VFORK_CHILD);
 	reset_signals(t);
 	task_set_cred(t, cred);
+	atomic_fetch_sub(&g->execs, 1);
 	keys_exec(&t->keys);
 	if (secure || t->cred->euid != t->cred->uid)
 		t->pdeath_signal = 0;
@@ -342,6 +346,7 @@ task_exec(struct task *t, struct program *p, const struct path *base, const char
 	return 0;
 
 undo:
+	atomic_fetch_sub(&g->execs, 1);
 	if (pt)
 		plat->thread_exit(pt, 0);
 	mm_put(mm);
