@@ -82,6 +82,14 @@ exec_cred(struct task *t, struct file *f, struct cred **ret, bool *secure)
 	return 0;
 }
 
+/* What the caller may execute but not read is not to be read by way of the process
+ * (would_dump). */
+static bool
+may_read(struct task *t, const struct file *f)
+{
+	return !f || inode_permission(f->inode, &t->call, LX_R_OK) == 0;
+}
+
 /* --- the other threads --- */
 
 /* Linux has given up the old program by the time it maps the new one, and ends who cannot go on
@@ -280,7 +288,8 @@ task_exec(struct task *t, struct program *p, const struct path *base, const char
 	}
 	mm->exe_file = file_get(p->file);
 	mm->exe_put = file_put;
-	if (secure)
+	if (secure || !may_read(t, p->file) || !may_read(t, p->interp.file) ||
+		!may_read(t, p->script))
 		mm->dumpable = 0;
 
 	if (!de_thread(t)) {
