@@ -7,43 +7,78 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-/* Pass a descriptor to the process of t: its number there. All stub processes have the same end of
- * one socket; the tracer receives in one what it has just sent. */
-static int
-pass_fd(struct plat_thread *t, int fd)
+/* What a stub receives stands here in its memory. */
+struct passed {
+	struct msghdr mh;
+	struct iovec iov;
+	uint64_t id;
+	union {
+		char buf[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr h;
+	} c;
+};
+
+/* Have the process of t take the next message: its id, and the descriptor's number there. */
+static int64_t
+receive(struct plat_thread *t, uint64_t *ret_id)
 {
-	struct {
-		struct msghdr mh;
-		struct iovec iov;
-		uint64_t byte;
-		union {
-			char buf[CMSG_SPACE(sizeof(int))];
-			struct cmsghdr h;
-		} c;
-	} m;
 	const uint64_t at = pt.lay.base + PT_SCRATCH;
-	char byte = 0;
-	int64_t r = host_send_fd(pt.sock[0], &byte, 1, fd);
+	struct passed m;
+	int64_t r;
 	int got;
 
-	if (r < 0)
-		return (int)r;
 	memset(&m, 0, sizeof m);
-	m.mh.msg_iov = (void *)(at + offsetof(__typeof__(m), iov));
+	m.mh.msg_iov = (void *)(at + offsetof(struct passed, iov));
 	m.mh.msg_iovlen = 1;
-	m.mh.msg_control = (void *)(at + offsetof(__typeof__(m), c));
+	m.mh.msg_control = (void *)(at + offsetof(struct passed, c));
 	m.mh.msg_controllen = sizeof m.c.buf;
-	m.iov.iov_base = (void *)(at + offsetof(__typeof__(m), byte));
-	m.iov.iov_len = 1;
+	m.iov.iov_base = (void *)(at + offsetof(struct passed, id));
+	m.iov.iov_len = sizeof m.id;
 	if (host_vm_write(t->sp->pid, at, &m, sizeof m) < 0)
 		return -ESRCH;
 	r = pt_syscall(t, SYS_recvmsg, 0, at, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, 0, 0, 0);
-	if (r != 1 || host_vm_read(t->sp->pid, &m, at, sizeof m) < 0)
-		return r < 0 ? (int)r : -EIO;
+	if (r != sizeof m.id || host_vm_read(t->sp->pid, &m, at, sizeof m) < 0)
+		return r < 0 ? r : -EIO;
+	*ret_id = m.id;
 	if (m.mh.msg_controllen < CMSG_LEN(sizeof(int)))
 		return -EMFILE;
 	memcpy(&got, CMSG_DATA(&m.c.h), sizeof got);
-	return got;
+	return got < 0 ? -EIO : got;
+}
+
+static void
+drop_fd(struct plat_thread *t, int fd)
+{
+	if (fd >= 0)
+		pt_syscall(t, SYS_close, (uint64_t)fd, 0, 0, 0, 0, 0);
+}
+
+/* Pass a descriptor to the process of t: its number there. All stub processes have the same end of
+ * one socket; the tracer receives in one what it has just sent. Who dies or is disturbed meanwhile
+ * (other threads of a guest can write where its message goes) leaves the message in the socket: so
+ * each has an id, and what is not the last one is thrown away by whoever gets it. */
+static int
+pass_fd(struct plat_thread *t, int fd)
+{
+	static uint64_t last; /* (T) */
+	uint64_t id = ++last, got_id = 0;
+	int r = host_send_fd(pt.sock[0], &id, sizeof id, fd);
+
+	if (r == -EAGAIN) { /* full of what was left */
+		while ((r = (int)receive(t, &got_id)) >= 0 || r == -EMFILE)
+			drop_fd(t, r);
+		r = host_send_fd(pt.sock[0], &id, sizeof id, fd);
+	}
+	if (r < 0)
+		return r;
+	do {
+		got_id = 0;
+		r = (int)receive(t, &got_id);
+		if (got_id == id || (r < 0 && r != -EMFILE))
+			return r;
+		drop_fd(t, r);
+	} while (!atomic_load(&t->gone));
+	return -ESRCH;
 }
 
 static int64_t

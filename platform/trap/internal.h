@@ -257,9 +257,12 @@ int trap_sigreturn(struct plat_thread *t, uint64_t *ret_mask, void *ret_uc_stack
 void trap_site_syscall(struct plat_thread *t);
 void trap_site_rip(struct plat_thread *t, struct guest_regs *r);
 uint64_t trap_site_enter(struct plat_thread *t, uint64_t rip);
+bool trap_site_inside(struct plat_thread *t);
 bool trap_site_illegal(struct plat_thread *t, uint64_t rip);
 void trap_sites_unmapped(struct plat_space *sp, uint64_t addr, uint64_t len);
-struct trap_sites *trap_sites_copy(const struct plat_space *sp);
+uint64_t trap_sites_freeze(struct plat_space *sp);
+void trap_sites_thaw(struct plat_space *sp);
+struct trap_sites *trap_sites_copy(const struct plat_space *sp, uint64_t busy);
 void trap_sites_free(struct trap_sites *s);
 void trap_sites_disable(struct plat_thread *t);
 uint64_t trap_sites_next_page(struct plat_space *sp, uint64_t addr, uint64_t end);

@@ -300,11 +300,13 @@ check_list(struct plat_thread **list, uint32_t n, int64_t now, int64_t *next)
 {
 	for (uint32_t i = 0; i < n; i++) {
 		struct plat_thread *t = list[i];
-		int64_t at = atomic_load_explicit(&t->kick_ns, memory_order_relaxed);
+		int64_t at;
 
-		if (atomic_load(&t->armed) &&
-			((at && now - at >= TRAP_KICK_LIMIT_NS) ||
-				(__atomic_load_n(&t->s->tid, __ATOMIC_RELAXED) == 0)))
+		if (!atomic_load(&t->armed))
+			continue; /* it is back; what kick_ns holds is over */
+		at = atomic_load(&t->kick_ns);
+		if ((at && now - at >= TRAP_KICK_LIMIT_NS) ||
+			(__atomic_load_n(&t->s->tid, __ATOMIC_RELAXED) == 0))
 			trap_space_kill(t->sp);
 		else if (at && at + TRAP_KICK_LIMIT_NS < *next)
 			*next = at + TRAP_KICK_LIMIT_NS;

@@ -17,6 +17,9 @@ void
 trap_arm(struct plat_thread *t)
 {
 	t->cookie = trap.env->self();
+	/* One that was sent before has been answered: the thread came back. */
+	if (atomic_load_explicit(&t->kick_ns, memory_order_relaxed))
+		atomic_store(&t->kick_ns, 0);
 	atomic_store(&t->armed, 1);
 }
 
@@ -136,6 +139,7 @@ trap_post_last(struct plat_thread *t)
 int
 trap_need_frame(struct plat_thread *t)
 {
+	uint64_t step;
 	int r;
 
 	if (t->frame)
@@ -147,7 +151,11 @@ trap_need_frame(struct plat_thread *t)
 		return -ESRCH;
 	trap_regs_dirty(t);
 	t->push = true;
+	/* The stub loads them before it traps: it is not to be stepped itself. */
+	step = t->regs.eflags & X86_EFLAGS_TF;
+	t->regs.eflags &= ~step;
 	r = trap_exchange(t, STUB_R_AGAIN);
+	t->regs.eflags |= step;
 	t->nops = t->nfds = 0;
 	if (r != STUB_K_RETAKEN) {
 		trap_space_kill(t->sp);
@@ -292,8 +300,6 @@ trap_run(struct plat_thread *t, struct plat_event *ev)
 		new_request(t);
 		if (kind > 0)
 			kind = take_request(t);
-		if (atomic_load_explicit(&t->kick_ns, memory_order_relaxed))
-			atomic_store_explicit(&t->kick_ns, 0, memory_order_relaxed);
 		switch (kind) {
 		case STUB_K_SYSCALL:
 			ev->kind = PLAT_EV_SYSCALL;
@@ -306,6 +312,13 @@ trap_run(struct plat_thread *t, struct plat_event *ev)
 		case STUB_K_FAULT:
 			if (t->s->signo == SIGILL && trap_site_illegal(t, trap_regs(t)->rip)) {
 				trap_regs_dirty(t); /* on the second half of a rewritten site */
+				continue;
+			}
+			if (t->s->signo == SIGTRAP && t->s->sigcode == 2 /* TRAP_TRACE */ &&
+				trap_site_inside(t)) {
+				/* It steps itself, and has just left its own code. */
+				trap_regs_dirty(t);
+				trap_sites_disable(t);
 				continue;
 			}
 			ev->kind = PLAT_EV_FAULT;

@@ -17,8 +17,10 @@
  *
  * The page of a site is replaced by a changed copy in one mremap. All of this is per space, because
  * a fork carries it along; mappings that change forget what they held. Any doubt leaves the site
- * alone: trapping is always right. sites.lock is a leaf; `patching` keeps a second fiber of the
- * space from changing the same page while the first one's stub works.
+ * alone: trapping is always right. sites.lock is a leaf; `busy` keeps a second fiber of the
+ * space from changing the same page while the first one's stub works. While a fork copies the
+ * memory no site begins to be rewritten; of the one that is being rewritten just then the child
+ * finds out by itself which of the two it has.
  */
 #include "platform/trap/internal.h"
 #include <stdlib.h>
@@ -46,7 +48,7 @@ enum site_kind {
 
 enum site_state {
 	COUNTING,
-	PATCHING, /* a stub is at it: the site may be old or new */
+	PATCHING, /* a stub is at it, or was during the fork that made the space: old or new */
 	PATCHED,
 	NEVER,
 };
@@ -67,7 +69,10 @@ struct region {
 
 struct trap_sites {
 	struct mutex lock;
-	bool disabled, patching;
+	bool disabled;
+	uint64_t busy;	    /* `after` of the site that is being rewritten */
+	uint32_t forks;	    /* under way */
+	uint32_t restoring; /* threads that put sites back */
 	struct site *table; /* open addressing, a power of two, at most half full */
 	uint32_t cap, filled;
 	uint64_t *pages; /* that hold patches */
@@ -111,33 +116,6 @@ duplicate(const void *p, size_t len)
 	return n;
 }
 
-struct trap_sites *
-trap_sites_copy(const struct plat_space *sp)
-{
-	struct trap_sites *s = sp->sites, *n;
-
-	if (!s)
-		return NULL;
-	n = sites_new();
-	if (!n)
-		panic("no memory for the table of sites");
-	mutex_lock(&s->lock);
-	n->disabled = s->disabled;
-	n->cap = s->cap;
-	n->filled = s->filled;
-	n->table = duplicate(s->table, s->cap * sizeof *s->table);
-	n->npages = n->pages_cap = s->npages;
-	n->pages = duplicate(s->pages, s->npages * sizeof *s->pages);
-	n->nregions = s->nregions;
-	for (uint32_t i = 0; i < s->nregions; i++) {
-		n->regions[i] = s->regions[i];
-		n->regions[i].after =
-			duplicate(s->regions[i].after, REGION_TRAMPS * sizeof(uint64_t));
-	}
-	mutex_unlock(&s->lock);
-	return n;
-}
-
 static uint32_t
 hash(uint64_t a, uint32_t cap)
 {
@@ -155,6 +133,79 @@ find_locked(struct trap_sites *s, uint64_t after)
 			return NULL;
 	}
 	return NULL;
+}
+
+static struct trap_sites *
+sites_of(struct plat_space *sp)
+{
+	struct trap_sites *s;
+
+	mutex_lock(&trap.lock);
+	if (!sp->sites)
+		sp->sites = sites_new();
+	s = sp->sites;
+	mutex_unlock(&trap.lock);
+	return s;
+}
+
+/* Before a fork: the site that is being rewritten, for trap_sites_copy(). */
+uint64_t
+trap_sites_freeze(struct plat_space *sp)
+{
+	struct trap_sites *s = sites_of(sp);
+	uint64_t busy;
+
+	if (!s)
+		return 0;
+	mutex_lock(&s->lock);
+	s->forks++;
+	busy = s->busy;
+	mutex_unlock(&s->lock);
+	return busy;
+}
+
+void
+trap_sites_thaw(struct plat_space *sp)
+{
+	struct trap_sites *s = sp->sites;
+
+	if (!s)
+		return;
+	mutex_lock(&s->lock);
+	if (s->forks)
+		s->forks--;
+	mutex_unlock(&s->lock);
+}
+
+struct trap_sites *
+trap_sites_copy(const struct plat_space *sp, uint64_t busy)
+{
+	struct trap_sites *s = sp->sites, *n;
+	struct site *site;
+
+	if (!s)
+		return NULL;
+	n = sites_new();
+	if (!n)
+		panic("no memory for the table of sites");
+	mutex_lock(&s->lock);
+	n->disabled = s->disabled && !s->restoring; /* what is not done the child does anew */
+	n->cap = s->cap;
+	n->filled = s->filled;
+	n->table = duplicate(s->table, s->cap * sizeof *s->table);
+	n->npages = n->pages_cap = s->npages;
+	n->pages = duplicate(s->pages, s->npages * sizeof *s->pages);
+	n->nregions = s->nregions;
+	for (uint32_t i = 0; i < s->nregions; i++) {
+		n->regions[i] = s->regions[i];
+		n->regions[i].after =
+			duplicate(s->regions[i].after, REGION_TRAMPS * sizeof(uint64_t));
+	}
+	mutex_unlock(&s->lock);
+	site = busy > 1 ? find_locked(n, busy) : NULL;
+	if (site && site->state == PATCHED)
+		site->state = PATCHING;
+	return n;
 }
 
 static bool
@@ -402,18 +453,30 @@ rewrite(struct plat_thread *t, struct trap_sites *s, struct site want)
 			tramp = tramp_locked(s, &want);
 			mutex_unlock(&s->lock);
 		}
-		if (tramp)
+		if (tramp) {
+			mutex_lock(&s->lock);
+			site = find_locked(s, want.after);
+			if (site)
+				site->tramp = tramp;
+			mutex_unlock(&s->lock);
 			r = patch(t, &want, tramp, prot);
+		}
 	}
 	mutex_lock(&s->lock);
 	site = find_locked(s, want.after);
-	if (site) {
-		site->tramp = tramp;
-		site->state = r == 0 ? PATCHED : NEVER;
-	}
+	if (site)
+		site->state = r < 0 ? NEVER : s->disabled ? PATCHING : PATCHED;
 	if (site && r == 0)
 		add_page_locked(s, start & ~(LX_PAGE_SIZE - 1));
-	s->patching = false;
+	if (r == 0 && s->disabled) { /* meanwhile */
+		mutex_unlock(&s->lock);
+		(void)patch(t, &want, 0, prot);
+		mutex_lock(&s->lock);
+		site = find_locked(s, want.after);
+		if (site)
+			site->state = NEVER;
+	}
+	s->busy = 0;
 	mutex_unlock(&s->lock);
 	if (r == 0 && want.kind == CMP_KIND)
 		trap_regs_dirty(
@@ -435,7 +498,8 @@ classify(struct plat_thread *t, struct site *site)
 		return false;
 	memcpy(&site->imm, code + 2, sizeof site->imm);
 	site->kind = MOV_KIND;
-	if (code[1] == 0xb8 && site->imm == t->nr)
+	/* A prefix before it would make it a mov to another register, by chance with the number. */
+	if (code[1] == 0xb8 && site->imm == t->nr && (code[0] & 0xf1) != 0x41)
 		return true;
 	memcpy(&site->imm, code + 10, sizeof site->imm);
 	site->kind = CMP_KIND;
@@ -454,15 +518,8 @@ trap_site_syscall(struct plat_thread *t)
 	if (!trap.env->find_gap || !trap.env->may_patch || t->gs_base ||
 		t->nr == SYS_rt_sigreturn || !classify(t, &want))
 		return;
-	if (!s) {
-		mutex_lock(&trap.lock);
-		if (!t->sp->sites)
-			t->sp->sites = sites_new();
-		s = t->sp->sites;
-		mutex_unlock(&trap.lock);
-		if (!s)
-			return;
-	}
+	if (!s && !(s = sites_of(t->sp)))
+		return;
 	mutex_lock(&s->lock);
 	for (uint32_t i = 0; i < s->nregions; i++)
 		if (want.after - s->regions[i].base < REGION_BYTES) {
@@ -477,10 +534,10 @@ trap_site_syscall(struct plat_thread *t)
 		site->kind = want.kind;
 		site->count = 0;
 	}
-	if (site && site->state == COUNTING && !s->disabled && !s->patching &&
+	if (site && site->state == COUNTING && !s->disabled && !s->busy && !s->forks &&
 		++site->count >= PATCH_AT) {
 		due = true;
-		s->patching = true;
+		s->busy = want.after;
 		site->state = PATCHING;
 	}
 	mutex_unlock(&s->lock);
@@ -518,6 +575,23 @@ trap_site_rip(struct plat_thread *t, struct guest_regs *r)
 	mutex_unlock(&s->lock);
 }
 
+/* Has t, whose registers are not known yet, stopped in a trampoline? */
+bool
+trap_site_inside(struct plat_thread *t)
+{
+	struct trap_sites *s = t->sp->sites;
+	uint64_t rip = t->s->regs.rip;
+	bool in = false;
+
+	if (!s)
+		return false;
+	mutex_lock(&s->lock);
+	for (uint32_t i = 0; i < s->nregions && !in; i++)
+		in = rip - s->regions[i].base < REGION_BYTES;
+	mutex_unlock(&s->lock);
+	return in;
+}
+
 /* Registers on their way to a stub: where a thread that is to stand at `rip` has to go on. */
 uint64_t
 trap_site_enter(struct plat_thread *t, uint64_t rip)
@@ -542,7 +616,7 @@ bool
 trap_site_illegal(struct plat_thread *t, uint64_t rip)
 {
 	struct trap_sites *s = t->sp->sites;
-	const struct site *site;
+	struct site *site;
 	bool ours;
 
 	if (!s)
@@ -551,6 +625,8 @@ trap_site_illegal(struct plat_thread *t, uint64_t rip)
 	site = rip > 1 ? find_locked(s, rip) : NULL;
 	ours = site && site->kind == CMP_KIND &&
 	       (site->state == PATCHING || site->state == PATCHED);
+	if (ours && s->busy != rip && !s->restoring)
+		site->state = PATCHED; /* a fork has left it open */
 	mutex_unlock(&s->lock);
 	return ours;
 }
@@ -611,13 +687,8 @@ trap_sites_next_page(struct plat_space *sp, uint64_t addr, uint64_t end)
 void
 trap_sites_disable(struct plat_thread *t)
 {
-	struct trap_sites *s;
+	struct trap_sites *s = sites_of(t->sp);
 
-	mutex_lock(&trap.lock);
-	if (!t->sp->sites)
-		t->sp->sites = sites_new();
-	s = t->sp->sites;
-	mutex_unlock(&trap.lock);
 	if (!s)
 		return;
 	mutex_lock(&s->lock);
@@ -626,17 +697,24 @@ trap_sites_disable(struct plat_thread *t)
 		return;
 	}
 	s->disabled = true;
+	s->restoring++;
 	for (uint32_t i = 0; i < s->cap; i++) {
 		struct site site = s->table[i];
 		int prot = PROT_READ | PROT_EXEC;
 
-		if (site.after <= 1 || site.state != PATCHED)
+		if (site.after <= 1 || site.after == s->busy ||
+			(site.state != PATCHED && site.state != PATCHING))
 			continue;
-		s->table[i].state = NEVER;
+		/* Until it is back an illegal instruction there is still ours. The table does not
+		 * grow any more. */
+		s->table[i].state = PATCHING;
 		mutex_unlock(&s->lock);
 		trap.env->may_patch(t->owner, site_start(&site), JMP_BYTES, &prot);
 		patch(t, &site, 0, prot);
 		mutex_lock(&s->lock);
+		if (s->table[i].after == site.after)
+			s->table[i].state = NEVER;
 	}
+	s->restoring--;
 	mutex_unlock(&s->lock);
 }

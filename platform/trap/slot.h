@@ -116,7 +116,7 @@ enum stub_op_code {
 	STUB_OP_MADVISE,
 	STUB_OP_COPY_OUT,  /* dst off len, of the bounce buffer(0) or the large one(1) */
 	STUB_OP_COPY_IN,   /* bounce_off src len */
-	STUB_OP_FORK,	   /* takes two descriptors: memfd, socket; result is the pid */
+	STUB_OP_FORK,	   /* index mark; takes two descriptors: memfd, socket; result is the pid */
 	STUB_OP_THREAD,	   /* index, is its slot mapped already; result is the tid */
 	STUB_OP_EXIT,	   /* clear_tid */
 	STUB_OP_SIGFRAME,  /* sp handler restorer signo sigmask keep_redzone; bounce: siginfo,
@@ -227,6 +227,7 @@ struct stub_proc {
 
 struct stub_priv {
 	uint32_t kicked;
+	uint64_t mark;		/* of the last fork: its child has it, and no other process has */
 	uint32_t futex_luck;	/* how well waiting for a futex on the CPU went; see serve.c */
 	uint64_t cpu_tsc;	/* when slot.cpu_ns was written */
 	uint32_t no_yield;	/* waits that do not try it: somebody else took the CPU; and */

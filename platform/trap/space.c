@@ -345,11 +345,29 @@ zygote_release(void)
 		trap.env->unpark(cookie);
 }
 
+/* Is that process the child that t's stub has just made? A stub could name another one of the
+ * sentry's children, which somebody else's stub has made and whose fiber does not know of it yet;
+ * with its number a guest would have its memory. The mark is in memory that only a copy of t's
+ * process has. Where the host refuses to read it, it refuses that, too. */
+static int
+is_copy(const struct plat_thread *t, pid_t pid, uint64_t mark)
+{
+	const uint64_t at = trap.base + STUB_SLOTS + (uint64_t)t->index * STUB_STRIDE + SLOT_PRIV +
+			    offsetof(struct stub_priv, mark);
+	uint64_t v = 0;
+
+	if (trap.vm_refused)
+		return 0;
+	return host_vm_read(pid, &v, at, sizeof v) == 0 && v == mark ? 0 : -EAGAIN;
+}
+
 /* A child of t's process that stands where t stands; its registers are not known yet. */
 static int
 clone_space(struct plat_thread *t, void *owner, struct plat_thread **ret_child)
 {
+	static _Atomic uint64_t marks;
 	struct plat_space *sp = trap_space_alloc();
+	uint64_t mark = atomic_fetch_add(&marks, 1) + 1;
 	struct plat_thread *c;
 	int fds[2], err;
 	int64_t pid;
@@ -374,14 +392,17 @@ clone_space(struct plat_thread *t, void *owner, struct plat_thread **ret_child)
 	host_close(fds[1]);
 	if (err < 0)
 		goto undo;
-	pid = trap_op_now(t, STUB_OP_FORK, t->index, 0, 0, 0, 0, 0);
-	if (pid < 0 || pid > INT32_MAX) {
-		err = pid < 0 ? (int)pid : -EAGAIN;
+	pid = trap_op_now(t, STUB_OP_FORK, t->index, mark, 0, 0, 0, 0);
+	if (pid <= 0 || pid > INT32_MAX) {
+		err = pid < 0 && pid > -4096 ? (int)pid : -EAGAIN;
 		goto undo;
 	}
+	err = is_copy(t, (pid_t)pid, mark);
+	if (err < 0)
+		goto undo;
 	/* The stub says what it likes. Registered first: the reaper finds what dies from now on. */
 	mutex_lock(&trap.lock);
-	if (pid > 0 && !find_locked((pid_t)pid) && host_is_child((pid_t)pid)) {
+	if (!find_locked((pid_t)pid) && host_is_child((pid_t)pid)) {
 		sp->pid = (pid_t)pid;
 		sp->hash_next = *bucket(sp->pid);
 		*bucket(sp->pid) = sp;
@@ -492,16 +513,18 @@ int
 trap_space_fork(struct plat_thread *t, void *owner, struct plat_thread **ret_child)
 {
 	struct guest_regs regs = *trap_regs(t);
+	uint64_t busy = trap_sites_freeze(t->sp);
 	struct plat_thread *c;
 	int r = clone_space(t, owner, &c);
 
-	if (r < 0)
-		return r;
-	c->regs = regs;
-	c->regs_known = c->dirty = true;
-	c->sp->sites = trap_sites_copy(t->sp);
-	*ret_child = c;
-	return 0;
+	if (r == 0) {
+		c->regs = regs;
+		c->regs_known = c->dirty = true;
+		c->sp->sites = trap_sites_copy(t->sp, busy);
+		*ret_child = c;
+	}
+	trap_sites_thaw(t->sp);
+	return r;
 }
 
 int
@@ -521,7 +544,7 @@ trap_thread_new(struct plat_thread *t, void *owner, struct plat_thread **ret_thr
 	mutex_unlock(&trap.lock);
 	tid = trap_op_now(t, STUB_OP_THREAD, c->index, mapped, 0, 0, 0, 0);
 	if (tid <= 0 || tid > INT32_MAX) {
-		err = tid < 0 ? (int)tid : -EAGAIN;
+		err = tid < 0 && tid > -4096 ? (int)tid : -EAGAIN;
 		detach(c, false, &drop);
 		trap_thread_put(c);
 		return err;

@@ -123,6 +123,9 @@ space_cpu_ns(struct plat_thread *t)
 static int
 set_affinity(struct plat_thread *t, const void *mask, size_t len)
 {
+	/* The number is the stub's word: not that of anybody else. */
+	if (host_tgkill(t->sp->pid, t->tid, 0) < 0)
+		return -ESRCH;
 	return host_set_affinity(t->tid, mask, len);
 }
 

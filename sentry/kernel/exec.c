@@ -82,6 +82,14 @@ exec_cred(struct task *t, struct file *f, struct cred **ret, bool *secure)
 	return 0;
 }
 
+/* What the caller may execute but not read is not to be read by way of the process
+ * (would_dump). */
+static bool
+may_read(struct task *t, const struct file *f)
+{
+	return !f || inode_permission(f->inode, &t->call, LX_R_OK) == 0;
+}
+
 /* --- the other threads --- */
 
 /* Linux has given up the old program by the time it maps the new one, and ends who cannot go on
@@ -248,6 +256,9 @@ task_exec(struct task *t, struct program *p, const struct path *base, const char
 	bool secure;
 	int err;
 
+	mutex_lock(&g->sighand->lock);
+	atomic_fetch_add(&g->execs, 1);
+	mutex_unlock(&g->sighand->lock);
 	err = loader_open(p, &t->call, base, path, lookup_flags);
 	if (err)
 		goto undo;
@@ -277,7 +288,8 @@ task_exec(struct task *t, struct program *p, const struct path *base, const char
 	}
 	mm->exe_file = file_get(p->file);
 	mm->exe_put = file_put;
-	if (secure)
+	if (secure || !may_read(t, p->file) || !may_read(t, p->interp.file) ||
+		!may_read(t, p->script))
 		mm->dumpable = 0;
 
 	if (!de_thread(t)) {
@@ -320,6 +332,7 @@ task_exec(struct task *t, struct program *p, const struct path *base, const char
 	t->flags &= ~(uint32_t)(TF_FORKNOEXEC | TF_VFORK_CHILD);
 	reset_signals(t);
 	task_set_cred(t, cred);
+	atomic_fetch_sub(&g->execs, 1);
 	keys_exec(&t->keys);
 	if (secure || t->cred->euid != t->cred->uid)
 		t->pdeath_signal = 0;
@@ -343,6 +356,7 @@ task_exec(struct task *t, struct program *p, const struct path *base, const char
 	return 0;
 
 undo:
+	atomic_fetch_sub(&g->execs, 1);
 	if (pt)
 		plat->thread_exit(pt, 0);
 	mm_put(mm);

@@ -144,7 +144,14 @@ ptrace_attach(struct task *t, struct task *target, bool seize, uint32_t options)
 	if (target->tgroup == t->tgroup || !task_may_access(t, target))
 		return -EPERM;
 	mutex_lock(&tasklist_lock);
-	if (target->tracee.tracer || target->dead || (target->flags & TF_EXITING)) {
+	if (atomic_load(&target->tgroup->execs)) {
+		/* Its new credentials may depend on nobody tracing it: after that. */
+		mutex_unlock(&tasklist_lock);
+		(void)fiber_park_until(sched_now_ns() + TGROUP_EXEC_WAIT_NS);
+		return -ERESTARTNOINTR;
+	}
+	if (target->tracee.tracer || target->dead || (target->flags & TF_EXITING) ||
+		!task_may_access(t, target)) {
 		err = -EPERM;
 	} else {
 		link_locked(t, target, seize, options);

@@ -4,8 +4,8 @@
  * chain change under its sighand's lock, by its own fiber or by another thread's TSYNC; the own
  * fiber reads them without: what it finds is a chain of which the later one is a part.
  */
-#include "sentry/cred/user_ns.h"
 #include "sentry/bpf/seccomp.h"
+#include "sentry/cred/user_ns.h"
 #include "sentry/kernel/seccomp_priv.h"
 #include "sentry/vfs/file.h"
 #include <stdlib.h>
@@ -261,6 +261,12 @@ attach(struct task *t, struct seccomp_filter *f, uint32_t flags)
 	int64_t r = 0;
 
 	mutex_lock(&s->lock);
+	if ((flags & LX_SECCOMP_FILTER_FLAG_TSYNC) && atomic_load(&t->tgroup->execs)) {
+		/* Another thread has begun to become a program that its filter might not stop. */
+		mutex_unlock(&s->lock);
+		(void)fiber_park_until(sched_now_ns() + TGROUP_EXEC_WAIT_NS);
+		return -ERESTARTNOINTR;
+	}
 	prev = atomic_load(&t->seccomp);
 	if (t->seccomp_mode == LX_SECCOMP_MODE_STRICT)
 		r = -EINVAL;

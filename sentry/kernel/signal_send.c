@@ -306,7 +306,9 @@ signal_send_locked(struct tgroup *g, struct task *t, int signo, const struct lx_
 		tgroup_start_exit_locked(g, LX_SIGKILL, NULL);
 		return 0;
 	}
-	if (signo < LX_SIGRTMIN && (p->set & LX_SIGBIT(signo)))
+	/* Those of POSIX timers are all queued: each timer waits for its own to be taken. */
+	if (signo < LX_SIGRTMIN && (p->set & LX_SIGBIT(signo)) &&
+		!(info && info->code == LX_SI_TIMER))
 		return 0;
 
 	q = calloc(1, sizeof *q);

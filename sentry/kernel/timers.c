@@ -25,6 +25,9 @@ struct posix_timer {
 	int32_t overrun, last_overrun;
 	bool pending; /* its signal is queued */
 	bool dead;
+	/* RLIMIT_SIGPENDING counts each timer as a signal, its queued signal included
+	 * (timer_create(2)): the count is the signal's while that is queued. */
+	struct user *user; /* a reference */
 };
 
 static int64_t
@@ -77,6 +80,22 @@ send_locked(struct tgroup *g, struct task *t, int signo, const struct lx_siginfo
 	(void)signal_send_locked(g, t, signo, info, false, &cont);
 }
 
+static bool
+queued_locked(const struct posix_timer *p)
+{
+	lx_sigset set = p->task ? p->task->pending.set : p->g->shared_pending.set;
+
+	return set & LX_SIGBIT(p->spec.signo);
+}
+
+static void
+no_longer_pending(struct posix_timer *p)
+{
+	if (p->pending)
+		(void)user_add_sigqueue(p->user, 1);
+	p->pending = false;
+}
+
 static void
 fire_posix_locked(struct posix_timer *p, int64_t now)
 {
@@ -89,6 +108,8 @@ fire_posix_locked(struct posix_timer *p, int64_t now)
 		p->deadline_ns = 0;
 	if (p->spec.notify == LX_SIGEV_NONE)
 		return;
+	if (!queued_locked(p)) /* ignored, or thrown away while it was */
+		no_longer_pending(p);
 	if (p->pending) {
 		p->overrun = p->overrun > INT32_MAX - n ? INT32_MAX : p->overrun + (int32_t)n;
 		return;
@@ -98,11 +119,10 @@ fire_posix_locked(struct posix_timer *p, int64_t now)
 	info.timer.overrun = p->overrun;
 	info.timer.value = p->spec.value;
 	p->pending = true;
+	(void)user_add_sigqueue(p->user, -1);
 	send_locked(p->g, p->task, p->spec.signo, &info);
-	/* Ignored: nobody will ever take it. */
-	if (!((p->task ? p->task->pending.set : p->g->shared_pending.set) &
-		    LX_SIGBIT(p->spec.signo)))
-		p->pending = false;
+	if (!queued_locked(p))
+		no_longer_pending(p);
 }
 
 void
@@ -114,7 +134,7 @@ posix_timer_signal_taken_locked(struct tgroup *g, int32_t id)
 		if (p->id == id) {
 			p->last_overrun = p->overrun;
 			p->overrun = 0;
-			p->pending = false;
+			no_longer_pending(p);
 		}
 	}
 }
@@ -347,6 +367,9 @@ free_timer(struct posix_timer *p)
 	timer_cancel_sync(&p->timer); /* it may have armed itself again meanwhile */
 	task_put(p->task);
 	task_put(p->clock_task);
+	if (!p->pending)
+		(void)user_add_sigqueue(p->user, -1);
+	user_put(p->user);
 	free(p);
 	LIVE_DEC(TIMER);
 }
@@ -357,6 +380,7 @@ posix_timer_create(struct task *t, const struct posix_timer_spec *s, int32_t *re
 	struct tgroup *g = t->tgroup;
 	struct posix_timer *p;
 	struct task *target = NULL, *clock_task = NULL;
+	struct user *u;
 	int err = clock_owner(t, s->clock, &clock_task);
 
 	if (err)
@@ -369,13 +393,19 @@ posix_timer_create(struct task *t, const struct posix_timer_spec *s, int32_t *re
 			return -EINVAL;
 		}
 	}
-	p = calloc(1, sizeof *p);
-	if (!p) {
+	u = user_get(t->cred->uid);
+	p = u ? calloc(1, sizeof *p) : NULL;
+	if (!p || (uint64_t)user_add_sigqueue(u, 1) > rlimit_cur(&g->rlim, LX_RLIMIT_SIGPENDING)) {
+		if (p)
+			(void)user_add_sigqueue(u, -1);
+		free(p);
+		user_put(u);
 		task_put(target);
 		task_put(clock_task);
 		return -EAGAIN;
 	}
 	LIVE_INC(TIMER);
+	p->user = u;
 	p->g = g;
 	p->spec = *s;
 	p->task = target;

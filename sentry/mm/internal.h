@@ -7,7 +7,8 @@
 #include "sentry/mm/mm.h"
 #include <errno.h>
 
-#define MAX_MAP_COUNT	65530
+/* vm.max_map_count of most hosts, less the areas of the engine's own in a guest's process. */
+#define MAX_MAP_COUNT	(65530 - 1024)
 #define MIN_ADDR	0x10000UL /* vm.mmap_min_addr */
 #define STACK_GUARD_GAP (256UL * LX_PAGE_SIZE)
 
@@ -36,6 +37,7 @@ struct vma *vma_copy(const struct vma *v);
 void vma_free(struct vma *v);
 void vma_insert_locked(struct mm *mm, struct vma *v);
 void vma_remove_locked(struct mm *mm, struct vma *v);
+bool vma_splits(struct mm *mm, uint64_t addr); /* is addr within an area of the guest? */
 /* Make addr a boundary between areas. -ENOMEM. Takes lock. */
 int vma_split_at(struct mm *mm, uint64_t addr);
 /* Merge v with its neighbours where they are alike. Takes lock. Returns the area that v is now part

@@ -15,6 +15,9 @@ unmap_range(const struct mm_call *c, uint64_t start, uint64_t end)
 	for (v = vma_find(mm, start); v && v->start < end; v = vma_next(v))
 		if (v->flags & VMA_SEALED)
 			return -EPERM;
+	v = vma_find(mm, start);
+	if (mm->nr_vmas >= MAX_MAP_COUNT && v && v->start < start && end < v->end)
+		return -ENOMEM; /* one would become two */
 	err = vma_split_at(mm, start);
 	if (!err)
 		err = vma_split_at(mm, end);
@@ -23,6 +26,16 @@ unmap_range(const struct mm_call *c, uint64_t start, uint64_t end)
 	if (!err)
 		vma_remove_range(mm, start, end);
 	return err;
+}
+
+/* What the engine has mapped for itself cannot be replaced. */
+static bool
+has_hidden(struct mm *mm, uint64_t start, uint64_t end)
+{
+	for (struct vma *v = vma_find(mm, start); v && v->start < end; v = vma_next(v))
+		if (v->flags & VMA_HIDDEN)
+			return true;
+	return false;
 }
 
 uint64_t
@@ -330,9 +343,14 @@ mm_mremap(const struct mm_call *c, uint64_t old, uint64_t old_len, uint64_t new_
 		ret = -ENOMEM;
 		goto out;
 	}
+	if (mm->nr_vmas > MAX_MAP_COUNT - 4) { /* as Linux */
+		ret = -ENOMEM;
+		goto out;
+	}
 	if (flags & LX_MREMAP_FIXED) {
-		err = vma_range_free(mm, new_addr, new_addr + new_len)
-			      ? 0
+		err = vma_range_free(mm, new_addr, new_addr + new_len) ? 0
+		      : has_hidden(mm, new_addr, new_addr + new_len)
+			      ? -ENOMEM
 			      : unmap_range(c, new_addr, new_addr + new_len);
 		if (!err && new_len < old_len) {
 			err = unmap_range(c, old + new_len, old + old_len);

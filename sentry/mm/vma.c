@@ -129,12 +129,20 @@ vma_remove_locked(struct mm *mm, struct vma *v)
 	account(mm, v, v->end - v->start, -1);
 }
 
+bool
+vma_splits(struct mm *mm, uint64_t addr)
+{
+	const struct vma *v = vma_find(mm, addr);
+
+	return v && addr > v->start && !(v->flags & VMA_HIDDEN);
+}
+
 int
 vma_split_at(struct mm *mm, uint64_t addr)
 {
 	struct vma *v = vma_find(mm, addr), *n;
 
-	if (!v || addr <= v->start || (v->flags & VMA_HIDDEN))
+	if (!vma_splits(mm, addr))
 		return 0;
 	n = vma_copy(v);
 	if (!n)

@@ -162,14 +162,15 @@ vm_transfer(struct task *t, const uint64_t a[6], bool write)
 		err = -EFAULT;
 	if (!err && !(o = task_find_get(arg_int(a[0]))))
 		err = -ESRCH;
-	if (!err && !task_may_access(t, o))
-		err = -EPERM;
 	if (!err) {
+		/* Then the access is checked: a program that it becomes meanwhile has another. */
 		mutex_lock(&o->pt_lock);
 		if (o->mm)
 			mm = mm_get(o->mm);
 		mutex_unlock(&o->pt_lock);
-		if (!mm)
+		if (!task_may_access(t, o))
+			err = -EPERM;
+		else if (!mm)
 			err = -ESRCH;
 	}
 	for (uint64_t i = 0; !err && i < a[4] && u.left; i++) {

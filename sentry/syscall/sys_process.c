@@ -589,6 +589,11 @@ sys_pidfd_getfd(struct task *t, const uint64_t a[6])
 		if (files)
 			f = fdtable_file(files, arg_int(a[1]));
 		fdtable_put(files, NULL);
+		if (f && !task_may_access(t, o)) { /* it may be that of another program */
+			file_put(f);
+			f = NULL;
+			r = -EPERM;
+		}
 		if (f)
 			r = task_fd_install_put(t, f, true);
 	}

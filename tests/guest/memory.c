@@ -275,6 +275,29 @@ test_stack_and_heap(void)
 	TRUE(sbrk(0) == b);
 }
 
+/* Every other page gets another protection: the number of areas is limited, and who reaches the
+ * limit is told so, also when a hole would make two of one. */
+static void
+test_many_areas(void)
+{
+	size_t n = 70000, m = 64;
+	char *p, *q;
+	int r = 0;
+
+	q = anon(m * PG, PROT_READ);
+	p = mmap(NULL, n * PG, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		-1, 0);
+	for (size_t i = 1; i < n && !r; i += 2)
+		r = mprotect(p + i * PG, PG, PROT_READ);
+	printf("mprotect: %s\n", r ? strerrorname_np(errno) : "ok");
+	r = 0;
+	for (size_t i = 1; i < m - 1 && !r; i += 2)
+		r = munmap(q + i * PG, PG);
+	printf("munmap: %s\n", r ? strerrorname_np(errno) : "ok");
+	SHOW(munmap(p, n * PG));
+	SHOW(munmap(q, m * PG));
+}
+
 static void
 test_limits(void)
 {
@@ -305,6 +328,7 @@ main(void)
 	test_mremap();
 	test_mremap_pieces();
 	test_stack_and_heap();
+	test_many_areas();
 	test_limits();
 	return 0;
 }

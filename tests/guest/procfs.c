@@ -3,6 +3,7 @@
  * refuse. */
 #include "guest.h"
 #include <fcntl.h>
+#include <grp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
@@ -11,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/msg.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
@@ -236,13 +238,69 @@ map_by_another(void)
 	waitpid(p, NULL, 0);
 }
 
+/* A program that its user may execute and not read. */
+static void
+unreadable(void)
+{
+	char dir[] = "/tmp/procfs.XXXXXX", path[64], buf[65536], c;
+	int in, out, ready[2];
+	ssize_t n;
+	pid_t p;
+
+	printf("--- a program that cannot be read\n");
+	if (!mkdtemp(dir) || chmod(dir, 0755) || pipe(ready))
+		return;
+	snprintf(path, sizeof path, "%s/x", dir);
+	in = open("/proc/self/exe", O_RDONLY);
+	out = open(path, O_WRONLY | O_CREAT, 0700);
+	while ((n = read(in, buf, sizeof buf)) > 0)
+		write(out, buf, (size_t)n);
+	close(in);
+	close(out);
+	chmod(path, 0711);
+	p = fork();
+	if (p == 0) {
+		snprintf(buf, sizeof buf, "%d", ready[1]);
+		if (setgroups(0, NULL) || setresgid(65534, 65534, 65534) ||
+			setresuid(65534, 65534, 65534))
+			_exit(1);
+		execl(path, "x", buf, NULL);
+		_exit(1);
+	}
+	read(ready[0], &c, 1);
+	fflush(stdout);
+	in = fork();
+	if (in == 0) {
+		if (setgroups(0, NULL) || setresgid(65534, 65534, 65534) ||
+			setresuid(65534, 65534, 65534))
+			_exit(1);
+		snprintf(buf, sizeof buf, "/proc/%d/mem", p);
+		SHOW(open(buf, O_RDONLY));
+		snprintf(buf, sizeof buf, "/proc/%d/maps", p);
+		SHOW(open(buf, O_RDONLY));
+		SHOW(ptrace(PTRACE_ATTACH, p, 0, 0));
+		fflush(stdout);
+		_exit(0);
+	}
+	waitpid(in, NULL, 0);
+	kill(p, SIGKILL);
+	waitpid(p, NULL, 0);
+	unlink(path);
+	rmdir(dir);
+}
+
 int
 main(int argc, char **argv)
 {
 	if (argc > 5)
 		return after_exec(argv + 2);
+	if (argc > 1) {
+		write(atoi(argv[1]), "x", 1);
+		pause();
+	}
 	in_child("a map that another opened", map_by_another);
 	in_child("files of the memory before", exec_with_files);
+	unreadable();
 	locks();
 	sysv();
 	pages();

@@ -737,6 +737,39 @@ attach(void)
 	wait_show("end");
 }
 
+/* The call that every thread makes again and again. */
+static void
+napper(void)
+{
+	struct timespec ts = {0, 20000000};
+
+	for (;;) {
+		long r;
+
+		__asm__ volatile("syscall\n"
+				 "cmpq $-4095, %%rax"
+				 : "=a"(r)
+				 : "0"(SYS_nanosleep), "D"(&ts), "S"(NULL)
+				 : "rcx", "r11", "memory");
+	}
+}
+
+static void
+step_attached(void)
+{
+	printf("--- steps of one that was attached in a call\n");
+	start(napper);
+	sleep_ms(300);
+	SHOW(ptrace(PTRACE_ATTACH, child, 0, 0));
+	wait_show("attached");
+	for (int i = 0; i < 4; i++) {
+		SHOW(ptrace(PTRACE_SINGLESTEP, child, 0, 0));
+		wait_show("step");
+	}
+	kill(child, SIGKILL);
+	wait_show("end");
+}
+
 static void
 seize(void)
 {
@@ -942,6 +975,7 @@ main(int argc, char **argv)
 	seccomp();
 	group_stop();
 	attach();
+	step_attached();
 	seize();
 	tracer_dies(0);
 	tracer_dies(1);

@@ -44,6 +44,63 @@ burn(int ms)
 	} while ((b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000 < ms);
 }
 
+static volatile sig_atomic_t of_timer, of_kill;
+
+static void
+whose(int s, siginfo_t *si, void *uc)
+{
+	(void)s;
+	(void)uc;
+	si->si_code == SI_TIMER ? of_timer++ : of_kill++;
+}
+
+/* A signal is pending when the timer's comes: that is queued all the same, and the timer goes on.
+ */
+static void
+behind_another(void)
+{
+	struct sigaction sa = {.sa_sigaction = whose, .sa_flags = SA_SIGINFO};
+	struct itimerspec its = {{0, 5000000}, {0, 5000000}};
+	struct sigevent ev = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR2};
+	sigset_t set;
+	timer_t id;
+
+	sigaction(SIGUSR2, &sa, NULL);
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR2);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	kill(getpid(), SIGUSR2);
+	SHOW(timer_create(CLOCK_MONOTONIC, &ev, &id));
+	SHOW(timer_settime(id, 0, &its, NULL));
+	sleep_ms(30);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	sleep_ms(60);
+	TRUE(of_kill == 1);
+	TRUE(of_timer > 2);
+	SHOW(timer_delete(id));
+}
+
+/* Each counts as a signal that is pending. */
+static void
+many(void)
+{
+	struct rlimit old, few = {50, 0};
+	struct sigevent ev = {.sigev_notify = SIGEV_NONE};
+	static timer_t ids[200];
+	int n = 0;
+
+	getrlimit(RLIMIT_SIGPENDING, &old);
+	few.rlim_max = old.rlim_max;
+	SHOW(setrlimit(RLIMIT_SIGPENDING, &few));
+	while (n < 200 && timer_create(CLOCK_MONOTONIC, &ev, &ids[n]) == 0)
+		n++;
+	printf("200 timers: %s\n", n < 200 ? strerrorname_np(errno) : "made");
+	while (n)
+		timer_delete(ids[--n]);
+	SHOW(setrlimit(RLIMIT_SIGPENDING, &old));
+	SHOW(timer_create(CLOCK_MONOTONIC, &ev, &ids[0]));
+}
+
 int
 main(void)
 {
@@ -141,5 +198,7 @@ main(void)
 	close(fd);
 	TRUE(times(&tms) > 0);
 	TRUE(tms.tms_utime + tms.tms_stime > 10);
+	behind_another();
+	many();
 	return 0;
 }

@@ -123,12 +123,15 @@ struct tgroup {
 					 group_exit_code */
 	int group_exit_code;	      /* (S) */
 	struct task *group_exec_task; /* (S) execve waits for the others to die */
-	uint32_t stop_pending;	      /* (S) threads that have still to stop */
-	bool stopping, stopped;	      /* (S) */
-	int stop_signo;		      /* (S) */
-	bool stop_reported;	      /* (T) wait has seen this stop */
-	bool continued_pending;	      /* (T) WCONTINUED not yet seen */
-	struct waitq stop_wait;	      /* stopped threads wait here for SIGCONT or SIGKILL */
+	/* (S to add) threads in execve, which have begun to look at what decides on their new
+	 * credentials: until they are done nobody may start to trace them or give them filters */
+	_Atomic uint32_t execs;
+	uint32_t stop_pending;	/* (S) threads that have still to stop */
+	bool stopping, stopped; /* (S) */
+	int stop_signo;		/* (S) */
+	bool stop_reported;	/* (T) wait has seen this stop */
+	bool continued_pending; /* (T) WCONTINUED not yet seen */
+	struct waitq stop_wait; /* stopped threads wait here for SIGCONT or SIGKILL */
 
 	struct rlimits rlim; /* atomically read; written under (S) */
 	struct tty *tty;     /* (S) controlling terminal; a reference */
@@ -295,6 +298,8 @@ struct task {
 #define SW_SECCOMP 1u /* filters, or strict mode */
 #define SW_TRACE   2u /* PTRACE_SYSCALL: stop at entry and exit */
 #define SW_SYSEMU  4u /* PTRACE_SYSEMU: stop at entry, and do not make the call */
+
+#define TGROUP_EXEC_WAIT_NS 1000000 /* between two looks at tgroup.execs */
 
 #define TW_SIGNAL 1u /* a signal may be due */
 #define TW_STOP	  2u /* group stop */

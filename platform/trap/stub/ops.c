@@ -119,13 +119,14 @@ close_others(int a, int b)
 /* The child gets its own slot memory and socket, and nothing that another thread of ours may just
  * hold. Until its slot is mapped, nothing at `s` can be touched: it is not inherited. */
 static long
-do_fork(struct stub_slot *s, uint64_t index, bool *ready)
+do_fork(struct stub_slot *s, uint64_t index, uint64_t mark, bool *ready)
 {
 	struct stub_proc *proc = proc_page();
 	int memfd = take_fd(s), sock = memfd < 0 ? -1 : take_fd(s);
 	long r = -E_FAULT;
 
 	if (sock >= 0) {
+		priv_of(s)->mark = mark;
 		r = sys6(__NR_clone, STUB_CLONE_PROCESS, 0, 0, 0, 0, 0);
 		if (r == 0) {
 			proc->recv_lock = 0;
@@ -528,7 +529,7 @@ do_op(struct stub_slot *s, struct host_ucontext *uc, const struct stub_op *op,
 			return -E_INVAL;
 		return stub_copy(s->bounce + a[0], (const void *)a[1], a[2]) ? -E_FAULT : 0;
 	case STUB_OP_FORK:
-		return do_fork(s, a[0], ready);
+		return do_fork(s, a[0], a[1], ready);
 	case STUB_OP_THREAD:
 		return do_thread(uc, a[0], a[1] != 0);
 	case STUB_OP_EXIT:
