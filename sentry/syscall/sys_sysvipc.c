@@ -120,7 +120,7 @@ sem_getsetall(struct task *t, int id, uint64_t addr, bool write)
 	if (write && copy_in(&t->mem.um, v, ua(addr), (size_t)n * sizeof *v))
 		r = -EFAULT;
 	else
-		r = sem_all(&t->call, t->sem_undo, id, v, n, write);
+		r = sem_all(&t->call, id, v, n, write);
 	if (!r && !write)
 		r = copy_out(&t->mem.um, ua(addr), v, (size_t)n * sizeof *v);
 	free(v);
@@ -159,7 +159,7 @@ sys_semctl(struct task *t, const uint64_t a[6])
 		r = sem_value(&t->call, id, num, cmd);
 		return cmd == LX_GETPID && r > 0 ? pid_nr_out(r) : r;
 	case LX_SETVAL:
-		return sem_set_value(&t->call, t->sem_undo, id, num, arg_int(a[3]));
+		return sem_set_value(&t->call, id, num, arg_int(a[3]));
 	case LX_GETALL:
 	case LX_SETALL:
 		return sem_getsetall(t, id, a[3], cmd == LX_SETALL);

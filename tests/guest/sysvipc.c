@@ -190,6 +190,30 @@ undo(void)
 	waitpid(p, NULL, 0);
 	printf("SETVAL forgets: %d\n", ctl(0, GETVAL, 0));
 	fflush(stdout);
+	/* what others owe too */
+	p = fork();
+	if (!p) {
+		op1(0, -3, SEM_UNDO);
+		op1(1, 1, SEM_UNDO);
+		op1(1, -100, 0);
+	}
+	while (ctl(1, GETNCNT, 0) != 1)
+		sleep_ms(1);
+	ctl(0, SETVAL, 20);
+	kill(p, SIGKILL);
+	waitpid(p, NULL, 0);
+	printf("of others too: %d %d\n", ctl(0, GETVAL, 0), ctl(1, GETVAL, 0));
+	fflush(stdout);
+	/* a set that is no more owes nothing */
+	for (int keep = id, i = 0; i < 3; i++) {
+		id = semget(IPC_PRIVATE, 1, 0600);
+		op1(0, 1, SEM_UNDO);
+		semctl(id, 0, IPC_RMID);
+		id = keep;
+		op1(1, 1, SEM_UNDO);
+	}
+	printf("another %d\n", ctl(1, GETVAL, 0));
+	fflush(stdout);
 	p = fork();
 	if (!p) {
 		pthread_create(&th, NULL, undo_thread, NULL);
