@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 #include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 
 static int ep;
@@ -147,6 +148,38 @@ main(void)
 	SHOW(write(e, &v, 8));
 	show_events("nested", 1000);
 	close(e2);
+	close(e);
+	{
+		struct epoll_event ev = {EPOLLIN, {.u64 = 1}};
+		int chain[12], refused = 0;
+
+		/* one below the other, the uppermost first */
+		for (int i = 0; i < 12; i++) {
+			chain[i] = epoll_create1(0);
+			if (i && epoll_ctl(chain[i - 1], EPOLL_CTL_ADD, chain[i], &ev))
+				refused = refused ? refused : errno;
+		}
+		printf("too deep %d\n", refused == ELOOP);
+		for (int i = 0; i < 12; i++)
+			close(chain[i]);
+		/* all of a level watch all of the next */
+		for (int i = 0; i < 4; i++)
+			chain[i] = epoll_create1(0);
+		SHOW(epoll_ctl(chain[1], EPOLL_CTL_ADD, chain[3], &ev));
+		SHOW(epoll_ctl(chain[2], EPOLL_CTL_ADD, chain[3], &ev));
+		SHOW(epoll_ctl(chain[0], EPOLL_CTL_ADD, chain[1], &ev));
+		SHOW(epoll_ctl(chain[0], EPOLL_CTL_ADD, chain[2], &ev));
+		SHOW(epoll_ctl(chain[3], EPOLL_CTL_ADD, chain[0], &ev));
+		for (int i = 0; i < 4; i++)
+			close(chain[i]);
+	}
+	e = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
+	SHOW(timerfd_settime(e, 0, &(struct itimerspec){{INT64_MAX, 999999999}, {0, 1}}, NULL));
+	pf[0] = (struct pollfd){e, POLLIN, 0};
+	SHOW(poll(pf, 1, 1000));
+	SHOW(read(e, &v, 8));
+	SHOW(v);
+	SHOW(poll(pf, 1, 20));
 	close(e);
 
 	pf[0] = (struct pollfd){q[0], POLLIN, 0};
