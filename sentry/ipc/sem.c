@@ -363,10 +363,10 @@ sem_set(const struct call *c, int id, const struct lx_semid_ds *ds)
 		r = -EINVAL;
 	else if (!ipc_owns(c, &s->perm))
 		r = -EPERM;
-	else {
-		ipc_perm_set(&s->perm, &ds->perm);
+	else
+		r = ipc_perm_set(&s->perm, &ds->perm);
+	if (!r)
 		set_of(s)->ctime = ipc_now();
-	}
 	mutex_unlock(&c->ipc->lock);
 	return r;
 }

@@ -283,10 +283,10 @@ shm_set(const struct call *c, int id, const struct lx_shmid_ds *ds)
 		err = -EINVAL;
 	else if (!ipc_owns(c, &s->ds.perm))
 		err = -EPERM;
-	else {
-		ipc_perm_set(&s->ds.perm, &ds->perm);
+	else
+		err = ipc_perm_set(&s->ds.perm, &ds->perm);
+	if (!err)
 		s->ds.ctime = ipc_now();
-	}
 	mutex_unlock(&c->ipc->lock);
 	return err;
 }

@@ -229,6 +229,59 @@ undo(void)
 	semctl(id, 0, IPC_RMID);
 }
 
+static void
+say(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+
+	if (write(fd, text, strlen(text)) < 0)
+		printf("%s: no\n", path);
+	close(fd);
+}
+
+/* Owners as a user namespace knows them. */
+static void
+owners(void)
+{
+	struct semid_ds s;
+	struct shmid_ds m;
+	struct msqid_ds q;
+	union semun u = {.buf = &s};
+	int shm, msg;
+
+	fflush(stdout);
+	if (!fork()) {
+		if (unshare(CLONE_NEWUSER))
+			_exit(1);
+		say("/proc/self/setgroups", "deny");
+		say("/proc/self/uid_map", "5 0 1");
+		say("/proc/self/gid_map", "6 0 1");
+		id = semget(IPC_PRIVATE, 1, 0600);
+		shm = shmget(IPC_PRIVATE, 4096, 0600);
+		msg = msgget(IPC_PRIVATE, 0600);
+		semctl(id, 0, IPC_STAT, u);
+		shmctl(shm, IPC_STAT, &m);
+		msgctl(msg, IPC_STAT, &q);
+		printf("%d %d %d %d, ", s.sem_perm.uid, s.sem_perm.gid, s.sem_perm.cuid,
+			s.sem_perm.cgid);
+		printf("%d %d %d, ", m.shm_perm.uid, m.shm_perm.cgid, m.shm_cpid == getpid());
+		printf("%d %d\n", q.msg_perm.uid, q.msg_perm.cgid);
+		SHOW(semctl(id, 0, IPC_SET, u));
+		SHOW(shmctl(shm, IPC_SET, &m));
+		SHOW(msgctl(msg, IPC_SET, &q));
+		s.sem_perm.uid = m.shm_perm.gid = q.msg_perm.uid = 0;
+		SHOW(semctl(id, 0, IPC_SET, u));
+		SHOW(shmctl(shm, IPC_SET, &m));
+		SHOW(msgctl(msg, IPC_SET, &q));
+		SHOW(semctl(id, 0, IPC_RMID));
+		SHOW(shmctl(shm, IPC_RMID, NULL));
+		SHOW(msgctl(msg, IPC_RMID, NULL));
+		fflush(stdout);
+		_exit(0);
+	}
+	wait(NULL);
+}
+
 /* Many processes with one lock. */
 static void
 mutual(void)
@@ -486,6 +539,7 @@ main(void)
 	sem_basics();
 	sem_waits();
 	undo();
+	owners();
 	mutual();
 	messages();
 	rights();
