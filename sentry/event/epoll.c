@@ -24,6 +24,7 @@
 #define MAX_WATCHES   1000000 /* fs.epoll.max_user_watches, here of all users */
 #define PRIVATE_BITS  (LX_EPOLLWAKEUP | LX_EPOLLONESHOT | LX_EPOLLET | LX_EPOLLEXCLUSIVE)
 #define ALWAYS_EVENTS (LX_POLLERR | LX_POLLHUP)
+#define PASSED_ON     (1u << 27) /* no event of a file's: for those in epoll_wait alone */
 
 struct eventpoll {
 	struct file *file; /* its own; borrowed */
@@ -521,4 +522,19 @@ epoll_collect(struct file *f, struct lx_epoll_event *ev, int max)
 	mutex_unlock(&ep->ready_lock);
 	sleeplock_unlock(&ep->mtx);
 	return n;
+}
+
+void
+epoll_pass_on(struct file *f)
+{
+	struct eventpoll *ep = f->priv;
+	bool more;
+
+	if (!atomic_load(&ep->wq.count))
+		return; /* who comes now looks for itself */
+	mutex_lock(&ep->ready_lock);
+	more = !list_empty(&ep->ready);
+	mutex_unlock(&ep->ready_lock);
+	if (more)
+		waitq_notify_n(&ep->wq, PASSED_ON, 1);
 }

@@ -49,6 +49,45 @@ nothing(int s)
 	(void)s;
 }
 
+static int pool;
+
+static void *
+one_of_pool(void *arg)
+{
+	struct epoll_event ev;
+
+	(void)arg;
+	return (void *)(long)epoll_wait(pool, &ev, 1, 20000);
+}
+
+/* Two events at once, and two who each take one. */
+static void
+two_waiters(void)
+{
+	int e = eventfd(0, EFD_NONBLOCK), twin = dup(e);
+	struct epoll_event ev = {EPOLLIN | EPOLLONESHOT, {.u64 = 1}};
+	struct timespec from, to;
+	pthread_t t[2];
+	void *n[2];
+
+	pool = epoll_create1(0);
+	epoll_ctl(pool, EPOLL_CTL_ADD, e, &ev);
+	epoll_ctl(pool, EPOLL_CTL_ADD, twin, &ev);
+	for (int i = 0; i < 2; i++)
+		pthread_create(&t[i], NULL, one_of_pool, NULL);
+	usleep(100000);
+	eventfd_write(e, 1);
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	for (int i = 0; i < 2; i++)
+		pthread_join(t[i], &n[i]);
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	TRUE(to.tv_sec - from.tv_sec < 10); /* neither by its end */
+	printf("each has one: %ld %ld\n", (long)n[0], (long)n[1]);
+	close(e);
+	close(twin);
+	close(pool);
+}
+
 int
 main(void)
 {
@@ -222,5 +261,6 @@ main(void)
 	}
 	sigprocmask(SIG_BLOCK, NULL, &mask);
 	TRUE(sigismember(&mask, SIGUSR1));
+	two_waiters();
 	return 0;
 }
