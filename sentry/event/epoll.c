@@ -20,17 +20,23 @@
 #include <stdlib.h>
 
 #define MAX_NESTING   5
-#define MAX_QUEUES    4 /* a file polls no more than this many */
+#define MAX_QUEUES    4	      /* a file polls no more than this many */
+#define MAX_WATCHES   1000000 /* fs.epoll.max_user_watches, here of all users */
 #define PRIVATE_BITS  (LX_EPOLLWAKEUP | LX_EPOLLONESHOT | LX_EPOLLET | LX_EPOLLEXCLUSIVE)
 #define ALWAYS_EVENTS (LX_POLLERR | LX_POLLHUP)
+#define PASSED_ON     (1u << 27) /* no event of a file's: for those in epoll_wait alone */
 
 struct eventpoll {
+	struct file *file; /* its own; borrowed */
 	struct sleeplock mtx;
 	struct list items;	 /* mtx */
 	_Atomic int nitems;	 /* changed under mtx */
 	struct mutex ready_lock; /* rank LEAF */
 	struct list ready;	 /* ready_lock; items by ready_node */
 	struct waitq wq;	 /* of those who wait or poll this epoll */
+	/* nesting: the walk that came here last, and how deep it was then */
+	uint64_t walk;
+	int walk_depth;
 };
 
 struct epitem {
@@ -52,6 +58,7 @@ struct file_items {
 
 static struct mutex lists_lock = MUTEX_INIT(LEAF);
 static struct sleeplock teardown, nesting;
+static _Atomic uint32_t nwatches;
 
 static const struct file_ops epoll_ops;
 
@@ -126,6 +133,7 @@ item_free(struct epitem *it)
 	mutex_unlock(&lists_lock);
 	list_del(&it->node);
 	ep->nitems--;
+	atomic_fetch_sub(&nwatches, 1);
 	free(it);
 	LIVE_DEC(EPITEM);
 }
@@ -156,7 +164,9 @@ file_gone(struct file *f)
 			item_free(it);
 		sleeplock_unlock(&ep->mtx);
 	}
+	mutex_lock(&lists_lock);
 	f->epolls = NULL;
+	mutex_unlock(&lists_lock);
 	sleeplock_unlock(&teardown);
 	free(fi);
 }
@@ -250,6 +260,8 @@ epoll_new(struct file **ret)
 	if (err) {
 		waitq_destroy(&ep->wq);
 		free(ep);
+	} else {
+		ep->file = *ret;
 	}
 	return err;
 }
@@ -266,24 +278,81 @@ epoll_nitems(struct file *f)
 	return f->ops == &epoll_ops ? ((struct eventpoll *)f->priv)->nitems : 0;
 }
 
-/* Would watching `target` from ep close a circle, or nest too deep? nesting is held. */
-static int
-check_nesting(struct file *target, struct eventpoll *ep, int depth)
+static uint64_t walks; /* nesting */
+
+/* Has this walk been here, as deep? Then there is nothing to be learnt: without it, what is watched
+ * by many who are watched by many would be looked at as often as there are ways to it. */
+static bool
+been_here(struct eventpoll *ep, int depth)
 {
-	struct eventpoll *t = target->priv;
+	if (ep->walk == walks && ep->walk_depth >= depth)
+		return true;
+	ep->walk = walks;
+	ep->walk_depth = depth;
+	return false;
+}
+
+/* Would watching t, which is depth levels below ep, close a circle? *deepest: the level of the
+ * lowest epoll below ep then. -ELOOP also if it is too low in any case. nesting is held. */
+static int
+look_down(struct eventpoll *t, const struct eventpoll *ep, int depth, int *deepest)
+{
 	struct epitem *it;
 	int err = 0;
 
 	if (t == ep || depth > MAX_NESTING)
 		return -ELOOP;
+	if (been_here(t, depth))
+		return 0;
+	if (depth > *deepest)
+		*deepest = depth;
 	sleeplock_lock(&t->mtx);
 	list_for_each_entry (it, &t->items, node) {
 		if (it->file->ops == &epoll_ops)
-			err = check_nesting(it->file, ep, depth + 1);
+			err = look_down(it->file->priv, ep, depth + 1, deepest);
 		if (err)
 			break;
 	}
 	sleeplock_unlock(&t->mtx);
+	return err;
+}
+
+/* Those who watch ep, and those who watch them: may there be so many levels? nesting and lists_lock
+ * are held; an item in a list has its epoll, and that its file. */
+static int
+look_up_locked(struct eventpoll *ep, int depth)
+{
+	struct file_items *fi = ep->file->epolls;
+	struct epitem *it;
+	int err = 0;
+
+	if (depth > MAX_NESTING)
+		return -ELOOP;
+	if (!fi || been_here(ep, depth))
+		return 0;
+	list_for_each_entry (it, &fi->items, file_node) {
+		err = look_up_locked(it->ep, depth + 1);
+		if (err)
+			break;
+	}
+	return err;
+}
+
+/* Would watching target from ep close a circle, or nest too deep? What is notified, and who asks
+ * what is ready, goes through all levels on one stack. nesting is held. */
+static int
+check_nesting(struct file *target, struct eventpoll *ep)
+{
+	int deepest = 0, err;
+
+	walks++;
+	err = look_down(target->priv, ep, 1, &deepest);
+	if (err)
+		return err;
+	walks++;
+	mutex_lock(&lists_lock);
+	err = look_up_locked(ep, deepest);
+	mutex_unlock(&lists_lock);
 	return err;
 }
 
@@ -317,6 +386,12 @@ add_item(struct eventpoll *ep, struct file *f, int fd, const struct lx_epoll_eve
 		free(it);
 		free(fi);
 		return -ENOMEM;
+	}
+	if (atomic_fetch_add(&nwatches, 1) >= MAX_WATCHES) {
+		atomic_fetch_sub(&nwatches, 1);
+		free(it);
+		free(fi);
+		return -ENOSPC;
 	}
 	LIVE_INC(EPITEM);
 	it->ep = ep;
@@ -361,7 +436,7 @@ epoll_ctl_file(struct file *epf, int op, struct file *f, int fd, const struct lx
 	}
 	if (nested && op == LX_EPOLL_CTL_ADD) {
 		sleeplock_lock(&nesting);
-		err = check_nesting(f, ep, 1);
+		err = check_nesting(f, ep);
 		if (err) {
 			sleeplock_unlock(&nesting);
 			return err;
@@ -447,4 +522,19 @@ epoll_collect(struct file *f, struct lx_epoll_event *ev, int max)
 	mutex_unlock(&ep->ready_lock);
 	sleeplock_unlock(&ep->mtx);
 	return n;
+}
+
+void
+epoll_pass_on(struct file *f)
+{
+	struct eventpoll *ep = f->priv;
+	bool more;
+
+	if (!atomic_load(&ep->wq.count))
+		return; /* who comes now looks for itself */
+	mutex_lock(&ep->ready_lock);
+	more = !list_empty(&ep->ready);
+	mutex_unlock(&ep->ready_lock);
+	if (more)
+		waitq_notify_n(&ep->wq, PASSED_ON, 1);
 }

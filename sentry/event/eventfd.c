@@ -66,7 +66,7 @@ eventfd_write(struct file *f, const struct call *c, struct uio *u, int64_t *pos,
 	if (v == UINT64_MAX)
 		return -EINVAL;
 	mutex_lock(&e->lock);
-	full = UINT64_MAX - 1 - e->count < v;
+	full = UINT64_MAX - e->count <= v;
 	if (!full)
 		e->count += v;
 	mutex_unlock(&e->lock);

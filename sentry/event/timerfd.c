@@ -31,7 +31,10 @@ timerfd_expired(struct timer *timer)
 			int64_t n = (now - t->deadline_ns) / t->interval_ns + 1;
 
 			t->expirations += (uint64_t)n;
-			t->deadline_ns += n * t->interval_ns;
+			/* the next one may be beyond all time: n is 1 then */
+			if (__builtin_add_overflow(
+				    t->deadline_ns, n * t->interval_ns, &t->deadline_ns))
+				t->deadline_ns = INT64_MAX;
 			again = t->deadline_ns;
 		} else {
 			t->expirations++;

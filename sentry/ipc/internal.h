@@ -49,7 +49,8 @@ int64_t ipc_now(void);
 bool ipc_may(const struct call *c, const struct lx_ipc_perm *p, uint32_t want);
 bool ipc_owns(const struct call *c, const struct lx_ipc_perm *p);
 void ipc_perm_init(const struct call *c, struct lx_ipc_perm *p, int32_t key, int flags);
-void ipc_perm_set(struct lx_ipc_perm *p, const struct lx_ipc_perm *n);
+/* -EINVAL: n's owner is nobody. */
+int ipc_perm_set(struct lx_ipc_perm *p, const struct lx_ipc_perm *n);
 
 /* The namespace's lock is held. */
 struct ipc_set *ipc_find_locked(struct ipc_kind *k, int id);

@@ -152,12 +152,15 @@ ipc_perm_init(const struct call *c, struct lx_ipc_perm *p, int32_t key, int flag
 		.mode = (uint16_t)(flags & 0777)};
 }
 
-void
+int
 ipc_perm_set(struct lx_ipc_perm *p, const struct lx_ipc_perm *n)
 {
+	if (n->uid == UINT32_MAX || n->gid == UINT32_MAX)
+		return -EINVAL;
 	p->uid = n->uid;
 	p->gid = n->gid;
 	p->mode = (uint16_t)((p->mode & ~0777) | (n->mode & 0777));
+	return 0;
 }
 
 struct ipc_set *

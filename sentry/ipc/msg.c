@@ -210,8 +210,9 @@ msg_set(const struct call *c, int id, const struct lx_msqid_ds *ds)
 	else if (ds->qbytes > c->ipc->limit[IPC_MSGMNB] &&
 		 !cred_capable(c->cred, LX_CAP_SYS_RESOURCE))
 		r = -EPERM;
-	else {
-		ipc_perm_set(&s->perm, &ds->perm);
+	else
+		r = ipc_perm_set(&s->perm, &ds->perm);
+	if (!r) {
 		queue_of(s)->ds.qbytes = ds->qbytes;
 		queue_of(s)->ds.ctime = ipc_now();
 		waitq_notify(&s->wq, ~0u);

@@ -19,12 +19,14 @@ struct sem {
 struct sem_set {
 	struct ipc_set s;
 	int64_t otime, ctime;
+	struct list undos; /* what processes owe: struct undo by of_set */
 	uint32_t n;
 	struct sem sem[];
 };
 
 struct undo {
 	struct undo *next;
+	struct list of_set;
 	struct sem_set *set; /* a reference */
 	int16_t adj[];
 };
@@ -91,6 +93,7 @@ sem_get(const struct call *c, int32_t key, int nsems, int flags)
 		ref_init(&set->s.ref);
 		waitq_init(&set->s.wq);
 		set->s.free = sem_free;
+		list_init(&set->undos);
 		set->n = (uint32_t)nsems;
 		set->ctime = ipc_now();
 		ipc_perm_init(c, &set->s.perm, key, flags);
@@ -149,6 +152,7 @@ undo_one_locked(struct undo *u, int32_t tgid)
 {
 	struct sem_set *set = u->set;
 
+	list_del(&u->of_set);
 	if (set->s.removed)
 		return;
 	for (uint32_t i = 0; i < set->n; i++) {
@@ -185,36 +189,46 @@ sem_undo_put(struct sem_undo_list *l, int32_t tgid)
 static struct undo *
 undo_for_locked(const struct call *c, struct sem_set *set, struct sem_undo_list **l)
 {
-	struct undo *u;
+	struct undo *u, **at;
 
 	if (!undo_list_make(c, l))
 		return NULL;
 	if ((*l)->ns != c->ipc)
 		return NULL; /* it has come from another namespace, which unshare forbids */
-	for (u = (*l)->first; u; u = u->next)
+	for (at = &(*l)->first; (u = *at);) {
 		if (u->set == set)
 			return u;
+		if (!u->set->s.removed) {
+			at = &u->next;
+			continue;
+		}
+		/* nothing is owed to it any more */
+		*at = u->next;
+		list_del(&u->of_set);
+		ipc_set_put(&u->set->s);
+		free(u);
+	}
 	u = calloc(1, sizeof *u + set->n * sizeof *u->adj);
 	if (u) {
 		ref_get(&set->s.ref);
 		u->set = set;
+		list_push_back(&set->undos, &u->of_set);
 		u->next = (*l)->first;
 		(*l)->first = u;
 	}
 	return u;
 }
 
-/* SETVAL and SETALL forget what is owed. */
+/* SETVAL and SETALL forget what is owed, by all. */
 static void
-forget_undo_locked(struct sem_undo_list *l, struct sem_set *set, int num)
+forget_undo_locked(struct sem_set *set, int num)
 {
-	for (struct undo *u = l ? l->first : NULL; u; u = u->next) {
-		if (u->set != set)
-			continue;
+	struct undo *u;
+
+	list_for_each_entry (u, &set->undos, of_set)
 		for (uint32_t i = 0; i < set->n; i++)
 			if (num < 0 || (int)i == num)
 				u->adj[i] = 0;
-	}
 }
 
 /* --- operations --- */
@@ -349,10 +363,10 @@ sem_set(const struct call *c, int id, const struct lx_semid_ds *ds)
 		r = -EINVAL;
 	else if (!ipc_owns(c, &s->perm))
 		r = -EPERM;
-	else {
-		ipc_perm_set(&s->perm, &ds->perm);
+	else
+		r = ipc_perm_set(&s->perm, &ds->perm);
+	if (!r)
 		set_of(s)->ctime = ipc_now();
-	}
 	mutex_unlock(&c->ipc->lock);
 	return r;
 }
@@ -398,7 +412,7 @@ sem_value(const struct call *c, int id, int num, int cmd)
 }
 
 int
-sem_set_value(const struct call *c, struct sem_undo_list *undo, int id, int num, int value)
+sem_set_value(const struct call *c, int id, int num, int value)
 {
 	struct sem_set *set;
 	int r;
@@ -412,7 +426,7 @@ sem_set_value(const struct call *c, struct sem_undo_list *undo, int id, int num,
 	if (!r && (num < 0 || (uint32_t)num >= set->n))
 		r = -EINVAL;
 	if (!r) {
-		forget_undo_locked(undo, set, num);
+		forget_undo_locked(set, num);
 		set->sem[num].value = (uint16_t)value;
 		set->sem[num].pid = c->tgid;
 		set->ctime = ipc_now();
@@ -436,8 +450,7 @@ sem_count(const struct call *c, int id)
 }
 
 int
-sem_all(const struct call *c, struct sem_undo_list *undo, int id, uint16_t *values, int n,
-	bool write)
+sem_all(const struct call *c, int id, uint16_t *values, int n, bool write)
 {
 	struct sem_set *set;
 	int r;
@@ -458,7 +471,7 @@ sem_all(const struct call *c, struct sem_undo_list *undo, int id, uint16_t *valu
 		set->sem[i].pid = c->tgid;
 	}
 	if (!r && write) {
-		forget_undo_locked(undo, set, -1);
+		forget_undo_locked(set, -1);
 		set->ctime = ipc_now();
 		waitq_notify(&set->s.wq, ~0u);
 	}

@@ -60,14 +60,50 @@ usage_locked(const struct ipc_ns *ns, int *segments, uint64_t *pages)
 	return highest;
 }
 
+/* The one with this key: its id, or -errno; -ENOENT: none. */
+static int
+by_key_locked(const struct call *c, int32_t key, uint64_t size, int flags)
+{
+	for (int i = 0; key != LX_IPC_PRIVATE && i < SHM_MAX_SEGMENTS; i++) {
+		struct segment *s = c->ipc->shm[i];
+
+		if (!s || s->removed || s->ds.perm.key != key)
+			continue;
+		if ((flags & LX_IPC_CREAT) && (flags & LX_IPC_EXCL))
+			return -EEXIST;
+		if (size > s->ds.segsz)
+			return -EINVAL;
+		return ipc_may(c, &s->ds.perm, (uint32_t)flags & 0777) ? s->id : -EACCES;
+	}
+	return -ENOENT;
+}
+
+static int
+enter_locked(struct ipc_ns *ns, struct segment *s)
+{
+	uint64_t pages, size = s->ds.segsz;
+	int i, segments;
+
+	usage_locked(ns, &segments, &pages);
+	for (i = 0; i < SHM_MAX_SEGMENTS && ns->shm[i]; i++)
+		;
+	if (i == SHM_MAX_SEGMENTS || (uint64_t)segments >= ns->limit[IPC_SHMMNI] ||
+		pages + ((size + LX_PAGE_SIZE - 1) >> LX_PAGE_SHIFT) > ns->limit[IPC_SHMALL])
+		return -ENOSPC;
+	s->ds.perm.seq = ns->shm_seq;
+	s->id = i + IPC_ID_STEP * ns->shm_seq;
+	ns->shm_seq = (uint16_t)((ns->shm_seq + 1) % 65536 % (INT32_MAX / IPC_ID_STEP));
+	ns->shm[i] = s;
+	return s->id;
+}
+
 static int
 make(const struct call *c, int32_t key, uint64_t size, int flags)
 {
 	struct segment *s;
 	struct file *f;
 	char name[32] = "/SYSV00000000";
-	uint64_t pages;
-	int err, i, segments;
+	int err;
 
 	if (!size || size > INT64_MAX / 2 || size > ipc_limit_get(c->ipc, IPC_SHMMAX))
 		return -EINVAL;
@@ -92,21 +128,15 @@ make(const struct call *c, int32_t key, uint64_t size, int flags)
 	s->ds.ctime = ipc_now();
 	s->ds.cpid = c->tgid;
 	mutex_lock(&c->ipc->lock);
-	usage_locked(c->ipc, &segments, &pages);
-	for (i = 0; i < SHM_MAX_SEGMENTS && c->ipc->shm[i]; i++)
-		;
-	err = -ENOSPC;
-	if (i < SHM_MAX_SEGMENTS && (uint64_t)segments < c->ipc->limit[IPC_SHMMNI] &&
-		pages + ((size + LX_PAGE_SIZE - 1) >> LX_PAGE_SHIFT) <= c->ipc->limit[IPC_SHMALL]) {
-		s->ds.perm.seq = c->ipc->shm_seq;
-		s->id = i + IPC_ID_STEP * c->ipc->shm_seq;
-		c->ipc->shm_seq =
-			(uint16_t)((c->ipc->shm_seq + 1) % 65536 % (INT32_MAX / IPC_ID_STEP));
-		c->ipc->shm[i] = s;
-		err = s->id;
+	/* somebody else may have made one with this key meanwhile */
+	err = by_key_locked(c, key, size, flags);
+	if (err == -ENOENT) {
+		err = enter_locked(c->ipc, s);
+		if (err >= 0)
+			s = NULL; /* the table's */
 	}
 	mutex_unlock(&c->ipc->lock);
-	if (err < 0)
+	if (s)
 		segment_put(s);
 	return err;
 }
@@ -114,24 +144,11 @@ make(const struct call *c, int32_t key, uint64_t size, int flags)
 int
 shm_get(const struct call *c, int32_t key, uint64_t size, int flags)
 {
-	int r = -ENOENT;
+	int r;
 
 	if (key != LX_IPC_PRIVATE) {
 		mutex_lock(&c->ipc->lock);
-		for (int i = 0; i < SHM_MAX_SEGMENTS; i++) {
-			struct segment *s = c->ipc->shm[i];
-
-			if (!s || s->removed || s->ds.perm.key != key)
-				continue;
-			if ((flags & LX_IPC_CREAT) && (flags & LX_IPC_EXCL))
-				r = -EEXIST;
-			else if (size > s->ds.segsz)
-				r = -EINVAL;
-			else
-				r = ipc_may(c, &s->ds.perm, (uint32_t)flags & 0777) ? s->id
-										    : -EACCES;
-			break;
-		}
+		r = by_key_locked(c, key, size, flags);
 		mutex_unlock(&c->ipc->lock);
 		if (r != -ENOENT || !(flags & LX_IPC_CREAT))
 			return r;
@@ -147,12 +164,10 @@ attachment_fd(struct mappable *m, int prot, bool shared)
 	return a->inner->ops->host_fd(a->inner, prot, shared);
 }
 
+/* One attachment less, whose reference goes. */
 static void
-attachment_release(struct mappable *m)
+detach(struct segment *s)
 {
-	struct attachment *a = container_of(m, struct attachment, m);
-	struct segment *s = a->seg;
-	struct ipc_ns *ns = s->ns;
 	bool gone = false;
 
 	mutex_lock(&s->ns->lock);
@@ -163,13 +178,23 @@ attachment_release(struct mappable *m)
 		gone = true;
 	}
 	mutex_unlock(&s->ns->lock);
+	segment_put(s);
+	if (gone)
+		segment_put(s);
+}
+
+static void
+attachment_release(struct mappable *m)
+{
+	struct attachment *a = container_of(m, struct attachment, m);
+	struct segment *s = a->seg;
+	struct ipc_ns *ns = s->ns;
+
 	if (ref_put(&a->inner->ref))
 		a->inner->ops->release(a->inner);
 	file_put(a->m.file);
 	free(a);
-	segment_put(s);
-	if (gone)
-		segment_put(s);
+	detach(s);
 	ipc_ns_put(ns);
 }
 
@@ -211,10 +236,7 @@ shm_attach(const struct call *c, int id, bool write, struct mappable **ret, uint
 	}
 	err = s->file->ops->mappable(s->file, c, LX_PROT_READ | LX_PROT_WRITE, true, &a->inner);
 	if (err) {
-		mutex_lock(&c->ipc->lock);
-		s->ds.nattch--;
-		mutex_unlock(&c->ipc->lock);
-		segment_put(s);
+		detach(s);
 		free(a);
 		return err;
 	}
@@ -261,10 +283,10 @@ shm_set(const struct call *c, int id, const struct lx_shmid_ds *ds)
 		err = -EINVAL;
 	else if (!ipc_owns(c, &s->ds.perm))
 		err = -EPERM;
-	else {
-		ipc_perm_set(&s->ds.perm, &ds->perm);
+	else
+		err = ipc_perm_set(&s->ds.perm, &ds->perm);
+	if (!err)
 		s->ds.ctime = ipc_now();
-	}
 	mutex_unlock(&c->ipc->lock);
 	return err;
 }

@@ -18,14 +18,30 @@ struct aio_ctx {
 static struct mutex ctx_lock = MUTEX_INIT(LEAF);
 static struct list all = LIST_INIT(all);
 static _Atomic uint32_t count;
+static _Atomic uint64_t events; /* that all contexts have room for, until they are freed */
+
+/* False: there is no room for so many more. */
+static bool
+count_events(uint32_t n)
+{
+	if (atomic_fetch_add(&events, n) + n <= AIO_MAX_EVENTS)
+		return true;
+	atomic_fetch_sub(&events, n);
+	return false;
+}
 
 int
 aio_ctx_new(struct mm *mm, uint64_t id, uint32_t max)
 {
-	struct aio_ctx *c = calloc(1, sizeof *c + max * sizeof c->ring[0]);
+	struct aio_ctx *c;
 
-	if (!c)
+	if (!count_events(max))
+		return -EAGAIN;
+	c = calloc(1, sizeof *c + max * sizeof c->ring[0]);
+	if (!c) {
+		atomic_fetch_sub(&events, max);
 		return -ENOMEM;
+	}
 	ref_init(&c->ref);
 	waitq_init(&c->wq);
 	c->mm = mm;
@@ -70,6 +86,7 @@ aio_ctx_put(struct aio_ctx *c)
 	if (!c || !ref_put(&c->ref))
 		return;
 	waitq_destroy(&c->wq);
+	atomic_fetch_sub(&events, c->max);
 	free(c);
 }
 

@@ -35,7 +35,9 @@ overruns(int64_t *deadline, int64_t interval, int64_t now)
 {
 	int64_t n = (now - *deadline) / interval + 1;
 
-	*deadline += n * interval;
+	/* the next one may be beyond all time: n is 1 then */
+	if (__builtin_add_overflow(*deadline, n * interval, deadline))
+		*deadline = INT64_MAX;
 	return n;
 }
 

@@ -20,6 +20,12 @@ int timeval_out(struct task *t, struct uaddr addr, int64_t ns);
 /* Host CLOCK_MONOTONIC deadline ns from now; saturates. */
 int64_t deadline_after(int64_t ns);
 
+/* Owners of System V IPC from and to t's user namespace; sys_sysvipc.c. Who has no id there comes
+ * in as UINT32_MAX. */
+struct lx_ipc_perm;
+void ipc_owner_in(const struct task *t, struct lx_ipc_perm *p);
+void ipc_owner_out(const struct task *t, struct lx_ipc_perm *p);
+
 /* prctl(PR_SET_SECCOMP); sys_seccomp.c */
 int64_t prctl_set_seccomp(struct task *t, uint64_t mode, uint64_t filter);
 

@@ -14,8 +14,6 @@
 #include "sentry/syscall/file_block.h"
 #include <stdlib.h>
 
-#define MAX_EVENTS 65536 /* fs.aio-max-nr, here of one context */
-
 enum {
 	CMD_PREAD = 0,
 	CMD_PWRITE = 1,
@@ -55,7 +53,7 @@ sys_io_setup(struct task *t, const uint64_t a[6])
 		return -EFAULT;
 	if (id || !n)
 		return -EINVAL;
-	if (n > MAX_EVENTS)
+	if (n > AIO_MAX_EVENTS)
 		return -EAGAIN;
 	task_mm_call(t, &mc);
 	addr = mm_mmap(&mc, 0, LX_PAGE_SIZE, LX_PROT_READ | LX_PROT_WRITE,

@@ -94,6 +94,8 @@ do_epoll_wait(struct task *t, int fd, uint64_t addr, int max, int64_t deadline)
 		}
 		waitq_remove(&w);
 	}
+	/* One is woken for an event: it may have been this one for several, or in vain. */
+	epoll_pass_on(f);
 	if (n > 0 && copy_out(&t->mem.um, ua(addr), ev, (size_t)n * sizeof *ev))
 		n = -EFAULT;
 	if (ev != small)

@@ -113,12 +113,16 @@ sys_shmctl(struct task *t, const uint64_t a[6])
 		r = shm_stat(&t->call, id, cmd == LX_SHM_STAT, &ds, &found);
 		if (r)
 			return r;
+		ipc_owner_out(t, &ds.perm);
+		ds.cpid = pid_nr_out(ds.cpid);
+		ds.lpid = pid_nr_out(ds.lpid);
 		if (copy_out(&t->mem.um, ua(a[2]), &ds, sizeof ds))
 			return -EFAULT;
 		return cmd == LX_SHM_STAT ? found : 0;
 	case LX_IPC_SET:
 		if (copy_in(&t->mem.um, &ds, ua(a[2]), sizeof ds))
 			return -EFAULT;
+		ipc_owner_in(t, &ds.perm);
 		return shm_set(&t->call, id, &ds);
 	case LX_IPC_RMID:
 		return shm_remove(&t->call, id);

@@ -192,7 +192,7 @@ struct off {
 	uint64_t addr;
 	int64_t value;
 	struct file *f;
-	bool own;
+	bool own, locked;
 };
 
 static int
@@ -200,7 +200,6 @@ off_get(struct task *t, struct off *o, struct file *f, uint64_t addr, int64_t **
 {
 	o->addr = addr;
 	o->f = f;
-	o->own = false;
 	*pos = NULL;
 	if (pipe_is(f) || (f->mode & LX_FMODE_STREAM))
 		return addr ? -ESPIPE : 0;
@@ -214,11 +213,27 @@ off_get(struct task *t, struct off *o, struct file *f, uint64_t addr, int64_t **
 		*pos = &o->value;
 		return 0;
 	}
-	if (sleeplock_lock_killable(&f->pos_sleep))
-		return -EINTR;
 	o->own = true;
 	*pos = &f->pos; /* itself: a host file's position is the host's, and moves with this one
 			   only */
+	return 0;
+}
+
+/* Both positions, where they are the files' own, for off_done to unlock. In order of the files: two
+ * calls may move bytes between the same two, each in its direction. */
+static int
+offs_lock(struct off *in, struct off *out)
+{
+	bool in_first = (uintptr_t)in->f < (uintptr_t)out->f;
+	struct off *o[2] = {in_first ? in : out, in_first ? out : in};
+
+	for (int i = 0; i < 2; i++) {
+		if (!o[i]->own)
+			continue;
+		if (sleeplock_lock_killable(&o[i]->f->pos_sleep))
+			return -EINTR;
+		o[i]->locked = true;
+	}
 	return 0;
 }
 
@@ -227,7 +242,7 @@ off_done(struct task *t, struct off *o, bool moved)
 {
 	int r = 0;
 
-	if (o->own) {
+	if (o->locked) {
 		if (moved && (o->f->mode & LX_FMODE_LSEEK))
 			(void)vfs_lseek(o->f, &t->call, o->f->pos, LX_SEEK_SET);
 		sleeplock_unlock(&o->f->pos_sleep);
@@ -292,12 +307,11 @@ sys_splice(struct task *t, const uint64_t a[6])
 		r = off_get(t, &oi, m.in, a[1], &m.in_pos);
 	if (!r) {
 		r = off_get(t, &oo, m.out, a[3], &m.out_pos);
-		if (!r) {
+		if (!r)
+			r = offs_lock(&oi, &oo);
+		if (!r)
 			r = move_any(&m, nb);
-			if (off_done(t, &oo, r > 0))
-				r = -EFAULT;
-		}
-		if (off_done(t, &oi, r > 0))
+		if (off_done(t, &oo, r > 0) | off_done(t, &oi, r > 0))
 			r = -EFAULT;
 	}
 	file_put(m.in);
@@ -348,8 +362,9 @@ sys_vmsplice(struct task *t, const uint64_t a[6])
 	if (!f)
 		return -EBADF;
 	if (a[2] > LX_UIO_MAXIOV || !pipe_is(f)) {
+		r = pipe_is(f) ? -EINVAL : -EBADF;
 		file_put(f);
-		return pipe_is(f) ? -EINVAL : -EBADF;
+		return r;
 	}
 	iov = malloc((a[2] + 1) * sizeof *iov);
 	r = iov ? uio_init_user_iov(&u, t->call.um, iov, ua(a[1]), a[2]) : -ENOMEM;
@@ -422,10 +437,11 @@ sys_sendfile(struct task *t, const uint64_t a[6])
 			r = -EINVAL; /* it would chase its own tail */
 		else
 			r = off_get(t, &oo, m.out, 0, &m.out_pos);
-		if (!r) {
+		if (!r)
+			r = offs_lock(&oi, &oo);
+		if (!r)
 			r = copy_loop(&m, len);
-			off_done(t, &oo, r > 0);
-		}
+		off_done(t, &oo, r > 0);
 		if (off_done(t, &oi, r > 0))
 			r = -EFAULT;
 	}
@@ -434,10 +450,12 @@ sys_sendfile(struct task *t, const uint64_t a[6])
 	return r;
 }
 
+/* Within one file no more than there is now: what is copied to its end would be read again. */
 static int
-check_copy_range(struct move *m, const struct off *oi, const struct off *oo, size_t len)
+check_copy_range(const struct move *m, size_t *len)
 {
 	uint32_t im = inode_mode(m->in->inode), om = inode_mode(m->out->inode);
+	int64_t in = *m->in_pos, out = *m->out_pos, out_end, size;
 
 	if (LX_S_ISDIR(im) || LX_S_ISDIR(om))
 		return -EISDIR;
@@ -446,10 +464,17 @@ check_copy_range(struct move *m, const struct off *oi, const struct off *oo, siz
 	if (!(m->in->mode & LX_FMODE_READ) || !(m->out->mode & LX_FMODE_WRITE) ||
 		(file_flags(m->out) & LX_O_APPEND))
 		return -EBADF;
-	if (m->in->inode == m->out->inode && oi->value < oo->value + (int64_t)len &&
-		oo->value < oi->value + (int64_t)len)
-		return -EINVAL;
-	return 0;
+	if (m->in->inode != m->out->inode)
+		return 0;
+	size = inode_load(m->in->inode->size);
+	if (in >= size)
+		*len = 0;
+	else if (*len > (uint64_t)(size - in))
+		*len = (size_t)(size - in);
+	/* in + *len is no more than size; what is beyond any file is refused by the write */
+	if (__builtin_add_overflow(out, (int64_t)*len, &out_end))
+		out_end = INT64_MAX;
+	return out_end > in && out < in + (int64_t)*len ? -EINVAL : 0;
 }
 
 int64_t
@@ -475,14 +500,13 @@ sys_copy_file_range(struct task *t, const uint64_t a[6])
 		r = off_get(t, &oo, m.out, a[3], &m.out_pos);
 		if (r == -ESPIPE)
 			r = -EINVAL;
-		if (!r) {
-			r = check_copy_range(&m, &oi, &oo, len);
-			if (!r)
-				r = copy_loop(&m, len);
-			if (off_done(t, &oo, r > 0))
-				r = -EFAULT;
-		}
-		if (off_done(t, &oi, r > 0))
+		if (!r)
+			r = offs_lock(&oi, &oo);
+		if (!r)
+			r = check_copy_range(&m, &len);
+		if (!r)
+			r = copy_loop(&m, len);
+		if (off_done(t, &oo, r > 0) | off_done(t, &oi, r > 0))
 			r = -EFAULT;
 	}
 	file_put(m.in);

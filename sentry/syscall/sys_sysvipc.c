@@ -4,6 +4,24 @@
 #include "sentry/syscall/internal.h"
 #include <stdlib.h>
 
+void
+ipc_owner_in(const struct task *t, struct lx_ipc_perm *p)
+{
+	p->uid = uid_in(t->cred->user_ns, p->uid);
+	p->gid = gid_in(t->cred->user_ns, p->gid);
+}
+
+void
+ipc_owner_out(const struct task *t, struct lx_ipc_perm *p)
+{
+	const struct user_ns *ns = t->cred->user_ns;
+
+	p->uid = uid_out(ns, p->uid);
+	p->gid = gid_out(ns, p->gid);
+	p->cuid = uid_out(ns, p->cuid);
+	p->cgid = gid_out(ns, p->cgid);
+}
+
 /* --- semaphores --- */
 
 int64_t
@@ -120,7 +138,7 @@ sem_getsetall(struct task *t, int id, uint64_t addr, bool write)
 	if (write && copy_in(&t->mem.um, v, ua(addr), (size_t)n * sizeof *v))
 		r = -EFAULT;
 	else
-		r = sem_all(&t->call, t->sem_undo, id, v, n, write);
+		r = sem_all(&t->call, id, v, n, write);
 	if (!r && !write)
 		r = copy_out(&t->mem.um, ua(addr), v, (size_t)n * sizeof *v);
 	free(v);
@@ -143,12 +161,14 @@ sys_semctl(struct task *t, const uint64_t a[6])
 		r = sem_stat(&t->call, id, cmd, &ds, &found);
 		if (r)
 			return r;
+		ipc_owner_out(t, &ds.perm);
 		if (copy_out(&t->mem.um, ua(a[3]), &ds, sizeof ds))
 			return -EFAULT;
 		return cmd == LX_IPC_STAT ? 0 : found;
 	case LX_IPC_SET:
 		if (copy_in(&t->mem.um, &ds, ua(a[3]), sizeof ds))
 			return -EFAULT;
+		ipc_owner_in(t, &ds.perm);
 		return sem_set(&t->call, id, &ds);
 	case LX_IPC_RMID:
 		return sem_remove(&t->call, id);
@@ -159,7 +179,7 @@ sys_semctl(struct task *t, const uint64_t a[6])
 		r = sem_value(&t->call, id, num, cmd);
 		return cmd == LX_GETPID && r > 0 ? pid_nr_out(r) : r;
 	case LX_SETVAL:
-		return sem_set_value(&t->call, t->sem_undo, id, num, arg_int(a[3]));
+		return sem_set_value(&t->call, id, num, arg_int(a[3]));
 	case LX_GETALL:
 	case LX_SETALL:
 		return sem_getsetall(t, id, a[3], cmd == LX_SETALL);
@@ -288,6 +308,7 @@ sys_msgctl(struct task *t, const uint64_t a[6])
 		r = msg_stat(&t->call, id, cmd, &ds, &found);
 		if (r)
 			return r;
+		ipc_owner_out(t, &ds.perm);
 		ds.lspid = pid_nr_out(ds.lspid);
 		ds.lrpid = pid_nr_out(ds.lrpid);
 		if (copy_out(&t->mem.um, ua(a[2]), &ds, sizeof ds))
@@ -296,6 +317,7 @@ sys_msgctl(struct task *t, const uint64_t a[6])
 	case LX_IPC_SET:
 		if (copy_in(&t->mem.um, &ds, ua(a[2]), sizeof ds))
 			return -EFAULT;
+		ipc_owner_in(t, &ds.perm);
 		return msg_set(&t->call, id, &ds);
 	case LX_IPC_RMID:
 		return msg_remove(&t->call, id);

@@ -148,7 +148,9 @@ submit(struct task *t, struct uring *u, uint32_t n)
 {
 	int64_t r = 0;
 
-	sleeplock_lock(&u->submit);
+	/* another process may be in an open that lasts */
+	if (sleeplock_lock_killable(&u->submit))
+		return -EINTR;
 	if (u->disabled)
 		r = -EBADFD;
 	else if ((u->setup & LX_URING_SETUP_SINGLE_ISSUER) && u->issuer != t->tid)
@@ -480,12 +482,14 @@ sys_io_uring_register(struct task *t, const uint64_t a[6])
 		file_put(f);
 		return -EOPNOTSUPP;
 	}
-	sleeplock_lock(&u->submit);
-	if ((u->setup & LX_URING_SETUP_SINGLE_ISSUER) && u->issuer && u->issuer != t->tid)
-		r = -EEXIST;
-	else
-		r = do_register(t, u, (uint32_t)a[1], a[2], (uint32_t)a[3]);
-	sleeplock_unlock(&u->submit);
+	r = sleeplock_lock_killable(&u->submit);
+	if (!r) {
+		if ((u->setup & LX_URING_SETUP_SINGLE_ISSUER) && u->issuer && u->issuer != t->tid)
+			r = -EEXIST;
+		else
+			r = do_register(t, u, (uint32_t)a[1], a[2], (uint32_t)a[3]);
+		sleeplock_unlock(&u->submit);
+	}
 	file_put(f);
 	return r;
 }

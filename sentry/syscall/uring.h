@@ -57,7 +57,9 @@ struct uring {
 	uint64_t completed; /* so many were */
 	struct list
 		deferred; /* struct uring_req by defer_node: heads of chains that wait (drain) */
-	bool draining;	  /* one that asked for it runs */
+	uint32_t nr_deferred; /* requests in those chains */
+	bool draining;	      /* one that asked for it runs */
+	bool starting;	      /* somebody starts the deferred ones */
 	bool closed;
 	/* registered; submit */
 	struct file **files;
@@ -82,7 +84,9 @@ struct uring_req {
 	struct uring_req *next;	 /* linked */
 	struct task *helper;	 /* lock: who runs it; borrowed */
 	struct task *submitter;	 /* a reference */
-	bool cancelled;		 /* lock */
+	struct task *runner; /* of the head of a deferred chain: who is to run it, not started */
+	int err;	     /* what is wrong with it from the start, or 0 */
+	bool cancelled;	     /* lock */
 	bool tried;
 	bool wrote;		 /* to the guest's memory */
 	bool is_timeout_of_last; /* LX_OP_LINK_TIMEOUT */

@@ -54,6 +54,8 @@ try_rw(void *arg)
 
 	if (f->mode & LX_FMODE_STREAM)
 		pos = 0;
+	if (pos < 0)
+		return -EINVAL;
 	if (own && sleeplock_lock_killable(&f->pos_sleep))
 		return -EINTR;
 	n = (x->write ? vfs_write : vfs_read)(f, &x->t->call, &r->uio, at, r->sqe.op_flags);

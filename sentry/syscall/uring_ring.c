@@ -117,16 +117,17 @@ uring_new(uint32_t sq_entries, uint32_t cq_entries, uint32_t setup, struct uring
 	mutex_init(&u->lock, LR_EVENT);
 	waitq_init(&u->wq);
 	list_init(&u->overflow);
-	mutex_lock(&all_lock);
-	list_push_back(&all, &u->all_node);
-	nr_all++;
-	mutex_unlock(&all_lock);
 	list_init(&u->reqs);
 	list_init(&u->deferred);
 	u->setup = setup;
 	u->disabled = setup & LX_URING_SETUP_R_DISABLED;
 	u->sq_entries = sq_entries;
 	u->cq_entries = cq_entries;
+	/* From here on a task that ends looks for its requests in it. */
+	mutex_lock(&all_lock);
+	list_push_back(&all, &u->all_node);
+	nr_all++;
+	mutex_unlock(&all_lock);
 	u->rings_len = pages(array_off(u) + sq_entries * sizeof(uint32_t));
 	u->sqes_len = pages(sq_entries * sizeof(struct lx_uring_sqe));
 	/* Nobody can make it shorter: reading it never faults. Between the two is a hole. */

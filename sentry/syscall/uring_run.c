@@ -61,6 +61,8 @@ req_end(struct uring_req *r, int64_t res, bool async)
 	file_put(r->file);
 	free(r->iov);
 	free(r->msg);
+	if (r->runner)
+		helper_free(r->runner);
 	uring_post(u, r->sqe.user_data, (int32_t)res, !quiet, async);
 	mutex_lock(&u->lock);
 	list_del(&r->node);
@@ -229,18 +231,19 @@ end_chain(struct uring_req *r, int err)
 	}
 }
 
-/* The chain goes on in a helper of its submitter's. */
+/* The chain goes on in a helper of its submitter's: who calls, unless it was deferred. */
 static void
 punt(struct uring_req *r)
 {
 	struct work *w = malloc(sizeof *w);
-	struct task *h = w ? helper_new(r->submitter) : NULL;
+	struct task *h = r->runner ? r->runner : helper_new(r->submitter);
 
-	if (!h || atomic_fetch_add(&nr_helpers, 1) >= HELPERS_MAX) {
-		if (h) {
+	r->runner = NULL;
+	if (!h || !w || atomic_fetch_add(&nr_helpers, 1) >= HELPERS_MAX) {
+		if (h && w)
 			atomic_fetch_sub(&nr_helpers, 1);
+		if (h)
 			helper_free(h);
-		}
 		free(w);
 		end_chain(r, -EAGAIN);
 		return;
@@ -275,48 +278,66 @@ chain_drains(const struct uring_req *r)
 	return false;
 }
 
-/* May the chain not begin yet? It is deferred then. */
-static bool
-defer(struct uring *u, struct uring_req *r)
+/* May the chain not begin yet? It is deferred then. Its submitter gives it all that it has now: who
+ * starts it later may not look at what is another task's. -ENOMEM. */
+static int
+defer(struct uring *u, struct task *t, struct uring_req *r)
 {
 	bool drains = chain_drains(r), wait;
-	uint32_t others;
+	uint32_t n = chain_length(r);
 
-	mutex_lock(&u->lock);
-	others = u->inflight - chain_length(r);
-	wait = u->draining || !list_empty(&u->deferred) || (drains && others);
-	if (wait)
+	for (;;) {
+		mutex_lock(&u->lock);
+		wait = u->draining || !list_empty(&u->deferred) || (drains && u->inflight != n);
+		if (!wait || r->runner)
+			break;
+		mutex_unlock(&u->lock);
+		r->runner = helper_new(t);
+		if (!r->runner)
+			return -ENOMEM;
+	}
+	if (wait) {
 		list_push_back(&u->deferred, &r->defer_node);
-	else if (drains)
+		u->nr_deferred += n;
+	} else if (drains) {
 		u->draining = true;
+	}
 	mutex_unlock(&u->lock);
 	return wait;
 }
 
 static void
+undefer_locked(struct uring *u, struct uring_req *r)
+{
+	list_del(&r->defer_node);
+	list_init(&r->defer_node);
+	u->nr_deferred -= chain_length(r);
+}
+
+/* One at a time does it, and goes on until nothing can begin: also where those that it starts end
+ * at once, which comes back here. */
+static void
 start_deferred(struct uring *u)
 {
-	for (;;) {
-		struct uring_req *r;
-		uint32_t waiting = 0;
-		struct list *l;
-
-		mutex_lock(&u->lock);
-		for (l = u->deferred.next; l != &u->deferred; l = l->next)
-			waiting += chain_length(list_entry(l, struct uring_req, defer_node));
-		r = list_first(&u->deferred, struct uring_req, defer_node);
-		if (r && (u->draining || (chain_drains(r) && u->inflight != waiting)))
-			r = NULL;
-		if (r) {
-			list_del(&r->defer_node);
-			list_init(&r->defer_node);
-			u->draining = chain_drains(r);
-		}
+	mutex_lock(&u->lock);
+	if (u->starting) {
 		mutex_unlock(&u->lock);
-		if (!r)
-			return;
-		punt(r);
+		return;
 	}
+	u->starting = true;
+	for (;;) {
+		struct uring_req *r = list_first(&u->deferred, struct uring_req, defer_node);
+
+		if (!r || u->draining || (chain_drains(r) && u->inflight != u->nr_deferred))
+			break;
+		undefer_locked(u, r);
+		u->draining = chain_drains(r);
+		mutex_unlock(&u->lock);
+		punt(r);
+		mutex_lock(&u->lock);
+	}
+	u->starting = false;
+	mutex_unlock(&u->lock);
 }
 
 /* --- submitting --- */
@@ -324,8 +345,18 @@ start_deferred(struct uring *u)
 static void
 run_chain(struct task *t, struct uring_req *r)
 {
-	if (defer(r->ring, r))
+	struct uring *u = r->ring;
+	int deferred = defer(u, t, r);
+
+	if (deferred < 0) {
+		end_chain(r, deferred);
 		return;
+	}
+	if (deferred) {
+		/* what it waits for may have ended while it was not among those that wait */
+		start_deferred(u);
+		return;
+	}
 	while (r) {
 		struct uring_req *n;
 		int64_t res = is_cancelled(r)		      ? -ECANCELED
@@ -348,7 +379,7 @@ run_chain(struct task *t, struct uring_req *r)
 }
 
 static int
-check_sqe(const struct lx_uring_sqe *s, bool after_link)
+check_sqe(const struct lx_uring_sqe *s, const struct uring_req *before)
 {
 	if (s->flags & ~(uint32_t)SQE_FLAGS)
 		return s->flags & LX_IOSQE_BUFFER_SELECT ? -EOPNOTSUPP : -EINVAL;
@@ -356,9 +387,21 @@ check_sqe(const struct lx_uring_sqe *s, bool after_link)
 		return -EINVAL;
 	if (s->personality)
 		return -EINVAL;
-	if (s->opcode == LX_OP_LINK_TIMEOUT && !after_link)
+	if (s->opcode == LX_OP_LINK_TIMEOUT && (!before || before->is_timeout_of_last))
 		return -EINVAL;
 	return 0;
+}
+
+/* One of the chain is wrong: none is carried out. */
+static void
+refuse_chain(struct uring_req *r)
+{
+	while (r) {
+		struct uring_req *n = r->next;
+
+		req_end(r, r->err ? r->err : -ECANCELED, false);
+		r = n;
+	}
 }
 
 int64_t
@@ -391,7 +434,7 @@ uring_submit(struct uring *u, struct task *t, uint32_t n)
 			break;
 		}
 		done++;
-		err = check_sqe(&sqe, last != NULL);
+		err = check_sqe(&sqe, last);
 		if (!err)
 			err = (int)uring_prepare(t, r);
 		if (head)
@@ -402,24 +445,15 @@ uring_submit(struct uring *u, struct task *t, uint32_t n)
 		if (err) {
 			/* all of its chain is cancelled */
 			chain_bad = true;
-			r->cancelled = true;
-			r->until = (uint64_t)(int64_t)err;
+			r->err = err;
 		}
 		if (!(sqe.flags & LINKS) || (err && !(u->setup & LX_URING_SETUP_SUBMIT_ALL))) {
 			bool stop = chain_bad && !(u->setup & LX_URING_SETUP_SUBMIT_ALL);
 
-			if (!chain_bad) {
+			if (chain_bad)
+				refuse_chain(head);
+			else
 				run_chain(t, head);
-			} else {
-				while (head) {
-					struct uring_req *next = head->next;
-
-					req_end(head,
-						head->cancelled ? (int64_t)head->until : -ECANCELED,
-						false);
-					head = next;
-				}
-			}
 			head = last = NULL;
 			chain_bad = false;
 			if (stop)
@@ -429,7 +463,7 @@ uring_submit(struct uring *u, struct task *t, uint32_t n)
 	if (head && !chain_bad)
 		run_chain(t, head);
 	else
-		end_chain(head, -ECANCELED);
+		refuse_chain(head);
 	return done;
 }
 
@@ -452,7 +486,7 @@ uring_cancel(struct uring *u, bool (*match)(const struct uring_req *r, const voi
 		if (r->helper)
 			helper_interrupt(r->helper);
 		if (!list_empty(&r->defer_node)) {
-			list_del(&r->defer_node);
+			undefer_locked(u, r);
 			list_push_back(&dead, &r->defer_node);
 		}
 		if (!all)

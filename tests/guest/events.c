@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 #include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 
 static int ep;
@@ -46,6 +47,45 @@ static void
 nothing(int s)
 {
 	(void)s;
+}
+
+static int pool;
+
+static void *
+one_of_pool(void *arg)
+{
+	struct epoll_event ev;
+
+	(void)arg;
+	return (void *)(long)epoll_wait(pool, &ev, 1, 20000);
+}
+
+/* Two events at once, and two who each take one. */
+static void
+two_waiters(void)
+{
+	int e = eventfd(0, EFD_NONBLOCK), twin = dup(e);
+	struct epoll_event ev = {EPOLLIN | EPOLLONESHOT, {.u64 = 1}};
+	struct timespec from, to;
+	pthread_t t[2];
+	void *n[2];
+
+	pool = epoll_create1(0);
+	epoll_ctl(pool, EPOLL_CTL_ADD, e, &ev);
+	epoll_ctl(pool, EPOLL_CTL_ADD, twin, &ev);
+	for (int i = 0; i < 2; i++)
+		pthread_create(&t[i], NULL, one_of_pool, NULL);
+	usleep(100000);
+	eventfd_write(e, 1);
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	for (int i = 0; i < 2; i++)
+		pthread_join(t[i], &n[i]);
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	TRUE(to.tv_sec - from.tv_sec < 10); /* neither by its end */
+	printf("each has one: %ld %ld\n", (long)n[0], (long)n[1]);
+	close(e);
+	close(twin);
+	close(pool);
 }
 
 int
@@ -148,6 +188,38 @@ main(void)
 	show_events("nested", 1000);
 	close(e2);
 	close(e);
+	{
+		struct epoll_event ev = {EPOLLIN, {.u64 = 1}};
+		int chain[12], refused = 0;
+
+		/* one below the other, the uppermost first */
+		for (int i = 0; i < 12; i++) {
+			chain[i] = epoll_create1(0);
+			if (i && epoll_ctl(chain[i - 1], EPOLL_CTL_ADD, chain[i], &ev))
+				refused = refused ? refused : errno;
+		}
+		printf("too deep %d\n", refused == ELOOP);
+		for (int i = 0; i < 12; i++)
+			close(chain[i]);
+		/* all of a level watch all of the next */
+		for (int i = 0; i < 4; i++)
+			chain[i] = epoll_create1(0);
+		SHOW(epoll_ctl(chain[1], EPOLL_CTL_ADD, chain[3], &ev));
+		SHOW(epoll_ctl(chain[2], EPOLL_CTL_ADD, chain[3], &ev));
+		SHOW(epoll_ctl(chain[0], EPOLL_CTL_ADD, chain[1], &ev));
+		SHOW(epoll_ctl(chain[0], EPOLL_CTL_ADD, chain[2], &ev));
+		SHOW(epoll_ctl(chain[3], EPOLL_CTL_ADD, chain[0], &ev));
+		for (int i = 0; i < 4; i++)
+			close(chain[i]);
+	}
+	e = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
+	SHOW(timerfd_settime(e, 0, &(struct itimerspec){{INT64_MAX, 999999999}, {0, 1}}, NULL));
+	pf[0] = (struct pollfd){e, POLLIN, 0};
+	SHOW(poll(pf, 1, 1000));
+	SHOW(read(e, &v, 8));
+	SHOW(v);
+	SHOW(poll(pf, 1, 20));
+	close(e);
 
 	pf[0] = (struct pollfd){q[0], POLLIN, 0};
 	pf[1] = (struct pollfd){q[1], POLLOUT, 0};
@@ -189,5 +261,6 @@ main(void)
 	}
 	sigprocmask(SIG_BLOCK, NULL, &mask);
 	TRUE(sigismember(&mask, SIGUSR1));
+	two_waiters();
 	return 0;
 }

@@ -314,6 +314,17 @@ data(void)
 	P(splice(fd, NULL, fd2, NULL, 4, 0));
 	P(copy_file_range(fd, (off_t[]){0}, fd2, (off_t[]){1000}, 20, 0));
 	P(copy_file_range(fd, (off_t[]){0}, fd2, (off_t[]){10}, 20, 0));
+	/* by the positions of the two; and never what it has copied itself */
+	P(lseek(fd, 0, SEEK_SET));
+	P(lseek(fd2, 500, SEEK_SET));
+	P(copy_file_range(fd, NULL, fd2, NULL, 20, 0));
+	P(lseek(fd, 0, SEEK_CUR) + lseek(fd2, 0, SEEK_CUR));
+	P(lseek(fd, 490, SEEK_SET));
+	P(copy_file_range(fd, NULL, fd2, NULL, 100, 0));
+	fstat(fd, &st);
+	off = st.st_size;
+	P(copy_file_range(fd, (off_t[]){off - 5}, fd2, (off_t[]){off}, 100, 0));
+	P(copy_file_range(fd, (off_t[]){INT64_MAX - 5}, fd2, (off_t[]){0}, 100, 0));
 	P(lseek(p[0], 0, SEEK_SET));
 	P(pread(p[0], buf, 1, 0));
 	close(fd);

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -460,6 +461,63 @@ test_gone(void)
 	free(buf);
 }
 
+struct naming {
+	pthread_barrier_t together;
+	int fd[200];
+	bool mine[200], his[200];
+};
+
+static bool
+name_it(int fd, const char *who, int i)
+{
+	char name[64];
+	struct sockaddr_un a;
+	int len;
+
+	snprintf(name, sizeof name, "@%s-%d-%d", who, getpid(), i);
+	len = un(&a, name);
+	a.sun_path[0] = 0;
+	return bind(fd, (void *)&a, len) == 0;
+}
+
+static void *
+name_all(void *arg)
+{
+	struct naming *n = arg;
+
+	for (int i = 0; i < 200; i++) {
+		pthread_barrier_wait(&n->together);
+		n->his[i] = name_it(n->fd[i], "second", i);
+	}
+	return NULL;
+}
+
+/* Two threads name one socket: one of them does. */
+static void
+test_named_twice(void)
+{
+	struct naming n = {0};
+	pthread_t t;
+	int both = 0, none = 0;
+
+	pthread_barrier_init(&n.together, NULL, 2);
+	for (int i = 0; i < 200; i++)
+		n.fd[i] = socket(AF_UNIX, SOCK_STREAM, 0);
+	pthread_create(&t, NULL, name_all, &n);
+	for (int i = 0; i < 200; i++) {
+		pthread_barrier_wait(&n.together);
+		n.mine[i] = name_it(n.fd[i], "first", i);
+	}
+	pthread_join(t, NULL);
+	for (int i = 0; i < 200; i++) {
+		both += n.his[i] && n.mine[i];
+		none += !n.his[i] && !n.mine[i];
+		close(n.fd[i]);
+	}
+	printf("named twice %d, not at all %d\n", both, none);
+	pthread_barrier_destroy(&n.together);
+}
+
 int
 main(void)
 {
@@ -488,5 +546,6 @@ main(void)
 	test_udp();
 	test_gone();
 	test_errors();
+	test_named_twice();
 	return 0;
 }

@@ -190,6 +190,30 @@ undo(void)
 	waitpid(p, NULL, 0);
 	printf("SETVAL forgets: %d\n", ctl(0, GETVAL, 0));
 	fflush(stdout);
+	/* what others owe too */
+	p = fork();
+	if (!p) {
+		op1(0, -3, SEM_UNDO);
+		op1(1, 1, SEM_UNDO);
+		op1(1, -100, 0);
+	}
+	while (ctl(1, GETNCNT, 0) != 1)
+		sleep_ms(1);
+	ctl(0, SETVAL, 20);
+	kill(p, SIGKILL);
+	waitpid(p, NULL, 0);
+	printf("of others too: %d %d\n", ctl(0, GETVAL, 0), ctl(1, GETVAL, 0));
+	fflush(stdout);
+	/* a set that is no more owes nothing */
+	for (int keep = id, i = 0; i < 3; i++) {
+		id = semget(IPC_PRIVATE, 1, 0600);
+		op1(0, 1, SEM_UNDO);
+		semctl(id, 0, IPC_RMID);
+		id = keep;
+		op1(1, 1, SEM_UNDO);
+	}
+	printf("another %d\n", ctl(1, GETVAL, 0));
+	fflush(stdout);
 	p = fork();
 	if (!p) {
 		pthread_create(&th, NULL, undo_thread, NULL);
@@ -203,6 +227,59 @@ undo(void)
 	waitpid(p, NULL, 0);
 	printf("until the end of the process: %d\n", ctl(0, GETVAL, 0));
 	semctl(id, 0, IPC_RMID);
+}
+
+static void
+say(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+
+	if (write(fd, text, strlen(text)) < 0)
+		printf("%s: no\n", path);
+	close(fd);
+}
+
+/* Owners as a user namespace knows them. */
+static void
+owners(void)
+{
+	struct semid_ds s;
+	struct shmid_ds m;
+	struct msqid_ds q;
+	union semun u = {.buf = &s};
+	int shm, msg;
+
+	fflush(stdout);
+	if (!fork()) {
+		if (unshare(CLONE_NEWUSER))
+			_exit(1);
+		say("/proc/self/setgroups", "deny");
+		say("/proc/self/uid_map", "5 0 1");
+		say("/proc/self/gid_map", "6 0 1");
+		id = semget(IPC_PRIVATE, 1, 0600);
+		shm = shmget(IPC_PRIVATE, 4096, 0600);
+		msg = msgget(IPC_PRIVATE, 0600);
+		semctl(id, 0, IPC_STAT, u);
+		shmctl(shm, IPC_STAT, &m);
+		msgctl(msg, IPC_STAT, &q);
+		printf("%d %d %d %d, ", s.sem_perm.uid, s.sem_perm.gid, s.sem_perm.cuid,
+			s.sem_perm.cgid);
+		printf("%d %d %d, ", m.shm_perm.uid, m.shm_perm.cgid, m.shm_cpid == getpid());
+		printf("%d %d\n", q.msg_perm.uid, q.msg_perm.cgid);
+		SHOW(semctl(id, 0, IPC_SET, u));
+		SHOW(shmctl(shm, IPC_SET, &m));
+		SHOW(msgctl(msg, IPC_SET, &q));
+		s.sem_perm.uid = m.shm_perm.gid = q.msg_perm.uid = 0;
+		SHOW(semctl(id, 0, IPC_SET, u));
+		SHOW(shmctl(shm, IPC_SET, &m));
+		SHOW(msgctl(msg, IPC_SET, &q));
+		SHOW(semctl(id, 0, IPC_RMID));
+		SHOW(shmctl(shm, IPC_RMID, NULL));
+		SHOW(msgctl(msg, IPC_RMID, NULL));
+		fflush(stdout);
+		_exit(0);
+	}
+	wait(NULL);
 }
 
 /* Many processes with one lock. */
@@ -462,6 +539,7 @@ main(void)
 	sem_basics();
 	sem_waits();
 	undo();
+	owners();
 	mutual();
 	messages();
 	rights();

@@ -380,6 +380,12 @@ times(void)
 	go(&R, 2, 2, "in time");
 	sqe(&R, IORING_OP_LINK_TIMEOUT, -1, &far, 1, 0, 13);
 	go(&R, 1, 1, "of nothing");
+	s = sqe(&R, IORING_OP_READ, p[0], buf, 10, 0, 14);
+	s->flags = IOSQE_IO_LINK;
+	s = sqe(&R, IORING_OP_LINK_TIMEOUT, -1, &t, 1, 0, 15);
+	s->flags = IOSQE_IO_LINK;
+	sqe(&R, IORING_OP_LINK_TIMEOUT, -1, &t, 1, 0, 16);
+	go(&R, 3, 3, "of another");
 	close(p[0]);
 	close(p[1]);
 }

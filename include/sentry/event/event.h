@@ -59,6 +59,9 @@ int epoll_ctl_file(
 	struct file *ep, int op, struct file *target, int fd, const struct lx_epoll_event *ev);
 /* Events that are ready now, at most max; 0: none. -EINVAL: ep is no epoll file. */
 int epoll_collect(struct file *ep, struct lx_epoll_event *ev, int max);
+/* Who called epoll_wait goes, with what it has collected: if there is more, another that waits
+ * looks. Its own waiter is out of the queue. */
+void epoll_pass_on(struct file *ep);
 /* How many files it watches now. */
 int epoll_nitems(struct file *ep);
 /* The queue that is notified when something becomes ready. NULL: no epoll file. */

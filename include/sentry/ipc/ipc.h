@@ -62,12 +62,11 @@ int sem_set(const struct call *c, int id, const struct lx_semid_ds *ds);
 int sem_remove(const struct call *c, int id);
 /* GETVAL GETPID GETNCNT GETZCNT; the value. */
 int sem_value(const struct call *c, int id, int num, int cmd);
-/* undo: the caller's list or NULL; what it owes is forgotten. */
-int sem_set_value(const struct call *c, struct sem_undo_list *undo, int id, int num, int value);
-/* GETALL into, or SETALL from, n values; n is that of sem_count. */
+/* What anybody owes to it is forgotten. */
+int sem_set_value(const struct call *c, int id, int num, int value);
+/* GETALL into, or SETALL from (as sem_set_value), n values; n is that of sem_count. */
 int sem_count(const struct call *c, int id);
-int sem_all(const struct call *c, struct sem_undo_list *undo, int id, uint16_t *values, int n,
-	bool set);
+int sem_all(const struct call *c, int id, uint16_t *values, int n, bool set);
 int sem_usage(const struct call *c, int *sets, int *sems); /* the highest index in use */
 
 /* A reference for another task; *l is made if there is none. NULL: out of memory. */

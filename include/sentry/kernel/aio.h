@@ -16,7 +16,9 @@ struct aio_event { /* as the guest has it */
 	int64_t res, res2;
 };
 
-int aio_ctx_new(struct mm *mm, uint64_t id, uint32_t max); /* -ENOMEM */
+#define AIO_MAX_EVENTS 65536 /* fs.aio-max-nr: of all contexts */
+
+int aio_ctx_new(struct mm *mm, uint64_t id, uint32_t max); /* -ENOMEM, -EAGAIN: too many */
 struct aio_ctx *aio_ctx_get(struct mm *mm, uint64_t id);   /* a reference, or NULL */
 void aio_ctx_put(struct aio_ctx *c);
 bool aio_ctx_end(struct mm *mm, uint64_t id); /* io_destroy; false: no such one */

@@ -71,10 +71,17 @@ pipe_put(struct pipe *p)
 	free(p);
 }
 
+/* At one moment: without a lock the tail may pass what head was. */
 static uint64_t
 used(const struct pipe *p)
 {
-	return atomic_load(&p->head) - atomic_load(&p->tail);
+	uint64_t tail, head;
+
+	do {
+		tail = atomic_load(&p->tail);
+		head = atomic_load(&p->head);
+	} while (tail != atomic_load(&p->tail));
+	return head - tail;
 }
 
 /* The packet that stands at the tail: its bytes that are left, or UINT64_MAX. */

@@ -331,7 +331,9 @@ hostsock_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	if (m->addr_len > sizeof m->addr || s->type == LX_SOCK_STREAM)
 		m->addr_len = 0;
 	hostsock_take_control(m, control, control_len);
-	if (!(s->type == LX_SOCK_STREAM && (m->flags & LX_MSG_TRUNC))) {
+	if (s->type == LX_SOCK_STREAM && (m->flags & LX_MSG_TRUNC)) {
+		uio_skip(m->uio, (size_t)k < n ? (size_t)k : n);
+	} else {
 		size_t got = (size_t)k < n ? (size_t)k : n;
 
 		if (got && uio_copy_to(m->uio, buf, got) != (ssize_t)got)

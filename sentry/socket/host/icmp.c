@@ -212,20 +212,19 @@ drop_control(struct sock *s, struct sock_msg *m)
 	m->nctl = kept;
 }
 
+/* The next that the host has. *unwanted: it was filtered out, and nothing was received. */
 static ssize_t
-icmp_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
+receive(struct sock *s, struct sock_msg *m, bool *unwanted)
 {
 	size_t head = is_v6(s) || (m->flags & LX_MSG_ERRQUEUE) ? 0 : IP_HEADER, n;
 	int flags = (int)(m->flags & (LX_MSG_PEEK | LX_MSG_ERRQUEUE));
 	uint8_t control[HOSTSOCK_CONTROL_MAX];
 	uint8_t *buf __attribute__((cleanup(host_free_ptr))) = NULL;
 	size_t control_len = sizeof control;
-	bool unwanted, whole = m->flags & LX_MSG_TRUNC;
+	bool whole = m->flags & LX_MSG_TRUNC;
 	ssize_t k;
 
-	(void)c;
-	if (m->flags & LX_MSG_OOB)
-		return -EOPNOTSUPP;
+	*unwanted = false;
 	/* whatever is asked for, the headers are needed, and the length */
 	buf = malloc(head + HOSTSOCK_DATAGRAM_MAX);
 	if (!buf)
@@ -241,13 +240,13 @@ icmp_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	mutex_lock(&s->lock);
 	if (k >= (ssize_t)ICMP_HEADER)
 		put_id(buf + head, ic(s)->ids[get16(buf + head + 6) % SEQS]);
-	unwanted = k && (is_v6(s) || buf[head] < 32) && !(m->flags & LX_MSG_ERRQUEUE) &&
-		   ic(s)->filter[buf[head] / 8] >> buf[head] % 8 & 1;
+	*unwanted = k && (is_v6(s) || buf[head] < 32) && !(m->flags & LX_MSG_ERRQUEUE) &&
+		    ic(s)->filter[buf[head] / 8] >> buf[head] % 8 & 1;
 	if (head)
 		put_ip_header(buf, (size_t)k, m);
 	drop_control(s, m);
 	mutex_unlock(&s->lock);
-	if (unwanted) {
+	if (*unwanted) {
 		/* what was only looked at is to go, too */
 		if (m->flags & LX_MSG_PEEK)
 			(void)host_socket_recv(hs(s)->fd, buf, 1, &(int){0}, m->addr, &m->addr_len);
@@ -261,6 +260,22 @@ icmp_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	m->flags =
 		(m->flags & ~(uint32_t)LX_MSG_TRUNC) | ((size_t)k > n ? (uint32_t)LX_MSG_TRUNC : 0);
 	return whole ? k : (ssize_t)n;
+}
+
+static ssize_t
+icmp_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
+{
+	bool unwanted;
+	ssize_t k;
+
+	(void)c;
+	if (m->flags & LX_MSG_OOB)
+		return -EOPNOTSUPP;
+	/* What waits behind it is there already: nobody will tell of it. */
+	do {
+		k = receive(s, m, &unwanted);
+	} while (unwanted);
+	return k;
 }
 
 /* --- options --- */

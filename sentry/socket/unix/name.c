@@ -41,28 +41,35 @@ make_key(struct unix_key *k, const struct net_ns *net, const void *name, uint32_
 	return (unsigned)offsetof(struct unix_key, name) + len;
 }
 
-/* False: taken. */
-static bool
+/* -EADDRINUSE: taken. -EINVAL: somebody else gave u a name meanwhile. */
+static int
 enter_abstract(struct unix_sock *u, const struct lx_sockaddr_un *a, uint32_t len)
 {
 	struct unix_sock *other;
 	struct unix_key key;
 	unsigned key_len;
+	int err = 0;
 
 	mutex_lock(&table_lock);
 	key_len = make_key(&key, u->s.net, a->path, len - PATH_OFF);
 	HASH_FIND(hh, table, &key, key_len, other);
 	if (!other) {
 		mutex_lock(&u->s.lock);
-		u->addr = *a;
-		u->addr_len = len;
-		u->hashed = true;
+		if (u->addr_len) {
+			err = -EINVAL;
+		} else {
+			u->addr = *a;
+			u->addr_len = len;
+			u->hashed = true;
+		}
 		mutex_unlock(&u->s.lock);
-		u->key = key;
-		HASH_ADD_KEYPTR(hh, table, &u->key, key_len, u);
+		if (!err) {
+			u->key = key;
+			HASH_ADD_KEYPTR(hh, table, &u->key, key_len, u);
+		}
 	}
 	mutex_unlock(&table_lock);
-	return !other;
+	return other ? -EADDRINUSE : err;
 }
 
 int
@@ -74,11 +81,13 @@ unix_autobind(struct sock *s, const struct call *c)
 	for (uint32_t tries = 0; tries < 1u << 20; tries++) {
 		uint32_t n = __atomic_fetch_add(&next_auto, 1, __ATOMIC_RELAXED) & 0xfffff;
 		char name[8];
+		int err;
 
 		snprintf(name, sizeof name, "%05x", n);
 		memcpy(a.path + 1, name, 5);
-		if (enter_abstract(us(s), &a, PATH_OFF + 6))
-			return 0;
+		err = enter_abstract(us(s), &a, PATH_OFF + 6);
+		if (err != -EADDRINUSE)
+			return err == -EINVAL ? 0 : err; /* it has a name, which is all */
 	}
 	return -ENOSPC;
 }
@@ -104,7 +113,7 @@ unix_bind(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t le
 		return -EINVAL;
 	memcpy(a.path, addr + PATH_OFF, path_len);
 	if (abstract)
-		return enter_abstract(u, &a, PATH_OFF + path_len) ? 0 : -EADDRINUSE;
+		return enter_abstract(u, &a, PATH_OFF + path_len);
 	{
 		char name[sizeof a.path + 1];
 
