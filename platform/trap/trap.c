@@ -120,19 +120,23 @@ space_cpu_ns(struct plat_thread *t)
 	return v < 0 ? 0 : v;
 }
 
+/* The number is the stub's word: is it that of nobody else? */
+static bool
+is_of_space(const struct plat_thread *t)
+{
+	return host_tgkill(t->sp->pid, t->tid, 0) >= 0;
+}
+
 static int
 set_affinity(struct plat_thread *t, const void *mask, size_t len)
 {
-	/* The number is the stub's word: not that of anybody else. */
-	if (host_tgkill(t->sp->pid, t->tid, 0) < 0)
-		return -ESRCH;
-	return host_set_affinity(t->tid, mask, len);
+	return is_of_space(t) ? host_set_affinity(t->tid, mask, len) : -ESRCH;
 }
 
 static int
 set_sched(struct plat_thread *t, int nice, int policy)
 {
-	return host_set_sched(t->tid, nice, policy);
+	return is_of_space(t) ? host_set_sched(t->tid, nice, policy) : -ESRCH;
 }
 
 static pid_t

@@ -94,6 +94,27 @@ start(void (*fn)(void))
 	return child;
 }
 
+/* Wait until the child is in the call of this number. */
+static void
+until_in(long nr)
+{
+	char path[32], text[32], want[8];
+
+	snprintf(path, sizeof path, "/proc/%d/syscall", child);
+	snprintf(want, sizeof want, "%ld ", nr);
+	for (int i = 0; i < 10000; i++) {
+		int fd = open(path, O_RDONLY);
+		ssize_t n = read(fd, text, sizeof text - 1);
+
+		close(fd);
+		text[n > 0 ? n : 0] = '\0';
+		if (strncmp(text, want, strlen(want)) == 0)
+			return;
+		sleep_ms(1);
+	}
+	printf("never in call %ld\n", nr);
+}
+
 /* Each syscall of the tracee with its two stops, until it ends. */
 static void
 run_syscalls(int limit)
@@ -938,7 +959,7 @@ interrupted_read(void)
 	printf("--- interrupted read\n");
 	pipe(rp);
 	start(reader);
-	sleep_ms(100);
+	until_in(SYS_read);
 	ptrace(PTRACE_SEIZE, child, 0, PTRACE_O_TRACESYSGOOD);
 	ptrace(PTRACE_INTERRUPT, child, 0, 0);
 	wait_show("interrupted");
