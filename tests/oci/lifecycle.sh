@@ -72,7 +72,7 @@ m create -b "$work/b" c6 >/dev/null || die "create once more: $(cat "$work/err")
 note c6
 kill -CONT $runner
 wait $runner || true
-same "what it says" "moat: moat-sentry was killed by signal 9 (Killed)" "$(cat "$work/err6")"
+same "what it says" "moat: moat-sentry was killed by signal 9 (Killed)" "$(tail -n 1 "$work/err6")"
 same "hooks that ran" gone "$(cat "$work/gone")"
 same "state of the next one" created "$(status_of c6)"
 m delete c6
