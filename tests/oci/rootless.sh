@@ -9,6 +9,12 @@ chmod 755 "$work"
 mkdir "$work/state" "$work/there"
 as=(timeout -s KILL 60 setpriv --reuid $other --regid $other --clear-groups env -i PATH="$PATH" HOME="$work")
 "${as[@]}" unshare -U true 2>/dev/null || skip "the host lets only root make user namespaces"
+# Where the sources are, that user may not be allowed to walk (/root).
+real=$(realpath "$BUILD")
+mkdir "$work/bin"
+cp "$real"/moat "$real"/moat-sentry "$real"/moat-gofer "$real"/moat-anchor "$work/bin"
+chmod -R a+rX "$work/bin"
+if [ "${MOAT_FLAGS:-}" ]; then sed -i "s|$real/moat|$work/bin/moat|g" "$moat"; else moat=$work/bin/moat; fi
 u() { "${as[@]}" "$moat" --root "$work/state" "$@" 2>"$work/err" </dev/null; }
 chown -R $other:$other "$work/b" "$work/state" "$work/there"
 u spec --rootless -b "$work/b" || die "spec: $(cat "$work/err")"
