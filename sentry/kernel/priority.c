@@ -32,8 +32,9 @@ host_policy(const struct task_sched *s)
 {
 	if (first_policy == LX_SCHED_IDLE)
 		return LX_SCHED_IDLE;
-	return s->policy == LX_SCHED_BATCH || s->policy == LX_SCHED_IDLE ? s->policy
-									 : LX_SCHED_OTHER;
+	if (s->policy == LX_SCHED_BATCH || s->policy == LX_SCHED_IDLE)
+		return s->policy;
+	return first_policy == LX_SCHED_BATCH ? LX_SCHED_BATCH : LX_SCHED_OTHER;
 }
 
 static int

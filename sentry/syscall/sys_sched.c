@@ -286,7 +286,7 @@ sys_sched_setattr(struct task *t, const uint64_t a[6])
 	if (copy_in(&t->mem.um, &s, ua(a[1]), size < sizeof s ? size : sizeof s))
 		return -EFAULT;
 	if ((s.flags & ~(uint64_t)(FLAG_RESET_ON_FORK | FLAG_KEEP_POLICY)) ||
-		s.policy > INT32_MAX || s.priority > 99)
+		s.policy > INT32_MAX || (s.policy & LX_SCHED_RESET_ON_FORK) || s.priority > 99)
 		return -EINVAL;
 	if (s.nice < -20)
 		s.nice = -20;

@@ -132,6 +132,9 @@ attributes(void)
 	a.priority = 100;
 	SHOW(CALL(sched_setattr, 0, &a, 0));
 	a.priority = 0;
+	a.policy = SCHED_BATCH | SCHED_RESET_ON_FORK;
+	SHOW(CALL(sched_setattr, 0, &a, 0));
+	a.policy = SCHED_IDLE;
 	a.flags = 1ul << 40;
 	SHOW(CALL(sched_setattr, 0, &a, 0));
 	SHOW(setpriority(PRIO_PROCESS, 0, 5));

@@ -71,7 +71,9 @@ m delete --force c6 || die "delete --force of one that is waited for: $(cat "$wo
 m create -b "$work/b" c6 >/dev/null || die "create once more: $(cat "$work/err")"
 note c6
 kill -CONT $runner
-wait $runner || true
+status=0
+wait $runner || status=$?
+same "its status" 137 $status
 same "what it says" "moat: moat-sentry was killed by signal 9 (Killed)" "$(tail -n 1 "$work/err6")"
 same "hooks that ran" gone "$(cat "$work/gone")"
 same "state of the next one" created "$(status_of c6)"

@@ -49,5 +49,7 @@ s5 $base 5 $cpus
 s6 $base 0 $last
 s7 15 0 $cpus" "$(on_host)"
 	kill "$moat_pid"
-	wait "$moat_pid" || true
+	status=0
+	wait "$moat_pid" || status=$?
+	same "$platform: status" 143 $status
 done

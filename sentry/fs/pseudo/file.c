@@ -80,7 +80,7 @@ static void
 ctx_of_file(struct file *f, const struct call *c, struct pseudo_ctx *x)
 {
 	pseudo_ctx_of(f->inode, c, x);
-	x->bound = f->priv ? ((struct pfile *)f->priv)->bound : 0;
+	x->bound = x->row->bind ? ((struct pfile *)f->priv)->bound : 0;
 	x->opener = f->cred;
 }
 
