@@ -43,6 +43,12 @@ enum plat_event_kind {
 	PLAT_EV_GONE,  /* the host process is dead (killed, or it destroyed itself) */
 };
 
+enum plat_futex {
+	PLAT_FUTEX_AS_ASKED,
+	PLAT_FUTEX_UNTIMED, /* a wait, but without its timeout, which the kernel kicks for */
+	PLAT_FUTEX_AGAIN, /* UNTIMED, and whatever its number says a FUTEX_WAIT: it was cut short */
+};
+
 struct plat_fault {
 	int signo;     /* SIGSEGV, SIGBUS, SIGFPE, SIGILL or SIGTRAP */
 	int code;      /* si_code */
@@ -275,10 +281,8 @@ struct plat_ops {
 	int (*cmpxchg32)(struct plat_thread *t, uint64_t addr, uint32_t *val, uint32_t want);
 	/* The guest's current syscall is a futex(2) that the host can carry out on the guest's
 	 * memory (wait, wake, requeue, their bitset forms), or futex_waitv(2) and its kind: the
-	 * next run makes it there and comes back with PLAT_EV_FUTEX. again: whatever its number
-	 * says, it is a FUTEX_WAIT that was cut short; without its timeout, which the kernel kicks
-	 * for. */
-	void (*futex_native)(struct plat_thread *t, bool again);
+	 * next run makes it there and comes back with PLAT_EV_FUTEX. */
+	void (*futex_native)(struct plat_thread *t, enum plat_futex how);
 	/* futex(2) wake on guest memory, in t's space: number woken or -errno. Parks. */
 	int (*futex_wake)(
 		struct plat_thread *t, uint64_t addr, int count, uint32_t bitset, bool is_private);

@@ -93,7 +93,8 @@ struct plat_thread {
 	struct plat_event ev;
 	struct pt_op ops[PT_NOPS];
 	uint32_t nops;
-	bool futex, futex_again;
+	bool futex;
+	enum plat_futex futex_how;
 	uint32_t futex_nr;	  /* which call */
 	_Atomic bool futex_waits; /* (A) the host makes it */
 	_Atomic int64_t cpu_seen; /* (A) its CPU time when it was last looked at, ns */

@@ -107,11 +107,11 @@ unpatch(struct plat_thread *t)
 }
 
 static void
-futex_native(struct plat_thread *t, bool again)
+futex_native(struct plat_thread *t, enum plat_futex how)
 {
 	t->futex = true;
-	t->futex_again = again;
-	t->futex_nr = again ? SYS_futex : t->ev.nr;
+	t->futex_how = how;
+	t->futex_nr = how == PLAT_FUTEX_AGAIN ? SYS_futex : t->ev.nr;
 }
 
 static void

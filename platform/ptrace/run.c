@@ -186,10 +186,10 @@ load(struct plat_thread *t)
 		r = t->saved = t->regs;
 		r.rip = pt.lay.base + PT_TEXT_SYSCALL;
 		r.rax = t->futex_nr;
-		if (t->futex_again) {
+		if (t->futex_how == PLAT_FUTEX_AGAIN)
 			r.rsi &= FUTEX_PRIVATE_FLAG; /* FUTEX_WAIT */
-			r.r10 = 0;
-		}
+		if (t->futex_how != PLAT_FUTEX_AS_ASKED)
+			*(t->futex_nr == __NR_futex_wait ? &r.r8 : &r.r10) = 0;
 		r.orig_rax = (uint64_t)-1;
 		t->futex = false;
 		t->state = PT_FUTEX;

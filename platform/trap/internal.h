@@ -96,7 +96,8 @@ struct plat_thread {
 	struct stub_carried carried[STUB_NCARRIED];
 	bool carried_known;
 	/* (F) what will be answered */
-	bool regs_known, dirty, has_result, futex, futex_again;
+	bool regs_known, dirty, has_result;
+	uint8_t futex;	    /* 0, or STUB_R_FUTEX with what belongs to it */
 	bool framed;	    /* STUB_OP_SIGFRAME is queued: the registers are those before it */
 	bool told_to_sleep; /* slot.sleeps is set */
 	bool push; /* the next reply loads the registers even if the thread does not go on */

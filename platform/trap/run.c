@@ -248,9 +248,7 @@ trap_run(struct plat_thread *t, struct plat_event *ev)
 {
 	memset(ev, 0, offsetof(struct plat_event, result));
 	for (;;) {
-		unsigned flags = !t->futex	  ? 0
-				 : t->futex_again ? STUB_R_FUTEX | STUB_R_WAIT
-						  : STUB_R_FUTEX;
+		unsigned flags = t->futex;
 		int kind;
 
 		if (atomic_load_explicit(&t->kick, memory_order_relaxed) &&
@@ -259,7 +257,7 @@ trap_run(struct plat_thread *t, struct plat_event *ev)
 			if (t->futex) {
 				/* Not begun: its registers are to make it again, after what comes
 				 * first. */
-				t->futex = false;
+				t->futex = 0;
 				ev->kind = PLAT_EV_FUTEX;
 				ev->nr = t->nr;
 				memcpy(ev->args, t->args, sizeof ev->args);
@@ -271,7 +269,7 @@ trap_run(struct plat_thread *t, struct plat_event *ev)
 			ev->kind = PLAT_EV_GONE;
 			return;
 		}
-		t->futex = false;
+		t->futex = 0;
 		kind = trap_exchange(t, flags);
 		if (kind == STUB_K_FAILED) {
 			uint32_t at = t->s->failed;

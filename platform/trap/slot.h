@@ -104,8 +104,9 @@ enum stub_kind {
 #define STUB_R_FUTEX  0x08 /* make the current syscall, a futex, and come back with STUB_K_FUTEX */
 #define STUB_R_FSBASE 0x10 /* regs.fs_base has changed */
 #define STUB_R_GSBASE 0x20 /* regs.gs_base has changed */
-/* with FUTEX: whatever its number, a FUTEX_WAIT, and without a timeout */
-#define STUB_R_WAIT 0x40
+/* with FUTEX: whatever its number, a FUTEX_WAIT; and a wait, without its timeout */
+#define STUB_R_WAIT    0x40
+#define STUB_R_UNTIMED 0x80
 
 enum stub_op_code {
 	STUB_OP_MMAP =

@@ -24,10 +24,15 @@ vdso_ehdr(void)
 }
 
 static void
-futex_native(struct plat_thread *t, bool again)
+futex_native(struct plat_thread *t, enum plat_futex how)
 {
-	t->futex = true;
-	t->futex_again = again;
+	static const uint8_t rflags[] = {
+		[PLAT_FUTEX_AS_ASKED] = STUB_R_FUTEX,
+		[PLAT_FUTEX_UNTIMED] = STUB_R_FUTEX | STUB_R_UNTIMED,
+		[PLAT_FUTEX_AGAIN] = STUB_R_FUTEX | STUB_R_UNTIMED | STUB_R_WAIT,
+	};
+
+	t->futex = rflags[how];
 }
 
 /* The answers, and whether the stub may give them: what is watched goes through the general entry.

@@ -2,6 +2,7 @@
 /* Clocks: the host's, and CPU time of tasks and groups. */
 #include "sentry/kernel/info.h"
 #include "sentry/kernel/internal.h"
+#include "sentry/kernel/time_ns.h"
 #include "sentry/kernel/timers.h"
 #include <time.h>
 
@@ -185,7 +186,7 @@ clock_now(struct task *t, int32_t clock, int64_t *ret)
 	}
 	if (clock_gettime(clock, &ts))
 		return -EINVAL;
-	*ret = ts.tv_sec * NS + ts.tv_nsec;
+	*ret = ts.tv_sec * NS + ts.tv_nsec + time_ns_offset(t, clock);
 	return 0;
 }
 
@@ -202,6 +203,16 @@ clock_resolution(struct task *t, int32_t clock, int64_t *ret)
 
 int64_t
 clock_deadline(int32_t clock, int64_t abs_ns)
+{
+	int64_t r;
+
+	if (__builtin_sub_overflow(abs_ns, time_ns_offset(task_current(), clock), &r))
+		r = INT64_MAX;
+	return clock_host_deadline(clock, r > 0 || abs_ns < 0 ? r : 0);
+}
+
+int64_t
+clock_host_deadline(int32_t clock, int64_t abs_ns)
 {
 	struct timespec ts;
 	int64_t off, r;

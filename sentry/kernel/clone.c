@@ -9,6 +9,7 @@
 #include "sentry/kernel/pidfd.h"
 #include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/seccomp.h"
+#include "sentry/kernel/time_ns.h"
 #include "sentry/net/link.h"
 #include "sentry/vfs/mount.h"
 #include <stdlib.h>
@@ -61,6 +62,14 @@ copy_parts(struct task *t, struct task *n, uint64_t f)
 	} else {
 		n->child_pid_ns = pid_ns_get(t->child_pid_ns);
 	}
+	n->time_ns = time_ns_get(t->time_ns);
+	if (!(f & LX_CLONE_NEWTIME))
+		n->child_time_ns = time_ns_get(t->child_time_ns);
+	else if (!(n->child_time_ns = time_ns_new(t->child_time_ns, n->cred->user_ns)))
+		return -ENOMEM;
+	/* who shares memory shares its clocks; it goes there when it executes something */
+	if (!(f & LX_CLONE_VM))
+		time_ns_arrive(n);
 	n->cgroup_ns_id = f & LX_CLONE_NEWCGROUP ? ns_id_new() : t->cgroup_ns_id;
 	n->user = user_get(t->cred->uid);
 	if (!n->user)

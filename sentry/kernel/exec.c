@@ -11,6 +11,7 @@
 #include "sentry/kernel/futex.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/ptrace.h"
+#include "sentry/kernel/time_ns.h"
 #include "sentry/kernel/timers.h"
 #include "sentry/syscall/syscall.h"
 #include "sentry/syscall/trace.h"
@@ -278,6 +279,7 @@ task_exec(struct task *t, struct program *p, const struct path *base, const char
 		if (err)
 			goto undo;
 	}
+	p->no_vdso = time_ns_shifts(t->child_time_ns);
 	mc = (struct mm_call){mm, pt, &g->rlim, cred};
 	err = loader_load(
 		p, &mc, &t->call, cred, secure, !(t->personality & ADDR_NO_RANDOMIZE), &loaded);
@@ -334,6 +336,7 @@ task_exec(struct task *t, struct program *p, const struct path *base, const char
 	task_set_cred(t, cred);
 	atomic_fetch_sub(&g->execs, 1);
 	keys_exec(&t->keys);
+	time_ns_arrive(t);
 	if (secure || t->cred->euid != t->cred->uid)
 		t->pdeath_signal = 0;
 	mutex_lock(&t->pt_lock);

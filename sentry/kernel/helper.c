@@ -4,6 +4,7 @@
 #include "sentry/kernel/fdtable.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/pid_ns.h"
+#include "sentry/kernel/time_ns.h"
 #include "sentry/net/link.h"
 #include "sentry/vfs/mount.h"
 #include <stdlib.h>
@@ -66,6 +67,8 @@ helper_new(struct task *t)
 	h->tid = t->tid;
 	h->cred = cred_get(t->cred);
 	h->child_pid_ns = pid_ns_get(t->child_pid_ns);
+	h->time_ns = time_ns_get(t->time_ns);
+	h->child_time_ns = time_ns_get(t->child_time_ns);
 	h->uts = t->uts;
 	ref_get(&h->uts->ref);
 	h->ipc = ipc_ns_get(t->ipc);

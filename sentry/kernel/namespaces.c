@@ -4,15 +4,13 @@
 #include "sentry/ipc/ipc.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/pid_ns.h"
+#include "sentry/kernel/time_ns.h"
 #include "sentry/net/link.h"
 #include "sentry/vfs/mount.h"
 
 int
 ns_check(const struct task *t, uint64_t flags)
 {
-	/* The clock is one for all. What a kernel built without such namespaces answers. */
-	if (flags & LX_CLONE_NEWTIME)
-		return -EINVAL;
 	if (!(flags & LX_CLONE_NEWUSER) && (flags & NS_FLAGS) &&
 		!cred_capable_own(t->cred, LX_CAP_SYS_ADMIN))
 		return -EPERM;
@@ -120,6 +118,22 @@ enter_pid(struct task *t, struct pid_ns *ns)
 	return 0;
 }
 
+static int
+enter_time(struct task *t, struct time_ns *ns)
+{
+	struct time_ns *old = t->child_time_ns;
+
+	if (t->tgroup->nr_threads > 1)
+		return -EUSERS;
+	mutex_lock(&t->pt_lock);
+	t->child_time_ns = time_ns_get(ns);
+	mutex_unlock(&t->pt_lock);
+	time_ns_put(old);
+	time_ns_arrive(t);
+	task_publish_identity(t);
+	return 0;
+}
+
 int
 ns_enter(struct task *t, const struct ns_ref *r)
 {
@@ -168,7 +182,10 @@ ns_enter(struct task *t, const struct ns_ref *r)
 	case NS_CGROUP:
 		t->cgroup_ns_id = r->id;
 		return 0;
-	default: /* there is one, and everybody is in it */
+	case NS_TIME:
+	case NS_TIME_CHILDREN:
+		return enter_time(t, r->ns);
+	default:
 		return 0;
 	}
 }

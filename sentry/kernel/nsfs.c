@@ -5,6 +5,7 @@
 #include "sentry/ipc/ipc.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/pid_ns.h"
+#include "sentry/kernel/time_ns.h"
 #include "sentry/net/link.h"
 #include "sentry/vfs/fs.h"
 #include "sentry/vfs/mount.h"
@@ -37,6 +38,7 @@ static const struct {
 	[NS_PID] = {"pid", LX_CLONE_NEWPID, 0},
 	[NS_PID_CHILDREN] = {"pid", LX_CLONE_NEWPID, 0},
 	[NS_TIME] = {"time", LX_CLONE_NEWTIME, 4026531834},
+	[NS_TIME_CHILDREN] = {"time", LX_CLONE_NEWTIME, 4026531834},
 	[NS_USER] = {"user", LX_CLONE_NEWUSER, 0},
 	[NS_UTS] = {"uts", LX_CLONE_NEWUTS, 0},
 };
@@ -94,6 +96,12 @@ ns_of_task(struct task *t, enum ns_kind kind, struct ns_ref *ret)
 		ret->ns = pid_ns_get(t->child_pid_ns);
 		ret->id = pid_ns_id(t->child_pid_ns);
 		break;
+	case NS_TIME:
+	case NS_TIME_CHILDREN:
+		ret->ns = time_ns_get(kind == NS_TIME ? t->time_ns : t->child_time_ns);
+		if (ret->ns)
+			ret->id = time_ns_id(ret->ns);
+		break;
 	case NS_CGROUP:
 		if (t->cgroup_ns_id)
 			ret->id = t->cgroup_ns_id;
@@ -128,6 +136,10 @@ ns_ref_put(struct ns_ref *r)
 	case NS_PID_CHILDREN:
 		pid_ns_put(r->ns);
 		break;
+	case NS_TIME:
+	case NS_TIME_CHILDREN:
+		time_ns_put(r->ns);
+		break;
 	default:
 		break;
 	}
@@ -153,6 +165,9 @@ ns_owner(const struct ns_ref *r)
 	case NS_PID:
 	case NS_PID_CHILDREN:
 		return ((struct pid_ns *)r->ns)->user_ns;
+	case NS_TIME:
+	case NS_TIME_CHILDREN:
+		return time_ns_owner(r->ns);
 	default:
 		return NULL;
 	}

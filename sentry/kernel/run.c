@@ -39,10 +39,12 @@ handle_gone(struct task *t)
 	mutex_unlock(&t->tgroup->sighand->lock);
 }
 
-#define NR_FUTEX       202
-#define NR_RESTART     219
-#define NR_FUTEX_WAITV 449
-#define NR_FUTEX_WAIT  455
+#define TF_FUTEX_ALL	(TF_FUTEX | TF_FUTEX_AGAIN | TF_FUTEX_UNTIL)
+#define NR_FUTEX	202
+#define NR_RESTART	219
+#define NR_FUTEX_WAITV	449
+#define NR_FUTEX_WAIT	455
+#define FUTEX_WAITV_MAX 128
 
 /* --- a FUTEX_WAIT with a timeout, which is a span, goes on after a stop with what is left --- */
 
@@ -60,16 +62,22 @@ task_futex_init(struct task *t)
 	timer_init(&t->futex_timer, futex_due, t);
 }
 
+/* A wait for this value whose time has come, and which may have been cut short before it began. */
 static int64_t
-futex_again(struct task *t)
+futex_timed_out(struct task *t, uint64_t addr, uint32_t expected)
 {
 	uint32_t v;
 
-	if (sched_now_ns() >= t->restart_deadline_ns) {
-		if (copy_in(&t->mem.um, &v, ua(t->args[0]), sizeof v))
-			return -EFAULT;
-		return v == (uint32_t)t->args[2] ? -ETIMEDOUT : -EAGAIN;
-	}
+	if (copy_in(&t->mem.um, &v, ua(addr), sizeof v))
+		return -EFAULT;
+	return v == expected ? -ETIMEDOUT : -EAGAIN;
+}
+
+static int64_t
+futex_again(struct task *t)
+{
+	if (sched_now_ns() >= t->restart_deadline_ns)
+		return futex_timed_out(t, t->args[0], (uint32_t)t->args[2]);
 	t->flags |= TF_NO_RESULT | TF_FUTEX | TF_FUTEX_AGAIN;
 	return 0;
 }
@@ -112,12 +120,47 @@ futex_restart(struct task *t, const struct plat_event *ev)
 	return -ERESTART_RESTARTBLOCK;
 }
 
+static int64_t
+futex_waitv_timed_out(struct task *t, uint64_t addr, uint32_t n)
+{
+	struct {
+		uint64_t value, addr;
+		uint32_t flags, reserved;
+	} w;
+	int64_t r = -ETIMEDOUT;
+
+	for (uint32_t i = 0; i < n && i < FUTEX_WAITV_MAX && r == -ETIMEDOUT; i++) {
+		if (copy_in(&t->mem.um, &w, ua(addr + i * sizeof w), sizeof w))
+			return -EFAULT;
+		r = futex_timed_out(t, w.addr, (uint32_t)w.value);
+	}
+	return r;
+}
+
+/* A wait whose time the host does not know: its clock is of another time namespace. */
+static int64_t
+futex_until_over(struct task *t, const struct plat_event *ev)
+{
+	int64_t r = ev->result;
+
+	if ((r != -EINTR && r != -ERESTARTSYS) || sched_now_ns() < t->restart_deadline_ns)
+		return futex_restart(t, ev);
+	switch (ev->nr) {
+	case NR_FUTEX_WAITV:
+		return futex_waitv_timed_out(t, ev->args[0], (uint32_t)ev->args[1]);
+	case NR_FUTEX_WAIT:
+		return futex_timed_out(t, ev->args[0], (uint32_t)ev->args[1]);
+	default:
+		return futex_timed_out(t, ev->args[0], (uint32_t)ev->args[2]);
+	}
+}
+
 void
 task_main(void *arg)
 {
 	struct task *t = arg;
 	struct plat_event ev;
-	bool again;
+	enum plat_futex futex;
 
 	fiber_set_local(t);
 	for (;;) {
@@ -143,7 +186,7 @@ task_main(void *arg)
 			 * own registers. */
 			if (t->flags & TF_FUTEX) {
 				result = -ERESTARTNOINTR;
-				t->flags &= ~(uint32_t)(TF_FUTEX | TF_FUTEX_AGAIN);
+				t->flags &= ~(uint32_t)TF_FUTEX_ALL;
 				if (ptrace_traced(t))
 					task_syscall_exit(t, true, &result);
 				signal_work(t, true, result);
@@ -152,15 +195,17 @@ task_main(void *arg)
 			}
 			continue;
 		}
-		again = t->flags & TF_FUTEX_AGAIN;
+		futex = t->flags & TF_FUTEX_AGAIN   ? PLAT_FUTEX_AGAIN
+			: t->flags & TF_FUTEX_UNTIL ? PLAT_FUTEX_UNTIMED
+						    : PLAT_FUTEX_AS_ASKED;
 		if (t->flags & TF_FUTEX) {
-			t->flags &= ~(uint32_t)(TF_FUTEX | TF_FUTEX_AGAIN);
-			plat->futex_native(t->pt, again);
-			if (again)
+			t->flags &= ~(uint32_t)TF_FUTEX_ALL;
+			plat->futex_native(t->pt, futex);
+			if (futex != PLAT_FUTEX_AS_ASKED)
 				timer_arm(&t->futex_timer, t->restart_deadline_ns);
 		}
 		plat->run(t->pt, &ev);
-		if (__builtin_expect(again, 0))
+		if (__builtin_expect(futex != PLAT_FUTEX_AS_ASKED, 0))
 			timer_cancel_sync(&t->futex_timer);
 		atomic_store(&t->in_guest, false);
 
@@ -190,7 +235,9 @@ task_main(void *arg)
 			t->nr = ev.nr;
 			if (ptrace_traced(t))
 				plat->regs(t->pt)->orig_rax = ev.nr;
-			result = again ? futex_again_over(t, ev.result) : futex_restart(t, &ev);
+			result = futex == PLAT_FUTEX_AGAIN     ? futex_again_over(t, ev.result)
+				 : futex == PLAT_FUTEX_UNTIMED ? futex_until_over(t, &ev)
+							       : futex_restart(t, &ev);
 			result = syscall_done_elsewhere(t, ev.nr, ev.args, result);
 			has_result = true;
 			break;

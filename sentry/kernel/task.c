@@ -7,6 +7,7 @@
 #include "sentry/kernel/pid_ns.h"
 #include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/seccomp.h"
+#include "sentry/kernel/time_ns.h"
 #include "sentry/net/link.h"
 #include "sentry/vfs/mount.h"
 #include <stdlib.h>
@@ -47,6 +48,8 @@ task_put(struct task *t)
 	keys_exit(&t->keys);
 	pid_unref(t->pid);
 	pid_ns_put(t->child_pid_ns);
+	time_ns_put(t->time_ns);
+	time_ns_put(t->child_time_ns);
 	tgroup_put(t->tgroup);
 	free(t);
 	LIVE_DEC(TASK);
@@ -372,7 +375,8 @@ task_publish_identity(struct task *t)
 	mutex_lock(&t->pt_lock);
 	if (t->pt) {
 		plat->set_identity(t->pt, &id);
-		watched = task_watch_syscalls || ptrace_traced(t) || !seccomp_stub_may_answer(t);
+		watched = task_watch_syscalls || ptrace_traced(t) || !seccomp_stub_may_answer(t) ||
+			  time_ns_shifts(t->time_ns);
 		if (watched || t->watched)
 			plat->set_watched(t->pt, watched);
 		t->watched = watched;

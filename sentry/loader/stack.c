@@ -75,7 +75,7 @@ stack_build(struct program *p, const struct mm_call *mc, const struct cred *cred
 		aux[n++] = (k);                                                                    \
 		aux[n++] = (v);                                                                    \
 	} while (0)
-	if (plat->vdso_ehdr())
+	if (plat->vdso_ehdr() && !p->no_vdso)
 		AUX(LX_AT_SYSINFO_EHDR, plat->vdso_ehdr());
 	if (getauxval(AT_MINSIGSTKSZ))
 		AUX(LX_AT_MINSIGSTKSZ, getauxval(AT_MINSIGSTKSZ));

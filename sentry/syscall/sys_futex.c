@@ -5,6 +5,7 @@
  * the kernel's (kernel/futex_pi.c).
  */
 #include "sentry/kernel/futex.h"
+#include "sentry/kernel/time_ns.h"
 #include "sentry/kernel/timers.h"
 #include "sentry/syscall/internal.h"
 
@@ -21,6 +22,7 @@
 #define OP_WAIT_REQUEUE_PI 11
 #define OP_CMP_REQUEUE_PI  12
 #define OP_LOCK_PI2	   13
+#define BEGIN_NS	   1000000
 #define FUTEX_PRIVATE	   128
 #define FUTEX_CLOCK_RT	   256
 
@@ -48,11 +50,30 @@ on_host(struct task *t)
 	return 0;
 }
 
+/* A wait until clock shows the time at addr, or for ever; for wakes of bits, where none are an
+ * error. */
+static int64_t
+wait_until(struct task *t, uint64_t addr, int32_t clock, uint32_t bits)
+{
+	int64_t deadline, now;
+	int r;
+
+	if (!addr || !bits || clock != LX_CLOCK_MONOTONIC || !time_ns_offset(t, clock))
+		return on_host(t);
+	r = deadline_in(t, addr, false, &deadline);
+	if (r)
+		return r;
+	/* the host is to have looked at the rest before it is told to end */
+	now = sched_now_ns();
+	t->restart_deadline_ns = deadline < now + BEGIN_NS ? now + BEGIN_NS : deadline;
+	t->flags |= TF_FUTEX_UNTIL;
+	return on_host(t);
+}
+
 int64_t
 sys_futex_waitv(struct task *t, const uint64_t a[6])
 {
-	(void)a;
-	return on_host(t);
+	return wait_until(t, a[3], arg_int(a[4]), ~0u);
 }
 
 int64_t
@@ -65,8 +86,7 @@ sys_futex_wake(struct task *t, const uint64_t a[6])
 int64_t
 sys_futex_wait(struct task *t, const uint64_t a[6])
 {
-	(void)a;
-	return on_host(t);
+	return wait_until(t, a[4], arg_int(a[5]), (uint32_t)a[2]);
 }
 
 int64_t
@@ -95,11 +115,13 @@ sys_futex(struct task *t, const uint64_t a[6])
 			t->restart_deadline_ns = deadline_after(deadline);
 		}
 		return on_host(t);
+	case OP_WAIT_BITSET:
+		return wait_until(
+			t, a[3], realtime ? LX_CLOCK_REALTIME : LX_CLOCK_MONOTONIC, (uint32_t)a[5]);
 	case OP_WAKE:
 	case OP_REQUEUE:
 	case OP_CMP_REQUEUE:
 	case OP_WAKE_OP:
-	case OP_WAIT_BITSET:
 	case OP_WAKE_BITSET:
 		return on_host(t);
 	case OP_LOCK_PI:

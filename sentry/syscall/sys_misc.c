@@ -4,6 +4,7 @@
 #include "abi/sched.h"
 #include "platform/host/info.h"
 #include "sentry/kernel/info.h"
+#include "sentry/kernel/time_ns.h"
 #include "sentry/kernel/timers.h"
 #include "sentry/mm/mm.h"
 #include "sentry/sched/sched.h"
@@ -94,7 +95,8 @@ sys_sysinfo(struct task *t, const uint64_t a[6])
 
 	memset(&s, 0, sizeof s);
 	kernel_meminfo(&m);
-	s.uptime = (sched_now_ns() - kernel_boot_ns()) / 1000000000;
+	s.uptime = (sched_now_ns() - kernel_boot_ns() + time_ns_offset(t, LX_CLOCK_BOOTTIME)) /
+		   1000000000;
 	kernel_loadavg(s.loads, 16);
 	s.totalram = m.total_bytes;
 	s.freeram = m.free_bytes;

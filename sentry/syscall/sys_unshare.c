@@ -7,6 +7,7 @@
 #include "sentry/kernel/namespaces.h"
 #include "sentry/kernel/pid_ns.h"
 #include "sentry/kernel/pidfd.h"
+#include "sentry/kernel/time_ns.h"
 #include "sentry/net/link.h"
 #include "sentry/vfs/file.h"
 #include "sentry/vfs/mount.h"
@@ -24,6 +25,7 @@ struct fresh {
 	struct ipc_ns *ipc;
 	struct net_ns *net;
 	struct pid_ns *pid;
+	struct time_ns *time;
 };
 
 static void
@@ -36,6 +38,7 @@ fresh_put(struct fresh *n, const struct call *c)
 	ipc_ns_put(n->ipc);
 	net_ns_put(n->net);
 	pid_ns_put(n->pid);
+	time_ns_put(n->time);
 }
 
 static int
@@ -82,6 +85,8 @@ make(struct task *t, uint64_t flags, struct fresh *n)
 		r = -ENOMEM;
 	if (!r && (flags & LX_CLONE_NEWPID))
 		r = pid_ns_new(t->child_pid_ns, owner, &n->pid);
+	if (!r && (flags & LX_CLONE_NEWTIME) && !(n->time = time_ns_new(t->child_time_ns, owner)))
+		r = -ENOMEM;
 	return r;
 }
 
@@ -114,6 +119,8 @@ change(struct task *t, uint64_t flags, struct fresh *n)
 		SWAP(struct net_ns *, t->net, n->net);
 	if (n->pid)
 		SWAP(struct pid_ns *, t->child_pid_ns, n->pid);
+	if (n->time)
+		SWAP(struct time_ns *, t->child_time_ns, n->time);
 	mutex_unlock(&t->pt_lock);
 	t->call.fs = t->fs;
 	t->call.ipc = t->ipc;

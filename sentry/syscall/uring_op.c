@@ -285,7 +285,8 @@ read_deadline(struct task *t, struct uring_req *r)
 	if (__builtin_mul_overflow(ts[0], 1000000000LL, &ns) ||
 		__builtin_add_overflow(ns, ts[1], &ns))
 		ns = INT64_MAX;
-	r->deadline_ns = f & LX_URING_TIMEOUT_ABS ? clock_deadline(clock, ns) : deadline_after(ns);
+	r->deadline_ns =
+		f & LX_URING_TIMEOUT_ABS ? clock_host_deadline(clock, ns) : deadline_after(ns);
 	return 0;
 }
 

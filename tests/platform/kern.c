@@ -402,7 +402,7 @@ do_syscall(struct task *k, const struct plat_event *ev, bool *no_result)
 		*no_result = true;
 		return 0;
 	case 202:
-		plat->futex_native(t, false);
+		plat->futex_native(t, PLAT_FUTEX_AS_ASKED);
 		*no_result = true;
 		return 0;
 	case G_REPORT:

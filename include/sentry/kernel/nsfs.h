@@ -14,6 +14,7 @@ enum ns_kind {
 	NS_PID,
 	NS_PID_CHILDREN,
 	NS_TIME,
+	NS_TIME_CHILDREN,
 	NS_USER,
 	NS_UTS,
 	NS_KINDS

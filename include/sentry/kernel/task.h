@@ -196,6 +196,7 @@ enum task_flags {
 	TF_FORKNOEXEC = 1u << 4,
 	TF_FUTEX = 1u << 6,	  /* the next run makes the futex call that the guest asked for */
 	TF_FUTEX_AGAIN = 1u << 7, /* with it: what is left of a wait that was cut short */
+	TF_FUTEX_UNTIL = 1u << 8, /* with TF_FUTEX: until restart_deadline_ns */
 	TF_NO_RESULT = 1u << 5,	  /* the syscall has set all registers itself */
 };
 
@@ -212,8 +213,9 @@ struct task {
 	int32_t tid;		     /* = pid->nr */
 	uint64_t cgroup_ns_id;	     /* (O) 0: the first; every one looks the same from inside */
 	struct pid_ns *child_pid_ns; /* (O) for its children, a reference; NULL: the first */
-	struct fiber *fiber;	     /* (C) set before it runs */
-	struct plat_thread *pt;	     /* (O) replaced by execve */
+	struct time_ns *time_ns, *child_time_ns; /* (O) the same; others under pt_lock */
+	struct fiber *fiber;			 /* (C) set before it runs */
+	struct plat_thread *pt;			 /* (O) replaced by execve */
 	struct mutex
 		pt_lock; /* rank TASK: held by others who use pt (kick, peek) and to replace it */
 

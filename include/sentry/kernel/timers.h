@@ -46,8 +46,10 @@ void tgroup_cpu_limit_changed(struct tgroup *g);
  * included). */
 int clock_now(struct task *t, int32_t clock, int64_t *ret_ns);
 int clock_resolution(struct task *t, int32_t clock, int64_t *ret_ns);
-/* Host CLOCK_MONOTONIC time at which `clock` (not a CPU clock) shows abs_ns; saturates. */
+/* Host CLOCK_MONOTONIC time at which `clock` (not a CPU clock) shows abs_ns to the calling task, or
+ * without a time namespace; saturates. */
 int64_t clock_deadline(int32_t clock, int64_t abs_ns);
+int64_t clock_host_deadline(int32_t clock, int64_t abs_ns);
 bool clock_is_cpu(int32_t clock);
 
 struct itimer {

@@ -43,6 +43,7 @@ struct program {
 	struct strings args, envs;
 	struct elf_image exe, interp; /* interp.file NULL: static */
 	bool exec_stack;
+	bool no_vdso; /* to be told of none */
 	char comm[16];
 };
 

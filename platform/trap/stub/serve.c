@@ -184,7 +184,7 @@ note_fs_base(struct stub_slot *s)
 		s->regs.fs_base = get_fs_base();
 }
 
-static void make_futex(struct stub_slot *s, struct host_ucontext *uc, bool again);
+static void make_futex(struct stub_slot *s, struct host_ucontext *uc, uint8_t rf);
 
 /* Post a request, and make what the sentry answers until it lets the thread go. */
 void
@@ -237,7 +237,7 @@ stub_serve(struct stub_slot *s, int kind, struct host_ucontext *uc)
 		}
 		__atomic_store_n(&s->state, STUB_RUN, __ATOMIC_RELEASE);
 		if (rf & STUB_R_FUTEX) {
-			make_futex(s, uc, rf & STUB_R_WAIT);
+			make_futex(s, uc, rf);
 			kind = STUB_K_FUTEX;
 			continue;
 		}
@@ -296,19 +296,20 @@ futex_deadline(uint64_t timeout)
 }
 
 static void
-make_futex(struct stub_slot *s, struct host_ucontext *uc, bool again)
+make_futex(struct stub_slot *s, struct host_ucontext *uc, uint8_t rf)
 {
 	const struct guest_regs *r = &s->regs;
 	uint64_t a[6] = {r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9};
+	bool again = rf & STUB_R_WAIT;
 	int op = again ? FUTEX_OP_WAIT : (int)a[1] & 127;
 	uint32_t nr = again ? __NR_futex : s->nr;
 	bool on_one = nr == __NR_futex && (op == FUTEX_OP_WAIT || op == FUTEX_OP_WAIT_BITSET);
 	bool waits = on_one || nr == __NR_futex_waitv || nr == __NR_futex_wait;
 
-	if (again) {
+	if (again)
 		a[1] &= 128; /* FUTEX_PRIVATE_FLAG */
-		a[3] = 0;
-	}
+	if (rf & STUB_R_UNTIMED)
+		a[nr == __NR_futex_wait ? 4 : 3] = 0;
 	s->futex_deadline_ns = on_one && op == FUTEX_OP_WAIT && a[3] ? futex_deadline(a[3]) : 0;
 	if (waits) {
 		__atomic_store_n(&s->state, STUB_FUTEX, __ATOMIC_RELEASE);
@@ -334,7 +335,7 @@ try_futex(struct stub_slot *s, struct host_ucontext *uc)
 
 	if (op > FUTEX_OP_WAKE_BITSET || !(ops & 1u << op))
 		return false;
-	make_futex(s, uc, false);
+	make_futex(s, uc, 0);
 	if (s->result == -E_INTR)
 		stub_serve(s, STUB_K_FUTEX, uc);
 	return true;

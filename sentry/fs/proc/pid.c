@@ -6,6 +6,7 @@
 #include "sentry/kernel/info.h"
 #include "sentry/kernel/nsfs.h"
 #include "sentry/kernel/ptrace.h"
+#include "sentry/kernel/time_ns.h"
 #include "sentry/kernel/timers.h"
 #include "sentry/vfs/mount.h"
 #include <stdio.h>
@@ -520,6 +521,8 @@ static const struct pseudo_row ns_rows[] = {
 	NS("net", NS_NET),
 	NS("pid", NS_PID),
 	NS("pid_for_children", NS_PID_CHILDREN),
+	NS("time", NS_TIME),
+	NS("time_for_children", NS_TIME_CHILDREN),
 	NS("user", NS_USER),
 	NS("uts", NS_UTS),
 	{.name = NULL},
@@ -597,6 +600,53 @@ write_setgroups(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t
 		err = user_ns_setgroups_allowed(ns) ? 0 : -EPERM;
 	user_ns_put(ns);
 	return err ? err : (ssize_t)len;
+}
+
+/* --- timens_offsets: of where its children go --- */
+
+static void
+show_offset(struct sbuf *b, const char *clock, int64_t ns)
+{
+	int64_t nsec = ns % 1000000000, sec = ns / 1000000000;
+
+	if (nsec < 0) {
+		nsec += 1000000000;
+		sec--;
+	}
+	sbuf_printf(b, "%-10s %10lld %9lld\n", clock, (long long)sec, (long long)nsec);
+}
+
+static int
+show_time_offsets(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	struct time_ns_offsets o;
+	struct ns_ref r;
+
+	(void)ns_of_task(proc_task(x), NS_TIME_CHILDREN, &r);
+	o = time_ns_offsets(r.ns);
+	ns_ref_put(&r);
+	show_offset(b, "monotonic", o.monotonic_ns);
+	show_offset(b, "boottime", o.boottime_ns);
+	return 0;
+}
+
+static ssize_t
+write_time_offsets(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos)
+{
+	struct ns_ref r;
+	char *text;
+	ssize_t done;
+
+	if (pos || len >= LX_PAGE_SIZE)
+		return -EINVAL;
+	text = strdup(buf);
+	if (!text)
+		return -ENOMEM;
+	(void)ns_of_task(proc_task(x), NS_TIME_CHILDREN, &r);
+	done = time_ns_write(r.ns, x->opener ? x->opener : x->c->cred, text, len);
+	ns_ref_put(&r);
+	free(text);
+	return done;
 }
 
 #define RWA(n, f, w, a)                                                                            \
@@ -717,6 +767,7 @@ const struct pseudo_row proc_pid_rows[] = {
 	REGA("mountstats", 0400, show_mounts, MNT_SHOW_MOUNTSTATS),
 	REG("timerslack_ns", 0666, show_slack),
 	REG("timers", 0444, proc_show_timers),
+	RWA("timens_offsets", show_time_offsets, write_time_offsets, 0),
 	REGA("coredump_filter", 0644, show_text, "00000033\n"),
 	{.name = "task", .mode = LX_S_IFDIR | 0555, .dir = &proc_task_dir, .attr = proc_owner},
 	{.name = NULL},

@@ -5,6 +5,7 @@
 #include "internal.h"
 #include "platform/host/info.h"
 #include "sentry/fs/proc.h"
+#include "sentry/kernel/time_ns.h"
 #include "sentry/kernel/timers.h"
 #include "sentry/sched/sched.h"
 #include <cpuid.h>
@@ -205,6 +206,7 @@ show_uptime(const struct pseudo_ctx *x, struct sbuf *b)
 
 	(void)x;
 	machine_time(&m);
+	m.up += time_ns_offset(task_current(), LX_CLOCK_BOOTTIME) / TICK_NS;
 	sbuf_printf(b, "%lld.%02lld %lld.%02lld\n", (long long)m.up / 100, (long long)m.up % 100,
 		(long long)m.idle / 100, (long long)m.idle % 100);
 	return 0;
@@ -272,8 +274,9 @@ show_stat(const struct pseudo_ctx *x, struct sbuf *b)
 	sbuf_printf(b,
 		"intr 0\nctxt 0\nbtime %lld\nprocesses %d\nprocs_running %d\nprocs_blocked 0\n"
 		"softirq 0 0 0 0 0 0 0 0 0 0 0\n",
-		(long long)(real / 1000000000 - m.up / 100), kernel_last_pid(),
-		kernel_nr_running());
+		(long long)(real - time_ns_offset(task_current(), LX_CLOCK_BOOTTIME)) / 1000000000 -
+			m.up / 100,
+		kernel_last_pid(), kernel_nr_running());
 	return 0;
 }
 

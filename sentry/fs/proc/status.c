@@ -3,6 +3,7 @@
 #include "internal.h"
 #include "sentry/kernel/pid_ns.h"
 #include "sentry/kernel/seccomp.h"
+#include "sentry/kernel/time_ns.h"
 #include "sentry/kernel/timers.h"
 #include "sentry/sched/sched.h"
 #include <string.h>
@@ -140,8 +141,11 @@ proc_show_stat(const struct pseudo_ctx *x, struct sbuf *b)
 		0x400000u, (long long)id.utime / 10000000, (long long)id.stime / 10000000,
 		(long long)id.cutime / 10000000, (long long)id.cstime / 10000000,
 		sched.priority ? -1 - sched.priority : 20 + sched.nice, sched.nice, id.threads,
-		(long long)(t->start_ns - kernel_boot_ns()) / 10000000, (unsigned long long)m.size,
-		(unsigned long long)m.rss >> 12, (unsigned long long)g->rlim.r[LX_RLIMIT_RSS].cur);
+		(long long)(t->start_ns - kernel_boot_ns() +
+			    time_ns_offset(task_current(), LX_CLOCK_BOOTTIME)) /
+			10000000,
+		(unsigned long long)m.size, (unsigned long long)m.rss >> 12,
+		(unsigned long long)g->rlim.r[LX_RLIMIT_RSS].cur);
 	sbuf_printf(b, " %llu %llu %llu 0 0 %llu %llu %llu %llu 0 0 0 %d 0 %d %u 0 0 0",
 		(unsigned long long)(mm && may ? mm->start_code : 0),
 		(unsigned long long)(mm && may ? mm->end_code : 0),

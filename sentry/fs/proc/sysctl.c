@@ -545,6 +545,7 @@ static const struct pseudo_row user_rows[] = {
 	CONST("max_ipc_namespaces", "65536"),
 	CONST("max_net_namespaces", "65536"),
 	CONST("max_cgroup_namespaces", "65536"),
+	CONST("max_time_namespaces", "65536"),
 	CONST("max_inotify_instances", "128"),
 	CONST("max_inotify_watches", "65536"),
 	TUNABLE("max_fanotify_groups", &fan_groups),
