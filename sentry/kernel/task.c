@@ -314,6 +314,8 @@ tgroup_alloc(void)
 void
 task_init_call(struct task *t)
 {
+	static _Atomic uint64_t series;
+
 	t->call = (struct call){
 		.cred = t->cred,
 		.rlim = &t->tgroup->rlim,
@@ -325,6 +327,7 @@ task_init_call(struct task *t)
 		.tgid = task_tgid(t),
 		.tid = t->tid,
 		.files_id = t->files ? fdtable_id(t->files) : 0,
+		.serial = t->helps ? 0 : (atomic_fetch_add(&series, 1) + 1) << 40,
 	};
 }
 

@@ -136,6 +136,7 @@ syscall_dispatch(struct task *t, uint32_t nr, const uint64_t a[6])
 		return -ENOSYS;
 	}
 	t->in_syscall = true;
+	t->call.serial++;
 	/* Nobody else counts: no locked instruction. */
 	atomic_store_explicit(&t->nr_calls,
 		atomic_load_explicit(&t->nr_calls, memory_order_relaxed) + 1, memory_order_relaxed);

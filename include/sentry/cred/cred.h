@@ -148,6 +148,7 @@ struct call {
 	int32_t tgid,
 		tid; /* in the root pid namespace of the sandbox; owners of locks, F_SETOWN, ... */
 	uint64_t files_id; /* identity of the descriptor table: owner of POSIX locks */
+	uint64_t serial;   /* no other call has it; 0: calls are not told apart */
 };
 
 #endif

@@ -43,4 +43,8 @@ int gofer_reopen(int fd);
  * -EOPNOTSUPP: the gofer has none. Parks. -errno. */
 int gofer_memory_file(void);
 
+/* How long what a call asked for is good for the rest of that call, in a mount that others change;
+ * ns. For tests. */
+extern int64_t gofer_same_call_ns;
+
 #endif

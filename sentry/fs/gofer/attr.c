@@ -6,6 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+int64_t gofer_same_call_ns = 100000000;
+
+void
+gnode_asked(struct gnode *n, const struct call *c, int64_t asked_ns)
+{
+	mutex_lock(&n->lock);
+	n->attr_ns = asked_ns;
+	n->attr_call = c->serial;
+	mutex_unlock(&n->lock);
+}
+
 int
 gofer_refresh(struct inode *i, const struct call *c, bool force)
 {
@@ -16,10 +27,11 @@ gofer_refresh(struct inode *i, const struct call *c, bool force)
 	bool recent = false;
 	int r;
 
-	(void)c;
-	if (gsuper_of(i)->relaxed) {
+	if (gsuper_of(i)->shared) {
 		mutex_lock(&n->lock);
-		recent = n->attr_ns > asked - gsuper_of(i)->relax_ns;
+		recent = gsuper_of(i)->relaxed ? n->attr_ns > asked - gsuper_of(i)->relax_ns
+					       : c->serial && n->attr_call == c->serial &&
+							 n->attr_ns > asked - gofer_same_call_ns;
 		mutex_unlock(&n->lock);
 	}
 	if ((!gsuper_of(i)->shared || recent) && !force) {
@@ -31,9 +43,7 @@ gofer_refresh(struct inode *i, const struct call *c, bool force)
 	if (r < 0)
 		return r;
 	gnode_apply_attr(n, a->attr, asked);
-	mutex_lock(&n->lock);
-	n->attr_ns = asked;
-	mutex_unlock(&n->lock);
+	gnode_asked(n, c, asked);
 	gofer_rep_free(a);
 	return 0;
 }

@@ -86,7 +86,8 @@ gnode_seen(struct inode *dir, const struct name *n, struct gnode *g, int64_t ask
 }
 
 static int
-walk_there(struct inode *dir, const struct name *names, int n, struct inode **inodes, bool *missing)
+walk_there(struct inode *dir, const struct call *c, const struct name *names, int n,
+	struct inode **inodes, bool *missing)
 {
 	Gofer__WalkReq q = GOFER__WALK_REQ__INIT;
 	ProtobufCBinaryData list[WIRE_WALK_MAX];
@@ -116,6 +117,8 @@ walk_there(struct inode *dir, const struct name *names, int n, struct inode **in
 		if (r == 0) {
 			__atomic_store_n(&g->parent, parent->ino, __ATOMIC_RELAXED);
 			gnode_seen(parent, &names[got], g, asked_ns);
+			if (gsuper_of(dir)->shared && !gsuper_of(dir)->relaxed)
+				gnode_asked(g, c, asked_ns);
 			inodes[got++] = &g->i;
 		}
 	}
@@ -137,7 +140,6 @@ gofer_walk(struct inode *dir, const struct call *c, const struct name *names, in
 	struct inode *at = dir;
 	int got = 0, r;
 
-	(void)c;
 	*missing = false;
 	while (got < n) {
 		if (!inode_is_dir(at))
@@ -148,7 +150,7 @@ gofer_walk(struct inode *dir, const struct call *c, const struct name *names, in
 			return got;
 		}
 		if (r == -EAGAIN) {
-			r = walk_there(at, names + got, n - got, inodes + got, missing);
+			r = walk_there(at, c, names + got, n - got, inodes + got, missing);
 			return r < 0 ? (got ? got : r) : got + r;
 		}
 		if (r < 0)

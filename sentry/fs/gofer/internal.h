@@ -6,7 +6,7 @@
  *
  * Caching. exclusive: nobody else changes the files, so the attributes in the inode are the truth;
  * what writes do to size, blocks and times is fetched from the host descriptor when somebody asks.
- * shared: names and attributes are asked for again at each use; relaxed: what was asked for just
+ * shared: names and attributes are asked for again by each call; relaxed: what was asked for just
  * now is believed, each answer by the time at which it was asked for (0 in a mount that is not
  * relaxed).
  *
@@ -98,9 +98,13 @@ struct gnode {
 	struct gdir *dir; /* cached entries of a directory, or NULL */
 	uint64_t changes; /* counts changes of a directory's names */
 	uint64_t parent;  /* guest's number of the directory it was last looked up in, or 0 */
-	/* Of a relaxed mount (under lock): when its attributes came, when it was last seen under
-	 * the name and in the directory of seen_key, and names that were missing in it. */
-	int64_t attr_ns, seen_ns, missing_ns[GNODE_MISSING];
+	/* Of a shared mount (under lock): when its attributes were asked for, and by which call
+	 * (call.serial). */
+	int64_t attr_ns;
+	uint64_t attr_call;
+	/* Of a relaxed mount (under lock): when it was last seen under the name and in the
+	 * directory of seen_key, and names that were missing in it. */
+	int64_t seen_ns, missing_ns[GNODE_MISSING];
 	uint64_t seen_key, missing_key[GNODE_MISSING];
 	uint32_t missing_at;
 };
@@ -166,6 +170,8 @@ extern const struct inode_ops gofer_dir_ops, gofer_file_ops, gofer_virtual_ops;
 extern const struct file_ops gofer_dir_fops, gofer_file_fops, gofer_virtual_fops;
 /* n in dir was g, or was missing (NULL), when the gofer was asked then. */
 void gnode_seen(struct inode *dir, const struct name *n, struct gnode *g, int64_t asked_ns);
+/* Its attributes are those that c asked for then. */
+void gnode_asked(struct gnode *n, const struct call *c, int64_t asked_ns);
 int gofer_refresh(struct inode *i, const struct call *c, bool force);
 int gofer_setattr(struct inode *i, const struct call *c, const struct iattr *a);
 ssize_t gofer_getxattr(

@@ -277,6 +277,15 @@ do_full(void)
 	file_put(open_file("/a/0", LX_O_RDWR, 0, 0));
 }
 
+static const char *
+host_path(const char *name)
+{
+	static char path[256];
+
+	snprintf(path, sizeof path, "%s/%s", dir, name);
+	return path;
+}
+
 static void
 do_shared(void)
 {
@@ -294,6 +303,45 @@ do_shared(void)
 	ck_assert_int_eq(st.size, 11);
 	stat_path("/a/later", &st);
 	ck_assert_int_eq(vfs_lookup(&call, NULL, "/a/link", 0, &p), -ENOENT);
+}
+
+/* One call asks once: what came with the name is not asked for again. Who waits asks again. */
+static void
+do_once(void)
+{
+	struct lx_stat_all st;
+	struct path p;
+	char cmd[256];
+
+	mount_root(true);
+	stat_path("/a/file", &st);
+	ck_assert_int_eq(st.size, 6);
+	gofer_same_call_ns = INT64_MAX / 2;
+	call.serial = 1;
+	ck_assert_int_eq(vfs_lookup(&call, NULL, "/a/file", 0, &p), 0);
+	snprintf(cmd, sizeof cmd, "echo more >>%s/a/file", dir);
+	ck_assert_int_eq(system(cmd), 0);
+	call.serial = 2;
+	ck_assert_int_eq(vfs_getattr(&call, &p, 0, &st), 0);
+	ck_assert_int_eq(st.size, 11);
+	ck_assert_int_eq(truncate(host_path("a/file"), 7), 0);
+	ck_assert_int_eq(vfs_getattr(&call, &p, 0, &st), 0);
+	ck_assert_int_eq(st.size, 11);
+	ck_assert_int_eq(vfs_getattr(&call, &p, LX_AT_STATX_FORCE_SYNC, &st), 0);
+	ck_assert_int_eq(st.size, 7);
+	path_put(&p);
+	ck_assert_int_eq(vfs_lookup(&call, NULL, "/a/file", 0, &p), 0);
+	ck_assert_int_eq(truncate(host_path("a/file"), 3), 0);
+	ck_assert_int_eq(vfs_getattr(&call, &p, 0, &st), 0);
+	ck_assert_int_eq(st.size, 7);
+	gofer_same_call_ns = 0;
+	ck_assert_int_eq(vfs_getattr(&call, &p, 0, &st), 0);
+	ck_assert_int_eq(st.size, 3);
+	ck_assert_int_eq(truncate(host_path("a/file"), 4), 0);
+	call.serial = 0;
+	ck_assert_int_eq(vfs_getattr(&call, &p, 0, &st), 0);
+	ck_assert_int_eq(st.size, 4);
+	path_put(&p);
 }
 
 /* List /a and look at all of it, as find does. */
@@ -406,6 +454,12 @@ START_TEST(shared)
 }
 END_TEST
 
+START_TEST(once)
+{
+	in_fiber(do_once);
+}
+END_TEST
+
 START_TEST(relaxed)
 {
 	in_fiber(do_relaxed);
@@ -423,6 +477,7 @@ main(void)
 	tcase_add_test(t, listing);
 	tcase_add_test(t, full);
 	tcase_add_test(t, shared);
+	tcase_add_test(t, once);
 	tcase_add_test(t, relaxed);
 	return suite_run("gofer client", t);
 }
