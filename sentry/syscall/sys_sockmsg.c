@@ -13,7 +13,7 @@
 #include <string.h>
 
 #define CMSG_ALIGN(n) (((n) + 7) & ~7UL)
-#define MAX_CONTROL   65536
+#define MAX_CONTROL   131071 /* below net.core.optmem_max */
 #define MAX_MMSG      1024
 
 struct transfer {
@@ -171,7 +171,7 @@ control_in(struct task *t, struct sock *s, struct sock_msg *m, uint64_t addr, ui
 	size_t at = 0;
 	int err = 0;
 
-	if (!len || !addr)
+	if (!len)
 		return 0;
 	if (len > MAX_CONTROL)
 		return -ENOBUFS;

@@ -282,6 +282,34 @@ test_udplite(void)
 	SHOW(recv(u, b, sizeof b, MSG_DONTWAIT));
 }
 
+/* Lengths that promise ancillary data where there is none. */
+static void
+test_nothing_there(void)
+{
+	static const size_t lengths[] = {
+		0, 1, 15, 16, 17, 4096, 1 << 17, 1 << 20, 0x7fffffff, 0x80000000, ~0UL};
+	static char room[4096];
+	int pair[2];
+
+	socketpair(AF_UNIX, SOCK_DGRAM, 0, pair);
+	for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+		struct iovec io = {"x", 1};
+		struct msghdr m = {.msg_iov = &io, .msg_iovlen = 1, .msg_controllen = lengths[i]};
+		struct mmsghdr two[2] = {{.msg_hdr = m}, {.msg_hdr = m}};
+
+		printf("  %zx\n", lengths[i]);
+		two[0].msg_hdr.msg_controllen = 0;
+		SHOW(sendmsg(pair[0], &m, MSG_DONTWAIT));
+		SHOW(sendmmsg(pair[0], two, 2, MSG_DONTWAIT));
+		m.msg_control = (void *)16;
+		SHOW(sendmsg(pair[0], &m, MSG_DONTWAIT));
+		while (recv(pair[1], room, sizeof room, MSG_DONTWAIT) >= 0)
+			;
+	}
+	close(pair[0]);
+	close(pair[1]);
+}
+
 int
 main(void)
 {
@@ -291,6 +319,8 @@ main(void)
 	test_v6();
 	printf("--- times\n");
 	test_stamps();
+	printf("--- nothing there\n");
+	test_nothing_there();
 	printf("--- udplite\n");
 	test_udplite();
 	return 0;

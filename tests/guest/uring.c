@@ -322,6 +322,9 @@ sockets(void)
 	sqe(&R, IORING_OP_SENDMSG, got, &out_msg, 1, 0, 6);
 	go(&R, 1, 2, "sendmsg, recvmsg");
 	printf("%.6s\n", buf);
+	out_msg.msg_controllen = 24;
+	sqe(&R, IORING_OP_SENDMSG, got, &out_msg, 1, 0, 6);
+	go(&R, 1, 1, "ancillary data from nowhere");
 	s = sqe(&R, IORING_OP_RECV, got, buf, 100, 0, 7);
 	s->msg_flags = MSG_DONTWAIT;
 	sqe(&R, IORING_OP_RECV, 0, buf, 100, 0, 8);
