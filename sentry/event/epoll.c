@@ -19,7 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define MAX_NESTING   5
+#define MAX_NESTING   4	      /* epolls below one, as Linux's EP_MAX_NESTS */
 #define MAX_QUEUES    4	      /* a file polls no more than this many */
 #define MAX_WATCHES   1000000 /* fs.epoll.max_user_watches, here of all users */
 #define PRIVATE_BITS  (LX_EPOLLWAKEUP | LX_EPOLLONESHOT | LX_EPOLLET | LX_EPOLLEXCLUSIVE)

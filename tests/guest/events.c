@@ -190,17 +190,40 @@ main(void)
 	close(e);
 	{
 		struct epoll_event ev = {EPOLLIN, {.u64 = 1}};
-		int chain[12], refused = 0;
+		int chain[12];
 
-		/* one below the other, the uppermost first */
-		for (int i = 0; i < 12; i++) {
-			chain[i] = epoll_create1(0);
-			if (i && epoll_ctl(chain[i - 1], EPOLL_CTL_ADD, chain[i], &ev))
-				refused = refused ? refused : errno;
+		/* one below the other, the uppermost or the lowest first; then a circle */
+		for (int down = 0; down < 2; down++) {
+			printf("nested, %s:", down ? "from above" : "from below");
+			for (int i = 0; i < 8; i++)
+				chain[i] = epoll_create1(0);
+			for (int i = 1; i < 8; i++) {
+				int k = down ? i : 8 - i;
+
+				printf(" %d", epoll_ctl(chain[k - 1], EPOLL_CTL_ADD, chain[k], &ev)
+						      ? errno
+						      : 0);
+			}
+			printf("\n");
+			SHOW(epoll_ctl(
+				chain[down ? 4 : 7], EPOLL_CTL_ADD, chain[down ? 0 : 3], &ev));
+			for (int i = 0; i < 8; i++)
+				close(chain[i]);
 		}
-		printf("too deep %d\n", refused == ELOOP);
-		for (int i = 0; i < 12; i++)
-			close(chain[i]);
+		/* two chains become one */
+		for (int n = 1; n < 5; n++) {
+			for (int i = 0; i < 6; i++)
+				chain[i] = epoll_create1(0);
+			for (int i = 1; i < 5; i++)
+				if (i != n)
+					SHOW(epoll_ctl(chain[i - 1], EPOLL_CTL_ADD, chain[i], &ev));
+			SHOW(epoll_ctl(chain[4], EPOLL_CTL_ADD, chain[5], &ev));
+			SHOW(epoll_ctl(chain[n - 1], EPOLL_CTL_ADD, chain[n], &ev));
+			SHOW(epoll_ctl(chain[4], EPOLL_CTL_DEL, chain[5], &ev));
+			SHOW(epoll_ctl(chain[n - 1], EPOLL_CTL_ADD, chain[n], &ev));
+			for (int i = 0; i < 6; i++)
+				close(chain[i]);
+		}
 		/* all of a level watch all of the next */
 		for (int i = 0; i < 4; i++)
 			chain[i] = epoll_create1(0);
