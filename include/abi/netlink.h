@@ -41,6 +41,7 @@ struct lx_nlmsghdr {
 #define LX_NLM_F_REQUEST 0x1
 #define LX_NLM_F_MULTI	 0x2
 #define LX_NLM_F_ACK	 0x4
+#define LX_NLM_F_ECHO	 0x8
 #define LX_NLM_F_ROOT	 0x100
 #define LX_NLM_F_MATCH	 0x200
 #define LX_NLM_F_DUMP	 0x300

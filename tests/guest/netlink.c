@@ -194,6 +194,7 @@ routes(void)
 	} route = {.m = {.rtm_family = AF_INET, .rtm_dst_len = 32}, .a = {8, RTA_DST}};
 	struct rtgenmsg any = {AF_UNSPEC}, four = {AF_INET};
 	int s = nl_open(NETLINK_ROUTE), ears = nl_open(NETLINK_ROUTE), on = RTNLGRP_IPV4_IFADDR;
+	int nobody = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
 	struct pollfd p = {ears, POLLIN, 0};
 
 	question(s, "links", RTM_GETLINK, NLM_F_DUMP, &link.m, sizeof link.m);
@@ -214,6 +215,7 @@ routes(void)
 	question(s, "no route", RTM_GETROUTE, 0, &route, sizeof route);
 
 	SHOW(setsockopt(ears, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &on, sizeof on));
+	SHOW(setsockopt(nobody, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &on, sizeof on));
 	on = 1000;
 	SHOW(setsockopt(ears, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &on, sizeof on));
 	question(s, "new address", RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, &addr,
@@ -223,6 +225,22 @@ routes(void)
 	question(
 		s, "again", RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, &addr, sizeof addr);
 	question(s, "addresses", RTM_GETADDR, NLM_F_DUMP, &four, sizeof four);
+	question(s, "away", RTM_DELADDR, NLM_F_ACK, &addr, sizeof addr);
+	answers(ears, 0);
+	/* who has no number hears only what is echoed to another */
+	answers(nobody, 0);
+	question(s, "with echo", RTM_NEWADDR, NLM_F_ACK | NLM_F_ECHO, &addr, sizeof addr);
+	answers(s, 0);
+	answers(ears, 0);
+	answers(nobody, 0);
+	SHOW(send(nobody, "short", 5, 0));
+	question(s, "away", RTM_DELADDR, NLM_F_ACK, &addr, sizeof addr);
+	answers(ears, 0);
+	answers(nobody, 0);
+	question(ears, "own echo", RTM_NEWADDR, NLM_F_ACK | NLM_F_ECHO, &addr, sizeof addr);
+	answers(ears, 0);
+	answers(ears, 0);
+	answers(nobody, 0);
 	question(s, "away", RTM_DELADDR, NLM_F_ACK, &addr, sizeof addr);
 	answers(ears, 0);
 	question(s, "away again", RTM_DELADDR, NLM_F_ACK, &addr, sizeof addr);
@@ -235,6 +253,7 @@ routes(void)
 	question(s, "noop", NLMSG_NOOP, NLM_F_ACK, "", 0);
 	close(s);
 	close(ears);
+	close(nobody);
 }
 
 /* Hosts may lack the modules that answer sock_diag; then what is printed is what they would. */

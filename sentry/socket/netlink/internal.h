@@ -20,6 +20,7 @@ struct nl_sock {
 	struct sock s;
 	/* under the table's lock */
 	struct list node;
+	bool listed;	 /* once it has a number or a group */
 	uint32_t portid; /* 0: none yet */
 	uint64_t groups; /* bit n - 1: group n */
 	uint32_t dst_pid;
@@ -72,10 +73,12 @@ const uint8_t *nl_attr(const struct nl_request *rq, size_t head, uint16_t type, 
 /* Are all attributes after the first `head` bytes of the types listed (0 ends them)? */
 bool nl_attrs_only(const struct nl_request *rq, size_t head, const uint16_t *types);
 
-/* Send what build makes to all sockets of a namespace and a protocol that listen to the group. pid,
- * seq: of who caused it; 0: nobody in particular. */
-void nl_broadcast(const struct net_ns *net, int protocol, uint32_t group, uint32_t pid,
-	uint32_t seq, void (*build)(struct nl_reply *r, void *arg), void *arg);
+/* Send what build makes to all sockets of a namespace and a protocol that listen to the group, but
+ * those with the number `except`: as on Linux it is 0, and those without a number hear nothing,
+ * unless the request asked for an echo; then it is who asked. pid, seq: of who caused it; 0: nobody
+ * in particular. */
+void nl_broadcast(const struct net_ns *net, int protocol, uint32_t group, uint32_t except,
+	uint32_t pid, uint32_t seq, void (*build)(struct nl_reply *r, void *arg), void *arg);
 
 /* Answer one request. -errno is told to the sender; 0: an acknowledgement, if it wants one. */
 int nl_route(

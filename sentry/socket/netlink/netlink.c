@@ -30,6 +30,15 @@ taken(const struct net_ns *net, int protocol, uint32_t portid)
 	return false;
 }
 
+/* table_lock is held. */
+static void
+enlist_locked(struct nl_sock *s)
+{
+	if (!s->listed)
+		list_push_back(&table, &s->node);
+	s->listed = true;
+}
+
 /* The process's own number if it is free, else one from the top down. */
 int
 nl_autobind(struct nl_sock *s, const struct call *c)
@@ -41,7 +50,7 @@ nl_autobind(struct nl_sock *s, const struct call *c)
 		while (taken(s->s.net, s->s.protocol, want))
 			want = next_portid-- | 0x80000000;
 		s->portid = want;
-		list_push_back(&table, &s->node);
+		enlist_locked(s);
 	}
 	mutex_unlock(&table_lock);
 	return 0;
@@ -71,7 +80,7 @@ nl_bind(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len)
 			r = -EADDRINUSE;
 		else {
 			nls(s)->portid = a.pid;
-			list_push_back(&table, &nls(s)->node);
+			enlist_locked(nls(s));
 		}
 	}
 	mutex_unlock(&table_lock);
@@ -89,8 +98,9 @@ void
 nl_forget(struct nl_sock *s)
 {
 	mutex_lock(&table_lock);
-	if (s->portid)
+	if (s->listed)
 		list_del(&s->node);
+	s->listed = false;
 	s->portid = 0;
 	mutex_unlock(&table_lock);
 }
@@ -306,8 +316,8 @@ nl_attrs_only(const struct nl_request *rq, size_t head, const uint16_t *types)
 }
 
 void
-nl_broadcast(const struct net_ns *net, int protocol, uint32_t group, uint32_t pid, uint32_t seq,
-	void (*build)(struct nl_reply *r, void *arg), void *arg)
+nl_broadcast(const struct net_ns *net, int protocol, uint32_t group, uint32_t except, uint32_t pid,
+	uint32_t seq, void (*build)(struct nl_reply *r, void *arg), void *arg)
 {
 	struct nl_sock *s;
 
@@ -316,7 +326,7 @@ nl_broadcast(const struct net_ns *net, int protocol, uint32_t group, uint32_t pi
 		struct nl_reply r = {.to = s, .group = group, .pid = pid, .seq = seq};
 
 		if (s->s.net != net || s->s.protocol != protocol || s->fd >= 0 ||
-			!(s->groups >> (group - 1) & 1))
+			s->portid == except || !(s->groups >> (group - 1) & 1))
 			continue;
 		build(&r, arg);
 		nl_flush(&r);
@@ -478,10 +488,12 @@ nl_setsockopt(
 		if (v < 1 || v > LX_RTNLGRP_MAX)
 			return -EINVAL;
 		mutex_lock(&table_lock);
-		if (opt == LX_NETLINK_ADD_MEMBERSHIP)
+		if (opt == LX_NETLINK_ADD_MEMBERSHIP) {
 			n->groups |= 1ULL << (v - 1);
-		else
+			enlist_locked(n);
+		} else {
 			n->groups &= ~(1ULL << (v - 1));
+		}
 		mutex_unlock(&table_lock);
 		return 0;
 	case LX_NETLINK_CAP_ACK:

@@ -285,7 +285,7 @@ set_link(struct net_ns *net, const struct nl_request *rq)
 		if (m.change || m.flags)
 			net_lo_set_up(net, m.flags & LX_IFF_UP);
 	if (net_link_find(net, NET_LO_INDEX, NULL, &l) == 0)
-		nl_broadcast(net, LX_NETLINK_ROUTE, LX_RTNLGRP_LINK, 0, 0, tell_link, &l);
+		nl_broadcast(net, LX_NETLINK_ROUTE, LX_RTNLGRP_LINK, 0, 0, 0, tell_link, &l);
 	return 0;
 }
 
@@ -303,7 +303,7 @@ tell_addr(struct nl_reply *r, void *arg)
 }
 
 static int
-change_addr(const struct nl_sock *s, const struct nl_request *rq)
+change_addr(struct nl_sock *s, const struct nl_request *rq)
 {
 	/* No lifetimes, labels, peers' metrics: addresses of lo stay until they are removed. */
 	static const uint16_t known[] = {
@@ -347,10 +347,19 @@ change_addr(const struct nl_sock *s, const struct nl_request *rq)
 		r = 0;
 	if (r == 0) {
 		struct addr_news n = {rq->h.type, &a};
+		struct nl_reply echo = {.to = s,
+			.group = a.family == LX_AF_INET ? LX_RTNLGRP_IPV4_IFADDR
+							: LX_RTNLGRP_IPV6_IFADDR,
+			.pid = s->portid,
+			.seq = rq->h.seq};
+		bool wanted = rq->h.flags & LX_NLM_F_ECHO;
 
-		nl_broadcast(s->s.net, LX_NETLINK_ROUTE,
-			a.family == LX_AF_INET ? LX_RTNLGRP_IPV4_IFADDR : LX_RTNLGRP_IPV6_IFADDR,
+		nl_broadcast(s->s.net, LX_NETLINK_ROUTE, echo.group, wanted ? s->portid : 0,
 			s->portid, rq->h.seq, tell_addr, &n);
+		if (wanted) {
+			tell_addr(&echo, &n);
+			nl_flush(&echo);
+		}
 	}
 	return r;
 }
