@@ -33,16 +33,26 @@ upath_get(struct task *t, struct upath *p, int dirfd, uint64_t addr, bool empty_
 		r = copy_path(t, p, addr);
 	if (!r && !*p->s && !empty_ok)
 		r = -ENOENT;
-	if (!r && *p->s != '/' && dirfd != LX_AT_FDCWD) {
-		p->dir = task_file_raw(t, dirfd);
-		if (p->dir)
-			p->base = &p->dir->path;
-		else
-			r = -EBADF;
-	}
+	if (!r)
+		r = upath_start(t, p, dirfd);
 	if (r)
 		upath_fini(p);
 	return r;
+}
+
+int
+upath_start(struct task *t, struct upath *p, int dirfd)
+{
+	file_put(p->dir);
+	p->dir = NULL;
+	p->base = NULL;
+	if (*p->s == '/' || dirfd == LX_AT_FDCWD)
+		return 0;
+	p->dir = task_file_raw(t, dirfd);
+	if (!p->dir)
+		return -EBADF;
+	p->base = &p->dir->path;
+	return 0;
 }
 
 void
@@ -98,7 +108,7 @@ try_open_wait(void *arg)
 }
 
 int64_t
-file_open_finish(struct task *t, struct file *f, bool cloexec)
+file_open_finish(struct task *t, struct file *f, uint32_t drop, bool cloexec)
 {
 	if (f->ops->open_wait && !(f->mode & LX_FMODE_PATH)) {
 		struct waiting_open w = {f};
@@ -109,5 +119,7 @@ file_open_finish(struct task *t, struct file *f, bool cloexec)
 			return r;
 		}
 	}
+	if (drop)
+		atomic_fetch_and(&f->flags, ~drop);
 	return task_fd_install_put(t, f, cloexec);
 }

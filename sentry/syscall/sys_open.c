@@ -68,47 +68,80 @@ check_how(struct lx_open_how *how)
 	return 0;
 }
 
+/* `how` is checked. */
 static int64_t
-open_how(struct task *t, int dirfd, uint64_t path, struct lx_open_how *how)
+open_checked_how(
+	struct task *t, int dirfd, struct upath *p, const struct lx_open_how *how, bool at_once)
 {
 	struct open_spec spec;
 	struct file *f;
-	struct upath p;
-	int r = check_how(how);
+	int r;
 
-	if (r)
-		return r;
-	r = upath_get(t, &p, dirfd, path, false);
-	if (r)
-		return r;
 	/* in a root of one's own, an absolute path starts at dirfd too */
-	if ((how->resolve & LX_RESOLVE_IN_ROOT) && !p.dir && dirfd != LX_AT_FDCWD) {
-		p.dir = task_file_raw(t, dirfd);
-		if (!p.dir) {
-			upath_fini(&p);
+	if ((how->resolve & LX_RESOLVE_IN_ROOT) && !p->dir && dirfd != LX_AT_FDCWD) {
+		p->dir = task_file_raw(t, dirfd);
+		if (!p->dir)
 			return -EBADF;
-		}
-		p.base = &p.dir->path;
+		p->base = &p->dir->path;
 	}
 	spec.flags = (uint32_t)how->flags | LX_O_LARGEFILE;
 	spec.mode = (uint32_t)how->mode;
 	spec.lookup = resolve_to_lookup(how->resolve);
 	spec.exec = spec.quiet = false;
-	r = vfs_open(&t->call, p.base, p.s, &spec, &f);
+	if (at_once) {
+		spec.flags |= LX_O_NONBLOCK;
+		spec.lookup |= LOOKUP_CACHED;
+	}
+	r = vfs_open(&t->call, p->base, p->s, &spec, &f);
+	return r ? r
+		 : file_open_finish(t, f, at_once ? LX_O_NONBLOCK & ~(uint32_t)how->flags : 0,
+			   how->flags & LX_O_CLOEXEC);
+}
+
+int64_t
+open_upath(
+	struct task *t, int dirfd, struct upath *p, const struct lx_open_how *asked, bool at_once)
+{
+	struct lx_open_how how = *asked;
+	int r = check_how(&how);
+
+	if (!r)
+		r = upath_start(t, p, dirfd);
+	return r ? r : open_checked_how(t, dirfd, p, &how, at_once);
+}
+
+static int64_t
+open_how(struct task *t, int dirfd, uint64_t path, struct lx_open_how *how)
+{
+	struct upath p;
+	int64_t r = check_how(how);
+
+	if (!r)
+		r = upath_get(t, &p, dirfd, path, false);
+	if (r)
+		return r;
+	r = open_checked_how(t, dirfd, &p, how, false);
 	upath_fini(&p);
-	return r ? r : file_open_finish(t, f, how->flags & LX_O_CLOEXEC);
+	return r;
 }
 
 /* The old calls ignore what they do not know. */
+void
+open_how_old(uint64_t flags, uint64_t mode, struct lx_open_how *how)
+{
+	*how = (struct lx_open_how){(uint32_t)flags & VALID_FLAGS, mode & LX_S_IALLUGO, 0};
+	if (how->flags & LX_O_PATH)
+		how->flags &= PATH_FLAGS;
+	if (!(how->flags & (LX_O_CREAT | LX___O_TMPFILE)))
+		how->mode = 0;
+}
+
 static int64_t
 open_old(struct task *t, int dirfd, uint64_t path, uint64_t flags, uint64_t mode)
 {
-	struct lx_open_how how = {(uint32_t)flags & VALID_FLAGS, mode & LX_S_IALLUGO, 0};
+	struct lx_open_how how;
 
-	if (how.flags & LX_O_PATH)
-		how.flags &= PATH_FLAGS;
-	if (!(how.flags & (LX_O_CREAT | LX___O_TMPFILE)))
-		how.mode = 0;
+	open_how_old(flags, mode, &how);
 	return open_how(t, dirfd, path, &how);
 }
 
@@ -130,30 +163,38 @@ sys_creat(struct task *t, const uint64_t a[6])
 	return open_old(t, LX_AT_FDCWD, a[0], LX_O_CREAT | LX_O_WRONLY | LX_O_TRUNC, a[1]);
 }
 
-int64_t
-sys_openat2(struct task *t, const uint64_t a[6])
+int
+open_how_in(struct task *t, uint64_t addr, uint64_t size, struct lx_open_how *how)
 {
-	struct lx_open_how how;
 	char rest[64];
 
-	if (a[3] < sizeof how)
+	if (size < sizeof *how)
 		return -EINVAL;
-	if (a[3] > LX_PAGE_SIZE)
+	if (size > LX_PAGE_SIZE)
 		return -E2BIG;
-	if (copy_in(t->call.um, &how, ua(a[2]), sizeof how))
+	if (copy_in(t->call.um, how, ua(addr), sizeof *how))
 		return -EFAULT;
 	/* what a newer program knows beyond us has to be zero */
-	for (uint64_t at = sizeof how; at < a[3];) {
-		size_t n = a[3] - at < sizeof rest ? a[3] - at : sizeof rest;
+	for (uint64_t at = sizeof *how; at < size;) {
+		size_t n = size - at < sizeof rest ? size - at : sizeof rest;
 
-		if (copy_in(t->call.um, rest, ua(a[2] + at), n))
+		if (copy_in(t->call.um, rest, ua(addr + at), n))
 			return -EFAULT;
 		for (size_t i = 0; i < n; i++)
 			if (rest[i])
 				return -E2BIG;
 		at += n;
 	}
-	return open_how(t, arg_int(a[0]), a[1], &how);
+	return 0;
+}
+
+int64_t
+sys_openat2(struct task *t, const uint64_t a[6])
+{
+	struct lx_open_how how;
+	int r = open_how_in(t, a[2], a[3], &how);
+
+	return r ? r : open_how(t, arg_int(a[0]), a[1], &how);
 }
 
 int64_t

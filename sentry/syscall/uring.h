@@ -13,6 +13,7 @@
 #define SENTRY_SYSCALL_URING_H
 
 #include "abi/uring.h"
+#include "file_util.h"
 #include "internal.h"
 #include "sentry/sched/timer.h"
 #include "sentry/socket/socket.h"
@@ -77,6 +78,12 @@ struct uring_msg {
 	struct lx_iovec vec[];
 };
 
+/* What is to be opened. */
+struct uring_open {
+	struct lx_open_how how;
+	struct upath path;
+};
+
 struct uring_req {
 	struct list node, defer_node;
 	struct uring *ring;	 /* a reference */
@@ -95,6 +102,7 @@ struct uring_req {
 	struct uio uio;
 	struct lx_iovec *iov;
 	struct uring_msg *msg;
+	struct uring_open *open;
 	uint8_t addr[SOCK_ADDR_MAX];
 	int64_t deadline_ns;
 	uint64_t until; /* timeouts: this many completions */

@@ -376,6 +376,51 @@ do_cancel(struct task *t, struct uring_req *r)
 	return n ? 0 : -ENOENT;
 }
 
+/* --- opening --- */
+
+static int64_t
+prepare_open(struct task *t, struct uring_req *r)
+{
+	const struct lx_uring_sqe *q = &r->sqe;
+	struct uring_open *o;
+	int64_t n = 0;
+
+	if (q->buf_index || q->file_index)
+		return -EINVAL; /* to a descriptor, not to a registered file */
+	if (q->flags & LX_IOSQE_FIXED_FILE)
+		return -EBADF;
+	o = malloc(sizeof *o);
+	if (!o)
+		return -ENOMEM;
+	if (q->opcode == LX_OP_OPENAT2)
+		n = open_how_in(t, q->off, q->len, &o->how);
+	else
+		open_how_old(q->op_flags, q->len, &o->how);
+	if (!n)
+		n = upath_get(t, &o->path, LX_AT_FDCWD, q->addr, false);
+	if (n) {
+		free(o);
+		return n;
+	}
+	r->open = o;
+	return 0;
+}
+
+/* As on Linux the submitter opens what is there and needs no waiting: a FIFO that is only read as
+ * with O_NONBLOCK. A helper opens the rest. */
+static int64_t
+do_open(struct task *t, struct uring_req *r)
+{
+	bool at_once = t == r->submitter;
+	struct uring_open *o = r->open;
+	int64_t n;
+
+	if (at_once && o->how.flags & (LX_O_TRUNC | LX_O_CREAT | LX___O_TMPFILE))
+		return URING_PUNT;
+	n = open_upath(t, r->sqe.fd, &o->path, &o->how, at_once);
+	return n == -EAGAIN && at_once && !(o->how.resolve & LX_RESOLVE_CACHED) ? URING_PUNT : n;
+}
+
 /* --- those that are system calls as they are; the submitter makes them --- */
 
 static int64_t
@@ -388,10 +433,6 @@ do_call(struct task *t, const struct lx_uring_sqe *q)
 	if (q->file_index && q->opcode != LX_OP_CLOSE)
 		return -EINVAL;
 	switch (q->opcode) {
-	case LX_OP_OPENAT:
-		return sys_openat(t, (uint64_t[6]){fd, q->addr, q->op_flags, q->len});
-	case LX_OP_OPENAT2:
-		return sys_openat2(t, (uint64_t[6]){fd, q->addr, q->off, q->len});
 	case LX_OP_CLOSE:
 		if (q->off || q->addr || q->len || q->op_flags || q->buf_index)
 			return -EINVAL;
@@ -448,6 +489,9 @@ uring_prepare(struct task *t, struct uring_req *r)
 	case LX_OP_SEND:
 	case LX_OP_RECV:
 		return prepare_msg(t, r);
+	case LX_OP_OPENAT:
+	case LX_OP_OPENAT2:
+		return prepare_open(t, r);
 	case LX_OP_CONNECT:
 		if (q->len || q->buf_index || q->op_flags || q->file_index ||
 			q->off > SOCK_ADDR_MAX)
@@ -497,6 +541,9 @@ uring_do(struct task *t, struct uring_req *r, bool wait)
 	case LX_OP_TIMEOUT_REMOVE:
 	case LX_OP_ASYNC_CANCEL:
 		return do_cancel(t, r);
+	case LX_OP_OPENAT:
+	case LX_OP_OPENAT2:
+		return do_open(t, r);
 	default:
 		r->wrote = r->sqe.opcode == LX_OP_STATX;
 		return do_call(t, &r->sqe);

@@ -59,6 +59,9 @@ req_end(struct uring_req *r, int64_t res, bool async)
 	if (r->msg)
 		scm_files_free(r->msg->m.files);
 	file_put(r->file);
+	if (r->open)
+		upath_fini(&r->open->path);
+	free(r->open);
 	free(r->iov);
 	free(r->msg);
 	if (r->runner)

@@ -4,6 +4,7 @@
 #include "guest.h"
 #include <fcntl.h>
 #include <linux/io_uring.h>
+#include <linux/openat2.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -272,6 +273,99 @@ waiting(void)
 	close(nb[0]);
 	close(nb[1]);
 	close(efd);
+}
+
+/* The descriptor that the next entry has, which is the only one. */
+static int
+opened(struct ring *r, const char *what)
+{
+	struct io_uring_cqe *c = (void *)(r->sq + r->p.cq_off.cqes);
+	unsigned head = WORD(r, r->p.cq_off.head);
+	int res;
+
+	SHOW(enter(r, 0, 1));
+	res = c[head & (r->p.cq_entries - 1)].res;
+	WORD(r, r->p.cq_off.head) = head + 1;
+	if (res < 0)
+		printf("%s: %s\n", what, strerrorname_np(-res));
+	else
+		printf("%s: flags %x\n", what, fcntl(res, F_GETFL));
+	return res;
+}
+
+static void
+open_one(const char *path, int flags, int how)
+{
+	struct io_uring_sqe *s = sqe(&R, IORING_OP_OPENAT, AT_FDCWD, path, 0600, 0, 1);
+
+	s->open_flags = (unsigned)flags;
+	s->flags = (uint8_t)how;
+	SHOW(enter(&R, 1, 0));
+}
+
+/* Opens that wait: for a FIFO's other end, for who has a lease. */
+static void
+opens(void)
+{
+	struct open_how how = {.flags = O_RDONLY};
+	char path[16] = "fifo";
+	int fd, other;
+
+	SHOW(mkfifo("fifo", 0600));
+	open_one("fifo", O_RDONLY, 0);
+	close(opened(&R, "to be read, at once"));
+	open_one("fifo", O_WRONLY, 0);
+	opened(&R, "to be written, at once");
+	open_one(path, O_RDONLY, IOSQE_ASYNC);
+	/* where the name was may be used for other things now */
+	strcpy(path, "nosuch");
+	SHOW(enter(&R, 0, 0));
+	sleep_ms(20);
+	other = open("fifo", O_WRONLY);
+	fd = opened(&R, "a reader that waited");
+	SHOW(write(other, "abc", 3));
+	SHOW(read(fd, buf, 100));
+	close(other);
+	close(fd);
+	open_one("fifo", O_WRONLY | O_CREAT, 0);
+	sleep_ms(20);
+	other = open("fifo", O_RDONLY);
+	close(opened(&R, "a writer that waited"));
+	close(other);
+	unlink("fifo");
+
+	close(open("leased", O_CREAT | O_RDWR, 0600));
+	fd = open("leased", O_RDONLY);
+	signal(SIGIO, SIG_IGN);
+	SHOW(fcntl(fd, F_SETLEASE, F_WRLCK));
+	open_one("leased", O_RDONLY, 0);
+	reap(&R, "not yet");
+	SHOW(fcntl(fd, F_SETLEASE, F_UNLCK));
+	close(opened(&R, "leased before"));
+	SHOW(fcntl(fd, F_SETLEASE, F_WRLCK));
+	open_one("leased", O_RDONLY | O_NONBLOCK, 0);
+	opened(&R, "leased, does not wait");
+	SHOW(fcntl(fd, F_SETLEASE, F_UNLCK));
+	close(fd);
+	sqe(&R, IORING_OP_OPENAT2, AT_FDCWD, "leased", sizeof how, (uintptr_t)&how, 3);
+	SHOW(enter(&R, 1, 0));
+	close(opened(&R, "openat2"));
+	sqe(&R, IORING_OP_OPENAT2, AT_FDCWD, "leased", sizeof how, 8, 4);
+	sqe(&R, IORING_OP_OPENAT2, AT_FDCWD, "leased", 8, (uintptr_t)&how, 5);
+	how.resolve = 1 << 30;
+	sqe(&R, IORING_OP_OPENAT2, AT_FDCWD, "leased", sizeof how, (uintptr_t)&how, 6);
+	for (int i = 0; i < 3; i++)
+		go(&R, 1, 1, "openat2, refused");
+	open_one((void *)8, O_RDONLY, 0);
+	opened(&R, "no name");
+	open_one("", O_RDONLY, 0);
+	opened(&R, "an empty name");
+	sqe(&R, IORING_OP_OPENAT, 99, "leased", 0, 0, 7);
+	go(&R, 1, 1, "no directory");
+	unlink("leased");
+	open_one("leased", O_RDWR | O_CREAT, 0);
+	close(opened(&R, "new"));
+	unlink("leased");
 }
 
 static void
@@ -718,6 +812,7 @@ main(void)
 	}
 	files();
 	waiting();
+	opens();
 	sockets();
 	times();
 	chains();
