@@ -67,5 +67,18 @@ echo '{"args":["sh","-c","echo $C; id -u"],"env":["PATH=/bin","C=see"],"cwd":"/"
 same "exec --process" "see 3" "$(echo $(m exec --process "$work/process" s3))"
 # descriptors that are passed on
 same "--preserve-fds" passed "$(exec 3<<<passed; timeout -s KILL 20 "$moat" --root "$work/state" exec --preserve-fds 1 s3 sh -c 'cat <&3')"
+# What cannot be told of does not run, and nothing is left of the file.
+mkdir "$work/taken"
+for o in "exec -d" exec; do
+	m exec s3 ps >"$work/before"
+	for f in "$work/taken" /nosuch/pid; do
+		# shellcheck disable=SC2086
+		fails 255 "^moat: --pid-file: cannot write $f: " m $o --pid-file "$f" s3 sleep 8888
+		same "lines of that" 1 "$(wc -l <"$work/err")"
+		no_such() { ! m exec s3 ps | grep -q 'sleep 8888'; }
+		until_true no_such
+	done
+done
+same "what is left of the file" taken "$(cd "$work" && echo taken*)"
 m delete --force s3
 nothing_left

@@ -3,10 +3,12 @@
 #include "create.h"
 #include "options.h"
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define MAX_PASSED 32
@@ -93,7 +95,14 @@ finish(struct exec_opts *o, struct moat_config *c, struct moat_sandbox *s, struc
 		r = send_descriptor("--pidfd-socket", o->pidfd_socket, fd, "pidfd");
 		close(fd);
 	}
-	return r == 0 && o->pid_file ? write_pid_file(o->pid_file, relay) : r;
+	if (r == 0 && o->pid_file)
+		r = write_pid_file(o->pid_file, relay);
+	/* Nobody knows of it: it ends, as its program does when nobody waits for that. */
+	if (r) {
+		(void)kill(relay, SIGKILL);
+		(void)waitpid(relay, NULL, 0);
+	}
+	return r;
 }
 
 static int

@@ -63,10 +63,14 @@ write_pid_file(const char *path, int pid)
 	snprintf(tmp, sizeof tmp, "%s.tmp", path);
 	f = fopen(tmp, "we");
 	if (!f)
-		return complain("--pid-file: cannot write %s: %s", tmp, strerror(errno));
+		return complain("--pid-file: cannot write %s: %s", path, strerror(errno));
 	ok = fprintf(f, "%d", pid) > 0;
 	ok = fclose(f) == 0 && ok && rename(tmp, path) == 0;
-	return ok ? 0 : complain("--pid-file: cannot write %s: %s", path, strerror(errno));
+	if (ok)
+		return 0;
+	complain("--pid-file: cannot write %s: %s", path, strerror(errno));
+	(void)unlink(tmp);
+	return exit_failure;
 }
 
 int
