@@ -3,6 +3,8 @@
 #include "expect.h"
 #include <pthread.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 static void
 streams(void)
@@ -178,6 +180,48 @@ threads(void)
 		pthread_join(t[i], NULL);
 }
 
+/* A sentry that does not answer in time: what it says late is not taken for something else. */
+static void
+late_answers(void)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	struct moat_process_info *list;
+	struct moat_sandbox *s, *other;
+	struct moat_state st = {0};
+	struct moat_error err;
+	struct moat_config c;
+	int status, sock;
+	size_t n = 0;
+
+	config_for(&c, SHELL("sleep 1000"));
+	c.listen_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	snprintf(a.sun_path + 1, sizeof a.sun_path - 1, "moat-late-%d", (int)getpid());
+	CHECK(bind(c.listen_fd, (struct sockaddr *)&a, sizeof a) == 0 &&
+		listen(c.listen_fd, 4) == 0);
+	CHECK_MOAT(moat_start(&c, &s, &err), err);
+	close(c.listen_fd);
+	sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	CHECK(connect(sock, (struct sockaddr *)&a, sizeof a) == 0);
+	CHECK_MOAT(moat_attach(sock, &other, &err), err);
+	CHECK_MOAT(moat_state(other, &st, &err), err);
+	CHECK_INT(moat_wait_timeout(other, 0, &status, &err), -ETIMEDOUT);
+	CHECK(kill(moat_sentry_pid(s), SIGSTOP) == 0);
+	CHECK_INT(moat_state(other, &st, &err), -ETIMEDOUT);
+	CHECK(kill(moat_sentry_pid(s), SIGCONT) == 0);
+	st.container = 0;
+	CHECK_MOAT(moat_processes(other, &list, &n, &err), err);
+	CHECK_INT(n, 1);
+	CHECK_INT(list[0].pid, 1);
+	free(list);
+	CHECK_MOAT(moat_state(other, &st, &err), err);
+	CHECK_INT(st.container, 1);
+	CHECK_INT(moat_signal(other, 0, SIGKILL), 0);
+	CHECK_MOAT(moat_wait(other, &status, &err), err);
+	CHECK_INT(status, SIGKILL);
+	moat_destroy(other);
+	moat_destroy(s);
+}
+
 int
 main(void)
 {
@@ -189,6 +233,7 @@ main(void)
 	waiting();
 	refused();
 	threads();
+	late_answers();
 	own_check(before);
 	return 0;
 }

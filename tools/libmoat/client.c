@@ -34,6 +34,41 @@ wait_readable(int sock, int timeout_ms)
 	return r == 0 ? -ETIMEDOUT : r < 0 ? r : 0;
 }
 
+static int end_of(struct wire_control *m, struct end *ret, struct moat_error *err);
+
+/* The next message of an attached sandbox's only connection that is an answer to the last question.
+ * Answers come in the order of the questions: those that are late are dropped. The end comes at any
+ * time when it was asked for, and is kept. 1: in *m, else as wire_control_recv, or -ETIMEDOUT. */
+static int
+recv_answer(struct moat_sandbox *s, struct wire_control *m)
+{
+	struct moat_error err;
+	int r;
+
+	for (;;) {
+		r = wait_readable(s->sentry_sock, ANSWER_MS);
+		if (r == -ETIMEDOUT)
+			s->owed++;
+		if (r == 0)
+			r = wire_control_recv(s->sentry_sock, m);
+		else
+			return r;
+		if (r <= 0)
+			return r;
+		if (m->type == CONTROL_EXIT && s->asked) {
+			r = end_of(m, &s->end, &err);
+			if (r < 0)
+				return r;
+		} else if (s->owed == 0) {
+			return r;
+		} else {
+			s->owed--;
+			wire_control_free(m);
+		}
+		memset(m, 0, sizeof *m);
+	}
+}
+
 int
 sandbox_connect(struct moat_sandbox *s, int *ret, struct moat_error *err)
 {
@@ -47,9 +82,7 @@ sandbox_connect(struct moat_sandbox *s, int *ret, struct moat_error *err)
 		struct wire_control m;
 
 		memset(&m, 0, sizeof m);
-		r = wait_readable(s->sentry_sock, ANSWER_MS);
-		if (r == 0)
-			r = wire_control_recv(s->sentry_sock, &m);
+		r = recv_answer(s, &m);
 		if (r > 0 && m.type == CONTROL_DONE) {
 			wire_control_free(&m);
 			r = 0;
@@ -66,18 +99,21 @@ sandbox_connect(struct moat_sandbox *s, int *ret, struct moat_error *err)
 	return 0;
 }
 
-/* Send and receive on sock. The answer is in *m when 0 is returned. */
+/* Send and receive on sock; of: what it is the only connection of, or NULL. The answer is in *m
+ * when 0 is returned. */
 static int
-ask_on(int sock, uint16_t type, const ProtobufCMessage *msg, const int *fds, uint32_t nfds,
-	uint16_t want, struct wire_control *m, struct moat_error *err)
+ask_on(struct moat_sandbox *of, int sock, uint16_t type, const ProtobufCMessage *msg,
+	const int *fds, uint32_t nfds, uint16_t want, struct wire_control *m,
+	struct moat_error *err)
 {
 	int r = wire_control_send(sock, type, msg, fds, nfds);
 
 	memset(m, 0, sizeof *m);
 	if (r < 0)
 		return error_set(err, r, "cannot talk to %s: %s", sentry_name, strerror(-r));
-	r = wait_readable(sock, ANSWER_MS);
-	if (r == 0)
+	if (of)
+		r = recv_answer(of, m);
+	else if ((r = wait_readable(sock, ANSWER_MS)) == 0)
 		r = wire_control_recv(sock, m);
 	else
 		return answer_bad(m, r, sentry_name, err);
@@ -96,7 +132,7 @@ ask(struct moat_sandbox *s, uint16_t type, const ProtobufCMessage *msg, uint16_t
 		r = sandbox_connect(s, &sock, err);
 	if (r < 0)
 		return r;
-	r = ask_on(sock, type, msg, NULL, 0, want, ret, err);
+	r = ask_on(s->attached ? s : NULL, sock, type, msg, NULL, 0, want, ret, err);
 	if (!s->attached)
 		close(sock);
 	return r;
@@ -145,7 +181,7 @@ moat_go_notify(struct moat_sandbox *s, int fd, struct moat_error *err)
 
 	if (r < 0)
 		return r;
-	r = ask_on(sock, CONTROL_GO, NULL, &fd, 1, CONTROL_DONE, &m, err);
+	r = ask_on(s->attached ? s : NULL, sock, CONTROL_GO, NULL, &fd, 1, CONTROL_DONE, &m, err);
 	if (r == 0)
 		wire_control_free(&m);
 	if (!s->attached)
@@ -166,7 +202,8 @@ moat_release(struct moat_sandbox *s, struct moat_error *err)
 		return error_set(err, -EOPNOTSUPP,
 			"a sandbox whose events are told cannot be left to itself");
 	/* On the first connection: it is the one that holds the sandbox. */
-	r = ask_on(s->sentry_sock, CONTROL_DETACH, NULL, NULL, 0, CONTROL_DONE, &m, err);
+	r = ask_on(s->attached ? s : NULL, s->sentry_sock, CONTROL_DETACH, NULL, NULL, 0,
+		CONTROL_DONE, &m, err);
 
 	if (r < 0)
 		return r;
@@ -293,7 +330,7 @@ moat_inspect(struct moat_sandbox *s, const char *path, char **ret, size_t *ret_l
 /* --- signals --- */
 
 static int
-send_signal(int sock, bool answered, int pid, int signo, bool terminal, bool all)
+send_signal(struct moat_sandbox *answers, int sock, int pid, int signo, bool terminal, bool all)
 {
 	Control__Signal m = CONTROL__SIGNAL__INIT;
 	struct wire_control w;
@@ -306,9 +343,9 @@ send_signal(int sock, bool answered, int pid, int signo, bool terminal, bool all
 	m.signo = signo;
 	m.terminal = terminal;
 	m.all = all;
-	if (!answered)
+	if (!answers)
 		return wire_control_send(sock, CONTROL_SIGNAL, &m.base, NULL, 0);
-	r = ask_on(sock, CONTROL_SIGNAL, &m.base, NULL, 0, CONTROL_DONE, &w, &err);
+	r = ask_on(answers, sock, CONTROL_SIGNAL, &m.base, NULL, 0, CONTROL_DONE, &w, &err);
 	if (r == 0)
 		wire_control_free(&w);
 	return r;
@@ -317,19 +354,19 @@ send_signal(int sock, bool answered, int pid, int signo, bool terminal, bool all
 int
 moat_signal(struct moat_sandbox *s, int pid, int signo)
 {
-	return send_signal(s->sentry_sock, s->attached, pid, signo, false, false);
+	return send_signal(s->attached ? s : NULL, s->sentry_sock, pid, signo, false, false);
 }
 
 int
 moat_signal_terminal(struct moat_sandbox *s, int signo)
 {
-	return send_signal(s->sentry_sock, s->attached, 0, signo, true, false);
+	return send_signal(s->attached ? s : NULL, s->sentry_sock, 0, signo, true, false);
 }
 
 int
 moat_signal_all(struct moat_sandbox *s, int signo)
 {
-	return send_signal(s->sentry_sock, s->attached, 0, signo, false, true);
+	return send_signal(s->attached ? s : NULL, s->sentry_sock, 0, signo, false, true);
 }
 
 /* --- ends --- */
@@ -366,14 +403,13 @@ moat_wait_timeout(struct moat_sandbox *s, int timeout_ms, int *ret_status, struc
 	struct wire_control m;
 	int r;
 
-	if (!s->end.known) {
-		if (s->attached && !s->asked) {
-			r = wire_control_send(s->sentry_sock, CONTROL_WAIT, NULL, NULL, 0);
-			if (r < 0)
-				return error_set(
-					err, -ECONNRESET, "%s ended unexpectedly", sentry_name);
-			s->asked = true;
-		}
+	if (!s->end.known && s->attached && !s->asked) {
+		r = wire_control_send(s->sentry_sock, CONTROL_WAIT, NULL, NULL, 0);
+		if (r < 0)
+			return error_set(err, -ECONNRESET, "%s ended unexpectedly", sentry_name);
+		s->asked = true;
+	}
+	while (!s->end.known) {
 		r = streams_pump(s->streams, s->sentry_sock, timeout_ms);
 		if (r == -ETIMEDOUT)
 			return error_set(err, r, "the program still runs");
@@ -385,6 +421,11 @@ moat_wait_timeout(struct moat_sandbox *s, int timeout_ms, int *ret_status, struc
 			return peer_died(s, SENTRY, sentry_name, err);
 		if (r <= 0)
 			return answer_bad(&m, r, sentry_name, err);
+		if (s->owed && m.type != CONTROL_EXIT) { /* late, to another question */
+			s->owed--;
+			wire_control_free(&m);
+			continue;
+		}
 		if (m.type == CONTROL_FAILED) {
 			answer_bad(&m, r, sentry_name, err);
 			return -ECONNRESET;
@@ -471,7 +512,7 @@ moat_spawn(struct moat_sandbox *s, const struct moat_config *c, struct moat_proc
 	if (r < 0)
 		goto out;
 	e.process = &pm.p;
-	r = ask_on(p->sock, CONTROL_EXEC, &e.base, pm.fds, pm.nfds, CONTROL_STARTED, &m, err);
+	r = ask_on(NULL, p->sock, CONTROL_EXEC, &e.base, pm.fds, pm.nfds, CONTROL_STARTED, &m, err);
 	if (r < 0)
 		goto out;
 	st = wire_unpack(&control__started__descriptor, m.body, m.len);
@@ -569,13 +610,13 @@ moat_process_output(const struct moat_process *p, int stream, const char **ret, 
 int
 moat_process_signal(struct moat_process *p, int signo)
 {
-	return send_signal(p->sock, false, 0, signo, false, false);
+	return send_signal(NULL, p->sock, 0, signo, false, false);
 }
 
 int
 moat_process_signal_terminal(struct moat_process *p, int signo)
 {
-	return send_signal(p->sock, false, 0, signo, true, false);
+	return send_signal(NULL, p->sock, 0, signo, true, false);
 }
 
 void

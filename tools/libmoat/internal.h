@@ -41,7 +41,8 @@ struct moat_sandbox {
 	struct vserver *virtual[MOAT_FILES_MOUNTS_MAX]; /* in the order of the mounts */
 	bool attached;					/* a client of somebody else's sandbox */
 	bool asked;					/* to be told of its end */
-	struct tracer *tracer;				/* who hears of events, or NULL */
+	unsigned owed; /* attached: answers to come, to questions that nobody waits with any more */
+	struct tracer *tracer;	 /* who hears of events, or NULL */
 	bool metered;		 /* the keeper tells the sentry how much memory is used */
 	struct streams *streams; /* that are buffers, or NULL */
 	struct end end;
