@@ -17,6 +17,8 @@
 #include <unistd.h>
 
 #define STATE_MAX	(8 << 20)
+#define CLAIM_TRIES	100   /* of a name that others give up and take at the same time */
+#define REMOVE_TRIES	100   /* of a folder that others note something in */
 #define END_MS		10000 /* for a killed sandbox to be gone */
 #define PROCESS_EXITING 4     /* PF_EXITING, of the flags in /proc/PID/stat */
 
@@ -119,17 +121,14 @@ container_is_whole(const struct container *c)
 	return json_object_get(c->state, process_keys[CONTAINER_INIT].pid) != NULL;
 }
 
-int
-container_claim(struct container *c, const char *id)
+/* -EEXIST, -EWOULDBLOCK: it is another's; -ENOENT: somebody removed the folder meanwhile. After
+ * other failures exit_failure: said already. */
+static int
+try_claim(struct container *c)
 {
-	char root[4096];
-	bool made;
+	bool made = mkdir(c->dir, 0711) == 0;
 	int r;
 
-	if ((r = id_ok(id)) || (r = container_root(root, sizeof root)) ||
-		(r = folder(c, id, root, sizeof root)))
-		return r;
-	made = mkdir(c->dir, 0711) == 0;
 	/* An empty folder is left of a launcher that was killed right then. If it lives, it notices
 	 * when it takes its lock. */
 	if (!made && errno == EEXIST) {
@@ -140,24 +139,38 @@ container_claim(struct container *c, const char *id)
 		return complain("cannot create %s: %s", c->dir, strerror(errno));
 	c->dir_fd = open(c->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (c->dir_fd < 0)
-		return complain("cannot open %s: %s", c->dir, strerror(errno));
+		return errno == ENOENT ? -ENOENT
+				       : complain("cannot open %s: %s", c->dir, strerror(errno));
 	/* A folder that nobody holds and nothing was written to is left of a launcher that was
 	 * killed: its sandbox went with it. Another runtime's has other files and no lock. */
 	if (!made && faccessat(c->dir_fd, "lock", F_OK, 0) < 0)
 		r = -EEXIST;
-	else
-		r = take_lock(c, LOCK_EX | LOCK_NB, O_CREAT);
+	else /* who removes a folder takes the lock out last: no new one in there */
+		r = take_lock(c, LOCK_EX | LOCK_NB, made ? O_CREAT : 0);
 	if (r == 0 && (c->state = load_state(c->dir_fd)) && container_is_whole(c))
 		r = -EEXIST;
-	if (r < 0) {
-		if (made && c->lock_fd < 0)
-			(void)rmdir(c->dir);
+	if (r < 0 && made && c->lock_fd < 0)
+		(void)rmdir(c->dir);
+	if (r < 0)
 		container_close(c);
-		if (r == -EEXIST || r == -EWOULDBLOCK)
-			return complain("container with given ID already exists: %s", id);
-		return complain("cannot lock %s: %s", c->dir, strerror(-r));
-	}
-	return 0;
+	return r;
+}
+
+int
+container_claim(struct container *c, const char *id)
+{
+	char root[4096];
+	int r;
+
+	if ((r = id_ok(id)) || (r = container_root(root, sizeof root)) ||
+		(r = folder(c, id, root, sizeof root)))
+		return r;
+	r = -ENOENT;
+	for (int i = 0; i < CLAIM_TRIES && r == -ENOENT; i++)
+		r = try_claim(c);
+	if (r == -EEXIST || r == -EWOULDBLOCK)
+		return complain("container with given ID already exists: %s", id);
+	return r < 0 ? complain("cannot lock %s: %s", c->dir, strerror(-r)) : r;
 }
 
 int
@@ -230,10 +243,10 @@ container_save(struct container *c)
 	return ok ? 0 : complain("cannot write %s/state.json: %s", c->dir, strerror(errno));
 }
 
-void
-container_remove(struct container *c)
+static void
+remove_files(struct container *c)
 {
-	DIR *d = fdopendir(dup(c->dir_fd));
+	DIR *d = fdopendir(openat(c->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 	struct dirent *e;
 
 	/* The lock last: until then the name is taken. */
@@ -243,8 +256,32 @@ container_remove(struct container *c)
 	if (d)
 		closedir(d);
 	(void)unlinkat(c->dir_fd, "lock", 0);
-	if (rmdir(c->dir) < 0 && errno != ENOENT)
-		warn("cannot remove %s: %s", c->dir, strerror(errno));
+}
+
+/* Has the name become another's? */
+static bool
+is_replaced(const struct container *c)
+{
+	struct stat ours, there;
+
+	return fstat(c->dir_fd, &ours) < 0 || lstat(c->dir, &there) < 0 ||
+	       ours.st_dev != there.st_dev || ours.st_ino != there.st_ino;
+}
+
+void
+container_remove(struct container *c)
+{
+	/* Somebody may note in it that he shares its sandbox, as long as he finds the lock. */
+	for (int i = 0; i < REMOVE_TRIES; i++) {
+		remove_files(c);
+		if (rmdir(c->dir) == 0 || errno == ENOENT)
+			return;
+		if (errno != ENOTEMPTY && errno != EEXIST)
+			break;
+		if (is_replaced(c))
+			return;
+	}
+	warn("cannot remove %s: %s", c->dir, strerror(errno));
 }
 
 const char *

@@ -238,8 +238,17 @@ join_note(struct container *self)
 		self->dir_fd, shared_name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	if (fd < 0)
-		return complain("cannot write %s/%s: %s", self->dir, shared_name, strerror(errno));
+		return errno == ENOENT ? complain("container not running: %s", self->id)
+				       : complain("cannot write %s/%s: %s", self->dir, shared_name,
+						 strerror(errno));
 	close(fd);
+	/* It is being removed: nobody would take this file away, and its name could not be used
+	 * again. */
+	if (faccessat(self->dir_fd, "lock", F_OK, 0) < 0) {
+		(void)unlinkat(self->dir_fd, shared_name, 0);
+		(void)rmdir(self->dir);
+		return complain("container not running: %s", self->id);
+	}
 	return 0;
 }
 
@@ -280,6 +289,7 @@ join_find(const struct moat_oci *o, const struct container *self, struct moat_jo
 	container_close(&c);
 	if (r) {
 		moat_destroy(ret->sandbox);
+		ret->sandbox = NULL; /* the caller destroys what is there */
 		return -1;
 	}
 	ret->pid = s.wants[0].container;
