@@ -14,6 +14,7 @@
 #include "sentry/control/control.h"
 #include "sentry/fs/gofer.h"
 #include "sentry/fs/tmpfs.h"
+#include "sentry/kernel/info.h"
 #include "sentry/kernel/init.h"
 #include "sentry/sched/sched.h"
 #include <malloc.h>
@@ -169,7 +170,7 @@ main(void)
 	fds = (struct container_fds){start.gofer, start.fds, start.nmore, start.listen,
 		start.anchor, start.meter, .maker = -1, .nvirtual = start.m->n_virtual};
 	memcpy(fds.virtual, start.virtual, fds.nvirtual * sizeof fds.virtual[0]);
-	gofer_init();
+	gofer_init(kernel_memory_limit);
 	tmpfs_set_memory(&memory); /* before a worker runs anything */
 	if ((r = boot_register_fs(&start)) < 0 ||
 		(r = control_start(NS_CONTROL_FD, signals, start.m, &fds, boot_mounts)) < 0 ||

@@ -309,6 +309,35 @@ programs(void)
 	CHECK(opened == released, "%d opened, %d released", opened, released);
 }
 
+/* Each open file that is mapped may have a copy; all of them together are no more than the memory
+ * that the sandbox was told of. */
+static void
+copies(void)
+{
+	struct box *b = box();
+
+	program = open("/bin/busybox", O_RDONLY | O_CLOEXEC);
+	CHECK(program >= 0);
+	b->c.memory_limit = 5 << 20;
+	box_expect(b,
+		"exec python3 -c '\n"
+		"import mmap, os\n"
+		"size = os.stat(\"/bin/busybox\").st_size\n"
+		"def one():\n"
+		"  f = os.open(\"/host/busybox\", os.O_RDONLY)\n"
+		"  try: return mmap.mmap(f, 4096, mmap.MAP_SHARED, mmap.PROT_READ)\n"
+		"  except OSError as e: return e.errno\n"
+		"  finally: os.close(f)\n"
+		"fit = (5 << 20) // size\n"
+		"for i in range(3):\n"
+		"  all = [one() for i in range(fit + 2)]\n"
+		"  print([x for x in all if type(x) is int], len(all) - fit)\n"
+		"  all = None'",
+		"[12, 12] 2\n[12, 12] 2\n[12, 12] 2\n", 0);
+	close(program);
+	CHECK(opened == released, "%d opened, %d released", opened, released);
+}
+
 /* Who waits for a function that does not return can be killed, and what it asked for is forgotten.
  */
 static void
@@ -485,7 +514,7 @@ int
 main(void)
 {
 	struct own before;
-	static void (*const tests[])(void) = {nonsense, many, races, programs, killed,
+	static void (*const tests[])(void) = {nonsense, many, races, programs, copies, killed,
 		destroyed_while_blocking, killed_first, kernel_dies, validity, read_only,
 		bad_config, signals};
 

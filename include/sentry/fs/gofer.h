@@ -20,8 +20,8 @@ struct gofer_mount {
 
 #define GOFER_RELAX_NS 100000000
 
-/* Once, at start: register the type. */
-void gofer_init(void);
+/* Once, at start: register the type. memory_limit: the bytes that who asks was told of, 0: none. */
+void gofer_init(uint64_t (*memory_limit)(void));
 
 /* Take over the connection to a gofer (sock, also on failure). died is called once, from any
  * worker, when that is gone or breaks the protocol: its files answer EIO from then on. */

@@ -167,6 +167,7 @@ void gnode_free(struct inode *i);
 
 /* dir.c, attr.c, file.c */
 extern const struct inode_ops gofer_dir_ops, gofer_file_ops, gofer_virtual_ops;
+extern uint64_t (*gofer_memory_limit)(void); /* as gofer_init says; may be NULL */
 extern const struct file_ops gofer_dir_fops, gofer_file_fops, gofer_virtual_fops;
 /* n in dir was g, or was missing (NULL), when the gofer was asked then. */
 void gnode_seen(struct inode *dir, const struct name *n, struct gnode *g, int64_t asked_ns);

@@ -125,7 +125,8 @@ static struct fs_type gofer_type = {
 };
 
 void
-gofer_init(void)
+gofer_init(uint64_t (*memory_limit)(void))
 {
+	gofer_memory_limit = memory_limit;
 	fs_type_register(&gofer_type);
 }

@@ -15,12 +15,17 @@
 #include "sentry/vfs/rw.h"
 #include <stdlib.h>
 
-#define COPY_MAX (1LL << 30) /* bytes of a file that is mapped */
+#define COPY_MAX   (1LL << 30)	/* bytes of a file that is mapped */
+#define COPIES_MAX (4ULL << 30) /* of all of them: each open file may have one */
 
 struct copy {
 	struct ref ref;
-	int fd; /* to read */
+	int fd;	       /* to read */
+	uint64_t size; /* of what counts in `copied` */
 };
+
+static _Atomic uint64_t copied;
+uint64_t (*gofer_memory_limit)(void);
 
 struct vfile {
 	uint64_t id; /* at the other end */
@@ -39,6 +44,7 @@ copy_put(struct copy *c)
 	if (!c || !ref_put(&c->ref))
 		return;
 	host_fd_close(c->fd);
+	atomic_fetch_sub(&copied, c->size);
 	free(c);
 }
 
@@ -219,9 +225,26 @@ virtual_fsync(struct file *f, const struct call *c, bool data_only)
 
 /* --- maps --- */
 
+/* Room for n more bytes of copies: no more than a sandbox may have at all, nor than the memory that
+ * it was told of. */
+static int
+make_room(struct copy *c, uint64_t n)
+{
+	uint64_t limit = gofer_memory_limit ? gofer_memory_limit() : 0;
+
+	if (!limit || limit > COPIES_MAX)
+		limit = COPIES_MAX;
+	if (atomic_fetch_add(&copied, n) + n > limit) {
+		atomic_fetch_sub(&copied, n);
+		return -ENOMEM;
+	}
+	c->size += n;
+	return 0;
+}
+
 /* Read all of f into fd. */
 static int
-copy_contents(struct file *f, int fd)
+copy_contents(struct file *f, int fd, struct copy *c)
 {
 	int64_t pos = 0;
 
@@ -232,7 +255,9 @@ copy_contents(struct file *f, int fd)
 
 		if (r < 0 || !a)
 			return r;
-		n = a->data.len ? host_fd_pwrite(fd, a->data.data, a->data.len, pos) : 0;
+		n = make_room(c, a->data.len);
+		if (n == 0 && a->data.len)
+			n = host_fd_pwrite(fd, a->data.data, a->data.len, pos);
 		if (n >= 0 && (size_t)n < a->data.len)
 			n = -ENOSPC;
 		gofer_rep_free(a);
@@ -251,13 +276,15 @@ make_copy(struct file *f, struct copy **ret)
 	int fd = host_memfd("virtual", 0), r = fd;
 
 	if (fd >= 0)
-		r = c ? copy_contents(f, fd) : -ENOMEM;
+		r = c ? copy_contents(f, fd, c) : -ENOMEM;
 	/* What programs get of it must not write to it: others may have it mapped. */
 	if (r == 0)
 		r = gofer_reopen(fd);
 	if (fd >= 0)
 		host_fd_close(fd);
 	if (r < 0) {
+		if (c)
+			atomic_fetch_sub(&copied, c->size);
 		free(c);
 		return r;
 	}

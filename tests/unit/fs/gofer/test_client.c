@@ -74,7 +74,7 @@ in_fiber(void (*fn)(void))
 	ck_assert_int_eq(vfs_init(), 0);
 	ck_assert_int_eq(tmpfs_init(), 0);
 	ck_assert_int_eq(fcntl(conn, F_SETFL, O_NONBLOCK), 0);
-	gofer_init();
+	gofer_init(NULL);
 	ck_assert_int_eq(gofer_conn_new(conn, died, NULL, &gofer), 0);
 	ck_assert_int_eq(sched_start(), 0);
 	ck_assert_int_eq(fiber_spawn(fiber_main, NULL, &f), 0);
