@@ -238,6 +238,73 @@ map_by_another(void)
 	waitpid(p, NULL, 0);
 }
 
+/* What another process reads, who had opened it before the exec: of the old memory there is only
+ * what the kernel kept of it. */
+static const char *const of_child[] = {
+	"auxv", "cmdline", "environ", "maps", "smaps", "mem", "pagemap", "comm"};
+#define OF_CHILD 8
+
+static void
+show_of_child(const int *fds, const char *when, const char *was, ssize_t nwas)
+{
+	static char buf[1 << 16];
+
+	printf("%s:\n", when);
+	for (int i = 0; i < OF_CHILD; i++) {
+		off_t at = i == 5   ? (off_t)(uintptr_t)mark
+			   : i == 6 ? (off_t)((uintptr_t)mark / 4096 * 8)
+				    : 0;
+		ssize_t n = pread(fds[i], buf, i == 6 ? 8 : sizeof buf, at);
+
+		printf("  %s: %s\n", of_child[i],
+			n < 0	 ? strerrorname_np(errno)
+			: n == 0 ? "nothing"
+				 : "something");
+		if (i == 0)
+			printf("  the old one: %s\n",
+				n == nwas && memcmp(buf, was, (size_t)n) == 0 ? "yes" : "no");
+		if (i == 1 && n > 0)
+			printf("  %zd %s\n", n, buf);
+	}
+}
+
+static void
+exec_seen_by_another(void)
+{
+	char path[64], was[2048], word[16], byte;
+	int go[2], ready[2], fds[OF_CHILD];
+	ssize_t n;
+	pid_t p;
+
+	SHOW(pipe2(go, O_CLOEXEC) | pipe(ready));
+	p = fork();
+	if (p == 0) {
+		snprintf(word, sizeof word, "%d", ready[1]);
+		read(go[0], &byte, 1);
+		execl("/proc/self/exe", "second", word, NULL);
+		_exit(1);
+	}
+	close(ready[1]);
+	for (int i = 0; i < OF_CHILD; i++) {
+		snprintf(path, sizeof path, "/proc/%d/%s", p, of_child[i]);
+		TRUE((fds[i] = open(path, O_RDONLY)) >= 0);
+	}
+	n = pread(fds[0], was, sizeof was, 0);
+	show_of_child(fds, "before", was, n);
+	write(go[1], "x", 1);
+	SHOW(read(ready[0], &byte, 1));
+	show_of_child(fds, "after", was, n);
+	SHOW(pread(fds[0], word, 16, n));
+	SHOW(pread(fds[0], word, 16, 16));
+	kill(p, SIGKILL);
+	waitid(P_PID, (id_t)p, NULL, WEXITED | WNOWAIT);
+	show_of_child(fds, "ended", was, n);
+	waitpid(p, NULL, 0);
+	SHOW(pread(fds[0], word, 16, 0));
+	for (int i = 0; i < OF_CHILD; i++)
+		close(fds[i]);
+}
+
 /* A program that its user may execute and not read. */
 static void
 unreadable(void)
@@ -300,6 +367,7 @@ main(int argc, char **argv)
 	}
 	in_child("a map that another opened", map_by_another);
 	in_child("files of the memory before", exec_with_files);
+	in_child("another's files of the memory before", exec_seen_by_another);
 	unreadable();
 	locks();
 	sysv();

@@ -101,6 +101,7 @@ struct pseudo_row {
 	/* A number for what a file is about that is opened now. For those whose functions look at
 	 * another thing than the rights were checked for, when they are read later. */
 	uint64_t (*bind)(const struct pseudo_ctx *x);
+	bool at_open; /* with bind: the text is what it is then */
 	/* Files that are of another kind altogether: sets f->ops and f->priv. */
 	int (*open)(const struct pseudo_ctx *x, struct file *f);
 };

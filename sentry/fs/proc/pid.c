@@ -679,7 +679,13 @@ write_time_offsets(const struct pseudo_ctx *x, const char *buf, size_t len, int6
 #define COMMON_ROWS                                                                                \
 	REG("status", 0444, proc_show_status), REG("statm", 0444, proc_show_statm),                \
 		REGA("cmdline", 0444, show_range, 0), MEMORY("environ", 0400, show_range, 1),      \
-		MEMORY("auxv", 0400, show_auxv, 0),                                                \
+		{.name = "auxv",                                                                   \
+			.mode = LX_S_IFREG | 0400,                                                 \
+			.show = show_auxv,                                                         \
+			.attr = proc_owner,                                                        \
+			.check = proc_may_look,                                                    \
+			.bind = proc_bind_mm,                                                      \
+			.at_open = true},                                                          \
 		{.name = "comm",                                                                   \
 			.mode = LX_S_IFREG | 0644,                                                 \
 			.show = show_comm,                                                         \

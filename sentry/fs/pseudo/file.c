@@ -84,7 +84,8 @@ ctx_of_file(struct file *f, const struct call *c, struct pseudo_ctx *x)
 	x->opener = f->cred;
 }
 
-/* The text of f, made anew when reading starts at the beginning. The inode's dir_lock is held. */
+/* The text of f, made anew when reading starts at the beginning, but for rows with at_open. The
+ * inode's dir_lock is held. */
 static int
 text_of(struct file *f, const struct call *c, int64_t pos, struct sbuf **ret)
 {
@@ -94,7 +95,7 @@ text_of(struct file *f, const struct call *c, int64_t pos, struct sbuf **ret)
 	struct pseudo_ctx x;
 	int r;
 
-	if (pf && pf->text.p && pos != 0) {
+	if (n->row->at_open || (pf && pf->text.p && pos != 0)) {
 		*ret = &pf->text;
 		return 0;
 	}

@@ -190,13 +190,25 @@ file_open(struct inode *i, const struct call *c, struct file *f)
 	struct pnode *n = pnode_of(i);
 	struct pseudo_ctx x;
 	struct pfile *pf;
+	int r;
 
 	pseudo_ctx_of(i, c, &x);
 	if (n->row->bind) {
 		pf = calloc(1, sizeof *pf);
 		if (!pf)
 			return -ENOMEM;
-		pf->bound = n->row->bind(&x);
+		x.bound = pf->bound = n->row->bind(&x);
+		/* Who it was permitted for may have become another one before it was bound. */
+		r = n->row->check ? n->row->check(&x, 0) : 0;
+		if (!r && n->row->at_open)
+			r = n->row->show(&x, &pf->text);
+		if (!r && pf->text.failed)
+			r = -ENOMEM;
+		if (r) {
+			sbuf_free(&pf->text);
+			free(pf);
+			return r;
+		}
 		f->priv = pf;
 	}
 	return n->row->open ? n->row->open(&x, f) : 0;
