@@ -195,10 +195,12 @@ task_main(void *arg)
 			}
 			continue;
 		}
-		futex = t->flags & TF_FUTEX_AGAIN   ? PLAT_FUTEX_AGAIN
-			: t->flags & TF_FUTEX_UNTIL ? PLAT_FUTEX_UNTIMED
-						    : PLAT_FUTEX_AS_ASKED;
+		futex = PLAT_FUTEX_AS_ASKED;
 		if (t->flags & TF_FUTEX) {
+			if (t->flags & TF_FUTEX_AGAIN)
+				futex = PLAT_FUTEX_AGAIN;
+			else if (t->flags & TF_FUTEX_UNTIL)
+				futex = PLAT_FUTEX_UNTIMED;
 			t->flags &= ~(uint32_t)TF_FUTEX_ALL;
 			plat->futex_native(t->pt, futex);
 			if (futex != PLAT_FUTEX_AS_ASKED)

@@ -55,7 +55,7 @@ time_ns_put(struct time_ns *ns)
 uint64_t
 time_ns_id(const struct time_ns *ns)
 {
-	return ns ? ns->id : 0;
+	return ns->id;
 }
 
 struct user_ns *
@@ -139,7 +139,6 @@ parse_line(const char *line, struct offset_line *ret)
 	long long sec;
 	unsigned long long nsec;
 
-	errno = 0;
 	if (sscanf(line, "%9s %lld %llu", clock, &sec, &nsec) != 3 || nsec >= (uint64_t)NS)
 		return -EINVAL;
 	if (strcmp(clock, "monotonic") == 0 || strcmp(clock, "1") == 0)

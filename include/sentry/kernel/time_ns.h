@@ -18,7 +18,7 @@ struct time_ns;
 struct time_ns *time_ns_new(struct time_ns *from, struct user_ns *owner);
 struct time_ns *time_ns_get(struct time_ns *ns);
 void time_ns_put(struct time_ns *ns);
-uint64_t time_ns_id(const struct time_ns *ns);		 /* 0: the first */
+uint64_t time_ns_id(const struct time_ns *ns);		 /* not of the first */
 struct user_ns *time_ns_owner(const struct time_ns *ns); /* borrowed */
 
 /* t, the caller or one that does not run yet, is from now on where its children go; the offsets
