@@ -180,6 +180,41 @@ threads(void)
 		pthread_join(t[i], NULL);
 }
 
+/* Until all threads stand still: kill(2) does not wait for that. */
+static void
+stop(pid_t pid)
+{
+	char path[64], line[512];
+	struct dirent *e;
+	int running = 1;
+	FILE *f;
+	DIR *d;
+
+	CHECK(kill(pid, SIGSTOP) == 0);
+	snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+	for (int i = 0; i < 10000 && running; i++) {
+		d = opendir(path);
+		CHECK(d);
+		running = 0;
+		while ((e = readdir(d))) {
+			if (e->d_name[0] == '.')
+				continue;
+			snprintf(line, sizeof line, "%s/%s/stat", path, e->d_name);
+			f = fopen(line, "re");
+			if (!f) { /* it has ended meanwhile */
+				running++;
+				continue;
+			}
+			CHECK(fgets(line, sizeof line, f) && strrchr(line, ')'));
+			running += strrchr(line, ')')[2] != 'T';
+			fclose(f);
+		}
+		closedir(d);
+		usleep(1000);
+	}
+	CHECK(!running);
+}
+
 /* A sentry that does not answer in time: what it says late is not taken for something else. */
 static void
 late_answers(void)
@@ -205,7 +240,7 @@ late_answers(void)
 	CHECK_MOAT(moat_attach(sock, &other, &err), err);
 	CHECK_MOAT(moat_state(other, &st, &err), err);
 	CHECK_INT(moat_wait_timeout(other, 0, &status, &err), -ETIMEDOUT);
-	CHECK(kill(moat_sentry_pid(s), SIGSTOP) == 0);
+	stop(moat_sentry_pid(s));
 	CHECK_INT(moat_state(other, &st, &err), -ETIMEDOUT);
 	CHECK(kill(moat_sentry_pid(s), SIGCONT) == 0);
 	st.container = 0;
