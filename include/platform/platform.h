@@ -74,6 +74,8 @@ struct plat_env {
 	void (*park)(void);  /* sleep the calling fiber until unparked */
 	void *(*self)(void); /* cookie of the calling fiber */
 	void (*unpark)(void *cookie);
+	/* plat_ops.prepare_sleep gives an earlier time now: who sleeps is to ask it again. */
+	void (*look_again)(void);
 	/* A thread of the space died on the host without being asked to; any thread. */
 	void (*thread_gone)(struct plat_thread *t, void *owner);
 	/* For the rewriting of syscall sites; NULL: none are. Called by the fiber of t inside

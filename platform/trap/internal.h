@@ -162,7 +162,7 @@ void trap_poll_remove(struct plat_thread *t);
 void trap_poll_disarm(struct plat_thread *t);
 void trap_poll_promote(struct plat_thread *t);
 void trap_poll_cold(struct plat_thread *t);
-void trap_poll_kicked(int64_t at_ns);
+bool trap_poll_kicked(int64_t at_ns); /* is that earlier than the next look was due? */
 void trap_poll_gone(struct plat_thread *t);
 bool trap_poll(void);
 bool trap_crowded(void);

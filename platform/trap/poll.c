@@ -322,17 +322,19 @@ check_lost(int64_t now)
 	atomic_store(&trap.lost_ns, INT64_MAX);
 	check_list(trap.hot, trap.nhot, now, &next);
 	check_list(trap.cold, trap.ncold, now, &next);
-	trap_poll_kicked(next);
+	(void)trap_poll_kicked(next); /* who looks does not sleep */
 }
 
 /* Look for lost threads at that time, however few looks there are until then; any thread. */
-void
+bool
 trap_poll_kicked(int64_t at_ns)
 {
 	int64_t v = atomic_load(&trap.lost_ns);
 
-	while (at_ns < v && !atomic_compare_exchange_weak(&trap.lost_ns, &v, at_ns))
-		;
+	while (at_ns < v)
+		if (atomic_compare_exchange_weak(&trap.lost_ns, &v, at_ns))
+			return true;
+	return false;
 }
 
 bool

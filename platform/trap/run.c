@@ -357,7 +357,9 @@ trap_kick(struct plat_thread *t)
 		int64_t now = host_now_ns();
 
 		atomic_store(&t->kick_ns, now);
-		trap_poll_kicked(now + TRAP_KICK_LIMIT_NS);
+		/* It may be the last that anybody does, and the poller asleep for good. */
+		if (trap_poll_kicked(now + TRAP_KICK_LIMIT_NS))
+			trap.env->look_again();
 	}
 	if (host_tgkill(t->sp->pid, t->tid, TRAP_KICK_SIGNAL) == -ESRCH)
 		trap_space_kill(t->sp);

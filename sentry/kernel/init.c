@@ -133,6 +133,7 @@ kernel_init(const struct kernel_config *cfg)
 		.park = env_park,
 		.self = env_self,
 		.unpark = env_unpark,
+		.look_again = sched_poke,
 		.thread_gone = env_thread_gone,
 		.find_gap = env_find_gap,
 		.may_patch = env_may_patch,

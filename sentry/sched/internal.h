@@ -58,7 +58,6 @@ void runq_push(struct fiber *f);
 void fiber_free(struct fiber *f);
 void timer_run_due(int64_t now_ns);
 int64_t timer_next_ns(void); /* INT64_MAX: none */
-void sched_poke(void);	     /* a sleeping worker must look again */
 int timer_module_init(void);
 int sched_start_pool(void);
 

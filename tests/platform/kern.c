@@ -104,6 +104,20 @@ env_unpark(void *cookie)
 	sem_post(&((struct fiber *)cookie)->sem);
 }
 
+static _Atomic int looks_again;
+
+static void
+env_look_again(void)
+{
+	looks_again++;
+}
+
+int
+kern_looks_again(void)
+{
+	return looks_again;
+}
+
 static void
 env_gone(struct plat_thread *t, void *owner)
 {
@@ -218,6 +232,7 @@ kern_start(const char *engine, const struct plat_config *cfg, bool spin)
 	env.park = env_park;
 	env.self = env_self;
 	env.unpark = env_unpark;
+	env.look_again = env_look_again;
 	env.thread_gone = env_gone;
 	env.find_gap = env_find_gap;
 	env.may_patch = env_may_patch;

@@ -18,6 +18,7 @@ extern bool kern_inline_poll;
 extern struct plat_thread *kern_from; /* what run_new's spaces are copies of */
 void kern_start(const char *engine, const struct plat_config *cfg, bool spin);
 void kern_stop(void);
+int kern_looks_again(void); /* how often plat_env.look_again was called */
 
 struct run *run_new(long which, long a, long b, long c);
 /* Wait until all threads of the run have ended, and forget it. */

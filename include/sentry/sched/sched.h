@@ -32,6 +32,7 @@ void sched_set_hooks(const struct sched_hooks *h);
 int sched_start(void); /* makes the workers; before the process is sealed */
 void sched_stop(void); /* workers end; from outside of them; then sched_run returns */
 void sched_run(void);  /* the calling thread becomes a worker until sched_stop */
+void sched_poke(void); /* a worker that sleeps looks again; from any thread */
 int sched_ncpu(void);
 int64_t sched_spun_ns(void); /* CPU time that was spent looking for work in vain */
 /* The CPUs that the sandbox may use, as a mask of len bytes. */
