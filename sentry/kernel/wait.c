@@ -123,47 +123,63 @@ look_at_tracees_locked(struct tgroup *g, const struct wait_request *r, struct wa
 	return any ? 0 : -ECHILD;
 }
 
+/* 1: c has something to tell, 0: not yet, -ECHILD: it is none that is asked for. */
+static int
+look_at_child_locked(
+	struct tgroup *g, struct tgroup *c, const struct wait_request *r, struct wait_result *w)
+{
+	struct task *tracer = c->leader ? c->leader->tracee.tracer : NULL;
+
+	if (!matches_locked(c, r))
+		return -ECHILD;
+	if (tracer && (tracer->tgroup == g || c->state == TG_ZOMBIE))
+		return 0; /* told as a tracee; or its tracer is told first */
+	if (c->state == TG_ZOMBIE && (r->options & LX_WEXITED)) {
+		fill_result(c, w, 0, 0);
+		fill_exit(w, c->exit_code);
+		if (!(r->options & LX_WNOWAIT))
+			tgroup_release_locked(c);
+		return 1;
+	}
+	if (c->state == TG_STOPPED && (r->options & LX_WSTOPPED) && !c->stop_reported) {
+		fill_result(c, w, LX_CLD_STOPPED, c->stop_signo);
+		w->wstatus = c->stop_signo << 8 | 0x7f;
+		if (!(r->options & LX_WNOWAIT))
+			c->stop_reported = true;
+		return 1;
+	}
+	if (c->continued_pending && (r->options & LX_WCONTINUED)) {
+		fill_result(c, w, LX_CLD_CONTINUED, LX_SIGCONT);
+		w->wstatus = 0xffff;
+		if (!(r->options & LX_WNOWAIT))
+			c->continued_pending = false;
+		return 1;
+	}
+	return 0;
+}
+
 /* 1: found one, 0: none ready, -ECHILD: none at all. */
 static int
 look_locked(struct tgroup *g, const struct wait_request *r, struct wait_result *w)
 {
 	struct tgroup *c, *tmp;
-	int traced = look_at_tracees_locked(g, r, w);
-	bool any = traced == 0;
+	int found = look_at_tracees_locked(g, r, w), more;
 
-	if (traced > 0)
-		return 1;
-	list_for_each_entry_safe (c, tmp, &g->children, sibling) {
-		struct task *tracer = c->leader ? c->leader->tracee.tracer : NULL;
-
-		if (!matches_locked(c, r))
-			continue;
-		any = true;
-		if (tracer && (tracer->tgroup == g || c->state == TG_ZOMBIE))
-			continue; /* told as a tracee; or its tracer is told first */
-		if (c->state == TG_ZOMBIE && (r->options & LX_WEXITED)) {
-			fill_result(c, w, 0, 0);
-			fill_exit(w, c->exit_code);
-			if (!(r->options & LX_WNOWAIT))
-				tgroup_release_locked(c);
-			return 1;
-		}
-		if (c->state == TG_STOPPED && (r->options & LX_WSTOPPED) && !c->stop_reported) {
-			fill_result(c, w, LX_CLD_STOPPED, c->stop_signo);
-			w->wstatus = c->stop_signo << 8 | 0x7f;
-			if (!(r->options & LX_WNOWAIT))
-				c->stop_reported = true;
-			return 1;
-		}
-		if (c->continued_pending && (r->options & LX_WCONTINUED)) {
-			fill_result(c, w, LX_CLD_CONTINUED, LX_SIGCONT);
-			w->wstatus = 0xffff;
-			if (!(r->options & LX_WNOWAIT))
-				c->continued_pending = false;
-			return 1;
-		}
+	if (found > 0)
+		return found;
+	if (r->which == WAIT_PID) { /* one, of maybe very many */
+		c = tgroup_find_locked(r->id);
+		more = c && c->parent == g ? look_at_child_locked(g, c, r, w) : -ECHILD;
+		return more == -ECHILD ? found : more;
 	}
-	return any ? 0 : -ECHILD;
+	list_for_each_entry_safe (c, tmp, &g->children, sibling) {
+		more = look_at_child_locked(g, c, r, w);
+		if (more > 0)
+			return more;
+		if (more == 0)
+			found = 0;
+	}
+	return found;
 }
 
 int

@@ -147,7 +147,8 @@ find_stub(void)
 	return NULL;
 }
 
-/* Run fn in a process of its own, for at most ms. */
+/* Run fn in a process of its own, for at most ms; and end what it started: who jumps may land in a
+ * loop of forks. */
 static void
 apart(void (*fn)(uint64_t, uint64_t), uint64_t a, uint64_t b, int ms)
 {
@@ -158,15 +159,19 @@ apart(void (*fn)(uint64_t, uint64_t), uint64_t a, uint64_t b, int ms)
 		_exit(0);
 	if (p == 0) {
 		inside = 1;
+		setpgid(0, 0);
 		fn(a, b);
 		_exit(0);
 	}
+	setpgid(p, p);
 	for (int i = 0; i < ms; i++) {
-		if (waitpid(p, NULL, WNOHANG) == p)
-			return;
+		siginfo_t info = {0};
+
+		if (!waitid(P_PID, p, &info, WEXITED | WNOHANG | WNOWAIT) && info.si_pid == p)
+			break;
 		sleep_ms(1);
 	}
-	kill(p, SIGKILL);
+	kill(-p, SIGKILL);
 	waitpid(p, NULL, 0);
 }
 
