@@ -143,6 +143,7 @@ apps-rootfs: $(BUILD)/apps-rootfs/.done
 $(BUILD)/apps-rootfs/.done: $(BUILD)/rootfs/.done
 	rm -rf $(@D)
 	cp -a $(BUILD)/rootfs $(@D)
+	rm $@
 	tests/lib/apt-in $(abspath $(@D)) $(APPS) >$(BUILD)/apps-rootfs.log 2>&1 || { tail $(BUILD)/apps-rootfs.log; exit 1; }
 	touch $@
 .PHONY: rootfs apps-rootfs test-apps test-san

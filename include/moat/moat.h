@@ -267,9 +267,9 @@ MOAT_API int moat_wait_timeout(
 /* What was used until the end that a wait has told of: by all programs of the sandbox together; or,
  * of a process that was spawned, by it and by those of its children that it has waited for.
  *
- * Memory is looked at some fifty times a second. Of a process that has ended in between it is the
- * host's high-water mark less the pages of files that the process had at its end: a few MiB less
- * than its peak where it mapped some only afterwards. */
+ * Memory is looked at some fifty times a second, and before a process with more than 8 MiB of
+ * address space ends. Of such a one it is the host's high-water mark less the pages of files that
+ * the process had at its end: a few MiB less than its peak where it mapped some only afterwards. */
 struct moat_rusage {
 	uint64_t user_ns;   /* CPU time of the programs */
 	uint64_t system_ns; /* and of the sandbox's kernel for them (not of a process) */

@@ -31,7 +31,7 @@ path_add(struct path *p, const char *s)
 }
 
 static void
-path_of(struct path *p, int pid, const char *name)
+path_of(struct path *p, int pid)
 {
 	char digits[12];
 	unsigned n = sizeof digits - 1;
@@ -42,7 +42,6 @@ path_of(struct path *p, int pid, const char *name)
 	p->len = 0;
 	path_add(p, "/proc/");
 	path_add(p, digits + n);
-	path_add(p, name);
 }
 
 static int
@@ -52,14 +51,17 @@ open_read(const struct path *p)
 		SYS_openat, AT_FDCWD, PTR(p->text), O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
 }
 
-/* A whole text, with a NUL behind; -errno. */
+/* The whole text of a file in a directory, with a NUL behind; -errno. */
 static int
-read_text(const struct path *p, char *buf, unsigned cap)
+read_text(const struct path *dir, const char *name, char *buf, unsigned cap)
 {
-	int fd = open_read(p);
+	struct path p = *dir;
 	unsigned len = 0;
 	long n = 1;
+	int fd;
 
+	path_add(&p, name);
+	fd = open_read(&p);
 	if (fd < 0)
 		return fd;
 	while (n > 0 && len < cap - 1) {
@@ -109,15 +111,12 @@ field(const char *text, const char *name)
 
 /* statm: size resident shared ... in pages; shared: of files and of memory files. -errno. */
 static int64_t
-private_bytes(int pid)
+private_bytes(const struct path *process)
 {
 	char text[256];
 	int64_t size, resident, shared;
-	struct path p;
-	int r;
+	int r = read_text(process, "/statm", text, sizeof text);
 
-	path_of(&p, pid, "/statm");
-	r = read_text(&p, text, sizeof text);
 	if (r < 0)
 		return r;
 	(void)number(number(number(text, &size), &resident), &shared);
@@ -125,15 +124,14 @@ private_bytes(int pid)
 }
 
 static int64_t
-exact_bytes(int pid)
+exact_bytes(const struct path *process)
 {
 	char text[TEXT_CAP];
 	int64_t anon, swap;
-	struct path p;
 
-	path_of(&p, pid, "/smaps_rollup");
-	if (read_text(&p, text, sizeof text) < 0 || (anon = field(text, "Pss_Anon")) < 0)
-		return private_bytes(pid);
+	if (read_text(process, "/smaps_rollup", text, sizeof text) < 0 ||
+		(anon = field(text, "Pss_Anon")) < 0)
+		return private_bytes(process);
 	swap = field(text, "SwapPss");
 	return anon + (swap > 0 ? swap : 0);
 }
@@ -141,15 +139,12 @@ exact_bytes(int pid)
 /* The mark counts pages of files too; how many there were then, nobody knows any more. Those of now
  * are at least as many, as long as the process unmaps none: the answer errs to its favour. */
 static int64_t
-peak_bytes(int pid)
+peak_bytes(const struct path *process)
 {
 	char text[TEXT_CAP];
 	int64_t high, file, shmem;
-	struct path p;
-	int r;
+	int r = read_text(process, "/status", text, sizeof text);
 
-	path_of(&p, pid, "/status");
-	r = read_text(&p, text, sizeof text);
 	if (r < 0)
 		return r;
 	high = field(text, "VmHWM");
@@ -159,13 +154,65 @@ peak_bytes(int pid)
 	return high > 0 ? high : 0;
 }
 
+static int64_t
+bytes_of(const struct path *process, enum meter_question what)
+{
+	switch (what) {
+	case METER_EXACT:
+		return exact_bytes(process);
+	case METER_PEAK:
+		return peak_bytes(process);
+	default:
+		return private_bytes(process);
+	}
+}
+
+struct dirent64 {
+	uint64_t ino;
+	int64_t off;
+	uint16_t len;
+	uint8_t type;
+	char name[];
+};
+
+/* Of a process whose first thread has ended: its other threads have the memory. */
+static int64_t
+bytes_of_threads(const struct path *process, enum meter_question what)
+{
+	_Alignas(8) char buf[CHUNK];
+	struct path dir = *process;
+	int64_t v = 0;
+	long n;
+	int fd;
+
+	path_add(&dir, "/task/");
+	fd = open_read(&dir);
+	while (fd >= 0 && v <= 0 && (n = host_call3(SYS_getdents64, fd, PTR(buf), sizeof buf)) > 0)
+		for (long i = 0; i < n && v <= 0;) {
+			const struct dirent64 *e = (const void *)(buf + i);
+			struct path thread = dir;
+
+			i += e->len;
+			if (e->name[0] == '.')
+				continue;
+			path_add(&thread, e->name);
+			v = bytes_of(&thread, what);
+		}
+	if (fd >= 0)
+		(void)host_call1(SYS_close, fd);
+	return v;
+}
+
 static void
 measure(int pid, enum meter_question what, struct meter_answer *a)
 {
-	int64_t v = what == METER_EXACT	 ? exact_bytes(pid)
-		    : what == METER_PEAK ? peak_bytes(pid)
-					 : private_bytes(pid);
+	struct path p;
+	int64_t v;
 
+	path_of(&p, pid);
+	v = bytes_of(&p, what);
+	if (v == 0)
+		v = bytes_of_threads(&p, what);
 	if (v < 0) /* it has ended */
 		return;
 	if (what == METER_PEAK)
@@ -199,14 +246,6 @@ each_child(const struct path *list, enum meter_question what, struct meter_answe
 	return (int)n;
 }
 
-struct dirent64 {
-	uint64_t ino;
-	int64_t off;
-	uint16_t len;
-	uint8_t type;
-	char name[];
-};
-
 void
 keeper_measure(int pid, int what, struct meter_answer *a)
 {
@@ -215,9 +254,10 @@ keeper_measure(int pid, int what, struct meter_answer *a)
 	long n, r = 0;
 	int fd;
 
+	path_of(&p, pid);
 	a->bytes = 0;
-	a->own_bytes = private_bytes(pid);
-	path_of(&p, pid, "/task");
+	a->own_bytes = private_bytes(&p);
+	path_add(&p, "/task");
 	fd = open_read(&p);
 	n = fd;
 	while (fd >= 0 && r == 0 && (n = host_call3(SYS_getdents64, fd, PTR(buf), sizeof buf)) > 0)

@@ -300,6 +300,7 @@ task_exec(struct task *t, struct program *p, const struct path *base, const char
 	}
 
 	/* --- the point of no return --- */
+	kernel_limits_memory_ends(t, mm_leave(t->mm));
 	futex_exit(t, false);
 	uring_task_exit(t);
 	if (!ua_null(t->clear_child_tid) && atomic_load(&t->mm->users) > 1)
@@ -322,8 +323,7 @@ task_exec(struct task *t, struct program *p, const struct path *base, const char
 		plat->thread_exit(old_pt, clear_tid);
 		want_ahead();
 	}
-	mm_drop_user(old_mm);
-	if (!atomic_load(&old_mm->users))
+	if (mm_left(old_mm))
 		aio_mm_gone(old_mm);
 	mm_put(old_mm);
 	task_release_vfork_parent(t);

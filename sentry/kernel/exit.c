@@ -384,8 +384,7 @@ drop_resources(struct task *t)
 	mutex_unlock(&tasklist_lock);
 	if (pt)
 		plat->thread_exit(pt, clear_tid);
-	mm_drop_user(mm);
-	if (!atomic_load(&mm->users))
+	if (mm_left(mm))
 		aio_mm_gone(mm);
 	mm_put(mm);
 }
@@ -444,8 +443,7 @@ task_do_exit(struct task *t)
 		g->group_exit_code = status;
 	}
 	mutex_unlock(&g->sighand->lock);
-	if (g->nr_threads == 1 && g == g->container->init)
-		kernel_limits_last_look(g->container);
+	kernel_limits_memory_ends(t, mm_leave(t->mm));
 	seccomp_exit(t);
 	drop_resources(t);
 	task_release_vfork_parent(t);

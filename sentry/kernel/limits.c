@@ -29,6 +29,9 @@
 #define TOUCH_BYTES_NS 2	   /* a program touches at most so many bytes in a nanosecond */
 #define METER_NS       (2000 * MS) /* whoever does not answer for so long is dead */
 #define METER_SHARE    4	   /* at most one part in so many of the time is spent measuring */
+/* Memory that ends is looked at where its address space was larger than all memory ever was, and by
+ * more than what a small program maps: those that a shell starts are not each worth a look. */
+#define SMALL_BYTES (8 << 20)
 
 /* --- use --- */
 
@@ -219,13 +222,27 @@ look_at_memory(struct kernel_container *k)
 	return wait > took ? wait : took;
 }
 
-void
-kernel_limits_last_look(struct kernel_container *k)
+static bool
+may_be_peak(struct kernel_container *k, struct mm *mm)
 {
+	uint64_t most;
+
+	mutex_lock(&mm->lock);
+	most = mm->hiwater_bytes;
+	mutex_unlock(&mm->lock);
+	return most > atomic_load(&k->limit.peak) + SMALL_BYTES;
+}
+
+void
+kernel_limits_memory_ends(struct task *t, bool last)
+{
+	struct kernel_container *k = t->tgroup->container;
 	uint64_t limit = k->limit.l.memory_bytes;
 	int64_t bytes;
 
-	if (k->limit.l.meter < 0 || !k->limit.start_ns)
+	if (!last || k->limit.l.meter < 0 || !k->limit.start_ns)
+		return;
+	if (t->tgroup != k->init && (atomic_load(&k->limit.killed_by) || !may_be_peak(k, t->mm)))
 		return;
 	bytes = ask_meter(k, METER_PEAK);
 	note_peak(k, bytes);

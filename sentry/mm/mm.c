@@ -66,6 +66,21 @@ mm_drop_user(struct mm *mm)
 }
 
 bool
+mm_leave(struct mm *mm)
+{
+	return atomic_fetch_add(&mm->leaving, 1) + 1 >= atomic_load(&mm->users);
+}
+
+bool
+mm_left(struct mm *mm)
+{
+	bool last = atomic_fetch_sub(&mm->users, 1) == 1;
+
+	atomic_fetch_sub(&mm->leaving, 1);
+	return last;
+}
+
+bool
 mm_multi(const struct mm *mm)
 {
 	return atomic_load(&((struct mm *)mm)->users) > 1;

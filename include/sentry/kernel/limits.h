@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 struct kernel_container;
+struct task;
 struct tgroup;
 
 enum kernel_limit { /* as Control.Exit.limit has them */
@@ -46,8 +47,9 @@ int kernel_limits_set(struct kernel_container *k, const struct kernel_limits *l)
 void kernel_limits_start(struct kernel_container *k);
 /* Nothing is watched any more; what is used is as it was. */
 void kernel_limits_end(struct kernel_container *k);
-/* The last thread of its first process ends: a last look at its memory. In its fiber. */
-void kernel_limits_last_look(struct kernel_container *k);
+/* Before t leaves its memory, by its end or by execve; last: nobody else stays there. A look at it.
+ * In t's fiber. */
+void kernel_limits_memory_ends(struct task *t, bool last);
 
 /* So many of `want` bytes may go to the host's descriptors; 0: none, the container is killed. What
  * was not written is given back. */

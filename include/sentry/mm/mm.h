@@ -59,8 +59,9 @@ RB_HEAD(vma_tree, vma);
 
 struct mm {
 	struct ref ref;
-	uint64_t id;	       /* no other one has it, or had */
-	_Atomic int32_t users; /* tasks that run in it (fork, exec, exit keep it) */
+	uint64_t id;		 /* no other one has it, or had */
+	_Atomic int32_t users;	 /* tasks that run in it (fork, exec, exit keep it) */
+	_Atomic int32_t leaving; /* those of them that are about to go */
 	struct sleeplock write_lock;
 	struct mutex lock; /* rank MM */
 	struct vma_tree vmas;
@@ -99,6 +100,10 @@ struct mm *mm_get(struct mm *mm);
 void mm_put(struct mm *mm);
 void mm_add_user(struct mm *mm);
 void mm_drop_user(struct mm *mm);
+/* A user is about to go: true if nobody stays (of several that go at once, it may be true for more
+ * than one). mm_left, instead of mm_drop_user, when it is gone: true for the last. */
+bool mm_leave(struct mm *mm);
+bool mm_left(struct mm *mm);
 
 /* Lay out a fresh space for exec: mmap_base from the stack limit, the vdso's areas. randomize:
  * ASLR. */
