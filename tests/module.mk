@@ -31,12 +31,13 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(BUILD)/obj/libtest.a | $$(GEN_HDRS)
 
 $(BUILD)/tests/guest/%: tests/guest/%.c
 	@mkdir -p $(@D)
-	gcc -std=gnu17 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Wno-unused-result -static -pthread -o $@ $< -lm
+	gcc -std=gnu17 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Wno-unused-result -static -pthread -MMD -MP -MF $@.d \
+		-o $@ $< -lm
 
 $(BUILD)/tests/escape/guests/%: tests/escape/guests/%.c
 	@mkdir -p $(@D)
 	gcc -std=gnu17 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Wno-unused-result -Wno-clobbered -Wno-stringop-overread -static -pthread \
-		-o $@ $<
+		-MMD -MP -MF $@.d -o $@ $<
 
 # As a user's program is built: no header but those that are installed is to be found.
 $(BUILD)/include/moat:

@@ -155,9 +155,11 @@ test_signal(void)
 	finish(r, "signal frames and FPU state", ok);
 }
 
-/* Are int 0x80 calls, on this host? */
+/* Are int 0x80 calls, on this host? Asked before there is an engine, which waits for any child. */
+static bool host_has_compat;
+
 static bool
-host_has_compat(void)
+ask_for_compat(void)
 {
 	pid_t p = fork();
 	int st;
@@ -189,10 +191,10 @@ test_faults(void)
 			  (strcmp(engine, "trap") == 0 && !(run_event(r, 0)->fault.err & 2))))
 		ok = false;
 	if (run_nevents(r) < 5 ||
-		(host_has_compat() ? run_event(r, 4)->kind != PLAT_EV_SYSCALL ||
-					     run_event(r, 4)->nr != 20
-				   : run_event(r, 4)->kind != PLAT_EV_FAULT ||
-					     run_event(r, 4)->fault.signo != SIGSEGV)) {
+		(host_has_compat ? run_event(r, 4)->kind != PLAT_EV_SYSCALL ||
+					   run_event(r, 4)->nr != 20
+				 : run_event(r, 4)->kind != PLAT_EV_FAULT ||
+					   run_event(r, 4)->fault.signo != SIGSEGV)) {
 		printf("# int 0x80 was not seen\n");
 		ok = false;
 	}
@@ -379,6 +381,7 @@ main(int argc, char **argv)
 		else if (strcmp(argv[i], "debug") == 0)
 			log_level = LOG_DEBUG;
 	}
+	host_has_compat = ask_for_compat();
 	kern_start(engine, &cfg, spin);
 	test_calls();
 	test_carry();
