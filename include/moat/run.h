@@ -37,11 +37,12 @@ struct moat_limits {
 	uint64_t cpu_ms;
 	/* Time since the first program's start. */
 	uint64_t wall_ms;
-	/* What the programs have of their own (not the files that they map), what is in files in
-	 * memory (tmpfs, shared memory, overlays), and what the sandbox's kernel has come to need.
-	 * It is looked at every 2 to 20 ms, the more often the less is left, and once more at the
-	 * end of the first program; in between a program can go beyond by what it can touch in 2 ms
-	 * (some MiB). Pages that processes share after a fork count once. */
+	/* What the programs have of their own (not the files that they map) with its page tables,
+	 * what is in files in memory (tmpfs, shared memory, overlays), and what the sandbox's
+	 * kernel has come to need. It is looked at every 2 to 20 ms, the more often the less is
+	 * left, and once more before a program of more than 8 MiB ends; in between a program can go
+	 * beyond by what it can touch in 2 ms (some MiB). Pages that processes share after a fork
+	 * count once. */
 	uint64_t memory_bytes;
 	/* How many there can be at once, threads included; fork fails with EAGAIN beyond it. */
 	uint64_t processes;

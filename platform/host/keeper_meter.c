@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/sysinfo.h>
 
 #define PTR(p)	 ((uint64_t)(uintptr_t)(p))
 #define PAGE	 4096
@@ -16,6 +17,9 @@
 #define PATH_CAP 64
 #define CHUNK	 4096
 #define TEXT_CAP 4096 /* of status and smaps_rollup, which are shorter */
+/* Page tables are memory too, of which the host has 8 bytes for each page of address space at most:
+ * they are counted where they may come to more than so many bytes. */
+#define SMALL_TABLES (128 * KIB)
 
 struct path {
 	char text[PATH_CAP];
@@ -109,31 +113,57 @@ field(const char *text, const char *name)
 	return -1;
 }
 
+/* What is not resident in pages of its own. Who reads where nothing is gets page tables, and pages
+ * of zeros that count for nobody. */
+static int64_t
+other_bytes(const struct path *process)
+{
+	char text[TEXT_CAP];
+	int64_t tables, swap;
+
+	if (read_text(process, "/status", text, sizeof text) < 0)
+		return 0;
+	tables = field(text, "VmPTE");
+	swap = field(text, "VmSwap");
+	return (tables > 0 ? tables : 0) + (swap > 0 ? swap : 0);
+}
+
+static bool
+host_swaps(void)
+{
+	struct sysinfo s = {0};
+
+	return host_call1(SYS_sysinfo, PTR(&s)) == 0 && s.totalswap > 0;
+}
+
 /* statm: size resident shared ... in pages; shared: of files and of memory files. -errno. */
 static int64_t
 private_bytes(const struct path *process)
 {
 	char text[256];
-	int64_t size, resident, shared;
+	int64_t size, resident, shared, other = 0;
 	int r = read_text(process, "/statm", text, sizeof text);
 
 	if (r < 0)
 		return r;
 	(void)number(number(number(text, &size), &resident), &shared);
-	return resident > shared ? (resident - shared) * PAGE : 0;
+	if (size * 8 > SMALL_TABLES || host_swaps())
+		other = other_bytes(process);
+	return other + (resident > shared ? (resident - shared) * PAGE : 0);
 }
 
 static int64_t
 exact_bytes(const struct path *process)
 {
 	char text[TEXT_CAP];
-	int64_t anon, swap;
+	int64_t anon, swap, tables;
 
 	if (read_text(process, "/smaps_rollup", text, sizeof text) < 0 ||
 		(anon = field(text, "Pss_Anon")) < 0)
 		return private_bytes(process);
 	swap = field(text, "SwapPss");
-	return anon + (swap > 0 ? swap : 0);
+	tables = read_text(process, "/status", text, sizeof text) < 0 ? 0 : field(text, "VmPTE");
+	return anon + (swap > 0 ? swap : 0) + (tables > 0 ? tables : 0);
 }
 
 /* The mark counts pages of files too; how many there were then, nobody knows any more. Those of now
@@ -142,7 +172,7 @@ static int64_t
 peak_bytes(const struct path *process)
 {
 	char text[TEXT_CAP];
-	int64_t high, file, shmem;
+	int64_t high, file, shmem, tables;
 	int r = read_text(process, "/status", text, sizeof text);
 
 	if (r < 0)
@@ -150,7 +180,8 @@ peak_bytes(const struct path *process)
 	high = field(text, "VmHWM");
 	file = field(text, "RssFile");
 	shmem = field(text, "RssShmem");
-	high -= (file > 0 ? file : 0) + (shmem > 0 ? shmem : 0);
+	tables = field(text, "VmPTE");
+	high += (tables > 0 ? tables : 0) - (file > 0 ? file : 0) - (shmem > 0 ? shmem : 0);
 	return high > 0 ? high : 0;
 }
 

@@ -17,6 +17,10 @@ memory(void)
 		"python3 -c 'import mmap\nm = mmap.mmap(-1, 200 << 20)\nfor i in range(0, 200 << "
 		"20, 4096): "
 		"m[i] = 1\nimport time\ntime.sleep(9)'",
+		/* page tables alone: all that is read is one page of zeros */
+		"python3 -c 'import mmap, time\nm = mmap.mmap(-1, 512 << 30, mmap.MAP_PRIVATE, "
+		"mmap.PROT_READ)\n"
+		"for i in range(0, 512 << 30, 2 << 20): m[i]\ntime.sleep(9)'",
 		/* its first thread has ended */
 		"python3 -c 'import ctypes, threading, time\ndef hog():\n time.sleep(0.3)\n x = "
 		"b\"x\" * (150 << 20)\n time.sleep(9)\n"
