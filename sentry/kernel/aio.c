@@ -9,6 +9,7 @@ struct aio_ctx {
 	const struct mm *mm;
 	uint64_t id;
 	struct waitq wq;
+	struct list polls; /* aio_poll.c */
 	/* below: ctx_lock */
 	bool ended;
 	uint32_t max, reserved, n, first;
@@ -44,6 +45,7 @@ aio_ctx_new(struct mm *mm, uint64_t id, uint32_t max)
 	}
 	ref_init(&c->ref);
 	waitq_init(&c->wq);
+	list_init(&c->polls);
 	c->mm = mm;
 	c->id = id;
 	c->max = max;
@@ -80,6 +82,13 @@ aio_ctx_get(struct mm *mm, uint64_t id)
 	return c;
 }
 
+struct aio_ctx *
+aio_ctx_ref(struct aio_ctx *c)
+{
+	ref_get(&c->ref);
+	return c;
+}
+
 void
 aio_ctx_put(struct aio_ctx *c)
 {
@@ -107,6 +116,7 @@ end_one(struct mm *mm, uint64_t id)
 		return false;
 	atomic_fetch_sub(&count, 1);
 	waitq_notify(&c->wq, ~0u);
+	aio_poll_end(c);
 	aio_ctx_put(c);
 	return true;
 }
@@ -135,6 +145,12 @@ aio_ended(struct aio_ctx *c)
 	r = c->ended;
 	mutex_unlock(&ctx_lock);
 	return r;
+}
+
+struct list *
+aio_polls(struct aio_ctx *c)
+{
+	return &c->polls;
 }
 
 struct waitq *

@@ -2,6 +2,7 @@
 /* Start-up of the kernel, processes that come from outside, and the end. */
 #include "sentry/kernel/init.h"
 #include "sentry/ipc/ipc.h"
+#include "sentry/kernel/aio.h"
 #include "sentry/kernel/exec.h"
 #include "sentry/kernel/info.h"
 #include "sentry/kernel/internal.h"
@@ -127,6 +128,8 @@ kernel_init(const struct kernel_config *cfg)
 		return err;
 	task_watch_syscalls = trace_watches();
 	err = sigio_init();
+	if (!err)
+		err = aio_poll_init();
 	if (err)
 		return err;
 	env = (struct plat_env){

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Linux's native asynchronous I/O (io_submit(2)). A request is carried out when it is submitted, as
- * Linux does for all but direct I/O; its event waits in the context. A context's id is the address
- * of a page of zeros in the caller's memory: libaio looks there for a ring, finds none, and asks.
+ * Linux does for all but direct I/O and polls; its event waits in the context. A context's id is
+ * the address of a page of zeros in the caller's memory: libaio looks there for a ring, finds none,
+ * and asks.
  */
 #include "abi/fs.h"
 #include "abi/mman.h"
@@ -19,6 +20,7 @@ enum {
 	CMD_PWRITE = 1,
 	CMD_FSYNC = 2,
 	CMD_FDSYNC = 3,
+	CMD_POLL = 5,
 	CMD_NOOP = 6,
 	CMD_PREADV = 7,
 	CMD_PWRITEV = 8,
@@ -91,6 +93,9 @@ check(const struct file *f, const struct lx_iocb *cb)
 	bool write = cb->opcode == CMD_PWRITE || cb->opcode == CMD_PWRITEV;
 	bool vec = cb->opcode == CMD_PREADV || cb->opcode == CMD_PWRITEV;
 
+	if (cb->opcode == CMD_POLL)
+		return cb->buf > UINT16_MAX || cb->offset || cb->nbytes || cb->rw_flags ? -EINVAL
+											: 0;
 	if (cb->opcode == CMD_FSYNC || cb->opcode == CMD_FDSYNC)
 		return cb->buf || cb->offset || cb->nbytes || cb->rw_flags || !f->ops->fsync
 			       ? -EINVAL
@@ -160,9 +165,9 @@ submit_one(struct task *t, struct aio_ctx *ctx, uint64_t addr)
 		return -EFAULT;
 	if (cb.reserved || (cb.flags & ~(uint32_t)(FLAG_RESFD | FLAG_IOPRIO)))
 		return -EINVAL;
-	if (cb.opcode > CMD_PWRITEV || cb.opcode == 4 || cb.opcode == 5 || cb.opcode == CMD_NOOP)
+	if (cb.opcode > CMD_PWRITEV || cb.opcode == 4 || cb.opcode == CMD_NOOP)
 		return -EINVAL;
-	if (cb.rw_flags & ~(uint32_t)LX_RWF_SUPPORTED)
+	if (cb.opcode != CMD_POLL && (cb.rw_flags & ~(uint32_t)LX_RWF_SUPPORTED))
 		return -EOPNOTSUPP;
 	if (!aio_reserve(ctx))
 		return -EAGAIN;
@@ -180,10 +185,13 @@ submit_one(struct task *t, struct aio_ctx *ctx, uint64_t addr)
 		r = check(f, &cb);
 	if (!r && copy_out(&t->mem.um, ua(addr + 8), &key, sizeof key))
 		r = -EFAULT;
+	e = (struct aio_event){cb.data, addr, 0, 0};
+	if (!r && cb.opcode == CMD_POLL)
+		r = aio_poll(ctx, f, efd, &e, (uint32_t)cb.buf);
 	if (r) {
 		aio_unreserve(ctx);
-	} else {
-		e = (struct aio_event){cb.data, addr, carry_out(t, f, &cb), 0};
+	} else if (cb.opcode != CMD_POLL) {
+		e.res = carry_out(t, f, &cb);
 		aio_complete(ctx, &e);
 		if (efd)
 			eventfd_add(efd, 1);
@@ -226,11 +234,17 @@ sys_io_submit(struct task *t, const uint64_t a[6])
 int64_t
 sys_io_cancel(struct task *t, const uint64_t a[6])
 {
-	struct aio_ctx *ctx = aio_ctx_get(t->mm, a[0]);
+	struct aio_ctx *ctx;
+	uint32_t key;
+	int r = -EINVAL;
 
-	/* None is ever on its way. */
+	if (copy_in(&t->mem.um, &key, ua(a[1] + 8), sizeof key))
+		return -EFAULT;
+	ctx = aio_ctx_get(t->mm, a[0]);
+	if (ctx && !key)			/* KIOCB_KEY */
+		r = aio_poll_cancel(ctx, a[1]); /* nothing else is ever on its way */
 	aio_ctx_put(ctx);
-	return -EINVAL;
+	return r;
 }
 
 static int64_t

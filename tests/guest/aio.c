@@ -13,6 +13,10 @@
 
 static aio_context_t ctx;
 
+/* Linux says what happened, be it asked for or not, where the event came while it was waited for.
+ */
+static long long unasked;
+
 static long
 submit(struct iocb *cb)
 {
@@ -30,7 +34,8 @@ events_within(time_t seconds, long min, long max)
 	n = syscall(SYS_io_getevents, ctx, min, max, e, &ts);
 	printf("events(%ld, %ld): %ld %s\n", min, max, n, n < 0 ? strerrorname_np(errno) : "");
 	for (long i = 0; i < n; i++)
-		printf("   data %llu res %lld res2 %lld\n", e[i].data, e[i].res, e[i].res2);
+		printf("   data %llu res %lld res2 %lld\n", e[i].data, e[i].res & ~unasked,
+			e[i].res2);
 }
 
 /* Those that come, however long the disk takes. */
@@ -119,6 +124,153 @@ aio(void)
 	close(fd);
 }
 
+/* One request to poll fd, with the number n. */
+static struct iocb
+polling(int fd, unsigned events, unsigned n)
+{
+	return (struct iocb){.aio_data = n,
+		.aio_lio_opcode = IOCB_CMD_POLL,
+		.aio_fildes = (unsigned)fd,
+		.aio_buf = events};
+}
+
+static void
+polls(void)
+{
+	struct iocb cb, many[40];
+	struct io_event e[64];
+	struct timespec ts = {20, 0};
+	int a[2], b[2], file = open("f", O_RDWR), efd = eventfd(0, EFD_NONBLOCK), pairs[40][2], w;
+	uint64_t count;
+	char buf[10];
+	long n, sum;
+	pid_t p;
+
+	printf("polls\n");
+	unasked = POLLRDNORM;
+	ctx = 0;
+	SHOW(syscall(SYS_io_setup, 64, &ctx));
+	SHOW(pipe(a));
+	SHOW(pipe(b));
+	/* ready at once, and not */
+	cb = polling(a[1], POLLOUT | POLLWRNORM, 1);
+	SHOW(submit(&cb));
+	events(1, 4);
+	cb = polling(a[0], POLLIN, 2);
+	SHOW(submit(&cb));
+	events_within(0, 0, 4);
+	SHOW(write(a[1], "x", 1));
+	events(1, 4);
+	SHOW(write(a[1], "y", 1)); /* it is for once */
+	events_within(0, 0, 4);
+	SHOW(read(a[0], buf, 10));
+	/* what is not asked for, and what always is */
+	cb = polling(a[0], 0, 3);
+	SHOW(submit(&cb));
+	SHOW(write(a[1], "x", 1));
+	events_within(0, 0, 4);
+	SHOW(close(a[1]));
+	events(1, 4);
+	/* a descriptor that is closed meanwhile */
+	cb = polling(b[0], POLLIN, 4);
+	SHOW(submit(&cb));
+	SHOW(close(b[0]));
+	SHOW(write(b[1], "x", 1));
+	events(1, 4);
+	/* somebody else's doing wakes who waits */
+	SHOW(pipe(a));
+	cb = polling(a[0], POLLIN | POLLRDNORM, 5);
+	SHOW(submit(&cb));
+	fflush(stdout);
+	p = fork();
+	if (!p) {
+		usleep(100000);
+		(void)!write(a[1], "x", 1);
+		_exit(0);
+	}
+	events(1, 4);
+	SHOW(waitpid(p, &w, 0) == p);
+	SHOW(read(a[0], buf, 10));
+	/* an eventfd that is told */
+	cb = polling(a[0], POLLIN, 6);
+	cb.aio_flags = IOCB_FLAG_RESFD;
+	cb.aio_resfd = (unsigned)efd;
+	SHOW(submit(&cb));
+	SHOW(read(efd, &count, 8));
+	SHOW(write(a[1], "x", 1));
+	SHOW(poll(&(struct pollfd){efd, POLLIN, 0}, 1, 20000));
+	SHOW(read(efd, &count, 8));
+	events(1, 4);
+	SHOW(read(a[0], buf, 10));
+	/* an eventfd that is polled */
+	cb = polling(efd, POLLIN, 7);
+	SHOW(submit(&cb));
+	count = 5;
+	SHOW(write(efd, &count, 8));
+	events(1, 4);
+	/* taken back */
+	cb = polling(a[0], POLLIN, 8);
+	SHOW(syscall(SYS_io_cancel, ctx, &cb, e));
+	SHOW(submit(&cb));
+	SHOW(syscall(SYS_io_cancel, ctx, &cb, e));
+	events(1, 4);
+	SHOW(syscall(SYS_io_cancel, ctx, &cb, e));
+	cb.aio_key = 1;
+	SHOW(syscall(SYS_io_cancel, ctx, &cb, e));
+	SHOW(syscall(SYS_io_cancel, ctx, 8, e));
+	SHOW(syscall(SYS_io_cancel, 8, &cb, e));
+	/* files that are always ready, or never */
+	cb = polling(file, POLLIN | POLLOUT, 9);
+	SHOW(submit(&cb));
+	events(1, 4);
+	cb = polling(file, POLLPRI, 10);
+	SHOW(submit(&cb));
+	/* what is wrong */
+	cb = polling(999, POLLIN, 11);
+	SHOW(submit(&cb));
+	cb = polling(a[0], 0x10000 | POLLIN, 11);
+	SHOW(submit(&cb));
+	cb = polling(a[0], POLLIN, 11);
+	cb.aio_nbytes = 1;
+	SHOW(submit(&cb));
+	cb.aio_nbytes = 0;
+	cb.aio_offset = 1;
+	SHOW(submit(&cb));
+	cb.aio_offset = 0;
+	cb.aio_rw_flags = 1;
+	SHOW(submit(&cb));
+	cb.aio_rw_flags = 0x100000;
+	SHOW(submit(&cb));
+	events_within(0, 0, 4);
+	/* many at once, and some that are left over */
+	for (int i = 0; i < 40; i++) {
+		if (pipe(pairs[i]))
+			printf("pipe: %m\n");
+		many[i] = polling(pairs[i][0], POLLIN, 100 + (unsigned)i);
+		if (submit(&many[i]) != 1)
+			printf("%d: %m\n", i);
+	}
+	for (int i = 0; i < 40; i += 2)
+		(void)!write(pairs[i][1], "x", 1);
+	n = syscall(SYS_io_getevents, ctx, 20, 64, e, &ts);
+	sum = 0;
+	for (long i = 0; i < n; i++)
+		sum += (long)e[i].data * ((e[i].res & ~unasked) == POLLIN);
+	printf("%ld events, %ld\n", n, sum);
+	SHOW(syscall(SYS_io_destroy, ctx));
+	for (int i = 0; i < 40; i++) {
+		(void)!write(pairs[i][1], "x", 1);
+		close(pairs[i][0]);
+		close(pairs[i][1]);
+	}
+	/* and some that are left over when the process ends */
+	ctx = 0;
+	SHOW(syscall(SYS_io_setup, 4, &ctx));
+	cb = polling(a[0], POLLIN, 12);
+	SHOW(submit(&cb));
+	unasked = 0;
+}
+
 static void
 memory(void)
 {
@@ -177,6 +329,7 @@ main(void)
 {
 	setvbuf(stdout, NULL, _IOFBF, 65536);
 	aio();
+	polls();
 	memory();
 	return 0;
 }
