@@ -37,6 +37,8 @@ struct pseudo_child;
 struct pseudo_obj_ops {
 	void (*get)(void *obj);
 	void (*put)(void *obj);
+	/* Is it no more what the tree is about? Then its texts are ESRCH. NULL: it never is. */
+	bool (*gone)(void *obj);
 };
 
 /* What functions of a row get: the node and who asks. c may be NULL when nobody does (release). */
@@ -101,7 +103,8 @@ struct pseudo_row {
 	/* A number for what a file is about that is opened now. For those whose functions look at
 	 * another thing than the rights were checked for, when they are read later. */
 	uint64_t (*bind)(const struct pseudo_ctx *x);
-	bool at_open; /* with bind: the text is what it is then */
+	bool at_open;  /* with bind: the text is what it is then */
+	bool outlives; /* can be read and written when the object is gone */
 	/* Files that are of another kind altogether: sets f->ops and f->priv. */
 	int (*open)(const struct pseudo_ctx *x, struct file *f);
 };

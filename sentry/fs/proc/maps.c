@@ -138,7 +138,7 @@ show(const struct pseudo_ctx *x, struct sbuf *b, enum form form)
 
 	if (err || !mm) {
 		mm_put(mm);
-		return err;
+		return err || form != ROLLUP ? err : -ESRCH;
 	}
 	mm_for_each(mm, 0, take, &l);
 	if (x->c->fs)

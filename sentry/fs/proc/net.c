@@ -449,15 +449,17 @@ show_netstat(const struct pseudo_ctx *x, struct sbuf *b)
 
 #define TEXT(n, t)                                                                                 \
 	{                                                                                          \
-		.name = (n), .mode = LX_S_IFREG | 0444, .show = show_text, .arg = (uintptr_t)(t)   \
+		.name = (n), .mode = LX_S_IFREG | 0444, .show = show_text, .arg = (uintptr_t)(t),  \
+		.outlives = true                                                                   \
 	}
 #define INET(n, p)                                                                                 \
 	{                                                                                          \
-		.name = (n), .mode = LX_S_IFREG | 0444, .show = show_inet, .arg = (p)              \
+		.name = (n), .mode = LX_S_IFREG | 0444, .show = show_inet, .arg = (p),             \
+		.outlives = true                                                                   \
 	}
 #define SHOW(n, f, a)                                                                              \
 	{                                                                                          \
-		.name = (n), .mode = LX_S_IFREG | 0444, .show = (f), .arg = (a)                    \
+		.name = (n), .mode = LX_S_IFREG | 0444, .show = (f), .arg = (a), .outlives = true  \
 	}
 
 const struct pseudo_row proc_net_rows[] = {

@@ -161,5 +161,7 @@ int
 proc_may_enter(const struct pseudo_ctx *x, int mask)
 {
 	(void)mask;
+	if (!proc_still(x))
+		return -ESRCH;
 	return permitted(x->inode->sb->priv, x->c, proc_task(x), HIDEPID_NOACCESS) ? 0 : -EPERM;
 }

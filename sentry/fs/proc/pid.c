@@ -652,7 +652,7 @@ write_time_offsets(const struct pseudo_ctx *x, const char *buf, size_t len, int6
 #define RWA(n, f, w, a)                                                                            \
 	{                                                                                          \
 		.name = (n), .mode = LX_S_IFREG | 0644, .show = (f), .write = (w),                 \
-		.attr = proc_owner, .arg = (a)                                                     \
+		.attr = proc_owner, .arg = (a), .outlives = true                                   \
 	}
 #define REG(n, m, f)                                                                               \
 	{                                                                                          \
@@ -678,7 +678,15 @@ write_time_offsets(const struct pseudo_ctx *x, const char *buf, size_t len, int6
 /* What a process and each of its threads have. */
 #define COMMON_ROWS                                                                                \
 	REG("status", 0444, proc_show_status), REG("statm", 0444, proc_show_statm),                \
-		REGA("cmdline", 0444, show_range, 0), MEMORY("environ", 0400, show_range, 1),      \
+		REGA("cmdline", 0444, show_range, 0),                                              \
+		{.name = "environ",                                                                \
+			.mode = LX_S_IFREG | 0400,                                                 \
+			.show = show_range,                                                        \
+			.arg = 1,                                                                  \
+			.attr = proc_owner,                                                        \
+			.check = proc_may_look,                                                    \
+			.bind = proc_bind_mm,                                                      \
+			.outlives = true},                                                         \
 		{.name = "auxv",                                                                   \
 			.mode = LX_S_IFREG | 0400,                                                 \
 			.show = show_auxv,                                                         \
@@ -752,7 +760,12 @@ write_time_offsets(const struct pseudo_ctx *x, const char *buf, size_t len, int6
 			.rows = proc_attr_rows,                                                    \
 			.attr = proc_owner},                                                       \
 		REGA("cpuset", 0444, show_text, "/\n"),                                            \
-		REGA("projid_map", 0444, show_text, "         0          0 4294967295\n"),         \
+		{.name = "projid_map",                                                             \
+			.mode = LX_S_IFREG | 0444,                                                 \
+			.show = show_text,                                                         \
+			.arg = (uintptr_t) "         0          0 4294967295\n",                   \
+			.attr = proc_owner,                                                        \
+			.outlives = true},                                                         \
 		REGA("arch_status", 0444, show_text, "AVX512_elapsed_ms:\t-1\n"),                  \
 		REG("sched", 0444, proc_show_sched),                                               \
 		MEMORY("numa_maps", 0444, proc_show_numa_maps, 0),                                 \
@@ -773,7 +786,11 @@ const struct pseudo_row proc_pid_rows[] = {
 	REGA("mountstats", 0400, show_mounts, MNT_SHOW_MOUNTSTATS),
 	REG("timerslack_ns", 0666, show_slack),
 	REG("timers", 0444, proc_show_timers),
-	RWA("timens_offsets", show_time_offsets, write_time_offsets, 0),
+	{.name = "timens_offsets",
+		.mode = LX_S_IFREG | 0644,
+		.show = show_time_offsets,
+		.write = write_time_offsets,
+		.attr = proc_owner},
 	REGA("coredump_filter", 0644, show_text, "00000033\n"),
 	{.name = "task", .mode = LX_S_IFDIR | 0555, .dir = &proc_task_dir, .attr = proc_owner},
 	{.name = NULL},

@@ -27,18 +27,24 @@ task_obj_put(void *o)
 	task_put(o);
 }
 
-const struct pseudo_obj_ops proc_task_ops = {task_obj_get, task_obj_put};
-
-bool
-proc_still(const struct pseudo_ctx *child)
+static bool
+task_obj_gone(void *o)
 {
-	struct task *t = proc_task(child);
+	struct task *t = o;
 	bool there;
 
 	mutex_lock(&tasklist_lock);
 	there = t->pid->task == t;
 	mutex_unlock(&tasklist_lock);
-	return there;
+	return !there;
+}
+
+const struct pseudo_obj_ops proc_task_ops = {task_obj_get, task_obj_put, task_obj_gone};
+
+bool
+proc_still(const struct pseudo_ctx *child)
+{
+	return !task_obj_gone(child->obj);
 }
 
 /* --- processes --- */

@@ -76,6 +76,12 @@ sbuf_free(struct sbuf *b)
 	*b = (struct sbuf){0};
 }
 
+static bool
+is_gone(const struct pnode *n)
+{
+	return n->obj_ops && n->obj_ops->gone && n->obj_ops->gone(n->obj);
+}
+
 static void
 ctx_of_file(struct file *f, const struct call *c, struct pseudo_ctx *x)
 {
@@ -99,6 +105,8 @@ text_of(struct file *f, const struct call *c, int64_t pos, struct sbuf **ret)
 		*ret = &pf->text;
 		return 0;
 	}
+	if (!n->row->outlives && is_gone(n))
+		return -ESRCH;
 	if (!pf && !(pf = calloc(1, sizeof *pf)))
 		return -ENOMEM;
 	f->priv = pf;
@@ -166,6 +174,8 @@ file_write(struct file *f, const struct call *c, struct uio *u, int64_t *pos, ui
 	}
 	if (!n->row->write)
 		return -EIO;
+	if (!n->row->outlives && is_gone(n))
+		return -ESRCH;
 	buf = malloc(len + 1);
 	if (!buf)
 		return -ENOMEM;
@@ -230,6 +240,8 @@ dir_iterate(struct file *f, const struct call *c, struct dir_emit *e)
 	uint8_t type;
 	int64_t at = 2, pos;
 
+	if (is_gone(d))
+		return -ENOENT;
 	pseudo_ctx_of(f->inode, c, &x);
 	if (!file_emit_dots(f, e))
 		return 0;
