@@ -144,6 +144,11 @@ struct plat_file {
 	int (*fd)(void *owner); /* borrowed; it can do nothing but read. -errno. Parks */
 };
 
+struct plat_usage {
+	uint64_t maxrss_kb, minflt,
+		majflt; /* as in getrusage(2); what the guest may have made of it */
+};
+
 struct plat_ops {
 	const char *name;
 
@@ -301,6 +306,9 @@ struct plat_ops {
 	int64_t (*thread_cpu_ns)(struct plat_thread *t);
 	int64_t (*own_cpu_ns)(struct plat_thread *t);
 	int64_t (*space_cpu_ns)(struct plat_thread *t);
+	/* What the host counted for t's process, or for the thread alone (but maxrss). Only its
+	 * fiber; parks. 0 or -errno. */
+	int (*usage)(struct plat_thread *t, bool thread, struct plat_usage *ret);
 	/* Affinity of the host thread (cpu_set_t bytes); any thread. */
 	int (*set_affinity)(struct plat_thread *t, const void *mask, size_t len);
 	/* Nice value and policy (SCHED_OTHER, SCHED_BATCH, SCHED_IDLE) of the host thread; any

@@ -6,6 +6,7 @@
  */
 #include "platform/ptrace/ptrace.h"
 #include "platform/ptrace/internal.h"
+#include <sys/resource.h>
 
 static int
 init(const struct plat_env *env, const struct plat_config *cfg,
@@ -171,6 +172,37 @@ own_cpu_ns(struct plat_thread *t)
 	return v;
 }
 
+struct usage_job {
+	bool thread;
+	struct rusage ru;
+};
+
+static int64_t
+job_usage(struct plat_thread *t, void *arg)
+{
+	const uint64_t at = pt.lay.base + PT_SCRATCH;
+	struct usage_job *j = arg;
+	int64_t r = pt_syscall(
+		t, SYS_getrusage, j->thread ? RUSAGE_THREAD : RUSAGE_SELF, at, 0, 0, 0, 0);
+
+	if (r < 0)
+		return r;
+	return host_vm_read(t->sp->pid, &j->ru, at, sizeof j->ru) < 0 ? -ESRCH : 0;
+}
+
+static int
+usage(struct plat_thread *t, bool thread, struct plat_usage *ret)
+{
+	struct usage_job j = {.thread = thread};
+	int64_t r = pt_job(job_usage, t, &j);
+
+	if (r < 0)
+		return (int)r;
+	*ret = (struct plat_usage){
+		(uint64_t)j.ru.ru_maxrss, (uint64_t)j.ru.ru_minflt, (uint64_t)j.ru.ru_majflt};
+	return 0;
+}
+
 static bool
 in_futex(struct plat_thread *t)
 {
@@ -238,6 +270,7 @@ const struct plat_ops ptrace_ops = {
 	.set_name = pt_set_name,
 	.thread_cpu_ns = thread_cpu_ns,
 	.own_cpu_ns = own_cpu_ns,
+	.usage = usage,
 	.in_futex = in_futex,
 	.space_cpu_ns = space_cpu_ns,
 	.set_affinity = pt_set_affinity,

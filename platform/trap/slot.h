@@ -108,6 +108,8 @@ enum stub_kind {
 #define STUB_R_WAIT    0x40
 #define STUB_R_UNTIMED 0x80
 
+#define STUB_USAGE_WORDS 18 /* of struct rusage */
+
 enum stub_op_code {
 	STUB_OP_MMAP =
 		1, /* addr len prot flags fd(-1, or any: take the next one from the socket) off */
@@ -132,6 +134,7 @@ enum stub_op_code {
 	STUB_OP_GETX,	 /* bounce: XSAVE area; result is its size */
 	STUB_OP_SETX,	 /* len; 0: as in a fresh process */
 	STUB_OP_CPUTIME, /* result is the thread's CPU time in ns */
+	STUB_OP_USAGE,	 /* who field; result is that word of getrusage(2) */
 	STUB_OP_FILE,  /* index, is one there that goes; takes a descriptor to keep as file `index`
 			*/
 	STUB_OP_PREAD, /* dst len off index: of a file that is kept; zero beyond its end */

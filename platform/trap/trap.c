@@ -3,6 +3,7 @@
  * together. */
 #include "platform/trap/trap.h"
 #include "platform/trap/internal.h"
+#include <sys/resource.h>
 
 static uint64_t
 guest_top(void)
@@ -111,6 +112,33 @@ own_cpu_ns(struct plat_thread *t)
 	return v;
 }
 
+/* One queued request for each number. */
+static int
+usage(struct plat_thread *t, bool thread, struct plat_usage *ret)
+{
+	static const uint64_t fields[3] = {4, 8, 9}; /* ru_maxrss, ru_minflt, ru_majflt */
+	uint32_t at;
+	int r = trap_flush(t);
+
+	if (r < 0)
+		return r;
+	at = t->nops;
+	for (int i = 0; i < 3; i++) {
+		struct stub_op *op = trap_op_new(t, STUB_OP_USAGE);
+
+		if (!op)
+			return -ESRCH;
+		op->a[0] = thread ? RUSAGE_THREAD : RUSAGE_SELF;
+		op->a[1] = fields[i];
+	}
+	r = trap_flush(t);
+	if (r < 0)
+		return r;
+	*ret = (struct plat_usage){(uint64_t)t->s->ops[at].result,
+		(uint64_t)t->s->ops[at + 1].result, (uint64_t)t->s->ops[at + 2].result};
+	return 0;
+}
+
 static bool
 in_futex(struct plat_thread *t)
 {
@@ -210,6 +238,7 @@ const struct plat_ops trap_ops = {
 	.set_name = set_name,
 	.thread_cpu_ns = thread_cpu_ns,
 	.own_cpu_ns = own_cpu_ns,
+	.usage = usage,
 	.in_futex = in_futex,
 	.space_cpu_ns = space_cpu_ns,
 	.set_affinity = set_affinity,

@@ -300,7 +300,10 @@ task_exec(struct task *t, struct program *p, const struct path *base, const char
 	}
 
 	/* --- the point of no return --- */
-	kernel_limits_memory_ends(t, mm_leave(t->mm));
+	if (mm_leave(t->mm)) {
+		task_usage_at_leave(t);
+		kernel_limits_memory_ends(t);
+	}
 	futex_exit(t, false);
 	uring_task_exit(t);
 	if (!ua_null(t->clear_child_tid) && atomic_load(&t->mm->users) > 1)

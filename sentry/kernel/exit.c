@@ -124,10 +124,8 @@ tgroup_release_locked(struct tgroup *g)
 	if (p) {
 		p->child_utime_ns += g->dead_utime_ns + g->child_utime_ns;
 		p->child_stime_ns += g->dead_stime_ns + g->child_stime_ns;
-		if (g->maxrss_kb > p->child_maxrss_kb)
-			p->child_maxrss_kb = g->maxrss_kb;
-		if (g->child_maxrss_kb > p->child_maxrss_kb)
-			p->child_maxrss_kb = g->child_maxrss_kb;
+		usage_add(&p->child_used, &g->used);
+		usage_add(&p->child_used, &g->child_used);
 	}
 	pid_detach_tgroup_locked(g, PID_PGID);
 	pid_detach_tgroup_locked(g, PID_SID);
@@ -443,7 +441,10 @@ task_do_exit(struct task *t)
 		g->group_exit_code = status;
 	}
 	mutex_unlock(&g->sighand->lock);
-	kernel_limits_memory_ends(t, mm_leave(t->mm));
+	if (mm_leave(t->mm)) {
+		task_usage_at_leave(t);
+		kernel_limits_memory_ends(t);
+	}
 	seccomp_exit(t);
 	drop_resources(t);
 	task_release_vfork_parent(t);

@@ -41,6 +41,10 @@ struct uts_ns *uts_new(struct user_ns *owner, const char *nodename, const char *
 void uts_put(struct uts_ns *u);
 void task_init_call(struct task *t);
 
+/* --- usage.c --- */
+/* t, the caller, is the last to leave its memory. */
+void task_usage_at_leave(struct task *t);
+
 /* --- priority.c --- */
 void task_sched_init(void);
 int32_t task_sched_first_nice(void);

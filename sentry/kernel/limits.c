@@ -234,13 +234,13 @@ may_be_peak(struct kernel_container *k, struct mm *mm)
 }
 
 void
-kernel_limits_memory_ends(struct task *t, bool last)
+kernel_limits_memory_ends(struct task *t)
 {
 	struct kernel_container *k = t->tgroup->container;
 	uint64_t limit = k->limit.l.memory_bytes;
 	int64_t bytes;
 
-	if (!last || k->limit.l.meter < 0 || !k->limit.start_ns)
+	if (k->limit.l.meter < 0 || !k->limit.start_ns)
 		return;
 	if (t->tgroup != k->init && (atomic_load(&k->limit.killed_by) || !may_be_peak(k, t->mm)))
 		return;

@@ -49,7 +49,8 @@ fill_result(const struct tgroup *c, struct wait_result *w, int code, int status)
 	w->status = status;
 	w->utime_ns = c->dead_utime_ns + c->child_utime_ns;
 	w->stime_ns = c->dead_stime_ns + c->child_stime_ns;
-	w->maxrss_kb = c->maxrss_kb > c->child_maxrss_kb ? c->maxrss_kb : c->child_maxrss_kb;
+	w->used = c->used;
+	usage_add(&w->used, &c->child_used);
 }
 
 static bool

@@ -93,6 +93,7 @@ sys_getrusage(struct task *t, const uint64_t a[6])
 			msgsnd, msgrcv, nsignals, nvcsw, nivcsw;
 	} ru;
 	struct tgroup *g = t->tgroup;
+	struct usage used, own;
 	int64_t u = 0, s = 0;
 
 	memset(&ru, 0, sizeof ru);
@@ -100,19 +101,23 @@ sys_getrusage(struct task *t, const uint64_t a[6])
 	case 0: /* RUSAGE_SELF */
 		u = tgroup_cpu_ns(g) - g->dead_stime_ns;
 		s = g->dead_stime_ns + t->stime_ns;
-		ru.maxrss = g->maxrss_kb;
+		task_usage(t, &used);
 		ru.nvcsw = (int64_t)t->nvcsw;
 		break;
 	case -1: /* RUSAGE_CHILDREN */
 		mutex_lock(&tasklist_lock);
 		u = g->child_utime_ns;
 		s = g->child_stime_ns;
-		ru.maxrss = g->child_maxrss_kb;
+		used = g->child_used;
 		mutex_unlock(&tasklist_lock);
 		break;
 	case 1: /* RUSAGE_THREAD */
 		u = task_cpu_ns(t);
 		s = t->stime_ns;
+		task_usage(t, &used); /* maxrss is the process's */
+		task_own_usage(t, &own);
+		used.minflt = own.minflt;
+		used.majflt = own.majflt;
 		ru.nvcsw = (int64_t)t->nvcsw;
 		break;
 	default:
@@ -120,6 +125,9 @@ sys_getrusage(struct task *t, const uint64_t a[6])
 	}
 	ru.utime = (struct lx_timeval){u / 1000000000, u % 1000000000 / 1000};
 	ru.stime = (struct lx_timeval){s / 1000000000, s % 1000000000 / 1000};
+	ru.maxrss = (int64_t)used.maxrss_kb;
+	ru.minflt = (int64_t)used.minflt;
+	ru.majflt = (int64_t)used.majflt;
 	return copy_out(&t->mem.um, ua(a[1]), &ru, sizeof ru);
 }
 

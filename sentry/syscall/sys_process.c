@@ -280,7 +280,9 @@ rusage_out(struct task *t, uint64_t addr, const struct wait_result *w)
 		return 0;
 	ru.utime = (struct lx_timeval){w->utime_ns / 1000000000, w->utime_ns % 1000000000 / 1000};
 	ru.stime = (struct lx_timeval){w->stime_ns / 1000000000, w->stime_ns % 1000000000 / 1000};
-	ru.rest[0] = w->maxrss_kb;
+	ru.rest[0] = (int64_t)w->used.maxrss_kb;
+	ru.rest[4] = (int64_t)w->used.minflt;
+	ru.rest[5] = (int64_t)w->used.majflt;
 	return copy_out(&t->mem.um, ua(addr), &ru, sizeof ru);
 }
 

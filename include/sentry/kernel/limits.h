@@ -47,9 +47,9 @@ int kernel_limits_set(struct kernel_container *k, const struct kernel_limits *l)
 void kernel_limits_start(struct kernel_container *k);
 /* Nothing is watched any more; what is used is as it was. */
 void kernel_limits_end(struct kernel_container *k);
-/* Before t leaves its memory, by its end or by execve; last: nobody else stays there. A look at it.
+/* Before t leaves its memory, by its end or by execve, and nobody else stays there: a look at it.
  * In t's fiber. */
-void kernel_limits_memory_ends(struct task *t, bool last);
+void kernel_limits_memory_ends(struct task *t);
 
 /* So many of `want` bytes may go to the host's descriptors; 0: none, the container is killed. What
  * was not written is given back. */

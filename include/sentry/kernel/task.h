@@ -19,6 +19,7 @@
 #include "platform/platform.h"
 #include "sentry/cred/cred.h"
 #include "sentry/cred/user_ns.h"
+#include "sentry/kernel/usage.h"
 #include "sentry/keys/keys.h"
 #include "sentry/sched/fiber.h"
 #include "sentry/sched/timer.h"
@@ -155,7 +156,8 @@ struct tgroup {
 	struct waitq cpu_wait;	   /* notified when a thread has looked at its CPU time */
 	_Atomic bool shares_space; /* with another group: CPU time is that of its threads */
 	int32_t prof_tid;	   /* (S) who took the last SIGPROF or SIGVTALRM */
-	int64_t maxrss_kb, child_maxrss_kb;
+	/* usage.c (T): in memory that it has left, in what it has as last seen, of children */
+	struct usage used, space_used, child_used;
 	int64_t start_ns; /* (C) host CLOCK_MONOTONIC */
 	int oom_score_adj;
 	uint8_t dumpable;

@@ -3,6 +3,7 @@
 #ifndef SENTRY_KERNEL_WAIT_H
 #define SENTRY_KERNEL_WAIT_H
 
+#include "sentry/kernel/usage.h"
 #include <stdint.h>
 
 struct task;
@@ -33,7 +34,8 @@ struct wait_result {
 	int code;    /* LX_CLD_* */
 	int status;  /* exit code or signal */
 	int wstatus; /* as wait4 has it */
-	int64_t utime_ns, stime_ns, maxrss_kb;
+	int64_t utime_ns, stime_ns;
+	struct usage used;
 };
 
 /* 1: *w is set, 0: none is ready (LX_WNOHANG), -ECHILD, -ERESTARTSYS. */

@@ -506,7 +506,7 @@ do_op(struct stub_slot *s, struct host_ucontext *uc, const struct stub_op *op,
 	const struct stub_op *next, bool *ready)
 {
 	const uint64_t *a = op->a;
-	uint64_t ts[2];
+	uint64_t ts[2], usage[STUB_USAGE_WORDS];
 	char name[16];
 	long r;
 
@@ -566,6 +566,9 @@ do_op(struct stub_slot *s, struct host_ucontext *uc, const struct stub_op *op,
 	case STUB_OP_CPUTIME:
 		r = sys2(__NR_clock_gettime, 3, ts);
 		return r < 0 ? r : (long)(ts[0] * 1000000000ull + ts[1]);
+	case STUB_OP_USAGE:
+		r = sys2(__NR_getrusage, a[0], usage);
+		return r < 0 ? r : (long)usage[a[1] % STUB_USAGE_WORDS];
 	}
 	return -E_INVAL;
 }

@@ -25,8 +25,29 @@ proc_state(const struct task *t)
 }
 
 struct mem {
-	uint64_t size, rss, stack, data, locked, peak, text;
+	uint64_t size, rss, hiwater_rss, stack, data, locked, peak, text;
 };
+
+/* Pages are the host's. Of the caller's own memory it is known how much was resident at most; of
+ * another one only what can be. */
+static void
+resident_of(const struct task *t, struct mem *m)
+{
+	struct task *me = task_current();
+	bool own = me && me->tgroup == t->tgroup;
+	struct usage u;
+
+	if (own)
+		task_usage(me, &u);
+	mutex_lock(&tasklist_lock);
+	m->hiwater_rss = t->tgroup->space_used.maxrss_kb << 10;
+	mutex_unlock(&tasklist_lock);
+	m->rss = m->data + m->stack < m->size ? m->data + m->stack : m->size;
+	if (own && m->hiwater_rss && m->hiwater_rss < m->rss)
+		m->rss = m->hiwater_rss;
+	if (m->hiwater_rss < m->rss)
+		m->hiwater_rss = m->rss;
+}
 
 static void
 memory_of(const struct pseudo_ctx *x, struct mem *m)
@@ -42,13 +63,10 @@ memory_of(const struct pseudo_ctx *x, struct mem *m)
 	m->stack = mm->stack_bytes;
 	m->data = mm->data_bytes;
 	m->locked = mm->locked_bytes;
-	/* Pages are the host's; what can be resident at most is known here. */
-	m->rss = mm->data_bytes + mm->stack_bytes < mm->total_bytes
-			 ? mm->data_bytes + mm->stack_bytes
-			 : mm->total_bytes;
 	m->text = mm->end_code - mm->start_code;
 	mutex_unlock(&mm->lock);
 	mm_put(mm);
+	resident_of(proc_task(x), m);
 }
 
 int
@@ -68,6 +86,7 @@ struct ids {
 	int32_t ppid, pgid, sid, tpgid, tracer;
 	uint32_t threads;
 	int64_t cutime, cstime, utime, stime;
+	struct usage used, child_used;
 };
 
 static void
@@ -85,6 +104,8 @@ ids_of(struct task *t, struct ids *r)
 	r->cutime = g->child_utime_ns;
 	r->cstime = g->child_stime_ns;
 	r->stime = g->dead_stime_ns;
+	tgroup_usage_locked(g, &r->used);
+	r->child_used = g->child_used;
 	mutex_unlock(&tasklist_lock);
 	r->utime = tgroup_cpu_ns(g) - r->stime;
 }
@@ -135,11 +156,14 @@ proc_show_stat(const struct pseudo_ctx *x, struct sbuf *b)
 	signals_of(t, &s);
 	memory_of(x, &m);
 	sbuf_printf(b,
-		"%d (%.15s) %c %d %d %d %d %d %u 0 0 0 0 %lld %lld %lld %lld %d %d %u 0 %lld %llu "
-		"%llu %llu",
+		"%d (%.15s) %c %d %d %d %d %d %u %llu %llu %llu %llu %lld %lld %lld %lld %d %d %u "
+		"0 %lld %llu %llu %llu",
 		pid_vnr(t->pid), t->comm, proc_state(t), id.ppid, id.pgid, id.sid, 0, id.tpgid,
-		0x400000u, (long long)id.utime / 10000000, (long long)id.stime / 10000000,
-		(long long)id.cutime / 10000000, (long long)id.cstime / 10000000,
+		0x400000u, (unsigned long long)id.used.minflt,
+		(unsigned long long)id.child_used.minflt, (unsigned long long)id.used.majflt,
+		(unsigned long long)id.child_used.majflt, (long long)id.utime / 10000000,
+		(long long)id.stime / 10000000, (long long)id.cutime / 10000000,
+		(long long)id.cstime / 10000000,
 		sched.priority ? -1 - sched.priority : 20 + sched.nice, sched.nice, id.threads,
 		(long long)(t->start_ns - kernel_boot_ns() +
 			    time_ns_offset(task_current(), LX_CLOCK_BOOTTIME)) /
@@ -273,10 +297,11 @@ proc_show_status(const struct pseudo_ctx *x, struct sbuf *b)
 			"RssShmem:\t%8d kB\nVmData:\t%8llu kB\nVmStk:\t%8llu kB\nVmExe:\t%8llu kB\n"
 			"VmLib:\t%8d kB\nVmPTE:\t%8d kB\nVmSwap:\t%8d kB\nHugetlbPages:\t%8d kB\n",
 			(unsigned long long)m.peak >> 10, (unsigned long long)m.size >> 10,
-			(unsigned long long)m.locked >> 10, 0, (unsigned long long)m.rss >> 10,
-			(unsigned long long)m.rss >> 10, (unsigned long long)m.rss >> 10, 0, 0,
-			(unsigned long long)m.data >> 10, (unsigned long long)m.stack >> 10,
-			(unsigned long long)m.text >> 10, 0, 0, 0, 0);
+			(unsigned long long)m.locked >> 10, 0,
+			(unsigned long long)m.hiwater_rss >> 10, (unsigned long long)m.rss >> 10,
+			(unsigned long long)m.rss >> 10, 0, 0, (unsigned long long)m.data >> 10,
+			(unsigned long long)m.stack >> 10, (unsigned long long)m.text >> 10, 0, 0,
+			0, 0);
 		sbuf_printf(
 			b, "CoreDumping:\t0\nTHP_enabled:\t1\nuntag_mask:\t0xffffffffffffffff\n");
 	}
