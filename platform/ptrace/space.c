@@ -239,6 +239,12 @@ job_exit(struct plat_thread *t, void *arg)
 		pt_thread_drop(t);
 		return 0;
 	}
+	/* The first one stays as it is until the process ends: without it the host finds the memory
+	 * of the others no more by the number of the process. */
+	if (t->tid == t->sp->pid) {
+		t->state = PT_EXITING;
+		return 0;
+	}
 	pt_fetch_regs(t);
 	t->regs.rip = pt.lay.base + PT_TEXT_SYSCALL;
 	t->regs.rax = SYS_exit;

@@ -121,7 +121,7 @@ enum stub_op_code {
 	STUB_OP_COPY_IN,   /* bounce_off src len */
 	STUB_OP_FORK,	   /* index mark; takes two descriptors: memfd, socket; result is the pid */
 	STUB_OP_THREAD,	   /* index, is its slot mapped already; result is the tid */
-	STUB_OP_EXIT,	   /* clear_tid */
+	STUB_OP_EXIT,	   /* clear_tid, does it stay */
 	STUB_OP_SIGFRAME,  /* sp handler restorer signo sigmask keep_redzone; bounce: siginfo,
 			      uc_stack */
 	STUB_OP_SIGRETURN, /* bounce: mask, uc_stack; -EAGAIN: only with a host frame */

@@ -577,6 +577,7 @@ trap_thread_exit(struct plat_thread *t, uint64_t clear_tid)
 
 		if (op) {
 			op->a[0] = clear_tid;
+			op->a[1] = t->tid == sp->pid;
 			trap_post_last(t);
 		}
 	}

@@ -197,13 +197,17 @@ do_thread(struct host_ucontext *uc, uint64_t index, bool mapped)
 		STUB_CLONE_THREAD, at + SLOT_STACK_TOP - SLOT_PRIV, &n->tid, &n->tid, n);
 }
 
+/* The first thread of a process stays until that ends: without it the host finds the memory of the
+ * others no more by the number of the process. */
 static _Noreturn void
-do_exit(uint64_t clear_tid)
+do_exit(struct stub_slot *s, uint64_t clear_tid, bool stays)
 {
 	if (clear_tid) {
 		stub_store32((uint32_t *)clear_tid, 0);
 		futex_word((uint32_t *)clear_tid, 1 /* FUTEX_WAKE */, 1);
 	}
+	while (stays)
+		futex_word(&s->tid, 0 /* FUTEX_WAIT */, s->tid);
 	for (;;)
 		sys1(__NR_exit, 0);
 }
@@ -533,7 +537,7 @@ do_op(struct stub_slot *s, struct host_ucontext *uc, const struct stub_op *op,
 	case STUB_OP_THREAD:
 		return do_thread(uc, a[0], a[1] != 0);
 	case STUB_OP_EXIT:
-		do_exit(a[0]);
+		do_exit(s, a[0], a[1] != 0);
 	case STUB_OP_SIGFRAME:
 		return do_sigframe(s, uc, a);
 	case STUB_OP_SIGRETURN:
