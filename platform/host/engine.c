@@ -184,6 +184,17 @@ host_vm_write(pid_t pid, uint64_t dst, const void *src, size_t len)
 		len);
 }
 
+int
+host_where(pid_t pid, const uint64_t *pages, int *status, unsigned n)
+{
+	long r = host_call6(
+		SYS_move_pages, (uint64_t)pid, n, HOST_ARG(pages), 0, HOST_ARG(status), 0);
+
+	if (r == 0)
+		return 0;
+	return r == -ENOSYS || r == -ESRCH ? (int)r : -EPERM;
+}
+
 static int64_t
 clock_ns(int clock)
 {

@@ -40,6 +40,10 @@ bool host_reap_pid(pid_t pid, int *status);
 int host_vm_read(pid_t pid, void *dst, uint64_t src, size_t len);
 int host_vm_write(pid_t pid, uint64_t dst, const void *src, size_t len);
 
+/* Which of n pages of a child are resident: on which memory node, or negative. 0; -ENOSYS, -EPERM:
+ * the host does not tell; -ESRCH. */
+int host_where(pid_t pid, const uint64_t *pages, int *status, unsigned n);
+
 int64_t host_process_cpu_ns(pid_t pid);
 int64_t host_now_ns(void);
 int host_set_affinity(pid_t tid, const void *mask, size_t len);

@@ -20,6 +20,7 @@
 #include "platform/platform.h"
 #include "sentry/cred/cred.h"
 #include "sentry/mm/mappable.h"
+#include "sentry/mm/resident.h"
 #include "sentry/sched/waitq.h"
 #include <bsd/sys/tree.h>
 
@@ -69,8 +70,9 @@ struct mm {
 	uint32_t nr_vmas;
 	uint64_t total_bytes, data_bytes, stack_bytes, locked_bytes;
 	uint64_t hiwater_bytes;
-	uint64_t mmap_base;  /* areas are placed below it, downwards */
-	uint64_t place_hint; /* nothing fits between here and mmap_base, probably */
+	struct mm_resident resident; /* as last looked at */
+	uint64_t mmap_base;	     /* areas are placed below it, downwards */
+	uint64_t place_hint;	     /* nothing fits between here and mmap_base, probably */
 	uint64_t brk_start, brk;
 	uint64_t stack_top;
 	uint32_t default_flags; /* VMA_LOCKED after mlockall(MCL_FUTURE) */

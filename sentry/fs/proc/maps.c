@@ -2,6 +2,7 @@
 /* /proc/PID/maps and smaps. */
 #include "abi/mman.h"
 #include "internal.h"
+#include "sentry/mm/resident.h"
 #include "sentry/vfs/mount.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@ struct area {
 	uint32_t flags;
 	uint8_t prot;
 	struct file *file; /* a reference, or NULL */
+	uint64_t resident; /* bytes */
 	char name[96];
 };
 
@@ -127,6 +129,29 @@ put_numa_line(struct sbuf *b, const struct area *a, const struct mm *mm, const s
 	sbuf_puts(b, "\n");
 }
 
+/* The size of each area where the host does not tell. */
+static void
+find_resident(struct task *t, struct list_of_areas *l)
+{
+	struct resident_area *r = calloc(l->n + 1, sizeof *r);
+	uint64_t *pages = calloc(l->n + 1, sizeof *pages);
+	bool told = false;
+	pid_t pid;
+
+	mutex_lock(&t->pt_lock);
+	pid = t->pt ? plat->host_pid(t->pt) : 0;
+	mutex_unlock(&t->pt_lock);
+	for (size_t i = 0; r && i < l->n; i++)
+		r[i] = (struct resident_area){
+			l->a[i].start, (l->a[i].end - l->a[i].start) >> LX_PAGE_SHIFT, 0};
+	if (r && pages && pid > 0)
+		told = resident_of_areas(pid, r, l->n, pages) == 0;
+	for (size_t i = 0; i < l->n; i++)
+		l->a[i].resident = told ? pages[i] << LX_PAGE_SHIFT : l->a[i].end - l->a[i].start;
+	free(pages);
+	free(r);
+}
+
 static int
 show(const struct pseudo_ctx *x, struct sbuf *b, enum form form)
 {
@@ -143,11 +168,13 @@ show(const struct pseudo_ctx *x, struct sbuf *b, enum form form)
 	mm_for_each(mm, 0, take, &l);
 	if (x->c->fs)
 		fs_ctx_root(x->c->fs, &root);
+	if (form == SMAPS || form == ROLLUP)
+		find_resident(proc_task(x), &l);
 	for (size_t i = 0; i < l.n; i++) {
 		struct area *a = &l.a[i];
-		unsigned long long kb = (a->end - a->start) >> 10;
+		unsigned long long kb = (a->end - a->start) >> 10, rss = a->resident >> 10;
 
-		total += kb;
+		total += rss;
 		if (form == NUMA)
 			put_numa_line(b, a, mm, root.dentry ? &root : NULL);
 		else if (form != ROLLUP)
@@ -157,7 +184,7 @@ show(const struct pseudo_ctx *x, struct sbuf *b, enum form form)
 				"Size:           %8llu kB\nKernelPageSize:        4 "
 				"kB\nMMUPageSize:           4 kB\n"
 				"Rss:            %8llu kB\nPss:            %8llu kB\nVmFlags: rd\n",
-				kb, kb, kb);
+				kb, rss, rss);
 		if (a->file)
 			file_put(a->file);
 	}

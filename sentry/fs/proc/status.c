@@ -5,6 +5,7 @@
 #include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/time_ns.h"
 #include "sentry/kernel/timers.h"
+#include "sentry/mm/resident.h"
 #include "sentry/sched/sched.h"
 #include <string.h>
 
@@ -25,26 +26,43 @@ proc_state(const struct task *t)
 }
 
 struct mem {
-	uint64_t size, rss, hiwater_rss, stack, data, locked, peak, text;
+	uint64_t size, rss, hiwater_rss, anon, files, shared, stack, data, locked, peak, text;
 };
 
-/* Pages are the host's. Of the caller's own memory it is known how much was resident at most; of
- * another one only what can be. */
+/* What can be resident, where the host does not tell what is. */
 static void
-resident_of(const struct task *t, struct mem *m)
+guess_resident(struct mem *m)
+{
+	m->anon = m->data + m->stack < m->size ? m->data + m->stack : m->size;
+	if (m->hiwater_rss && m->hiwater_rss < m->anon)
+		m->anon = m->hiwater_rss;
+}
+
+static void
+resident_of(struct task *t, struct mm *mm, struct mem *m)
 {
 	struct task *me = task_current();
 	bool own = me && me->tgroup == t->tgroup;
+	struct mm_resident r;
 	struct usage u;
+	pid_t pid;
 
 	if (own)
 		task_usage(me, &u);
 	mutex_lock(&tasklist_lock);
-	m->hiwater_rss = t->tgroup->space_used.maxrss_kb << 10;
+	m->hiwater_rss = own ? t->tgroup->space_used.maxrss_kb << 10 : 0;
 	mutex_unlock(&tasklist_lock);
-	m->rss = m->data + m->stack < m->size ? m->data + m->stack : m->size;
-	if (own && m->hiwater_rss && m->hiwater_rss < m->rss)
-		m->rss = m->hiwater_rss;
+	mutex_lock(&t->pt_lock);
+	pid = t->pt ? plat->host_pid(t->pt) : 0;
+	mutex_unlock(&t->pt_lock);
+	if (pid > 0 && mm_resident(mm, pid, own, &r) == 0) {
+		m->anon = r.anon;
+		m->files = r.files;
+		m->shared = r.shared;
+	} else {
+		guess_resident(m);
+	}
+	m->rss = m->anon + m->files + m->shared;
 	if (m->hiwater_rss < m->rss)
 		m->hiwater_rss = m->rss;
 }
@@ -65,8 +83,25 @@ memory_of(const struct pseudo_ctx *x, struct mem *m)
 	m->locked = mm->locked_bytes;
 	m->text = mm->end_code - mm->start_code;
 	mutex_unlock(&mm->lock);
+	resident_of(proc_task(x), mm, m);
 	mm_put(mm);
-	resident_of(proc_task(x), m);
+}
+
+static void
+put_memory(struct sbuf *b, const struct mem *m)
+{
+	const struct {
+		const char *name;
+		uint64_t bytes;
+	} rows[] = {{"VmPeak", m->peak}, {"VmSize", m->size}, {"VmLck", m->locked}, {"VmPin", 0},
+		{"VmHWM", m->hiwater_rss}, {"VmRSS", m->rss}, {"RssAnon", m->anon},
+		{"RssFile", m->files}, {"RssShmem", m->shared}, {"VmData", m->data},
+		{"VmStk", m->stack}, {"VmExe", m->text}, {"VmLib", 0}, {"VmPTE", 0}, {"VmSwap", 0},
+		{"HugetlbPages", 0}};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		sbuf_printf(b, "%s:\t%8llu kB\n", rows[i].name,
+			(unsigned long long)rows[i].bytes >> 10);
 }
 
 int
@@ -76,8 +111,8 @@ proc_show_statm(const struct pseudo_ctx *x, struct sbuf *b)
 
 	memory_of(x, &m);
 	sbuf_printf(b, "%llu %llu %llu %llu 0 %llu 0\n", (unsigned long long)m.size >> 12,
-		(unsigned long long)m.rss >> 12, 0ULL, (unsigned long long)m.text >> 12,
-		(unsigned long long)(m.data + m.stack) >> 12);
+		(unsigned long long)m.rss >> 12, (unsigned long long)(m.files + m.shared) >> 12,
+		(unsigned long long)m.text >> 12, (unsigned long long)(m.data + m.stack) >> 12);
 	return 0;
 }
 
@@ -291,17 +326,7 @@ proc_show_status(const struct pseudo_ctx *x, struct sbuf *b)
 	ns_numbers(b, "\nNSsid:", t, PID_SID);
 	sbuf_puts(b, "\nKthread:\t0\n");
 	if (m.size) {
-		sbuf_printf(b,
-			"VmPeak:\t%8llu kB\nVmSize:\t%8llu kB\nVmLck:\t%8llu kB\nVmPin:\t%8d kB\n"
-			"VmHWM:\t%8llu kB\nVmRSS:\t%8llu kB\nRssAnon:\t%8llu kB\nRssFile:\t%8d kB\n"
-			"RssShmem:\t%8d kB\nVmData:\t%8llu kB\nVmStk:\t%8llu kB\nVmExe:\t%8llu kB\n"
-			"VmLib:\t%8d kB\nVmPTE:\t%8d kB\nVmSwap:\t%8d kB\nHugetlbPages:\t%8d kB\n",
-			(unsigned long long)m.peak >> 10, (unsigned long long)m.size >> 10,
-			(unsigned long long)m.locked >> 10, 0,
-			(unsigned long long)m.hiwater_rss >> 10, (unsigned long long)m.rss >> 10,
-			(unsigned long long)m.rss >> 10, 0, 0, (unsigned long long)m.data >> 10,
-			(unsigned long long)m.stack >> 10, (unsigned long long)m.text >> 10, 0, 0,
-			0, 0);
+		put_memory(b, &m);
 		sbuf_printf(
 			b, "CoreDumping:\t0\nTHP_enabled:\t1\nuntag_mask:\t0xffffffffffffffff\n");
 	}
