@@ -3,6 +3,7 @@
 #include "guest.h"
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -12,6 +13,7 @@
 
 static char big[1 << 20];
 static volatile sig_atomic_t got;
+static pid_t heirs_parent;
 
 static void
 handler(int signo)
@@ -62,6 +64,8 @@ rest(void *arg)
 	SHOW(pipe(pair));
 	SHOW(write(pair[1], big, 40000));
 	SHOW(read(pair[0], big, sizeof big));
+	fd = open("/proc/self/status", O_RDONLY);
+	TRUE(read(fd, big, sizeof big) > 0 && strstr(big, "Threads:\t2\n"));
 	fd = open("/proc/self/stat", O_RDONLY);
 	TRUE(read(fd, big, sizeof big) > 0);
 	fd = open("/proc/self/cmdline", O_RDONLY);
@@ -121,6 +125,51 @@ sleeper(void *arg)
 	return arg;
 }
 
+/* Has the memory of the process that made it, which has ended. */
+static int
+heir(void *arg)
+{
+	struct stat st;
+	int fd;
+
+	(void)arg;
+	for (int i = 0; i < 500 && getppid() == heirs_parent; i++)
+		sleep_ms(10);
+	fd = open("/dev/zero", O_RDONLY);
+	memset(big, 'x', sizeof big);
+	SHOW(stat("/", &st));
+	SHOW(read(fd, big, sizeof big));
+	TRUE(big[sizeof big - 1] == 0);
+	fflush(stdout);
+	return 0;
+}
+
+static void
+inherit(int how)
+{
+	static char stack[65536] __attribute__((aligned(16)));
+	int alive[2];
+	pid_t p;
+	char c;
+
+	printf("heir %d\n", how);
+	fflush(stdout);
+	SHOW(pipe(alive));
+	p = fork();
+	if (!p) {
+		heirs_parent = getpid();
+		close(alive[0]);
+		clone(heir, stack + sizeof stack, CLONE_VM | SIGCHLD, NULL);
+		if (how == 0)
+			_exit(0);
+		kill(getpid(), SIGKILL);
+	}
+	close(alive[1]);
+	waitpid(p, NULL, 0);
+	SHOW(read(alive[0], &c, 1)); /* until the heir has ended too */
+	close(alive[0]);
+}
+
 static void
 leave(void *(*fn)(void *))
 {
@@ -159,5 +208,8 @@ main(int argc, char **argv)
 		waitpid(c, &w, 0);
 		printf("ends with %x\n", w);
 	}
+	inherit(0);
+	inherit(1);
+	fflush(stdout);
 	leave(rest);
 }

@@ -135,7 +135,8 @@ ids_of(struct task *t, struct ids *r)
 	r->tracer = t->tracee.tracer ? pid_vnr(t->tracee.tracer->pid) : 0;
 	r->pgid = g->pid[PID_PGID] ? pid_vnr(g->pid[PID_PGID]) : 0;
 	r->sid = g->pid[PID_SID] ? pid_vnr(g->pid[PID_SID]) : 0;
-	r->threads = g->nr_threads ? g->nr_threads : 1;
+	/* The first one is there until it is waited for. */
+	r->threads = g->nr_threads + (!g->leader || g->leader->dead);
 	r->cutime = g->child_utime_ns;
 	r->cstime = g->child_stime_ns;
 	r->stime = g->dead_stime_ns;
