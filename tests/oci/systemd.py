@@ -3,7 +3,7 @@
 
 usage: systemd.py ADDRESS LOG FAIL      FAIL: a unit's name that cannot be made, or "-"
 """
-import glob, os, sys
+import errno, glob, os, sys, time
 
 import dbus, dbus.bus, dbus.service
 from dbus.mainloop.glib import DBusGMainLoop
@@ -26,6 +26,17 @@ def show(v):
     if isinstance(v, dbus.Array):
         return "[" + " ".join(show(x) for x in v) + "]"
     return f"{type(v).__name__}:{int(v) if isinstance(v, (int, dbus.Boolean)) else v}"
+
+
+def remove(group):
+    """When its last process has ended, for which systemd waits too."""
+    for _ in range(500):
+        try:
+            return os.rmdir(group)
+        except OSError as e:
+            if e.errno != errno.EBUSY:
+                raise
+        time.sleep(0.01)
 
 
 class Manager(dbus.service.Object):
@@ -66,7 +77,7 @@ class Manager(dbus.service.Object):
         say("stop", unit, mode)
         for d in self.made.pop(unit, []):  # groups in hierarchies without controllers are systemd's own
             if os.path.isdir(d) and d.split("/")[4] in ("unified", "systemd"):
-                os.rmdir(d)
+                remove(d)
         raise dbus.DBusException("not loaded", name=NAME + ".NoSuchUnit")
 
     @dbus.service.method(MANAGER, in_signature="s")
