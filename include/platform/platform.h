@@ -309,6 +309,10 @@ struct plat_ops {
 	/* What the host counted for t's process, or for the thread alone (but maxrss). Only its
 	 * fiber; parks. 0 or -errno. */
 	int (*usage)(struct plat_thread *t, bool thread, struct plat_usage *ret);
+	/* How many processes the host has for this engine, those included that are being made, and
+	 * how often one was to be made so far; any thread. NULL: a guest can make none by itself.
+	 */
+	void (*processes)(uint32_t *ret_now, uint64_t *ret_begun);
 	/* Affinity of the host thread (cpu_set_t bytes); any thread. */
 	int (*set_affinity)(struct plat_thread *t, const void *mask, size_t len);
 	/* Nice value and policy (SCHED_OTHER, SCHED_BATCH, SCHED_IDLE) of the host thread; any

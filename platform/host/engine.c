@@ -136,6 +136,18 @@ host_kill(pid_t pid, int sig)
 	return (int)host_call2(SYS_kill, pid, sig);
 }
 
+int
+host_own_group(pid_t pid)
+{
+	return (int)host_call2(SYS_setpgid, pid, pid);
+}
+
+int
+host_kill_group(pid_t pid, int sig)
+{
+	return pid > 1 ? (int)host_call2(SYS_kill, -pid, sig) : -EINVAL;
+}
+
 bool
 host_is_child(pid_t pid)
 {

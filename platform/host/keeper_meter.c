@@ -246,6 +246,7 @@ measure(int pid, enum meter_question what, struct meter_answer *a)
 		v = bytes_of_threads(&p, what);
 	if (v < 0) /* it has ended */
 		return;
+	a->children += v > 0;
 	if (what == METER_PEAK)
 		a->bytes = v > a->bytes ? v : a->bytes;
 	else
@@ -287,6 +288,7 @@ keeper_measure(int pid, int what, struct meter_answer *a)
 
 	path_of(&p, pid);
 	a->bytes = 0;
+	a->children = 0;
 	a->own_bytes = private_bytes(&p);
 	path_add(&p, "/task");
 	fd = open_read(&p);

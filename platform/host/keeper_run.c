@@ -328,7 +328,7 @@ now_ns(void)
 static void
 answer_meter(struct keeping *k)
 {
-	struct meter_answer a = {-ESRCH, 0};
+	struct meter_answer a = {-ESRCH, 0, 0};
 	int64_t start = now_ns();
 	unsigned char what;
 

@@ -56,6 +56,7 @@ struct plat_space {
 	struct list threads;		     /* (L) */
 	_Atomic uint32_t nthreads;	     /* (L) */
 	_Atomic bool had_many;		     /* (A) more than one thread, once */
+	bool own_group;			     /* (L) it leads a process group */
 	bool dead;			     /* (L) reaped */
 	bool dying;			     /* (L) killed by us: nobody is to be told */
 	struct trap_slot *slots;	     /* (L) */
@@ -130,6 +131,8 @@ struct trap_engine {
 	struct mutex lock;
 	struct plat_space *hash[256]; /* (L) by pid */
 	bool fsgsbase, vm_refused, closing;
+	uint32_t nspaces, nforking; /* (L) processes that are known; that are being made */
+	uint64_t nforked;	    /* (L) so often was one to be made */
 	/* Fibers that want the zygote. */
 	bool zygote_busy;		       /* (L) */
 	struct trap_waiter *zygote_queue;      /* (L) */
@@ -180,6 +183,7 @@ void trap_space_register(struct plat_space *sp, pid_t pid);
 struct plat_thread *trap_thread_alloc(struct plat_space *sp, uint32_t index, void *owner, int *err);
 void trap_thread_put(struct plat_thread *t);
 void trap_space_kill(struct plat_space *sp);
+void trap_processes(uint32_t *ret_now, uint64_t *ret_begun);
 void trap_arm(struct plat_thread *t);
 int trap_space_new(struct plat_thread *from, void *owner, struct plat_thread **ret_thread);
 int trap_space_ahead(void);

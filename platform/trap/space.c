@@ -68,13 +68,41 @@ trap_space_free(struct plat_space *sp)
 	LIVE_DEC(PLAT_SPACE);
 }
 
+/* A guest that jumps into the stub's code can clone processes that nobody knows. They are in the
+ * group of the one that did, and end with it. */
+static void
+add_locked(struct plat_space *sp, pid_t pid)
+{
+	sp->pid = pid;
+	sp->own_group = host_own_group(pid) == 0;
+	sp->hash_next = *bucket(pid);
+	*bucket(pid) = sp;
+	trap.nspaces++;
+}
+
+static void
+kill_locked(struct plat_space *sp)
+{
+	if (!sp->pid)
+		return;
+	if (!sp->own_group || host_kill_group(sp->pid, SIGKILL) < 0)
+		host_kill(sp->pid, SIGKILL);
+}
+
+void
+trap_processes(uint32_t *ret_now, uint64_t *ret_begun)
+{
+	mutex_lock(&trap.lock);
+	*ret_now = trap.nspaces + trap.nforking;
+	*ret_begun = trap.nforked;
+	mutex_unlock(&trap.lock);
+}
+
 void
 trap_space_register(struct plat_space *sp, pid_t pid)
 {
-	sp->pid = pid;
 	mutex_lock(&trap.lock);
-	sp->hash_next = *bucket(pid);
-	*bucket(pid) = sp;
+	add_locked(sp, pid);
 	mutex_unlock(&trap.lock);
 }
 
@@ -209,8 +237,7 @@ detach(struct plat_thread *t, bool never_started, bool *ret_free)
 	*ret_free = last && (sp->dead || never_started);
 	if (last && !sp->dead) {
 		sp->dying = true;
-		if (sp->pid)
-			host_kill(sp->pid, SIGKILL);
+		kill_locked(sp);
 	}
 	mutex_unlock(&trap.lock);
 	return last;
@@ -221,8 +248,8 @@ void
 trap_space_kill(struct plat_space *sp)
 {
 	mutex_lock(&trap.lock);
-	if (!sp->dead && sp->pid)
-		host_kill(sp->pid, SIGKILL);
+	if (!sp->dead)
+		kill_locked(sp);
 	mutex_unlock(&trap.lock);
 }
 
@@ -244,6 +271,9 @@ space_died(pid_t pid)
 	for (at = bucket(pid); *at != sp; at = &(*at)->hash_next)
 		;
 	*at = sp->hash_next;
+	trap.nspaces--;
+	if (sp->own_group)
+		host_kill_group(pid, SIGKILL); /* what it has left */
 	sp->dead = true;
 	tell = !sp->dying && !trap.closing;
 	drop = sp->nthreads == 0;
@@ -392,26 +422,30 @@ clone_space(struct plat_thread *t, void *owner, struct plat_thread **ret_child)
 	host_close(fds[1]);
 	if (err < 0)
 		goto undo;
+	mutex_lock(&trap.lock);
+	trap.nforking++;
+	trap.nforked++;
+	mutex_unlock(&trap.lock);
 	pid = trap_op_now(t, STUB_OP_FORK, t->index, mark, 0, 0, 0, 0);
-	if (pid <= 0 || pid > INT32_MAX) {
-		err = pid < 0 && pid > -4096 ? (int)pid : -EAGAIN;
-		goto undo;
-	}
-	err = is_copy(t, (pid_t)pid, mark);
-	if (err < 0)
-		goto undo;
+	err = pid > 0 && pid <= INT32_MAX ? is_copy(t, (pid_t)pid, mark)
+	      : pid < 0 && pid > -4096	  ? (int)pid
+					  : -EAGAIN;
 	/* The stub says what it likes. Registered first: the reaper finds what dies from now on. */
 	mutex_lock(&trap.lock);
-	if (!find_locked((pid_t)pid) && host_is_child((pid_t)pid)) {
-		sp->pid = (pid_t)pid;
-		sp->hash_next = *bucket(sp->pid);
-		*bucket(sp->pid) = sp;
-		c->owner = owner;
-		c->tid = sp->pid;
+	trap.nforking--;
+	if (pid > 0 && pid <= INT32_MAX && !find_locked((pid_t)pid) && host_is_child((pid_t)pid)) {
+		if (err == 0) {
+			add_locked(sp, (pid_t)pid);
+			c->owner = owner;
+			c->tid = sp->pid;
+		} else {
+			host_kill((pid_t)pid, SIGKILL);
+		}
 	}
 	mutex_unlock(&trap.lock);
 	if (!sp->pid) {
-		err = -EAGAIN;
+		if (err == 0)
+			err = -EAGAIN;
 		goto undo;
 	}
 	c->s->tid = (uint32_t)sp->pid; /* never cleared: the slot of a process's first thread is not

@@ -239,6 +239,7 @@ const struct plat_ops trap_ops = {
 	.thread_cpu_ns = thread_cpu_ns,
 	.own_cpu_ns = own_cpu_ns,
 	.usage = usage,
+	.processes = trap_processes,
 	.in_futex = in_futex,
 	.space_cpu_ns = space_cpu_ns,
 	.set_affinity = set_affinity,

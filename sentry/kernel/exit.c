@@ -428,8 +428,9 @@ task_do_exit(struct task *t)
 	ptrace_event(t, LX_PTRACE_EVENT_EXIT,
 		(uint64_t)(g->group_exit ? g->group_exit_code : t->exit_code));
 	ptrace_exit_tracer(t);
-	t->flags |= TF_EXITING;
 	mutex_lock(&g->sighand->lock);
+	t->flags |= TF_EXITING;
+	signal_retarget_locked(t);
 	if (g->stopping && !t->stopped_here && g->stop_pending && --g->stop_pending == 0) {
 		g->stopping = false;
 		g->stopped = true;

@@ -87,6 +87,7 @@ struct kernel_container {
 		_Atomic bool over;
 		struct waitq q;
 		struct sleeplock meter_lock;
+		_Atomic int64_t strays_ns; /* since when there are too many processes; or 0 */
 		struct waitq meter_q;
 		struct hostfd_watch meter_watch;
 	} limit;
@@ -122,6 +123,8 @@ void sigpending_flush(struct sigpending *p, lx_sigset set);
 int signal_dequeue_locked(struct task *t, lx_sigset set, struct lx_siginfo *info);
 /* Recompute TW_SIGNAL of t. sighand lock held. */
 void signal_recalc_locked(struct task *t);
+/* t no longer takes what is pending for its process, or some of it: tell those that can. */
+void signal_retarget_locked(struct task *t);
 /* Make t look at its work, wherever it is. */
 void task_wake_for_work(struct task *t);
 /* Wakes its fiber, wherever it is parked. */

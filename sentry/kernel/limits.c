@@ -28,7 +28,8 @@
 #define LATEST_NS      (20 * MS)   /* between two looks at memory */
 #define TOUCH_BYTES_NS 2	   /* a program touches at most so many bytes in a nanosecond */
 #define METER_NS       (2000 * MS) /* whoever does not answer for so long is dead */
-#define METER_SHARE    4	   /* at most one part in so many of the time is spent measuring */
+#define STRAYS_NS      (200 * MS)
+#define METER_SHARE    4 /* at most one part in so many of the time is spent measuring */
 /* Memory that ends is looked at where its address space was larger than all memory ever was, and by
  * more than what a small program maps: those that a shell starts are not each worth a look. */
 #define SMALL_BYTES (8 << 20)
@@ -150,15 +151,40 @@ kernel_file_too_large(void)
 /* --- memory --- */
 
 /* Ask the meter, in a fiber. -errno: it is gone, or cannot tell. */
+/* Are there processes that nobody here made? A guest that jumps into the engine's code can clone
+ * some, which no limit would reach. Those that have just ended or begun may not be known yet; not
+ * for long. */
+static void
+count_processes(struct kernel_container *k, uint32_t known, uint64_t begun, uint32_t children)
+{
+	int64_t now = sched_now_ns();
+	uint64_t begun_now;
+	uint32_t unused;
+
+	plat->processes(&unused, &begun_now);
+	if (children <= known + (begun_now - begun)) {
+		atomic_store(&k->limit.strays_ns, 0);
+	} else if (!atomic_load(&k->limit.strays_ns)) {
+		atomic_store(&k->limit.strays_ns, now);
+	} else if (now - atomic_load(&k->limit.strays_ns) > STRAYS_NS) {
+		log_error("a program made processes behind the kernel's back");
+		kill_by(k, KERNEL_LIMIT_PROCESSES);
+	}
+}
+
 static int64_t
 ask_meter(struct kernel_container *k, enum meter_question what)
 {
+	uint32_t known = 0;
+	uint64_t begun = 0;
 	uint8_t q = (uint8_t)what;
 	int64_t until = sched_now_ns() + METER_NS, r = -ETIMEDOUT;
 	struct meter_answer a;
 	struct waiter w;
 
 	sleeplock_lock(&k->limit.meter_lock);
+	if (plat->processes)
+		plat->processes(&known, &begun);
 	if (k->limit.l.meter < 0 || host_fd_write(k->limit.l.meter, &q, 1) != 1) {
 		sleeplock_unlock(&k->limit.meter_lock);
 		return -EPIPE;
@@ -171,6 +197,8 @@ ask_meter(struct kernel_container *k, enum meter_question what)
 		if (n == -EAGAIN)
 			continue;
 		r = n != sizeof a ? -EPIPE : a.bytes;
+		if (r >= 0 && plat->processes && what != METER_START)
+			count_processes(k, known, begun, a.children);
 		if (r >= 0 && what != METER_PEAK)
 			r += a.own_bytes > k->limit.own_bytes ? a.own_bytes - k->limit.own_bytes
 							      : 0;
@@ -293,8 +321,9 @@ watch(void *arg)
 
 		due = look_at_time(k, user);
 		if (sched_now_ns() >= memory_due) {
-			/* Who does not run touches nothing. */
-			if (user != seen)
+			/* Who does not run touches nothing; what nobody knows is not seen to run.
+			 */
+			if (user != seen || atomic_load(&k->limit.strays_ns))
 				wait = look_at_memory(k);
 			memory_due = sched_now_ns() + wait;
 			seen = user;

@@ -543,6 +543,26 @@ signal_permitted(const struct task *from, const struct tgroup *g, int signo)
 }
 
 void
+signal_retarget_locked(struct task *t)
+{
+	lx_sigset pending = t->tgroup->shared_pending.set;
+	struct task *o;
+
+	if (!pending)
+		return;
+	list_for_each_entry (o, &t->tgroup->threads, tg_node) {
+		if (o == t || o->dead || (o->flags & TF_EXITING))
+			continue;
+		if (pending & ~o->blocked) {
+			atomic_fetch_or(&o->work, TW_SIGNAL);
+			task_wake_for_work(o);
+		} else if (pending & o->waiting_for) {
+			fiber_wake(o->fiber);
+		}
+	}
+}
+
+void
 signal_set_mask(struct task *t, lx_sigset mask)
 {
 	struct sighand *s = t->tgroup->sighand;
@@ -550,18 +570,8 @@ signal_set_mask(struct task *t, lx_sigset mask)
 	mutex_lock(&s->lock);
 	t->blocked = mask & ~SIG_NEVER_BLOCKED;
 	signal_recalc_locked(t);
-	/* What this thread no longer takes, another one may. */
-	if (t->tgroup->shared_pending.set & t->blocked && t->tgroup->nr_threads > 1) {
-		struct task *o;
-
-		list_for_each_entry (o, &t->tgroup->threads, tg_node) {
-			if (o != t && (t->tgroup->shared_pending.set & ~o->blocked)) {
-				atomic_fetch_or(&o->work, TW_SIGNAL);
-				task_wake_for_work(o);
-				break;
-			}
-		}
-	}
+	if (t->tgroup->shared_pending.set & t->blocked && t->tgroup->nr_threads > 1)
+		signal_retarget_locked(t);
 	mutex_unlock(&s->lock);
 }
 

@@ -181,6 +181,39 @@ leave(void *(*fn)(void *))
 	pthread_exit(NULL);
 }
 
+/* A signal for a process whose first thread is just about to end is the others'. */
+static void
+race(void)
+{
+	int ended = 0;
+
+	for (int i = 0; i < 300; i++) {
+		int ready[2], w;
+		pid_t p;
+		char c;
+
+		if (pipe(ready))
+			return;
+		p = fork();
+		if (!p) {
+			pthread_t t;
+
+			pthread_create(&t, NULL, sleeper, NULL);
+			(void)!write(ready[1], "", 1);
+			for (volatile int k = 0; k < i % 50 * 1000; k++)
+				;
+			pthread_exit(NULL);
+		}
+		(void)!read(ready[0], &c, 1);
+		kill(p, SIGTERM);
+		waitpid(p, &w, 0);
+		ended += WIFSIGNALED(w) && WTERMSIG(w) == SIGTERM;
+		close(ready[0]);
+		close(ready[1]);
+	}
+	printf("%d ended\n", ended);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -208,6 +241,7 @@ main(int argc, char **argv)
 		waitpid(c, &w, 0);
 		printf("ends with %x\n", w);
 	}
+	race();
 	inherit(0);
 	inherit(1);
 	fflush(stdout);

@@ -29,6 +29,9 @@ void host_futex_wake(uint32_t *w, int n);
 int host_futex_wait(const uint32_t *w, uint32_t v, int64_t timeout_ns);
 int host_tgkill(pid_t pid, pid_t tid, int sig);
 int host_kill(pid_t pid, int sig);
+/* A child becomes a process group of its own; its children will be in it. */
+int host_own_group(pid_t pid);
+int host_kill_group(pid_t pid, int sig);
 /* Is pid a child of this process, dead or alive? */
 bool host_is_child(pid_t pid);
 /* Wait for the death of any child and reap it: its pid, or -errno. */

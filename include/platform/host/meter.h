@@ -16,6 +16,7 @@ enum meter_question {
 struct meter_answer {
 	int64_t bytes;	   /* of the sentry's children; -errno */
 	int64_t own_bytes; /* what the sentry privately has */
+	uint32_t children; /* that have memory */
 };
 
 #endif

@@ -269,6 +269,68 @@ case_readonly(void)
 	}
 }
 
+/* A process that the sentry did not ask for: it cannot call, but computes. */
+static void
+computing(void)
+{
+	uint64_t start = __builtin_ia32_rdtsc();
+
+	while (__builtin_ia32_rdtsc() - start < 12000000000)
+		;
+	_exit(0);
+}
+
+static void
+clone_unasked(uint64_t at, uint64_t unused)
+{
+	static uint64_t stack[4096], area[4096];
+
+	(void)unused;
+	for (unsigned i = 0; i < 4096; i++)
+		stack[i] = (uint64_t)computing;
+	__asm__ volatile("movq %0, %%rcx\n\tmovq %1, %%rsp\n\tmovq %2, %%rbx\n\t"
+			 "movq %%rbx, %%rbp\n\tmovq %%rbx, %%r12\n\tmovq %%rbx, %%r13\n\t"
+			 "movq %%rbx, %%r14\n\tmovq %%rbx, %%r15\n\t"
+			 "movl $56, %%eax\n\tmovl $0x8011, %%edi\n\txorl %%esi, %%esi\n\txorl "
+			 "%%edx, %%edx\n\t"
+			 "xorl %%r10d, %%r10d\n\txorl %%r8d, %%r8d\n\tjmp *%%rcx"
+			 :
+			 : "a"(at), "S"(stack + 2048), "d"(area)
+			 : "rcx", "memory");
+	__builtin_unreachable();
+}
+
+static void
+unasked_for(int ms)
+{
+	unsigned char *stub = find_stub();
+
+	for (unsigned i = 0; stub && i < 0x4000; i++) {
+		if (!(i & 0xfff) && !readable((char *)stub + i))
+			break;
+		if (stub[i] == 0x0f && stub[i + 1] == 0x05)
+			apart(clone_unasked, (uint64_t)stub + i, 0, ms);
+	}
+}
+
+static void
+case_unasked(void)
+{
+	printf("ready\n");
+	fflush(stdout);
+	unasked_for(20);
+	printf("look now\n");
+	fflush(stdout);
+	sleep_ms(3000);
+}
+
+/* Long enough for whoever counts. */
+static void
+case_unasked_long(void)
+{
+	unasked_for(700);
+}
+
 static void *
 caller(void *arg)
 {
@@ -877,10 +939,11 @@ static const struct {
 	const char *name;
 	void (*fn)(void);
 } cases[] = {{"jump", case_jump}, {"scribble", case_scribble}, {"unmap", case_unmap},
-	{"readonly", case_readonly}, {"code", case_code}, {"old-calls", case_old_calls},
-	{"bases", case_bases}, {"sigreturn", case_sigreturn}, {"argv", case_argv},
-	{"forks", case_forks}, {"exhaust", case_exhaust}, {"names", case_names},
-	{"sockets", case_sockets}, {"random", case_random}};
+	{"readonly", case_readonly}, {"unasked", case_unasked}, {"unasked-long", case_unasked_long},
+	{"code", case_code}, {"old-calls", case_old_calls}, {"bases", case_bases},
+	{"sigreturn", case_sigreturn}, {"argv", case_argv}, {"forks", case_forks},
+	{"exhaust", case_exhaust}, {"names", case_names}, {"sockets", case_sockets},
+	{"random", case_random}};
 
 int
 main(int argc, char **argv)

@@ -1,0 +1,26 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A guest that jumps into the stub's code clones processes of which the sentry knows nothing. They end with the process that
+# made them, and a sandbox with limits that has some is killed.
+. "$(dirname "$0")/../lib/common.sh"
+hostile=$(realpath "$BUILD/tests/escape/guests/hostile")
+start_moat --platform=trap -- "$hostile" unasked
+for _ in $(seq 600); do ! grep -q "look now" "$work/out" || break; sleep 0.05; done
+left=0
+for p in $(below "$sentry_pid"); do
+	[ "$(cat "/proc/$p/comm" 2>/dev/null)" != hostile ] || left=$((left + 1))
+done
+# The first one, the bystanders, and the one that cloned.
+same "processes that are left" 6 "$left"
+wait "$moat_pid" || status=$?
+same "the bystanders" 33 "${status:-0}"
+
+export PYTHONDONTWRITEBYTECODE=1 MOAT_LIBEXEC=$BUILD MOAT_LIBRARY=$BUILD/libmoat.so.0 PYTHONPATH=tools/python
+for limit in cpu_ms=60000; do
+	timeout 140 python3 - "$hostile" "${limit%=*}" "${limit#*=}" <<-'X' >"$work/out" 2>&1 || die "$limit: $(tail -n 3 "$work/out")"
+		import sys
+		import moat
+		r = moat.run([sys.argv[1], "unasked-long"], limits=moat.Limits(**{sys.argv[2]: int(sys.argv[3])}))
+		assert r.verdict == moat.Verdict.LIMIT_PROCESSES, (r, r.out, r.err)
+	X
+done
