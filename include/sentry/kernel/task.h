@@ -293,8 +293,9 @@ struct task {
 	bool keep_caps;
 	uint64_t timer_slack_ns;
 	int64_t start_ns;
-	int64_t stime_ns; /* time in the sentry for this task (O) */
-	uint64_t nvcsw, nivcsw;
+	int64_t stime_ns;	/* time in the sentry for this task (O) */
+	_Atomic uint64_t nvcsw; /* (O) writes */
+	uint64_t nivcsw;
 	struct task_sched sched; /* (P) */
 	uint8_t affinity[128];	 /* (P) cpu mask as set by sched_setaffinity */
 };
