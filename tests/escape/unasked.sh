@@ -20,7 +20,8 @@ for limit in cpu_ms=60000; do
 	timeout 140 python3 - "$hostile" "${limit%=*}" "${limit#*=}" <<-'X' >"$work/out" 2>&1 || die "$limit: $(tail -n 3 "$work/out")"
 		import sys
 		import moat
-		r = moat.run([sys.argv[1], "unasked-long"], limits=moat.Limits(**{sys.argv[2]: int(sys.argv[3])}))
+		r = moat.run(["/hostile", "unasked-long"], limits=moat.Limits(**{sys.argv[2]: int(sys.argv[3])}),
+		             mounts=moat.system() + [moat.Host(sys.argv[1], "/hostile", readonly=True)])
 		assert r.verdict == moat.Verdict.LIMIT_PROCESSES, (r, r.out, r.err)
 	X
 done
