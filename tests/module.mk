@@ -96,7 +96,7 @@ test: tests-clear all $(UNIT_BINS) $(GUEST_BINS) $(ESCAPE_BINS) $(LIB_TEST_BINS)
 # Sanitizers do not fit the filter on host calls, which programs that are not tests do not switch off (the examples; Python
 # cannot load such a library either); the warning about that does not fit those who compare what moat says; memory that
 # grows, or that a limit does not leave, is a sanitizer's own. libcheck's limit of 4 s is for programs at their full speed.
-NOT_SAN := $(addprefix tests/,escape/confinement.sh escape/leaks.sh libmoat/funcd.sh libmoat/install.sh libmoat/judge.sh \
+NOT_SAN := $(addprefix tests/,escape/confinement.sh escape/leaks.sh escape/unasked.sh libmoat/funcd.sh libmoat/install.sh libmoat/judge.sh \
 	libmoat/python.sh oci/activation.sh oci/badinput.sh oci/chaos.sh oci/docs.sh oci/fields.sh \
 	oci/inspect.sh oci/install.sh oci/limits.sh oci/network.sh oci/run.sh)
 test-san: export MOAT_FLAGS = --weaker-isolation=seccomp
