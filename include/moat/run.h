@@ -29,7 +29,8 @@ extern "C" {
  * so that no right of the caller's is needed and no fork, setsid or close gets round them.
  *
  * Beyond cpu_ms, wall_ms, memory_bytes and output_bytes all programs are killed. Beyond the others
- * a program gets an error, and may go on.
+ * a program gets an error, and may go on. With any of them, all are killed as for `processes` where
+ * one has made processes by other ways than the sandbox's kernel.
  */
 struct moat_limits {
 	/* CPU time of the programs and of the sandbox's kernel for them. Noticed within some 2 ms.

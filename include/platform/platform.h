@@ -144,9 +144,9 @@ struct plat_file {
 	int (*fd)(void *owner); /* borrowed; it can do nothing but read. -errno. Parks */
 };
 
+/* As in getrusage(2), or what the guest has made of it. */
 struct plat_usage {
-	uint64_t maxrss_kb, minflt,
-		majflt; /* as in getrusage(2); what the guest may have made of it */
+	uint64_t maxrss_kb, minflt, majflt;
 };
 
 struct plat_ops {

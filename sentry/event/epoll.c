@@ -103,13 +103,6 @@ item_add_queue(struct poll_table *pt, struct waitq *q)
 	waitq_add(q, w);
 }
 
-static uint32_t
-ask(struct file *f, struct poll_table *pt)
-{
-	return f->ops->poll ? f->ops->poll(f, pt)
-			    : LX_POLLIN | LX_POLLOUT | LX_POLLRDNORM | LX_POLLWRNORM;
-}
-
 static void
 queue_if_ready(struct epitem *it, uint32_t now)
 {
@@ -203,7 +196,7 @@ epoll_poll(struct file *f, struct poll_table *pt)
 		mutex_lock(&ep->ready_lock);
 		queued = it->queued;
 		mutex_unlock(&ep->ready_lock);
-		if (queued && (ask(it->file, NULL) & it->ev.events & ~PRIVATE_BITS)) {
+		if (queued && (file_ready(it->file, NULL) & it->ev.events & ~PRIVATE_BITS)) {
 			ev = LX_POLLIN | LX_POLLRDNORM;
 			break;
 		}
@@ -412,7 +405,7 @@ add_item(struct eventpoll *ep, struct file *f, int fd, const struct lx_epoll_eve
 	list_push_back(&((struct file_items *)f->epolls)->items, &it->file_node);
 	mutex_unlock(&lists_lock);
 	free(fi);
-	queue_if_ready(it, ask(f, &table.pt));
+	queue_if_ready(it, file_ready(f, &table.pt));
 	return 0;
 }
 
@@ -463,7 +456,7 @@ epoll_ctl_file(struct file *epf, int op, struct file *f, int fd, const struct lx
 			it->ev.data = ev->data;
 			__atomic_store_n(
 				&it->ev.events, ev->events | ALWAYS_EVENTS, __ATOMIC_SEQ_CST);
-			queue_if_ready(it, ask(f, NULL));
+			queue_if_ready(it, file_ready(f, NULL));
 		}
 		break;
 	default:
@@ -502,7 +495,7 @@ epoll_collect(struct file *f, struct lx_epoll_event *ev, int max)
 		list_del(&it->ready_node);
 		it->queued = false;
 		mutex_unlock(&ep->ready_lock);
-		now = ask(it->file, NULL) & it->ev.events & ~PRIVATE_BITS;
+		now = file_ready(it->file, NULL) & it->ev.events & ~PRIVATE_BITS;
 		if (now) {
 			ev[n++] = (struct lx_epoll_event){now, it->ev.data};
 			if (it->ev.events & LX_EPOLLONESHOT)

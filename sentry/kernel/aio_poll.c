@@ -16,7 +16,6 @@
 
 #define MAX_QUEUES    4 /* a file polls no more than this many */
 #define ALWAYS_EVENTS (LX_POLLERR | LX_POLLHUP)
-#define READY	      (LX_POLLIN | LX_POLLRDNORM | LX_POLLOUT | LX_POLLWRNORM)
 
 struct aio_poll {
 	struct aio_ctx *ctx;	  /* a reference, with room for the event */
@@ -112,7 +111,7 @@ looker_main(void *arg)
 		mutex_unlock(&lock);
 		p = n ? list_entry(n, struct aio_poll, ready_node) : NULL;
 		if (p)
-			now = p->file->ops->poll(p->file, NULL) & p->events;
+			now = file_ready(p->file, NULL) & p->events;
 		if (now)
 			unlink_poll(p);
 		sleeplock_unlock(&change);
@@ -153,8 +152,7 @@ aio_poll(struct aio_ctx *ctx, struct file *f, struct file *told, const struct ai
 	list_init(&p->ready_node);
 	t.p = p;
 	sleeplock_lock(&change);
-	now = f->ops->poll ? f->ops->poll(f, &t.pt) : READY;
-	now &= p->events;
+	now = file_ready(f, &t.pt) & p->events;
 	/* Where no queue is, nothing would ever tell. */
 	if (!now && p->n && !aio_ended(ctx)) {
 		list_push_back(aio_polls(ctx), &p->node);

@@ -13,13 +13,6 @@ struct poll_entry {
 	bool bad;
 };
 
-static uint32_t
-ask(struct file *f, struct poll_table *pt)
-{
-	return f->ops->poll ? f->ops->poll(f, pt)
-			    : LX_POLLIN | LX_POLLOUT | LX_POLLRDNORM | LX_POLLWRNORM;
-}
-
 /* How many have something to tell, waiting until deadline for one. -ERESTARTNOHAND, -ENOMEM. */
 static int64_t
 wait_for(struct task *t, struct poll_entry *e, uint64_t n, int64_t deadline)
@@ -37,7 +30,7 @@ wait_for(struct task *t, struct poll_entry *e, uint64_t n, int64_t deadline)
 			if (e[i].bad)
 				e[i].got = LX_POLLNVAL;
 			else if (e[i].file)
-				e[i].got = ask(e[i].file, count ? NULL : pt) &
+				e[i].got = file_ready(e[i].file, count ? NULL : pt) &
 					   (e[i].want | LX_POLLERR | LX_POLLHUP);
 			count += e[i].got != 0;
 		}

@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define READY (LX_POLLIN | LX_POLLRDNORM | LX_POLLOUT | LX_POLLWRNORM)
 
 /* --- files --- */
 
@@ -152,7 +151,7 @@ try_poll(void *arg)
 {
 	struct uring_req *r = arg;
 	uint32_t want = r->sqe.op_flags | LX_POLLERR | LX_POLLHUP;
-	uint32_t ev = r->file->ops->poll ? r->file->ops->poll(r->file, NULL) : READY;
+	uint32_t ev = file_ready(r->file, NULL);
 
 	return ev & want ? (int64_t)(ev & want) : -EAGAIN;
 }

@@ -9,6 +9,7 @@
 #ifndef SENTRY_VFS_FILE_H
 #define SENTRY_VFS_FILE_H
 
+#include "abi/poll.h"
 #include "base/lock.h"
 #include "base/ref.h"
 #include "sentry/cred/cred.h"
@@ -115,6 +116,14 @@ static inline uint32_t
 file_flags(const struct file *f)
 {
 	return atomic_load_explicit(&f->flags, memory_order_relaxed);
+}
+
+/* What f is ready for (LX_POLL*). One without poll always is, for reading and writing. */
+static inline uint32_t
+file_ready(struct file *f, struct poll_table *pt)
+{
+	return f->ops->poll ? f->ops->poll(f, pt)
+			    : LX_POLLIN | LX_POLLOUT | LX_POLLRDNORM | LX_POLLWRNORM;
 }
 
 /* Called for the last reference of a file whose `epolls` is set, before release: event/ forgets the

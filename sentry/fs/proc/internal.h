@@ -23,6 +23,8 @@ proc_task(const struct pseudo_ctx *x)
 	return x->obj;
 }
 
+/* Its process on the host, as the sentry's pid namespace has it; 0: none any more. */
+pid_t proc_host_pid(struct task *t);
 /* References to what the task has now; NULL when it is gone. */
 struct mm *proc_mm(const struct task *t);
 /* bind: the address space, which is not the one that it has after an exec. */

@@ -136,11 +136,8 @@ find_resident(struct task *t, struct list_of_areas *l)
 	struct resident_area *r = calloc(l->n + 1, sizeof *r);
 	uint64_t *pages = calloc(l->n + 1, sizeof *pages);
 	bool told = false;
-	pid_t pid;
+	pid_t pid = proc_host_pid(t);
 
-	mutex_lock(&t->pt_lock);
-	pid = t->pt ? plat->host_pid(t->pt) : 0;
-	mutex_unlock(&t->pt_lock);
 	for (size_t i = 0; r && i < l->n; i++)
 		r[i] = (struct resident_area){
 			l->a[i].start, (l->a[i].end - l->a[i].start) >> LX_PAGE_SHIFT, 0};

@@ -26,6 +26,17 @@ proc_mm(const struct task *ct)
 	return mm;
 }
 
+pid_t
+proc_host_pid(struct task *t)
+{
+	pid_t pid;
+
+	mutex_lock(&t->pt_lock);
+	pid = t->pt ? plat->host_pid(t->pt) : 0;
+	mutex_unlock(&t->pt_lock);
+	return pid;
+}
+
 uint64_t
 proc_bind_mm(const struct pseudo_ctx *x)
 {

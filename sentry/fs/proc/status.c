@@ -45,16 +45,13 @@ resident_of(struct task *t, struct mm *mm, struct mem *m)
 	bool own = me && me->tgroup == t->tgroup;
 	struct mm_resident r;
 	struct usage u;
-	pid_t pid;
+	pid_t pid = proc_host_pid(t);
 
 	if (own)
 		task_usage(me, &u);
 	mutex_lock(&tasklist_lock);
 	m->hiwater_rss = own ? t->tgroup->space_used.maxrss_kb << 10 : 0;
 	mutex_unlock(&tasklist_lock);
-	mutex_lock(&t->pt_lock);
-	pid = t->pt ? plat->host_pid(t->pt) : 0;
-	mutex_unlock(&t->pt_lock);
 	if (pid > 0 && mm_resident(mm, pid, own, &r) == 0) {
 		m->anon = r.anon;
 		m->files = r.files;
