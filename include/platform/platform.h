@@ -306,9 +306,11 @@ struct plat_ops {
 	int64_t (*thread_cpu_ns)(struct plat_thread *t);
 	int64_t (*own_cpu_ns)(struct plat_thread *t);
 	int64_t (*space_cpu_ns)(struct plat_thread *t);
-	/* What the host counted for t's process, or for the thread alone (but maxrss). Only its
-	 * fiber; parks. 0 or -errno. */
-	int (*usage)(struct plat_thread *t, bool thread, struct plat_usage *ret);
+	/* What the host counted for t's process, or for the thread alone (but maxrss). A process
+	 * that does not answer for patience_ns, as a hostile one may, is killed; 0: it is waited
+	 * for. Only its fiber; parks. 0 or -errno. */
+	int (*usage)(
+		struct plat_thread *t, bool thread, int64_t patience_ns, struct plat_usage *ret);
 	/* How many processes the host has for this engine, those included that are being made, and
 	 * how often one was to be made so far; any thread. NULL: a guest can make none by itself.
 	 */

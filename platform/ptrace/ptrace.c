@@ -190,12 +190,14 @@ job_usage(struct plat_thread *t, void *arg)
 	return host_vm_read(t->sp->pid, &j->ru, at, sizeof j->ru) < 0 ? -ESRCH : 0;
 }
 
+/* Who is stopped always answers: no guest code is between. */
 static int
-usage(struct plat_thread *t, bool thread, struct plat_usage *ret)
+usage(struct plat_thread *t, bool thread, int64_t patience_ns, struct plat_usage *ret)
 {
 	struct usage_job j = {.thread = thread};
 	int64_t r = pt_job(job_usage, t, &j);
 
+	(void)patience_ns;
 	if (r < 0)
 		return (int)r;
 	*ret = (struct plat_usage){

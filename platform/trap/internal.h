@@ -77,11 +77,13 @@ struct plat_thread {
 	struct list link; /* (L) in sp->threads */
 	struct ref ref;
 
-	_Atomic int armed;	 /* (A) the stub owns the slot and the fiber waits */
-	_Atomic int kick;	 /* (A) */
-	_Atomic int gone;	 /* (A) */
-	void *cookie;		 /* valid while armed */
-	_Atomic int64_t kick_ns; /* (A) when a kick was sent that has not been answered */
+	_Atomic int armed;	/* (A) the stub owns the slot and the fiber waits */
+	_Atomic int kick;	/* (A) */
+	_Atomic int gone;	/* (A) */
+	void *cookie;		/* valid while armed */
+	_Atomic int64_t due_ns; /* (A) while armed: when its process is killed if it has not come;
+				   0: never */
+	int64_t patience_ns; /* for an exchange: it is due so long after it was asked; 0: never */
 
 	_Atomic bool hot; /* (P) to write; (A) in trap.hot, else in trap.cold */
 	uint32_t pos;	  /* (P) */

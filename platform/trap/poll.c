@@ -293,23 +293,22 @@ look_cold(uint32_t n)
 	return any;
 }
 
-/* Threads that do not come back after a kick, and those that a guest has ended behind our back.
- * *next: when the next one will have had its time. */
+/* Threads that do not come back in time, after a kick mostly, and those that a guest has ended
+ * behind our back. *next: when the next one will have had its time. */
 static void
 check_list(struct plat_thread **list, uint32_t n, int64_t now, int64_t *next)
 {
 	for (uint32_t i = 0; i < n; i++) {
 		struct plat_thread *t = list[i];
-		int64_t at;
+		int64_t due;
 
 		if (!atomic_load(&t->armed))
-			continue; /* it is back; what kick_ns holds is over */
-		at = atomic_load(&t->kick_ns);
-		if ((at && now - at >= TRAP_KICK_LIMIT_NS) ||
-			(__atomic_load_n(&t->s->tid, __ATOMIC_RELAXED) == 0))
+			continue; /* it is back; what due_ns holds is over */
+		due = atomic_load(&t->due_ns);
+		if ((due && now >= due) || (__atomic_load_n(&t->s->tid, __ATOMIC_RELAXED) == 0))
 			trap_space_kill(t->sp);
-		else if (at && at + TRAP_KICK_LIMIT_NS < *next)
-			*next = at + TRAP_KICK_LIMIT_NS;
+		else if (due && due < *next)
+			*next = due;
 	}
 }
 

@@ -17,9 +17,9 @@ void
 trap_arm(struct plat_thread *t)
 {
 	t->cookie = trap.env->self();
-	/* One that was sent before has been answered: the thread came back. */
-	if (atomic_load_explicit(&t->kick_ns, memory_order_relaxed))
-		atomic_store(&t->kick_ns, 0);
+	/* A kick that was sent before has been answered: the thread came back. */
+	if (atomic_load_explicit(&t->due_ns, memory_order_relaxed))
+		atomic_store(&t->due_ns, 0);
 	atomic_store(&t->armed, 1);
 }
 
@@ -117,11 +117,22 @@ trap_begin(struct plat_thread *t, unsigned rflags)
 	return 0;
 }
 
+static void
+set_due(struct plat_thread *t, int64_t due)
+{
+	atomic_store(&t->due_ns, due);
+	/* It may be the last that anybody does, and the poller asleep for good. */
+	if (trap_poll_kicked(due))
+		trap.env->look_again();
+}
+
 int
 trap_exchange(struct plat_thread *t, unsigned rflags)
 {
 	if (trap_begin(t, rflags) < 0)
 		return -ESRCH;
+	if (t->patience_ns)
+		set_due(t, host_now_ns() + t->patience_ns);
 	if (!(rflags & STUB_R_AGAIN) && atomic_load(&t->kick))
 		host_tgkill(t->sp->pid, t->tid, TRAP_KICK_SIGNAL);
 	return trap_wait_event(t);
@@ -353,14 +364,8 @@ trap_kick(struct plat_thread *t)
 	atomic_store(&t->kick, 1);
 	if (!atomic_load(&t->armed))
 		return;
-	if (!atomic_load_explicit(&t->kick_ns, memory_order_relaxed)) {
-		int64_t now = host_now_ns();
-
-		atomic_store(&t->kick_ns, now);
-		/* It may be the last that anybody does, and the poller asleep for good. */
-		if (trap_poll_kicked(now + TRAP_KICK_LIMIT_NS))
-			trap.env->look_again();
-	}
+	if (!atomic_load_explicit(&t->due_ns, memory_order_relaxed))
+		set_due(t, host_now_ns() + TRAP_KICK_LIMIT_NS);
 	if (host_tgkill(t->sp->pid, t->tid, TRAP_KICK_SIGNAL) == -ESRCH)
 		trap_space_kill(t->sp);
 }

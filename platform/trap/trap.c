@@ -114,15 +114,13 @@ own_cpu_ns(struct plat_thread *t)
 
 /* One queued request for each number. */
 static int
-usage(struct plat_thread *t, bool thread, struct plat_usage *ret)
+ask_usage(struct plat_thread *t, bool thread, struct plat_usage *ret)
 {
 	static const uint64_t fields[3] = {4, 8, 9}; /* ru_maxrss, ru_minflt, ru_majflt */
-	uint32_t at;
 	int r = trap_flush(t);
 
 	if (r < 0)
 		return r;
-	at = t->nops;
 	for (int i = 0; i < 3; i++) {
 		struct stub_op *op = trap_op_new(t, STUB_OP_USAGE);
 
@@ -134,9 +132,20 @@ usage(struct plat_thread *t, bool thread, struct plat_usage *ret)
 	r = trap_flush(t);
 	if (r < 0)
 		return r;
-	*ret = (struct plat_usage){(uint64_t)t->s->ops[at].result,
-		(uint64_t)t->s->ops[at + 1].result, (uint64_t)t->s->ops[at + 2].result};
+	*ret = (struct plat_usage){(uint64_t)t->s->ops[0].result, (uint64_t)t->s->ops[1].result,
+		(uint64_t)t->s->ops[2].result};
 	return 0;
+}
+
+static int
+usage(struct plat_thread *t, bool thread, int64_t patience_ns, struct plat_usage *ret)
+{
+	int r;
+
+	t->patience_ns = patience_ns;
+	r = ask_usage(t, thread, ret);
+	t->patience_ns = 0;
+	return r;
 }
 
 static bool

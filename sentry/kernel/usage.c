@@ -5,12 +5,15 @@
  */
 #include "sentry/kernel/internal.h"
 
+/* Of a process that leaves its memory and does not tell: it is hostile, or the host overloaded. */
+#define PATIENCE_NS 500000000
+
 static bool
-look(struct task *t, bool thread, struct usage *u)
+look(struct task *t, bool thread, int64_t patience_ns, struct usage *u)
 {
 	struct plat_usage p;
 
-	if (!t->pt || plat->usage(t->pt, thread, &p))
+	if (!t->pt || plat->usage(t->pt, thread, patience_ns, &p))
 		return false;
 	*u = (struct usage){p.maxrss_kb, p.minflt, p.majflt};
 	return true;
@@ -36,7 +39,7 @@ void
 task_usage(struct task *t, struct usage *ret)
 {
 	struct usage u;
-	bool seen = look(t, false, &u);
+	bool seen = look(t, false, 0, &u);
 
 	mutex_lock(&tasklist_lock);
 	if (seen)
@@ -48,7 +51,7 @@ task_usage(struct task *t, struct usage *ret)
 void
 task_own_usage(struct task *t, struct usage *ret)
 {
-	if (!look(t, true, ret))
+	if (!look(t, true, 0, ret))
 		*ret = (struct usage){0};
 }
 
@@ -58,7 +61,7 @@ task_usage_at_leave(struct task *t)
 	struct tgroup *g = t->tgroup;
 	struct usage u;
 
-	if (!look(t, false, &u))
+	if (!look(t, false, PATIENCE_NS, &u))
 		return;
 	mutex_lock(&tasklist_lock);
 	usage_add(&g->used, &u);

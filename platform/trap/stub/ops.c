@@ -206,7 +206,9 @@ do_exit(struct stub_slot *s, uint64_t clear_tid, bool stays)
 		stub_store32((uint32_t *)clear_tid, 0);
 		futex_word((uint32_t *)clear_tid, 1 /* FUTEX_WAKE */, 1);
 	}
-	while (stays)
+	/* No loop: a guest that jumps here would stay for good, and answer no kick. Nobody wakes
+	 * it. */
+	if (stays)
 		futex_word(&s->tid, 0 /* FUTEX_WAIT */, s->tid);
 	for (;;)
 		sys1(__NR_exit, 0);
