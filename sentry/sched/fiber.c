@@ -231,7 +231,9 @@ fiber_park_until(int64_t deadline_ns)
 void
 fiber_wake(struct fiber *f)
 {
-	int s = atomic_load(&f->state);
+	/* Not a load: it could come before the caller's stores, which a fiber that is READY or
+	 * WOKEN has to see, as nobody wakes it again. */
+	int s = atomic_fetch_add(&f->state, 0);
 
 	for (;;) {
 		if (s == FIBER_PARKED) {
