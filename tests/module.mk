@@ -131,7 +131,10 @@ APPS := python3 perl gcc g++ clang libc6-dev make git redis-server redis-tools n
 	openjdk-17-jdk-headless sqlite3 procps file less gawk bzip2 xz-utils ca-certificates strace gdb mariadb-server \
 	memcached apache2 apache2-utils php-cli php-fpm php-sqlite3 ruby lua5.4 luajit r-base-core ocaml-nox erlang-base \
 	tmux screen vim-tiny openssh-server openssh-client rsync bubblewrap sudo cron iproute2 util-linux acl attr cpio \
-	iputils-ping busybox socat netcat-openbsd bc openssl tzdata numactl psmisc lsof stress-ng fio bsdextrautils
+	iputils-ping busybox socat netcat-openbsd bc openssl tzdata numactl psmisc lsof stress-ng fio bsdextrautils \
+	libpython3.11-testsuite dbench trinity dpkg-dev bison pkg-config tcl-dev zlib1g-dev libreadline-dev
+# Those whose own tests are run, from source.
+APP_SOURCES := bash redis sqlite3
 MIRROR ?= $(shell awk '/^deb /{print $$2; exit} /^URIs:/{print $$2; exit}' /etc/apt/sources.list \
 	/etc/apt/sources.list.d/* 2>/dev/null)
 rootfs: $(BUILD)/rootfs/.done
@@ -145,11 +148,14 @@ $(BUILD)/apps-rootfs/.done: $(BUILD)/rootfs/.done
 	rm -rf $(@D)
 	cp -a $(BUILD)/rootfs $(@D)
 	rm $@
-	tests/lib/apt-in $(abspath $(@D)) $(APPS) >$(BUILD)/apps-rootfs.log 2>&1 || { tail $(BUILD)/apps-rootfs.log; exit 1; }
+	SOURCES="$(APP_SOURCES)" tests/lib/apt-in $(abspath $(@D)) $(APPS) >$(BUILD)/apps-rootfs.log 2>&1 || { tail $(BUILD)/apps-rootfs.log; exit 1; }
 	touch $@
 .PHONY: rootfs apps-rootfs test-apps test-san
+# The programs, and the suites of others (hours). PATTERN='python* suites/go*': a part.
+PATTERN ?= *.sh suites/*.sh
 test-apps: tests-clear all apps-rootfs
-	@for p in $(PLATFORMS); do for t in $(wildcard tests/apps/*.sh); do \
-		printf '%s\t%s\t%s\n' "apps/$$(basename $$t)/$$p" 700 "BUILD=$(BUILD) tests/lib/app-one $$t $$p"; done; done \
+	@for p in $(PLATFORMS); do for t in $(sort $(wildcard $(PATTERN:%=tests/apps/%))); do \
+		printf '%s\t%s\t%s\n' "$${t#tests/}/$$p" $$((2 * $$(sed -n 's/^# seconds: //p' $$t | grep . || echo 300) + 100)) \
+			"BUILD=$(BUILD) tests/lib/app-one $$t $$p"; done; done \
 		| VERBOSE=1 JOBS_AT_ONCE=1 tests/lib/runtests $(RESULTS); \
 		tests/lib/app-table $(BUILD)/tests/apps tests/apps/differences; tests/lib/summary $(RESULTS)

@@ -1,0 +1,19 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# seconds: 2400
+# Bash from Debian's source: built, and its own tests. What they print is shown where it is not what they expect.
+set -e
+mkdir /tmp/src
+cp -a /usr/src/bash-*/. /tmp/src
+cd /tmp/src
+if ls bash-*.tar.xz >/dev/null 2>&1; then # the archive that the package wraps
+	tar xf bash-*.tar.xz
+	cd bash-*/
+fi
+./configure >/dev/null 2>&1
+make -j2 >/tmp/log 2>&1 || { echo "not built"; tail /tmp/log; }
+set +e
+make tests >/tmp/log 2>&1 </dev/null
+echo "status $?"
+# Numbers of processes, times and the like are no differences.
+grep -E '^(run-|[<>] )' /tmp/log | sed -E 's/[0-9]{2,}/N/g'

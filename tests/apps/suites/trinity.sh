@@ -1,0 +1,23 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# seconds: 4000
+# prints: root: alive
+# prints: nobody: alive
+# Calls with arguments made up at random, as root and as nobody, TRINITY_SECONDS (half an hour) each: whatever becomes of
+# the program, the kernel below it goes on. Not in the oracle, whose kernel is the host's.
+fuzz() { # USER
+	mkdir -p "/tmp/$1"
+	chown "$1" "/tmp/$1"
+	(
+		cd "/tmp/$1" || exit
+		end=$((SECONDS + ${TRINITY_SECONDS:-1800}))
+		while [ $SECONDS -lt $end ]; do # it ends early when it loses its own processes
+			setpriv --reuid="$1" --clear-groups timeout -s KILL $((end - SECONDS + 1)) \
+				trinity -q -l off -C 4 --dangerous >/dev/null 2>&1 </dev/null
+		done
+	)
+	pkill -KILL trinity
+	[ "$(echo ok | tr a-z A-Z)" = OK ] && [ "$(find /usr/bin -name env)" = /usr/bin/env ] && echo "$1: alive"
+}
+fuzz root
+fuzz nobody
