@@ -109,6 +109,11 @@ enum stub_kind {
 #define STUB_R_UNTIMED 0x80
 
 #define STUB_USAGE_WORDS 18 /* of struct rusage */
+/* ru_maxrss, ru_minflt, ru_majflt among them. */
+#define STUB_USAGE_FIELDS                                                                          \
+	{                                                                                          \
+		4, 8, 9                                                                            \
+	}
 
 enum stub_op_code {
 	STUB_OP_MMAP =
@@ -192,9 +197,10 @@ struct stub_slot {
 	uint64_t cpu_ns; /* the thread's CPU time when it last went to sleep */
 	struct stub_carried carried[STUB_NCARRIED];
 	int64_t futex_deadline_ns; /* of a FUTEX_WAIT with a timeout, on CLOCK_MONOTONIC; 0: none */
-	uint32_t sleeps; /* the answer will take, and others want the CPU: do not look for it */
+	uint32_t sleeps;   /* the answer will take, and others want the CPU: do not look for it */
+	uint64_t usage[3]; /* with exit and exit_group: as STUB_OP_USAGE tells of the process */
 
-	uint8_t pad2[4096 - 884];
+	uint8_t pad2[4096 - 912];
 	struct stub_op ops[STUB_NOPS];
 	uint8_t bounce[SLOT_BOUNCE_SZ];
 };

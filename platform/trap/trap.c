@@ -116,7 +116,7 @@ own_cpu_ns(struct plat_thread *t)
 static int
 ask_usage(struct plat_thread *t, bool thread, struct plat_usage *ret)
 {
-	static const uint64_t fields[3] = {4, 8, 9}; /* ru_maxrss, ru_minflt, ru_majflt */
+	static const uint8_t fields[3] = STUB_USAGE_FIELDS;
 	int r = trap_flush(t);
 
 	if (r < 0)
@@ -140,8 +140,14 @@ ask_usage(struct plat_thread *t, bool thread, struct plat_usage *ret)
 static int
 usage(struct plat_thread *t, bool thread, int64_t patience_ns, struct plat_usage *ret)
 {
+	bool exits = t->kind == STUB_K_SYSCALL && !t->compat &&
+		     (t->nr == __NR_exit || t->nr == __NR_exit_group);
 	int r;
 
+	if (exits && !thread) {
+		*ret = (struct plat_usage){t->s->usage[0], t->s->usage[1], t->s->usage[2]};
+		return 0;
+	}
 	t->patience_ns = patience_ns;
 	r = ask_usage(t, thread, ret);
 	t->patience_ns = 0;
