@@ -109,6 +109,7 @@ struct lx_open_how {
 #define LX_F_SET_RW_HINT      1036
 #define LX_F_GET_FILE_RW_HINT 1037
 #define LX_F_SET_FILE_RW_HINT 1038
+#define LX_RWH_MAX	      5
 
 #define LX_FD_CLOEXEC 1
 #define LX_F_RDLCK    0

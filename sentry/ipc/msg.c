@@ -131,8 +131,14 @@ static struct message *
 choose(struct queue *q, int64_t type, int flags)
 {
 	struct message *m, *best = NULL;
+	int64_t at = 0;
 
 	list_for_each_entry (m, &q->messages, node) {
+		if (flags & LX_MSG_COPY) {
+			if (at++ == type)
+				return m;
+			continue;
+		}
 		if (type == 0)
 			return m;
 		if (type > 0 && ((m->type == type) != !!(flags & LX_MSG_EXCEPT)))
@@ -150,6 +156,7 @@ msg_receive(const struct call *c, struct ipc_set *s, int64_t type, size_t max, i
 	int64_t *ret_type, void **text, size_t *len)
 {
 	struct queue *q = queue_of(s);
+	bool copy = flags & LX_MSG_COPY;
 	struct message *m = NULL;
 	int r = 0;
 
@@ -162,7 +169,15 @@ msg_receive(const struct call *c, struct ipc_set *s, int64_t type, size_t max, i
 		r = -ENOMSG;
 	else if (m->len > max && !(flags & LX_MSG_NOERROR))
 		r = -E2BIG;
-	if (!r) {
+	else if (copy && m->len > max) /* a copy is whole */
+		r = -EINVAL;
+	else if (copy && !(*text = malloc(m->len + 1)))
+		r = -ENOMEM;
+	if (!r && copy) {
+		*ret_type = m->type;
+		memcpy(*text, m->text, m->len);
+		*len = m->len;
+	} else if (!r) {
 		q->ds.cbytes -= m->len;
 		q->ds.qnum--;
 		q->ds.rtime = ipc_now();

@@ -199,6 +199,23 @@ dup_fd(struct task *t, struct file *f, uint64_t from, bool cloexec)
 	return fdtable_install(t->files, f, arg_int(from), limit, cloexec);
 }
 
+static int64_t
+write_hint(struct task *t, struct file *f, uint64_t arg, bool set)
+{
+	uint64_t hint = atomic_load(&f->inode->write_hint);
+
+	if (!set)
+		return copy_out(t->call.um, ua(arg), &hint, sizeof hint);
+	if (!inode_owner_or_capable(f->inode, &t->call))
+		return -EPERM;
+	if (copy_in(t->call.um, &hint, ua(arg), sizeof hint))
+		return -EFAULT;
+	if (hint > LX_RWH_MAX)
+		return -EINVAL;
+	atomic_store(&f->inode->write_hint, (uint8_t)hint);
+	return 0;
+}
+
 #define NOT_MINE INT64_MIN
 
 /* What works on O_PATH descriptors too; NOT_MINE: another command. */
@@ -268,6 +285,9 @@ fcntl_file(struct task *t, struct file *f, int fd, int cmd, uint64_t arg)
 	case LX_F_SETPIPE_SZ:
 	case LX_F_GETPIPE_SZ:
 		return pipe_fcntl(f, &t->call, cmd == LX_F_SETPIPE_SZ, (uint32_t)arg);
+	case LX_F_GET_RW_HINT:
+	case LX_F_SET_RW_HINT:
+		return write_hint(t, f, arg, cmd == LX_F_SET_RW_HINT);
 	case LX_F_ADD_SEALS:
 		return tmpfs_seals_add(f, (uint32_t)arg);
 	case LX_F_GET_SEALS:

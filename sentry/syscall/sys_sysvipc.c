@@ -247,8 +247,8 @@ sys_msgrcv(struct task *t, const uint64_t a[6])
 
 	if (arg_int(a[0]) < 0 || (int64_t)a[2] < 0)
 		return -EINVAL;
-	if (flags & LX_MSG_COPY) /* a kernel without checkpoint and restore */
-		return (flags & LX_MSG_EXCEPT) || !(flags & LX_IPC_NOWAIT) ? -EINVAL : -ENOSYS;
+	if ((flags & LX_MSG_COPY) && ((flags & LX_MSG_EXCEPT) || !(flags & LX_IPC_NOWAIT)))
+		return -EINVAL;
 	r = msg_find(&t->call, arg_int(a[0]), &q);
 	if (r)
 		return r;

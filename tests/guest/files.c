@@ -499,9 +499,46 @@ others(void)
 	P(fcntl(fd, F_GETFL));
 }
 
+static void
+hints(void)
+{
+	uint64_t h = 77;
+	int fd, fd2, p[2];
+
+	OK(fd = open("hinted", O_CREAT | O_RDWR, 0600));
+	OK(fd2 = open("hinted", O_RDONLY));
+	P(fcntl(fd, F_GET_RW_HINT, &h));
+	printf("%d\n", (int)h);
+	for (h = 0; h < 8; h++)
+		P(fcntl(fd, F_SET_RW_HINT, &h));
+	P(fcntl(fd, F_SET_RW_HINT, NULL));
+	P(fcntl(fd, F_GET_RW_HINT, NULL));
+	P(fcntl(fd2, F_GET_RW_HINT, &h)); /* it is the file's */
+	printf("%d\n", (int)h);
+	h = RWH_WRITE_LIFE_SHORT;
+	P(fcntl(fd2, F_SET_RW_HINT, &h));
+	h = 77;
+	P(fcntl(fd, F_GET_RW_HINT, &h));
+	printf("%d\n", (int)h);
+	close(fd);
+	close(fd2);
+	unlink("hinted");
+	OK(fd = open(".", O_PATH));
+	P(fcntl(fd, F_GET_RW_HINT, &h));
+	close(fd);
+	OK(pipe(p));
+	h = RWH_WRITE_LIFE_LONG;
+	P(fcntl(p[1], F_SET_RW_HINT, &h));
+	P(fcntl(p[0], F_GET_RW_HINT, &h));
+	printf("%d\n", (int)h);
+	close(p[0]);
+	close(p[1]);
+}
+
 int
 main(void)
 {
+	hints();
 	names();
 	modes();
 	data();

@@ -362,6 +362,14 @@ messages(void)
 	SHOW(msgctl(q, IPC_STAT, &ds));
 	printf("%lu messages, %lu bytes, limit %lu, sender is me: %d\n", (long)ds.msg_qnum,
 		(long)ds.__msg_cbytes, (long)ds.msg_qbytes, ds.msg_lspid == getpid());
+	for (long at = -1; at <= 5; at++)
+		rcv(q, 100, at, MSG_COPY | IPC_NOWAIT);
+	rcv(q, 3, 0, MSG_COPY | IPC_NOWAIT);
+	rcv(q, 3, 0, MSG_COPY | IPC_NOWAIT | MSG_NOERROR);
+	rcv(q, 100, 0, MSG_COPY);
+	rcv(q, 100, 0, MSG_COPY | IPC_NOWAIT | MSG_EXCEPT);
+	SHOW(msgctl(q, IPC_STAT, &ds));
+	printf("%lu messages still\n", (long)ds.msg_qnum);
 	rcv(q, 100, 2, 0);
 	rcv(q, 100, -2, 0);
 	rcv(q, 3, 3, 0);

@@ -203,6 +203,7 @@ struct inode {
 	_Atomic(struct file_locks *) locks; /* file locks; vfs/lock.c */
 	void *ipc;     /* the pipe of a FIFO, the bound socket of a socket node; under `lock` */
 	void *watches; /* inotify; event/ */
+	_Atomic uint8_t write_hint;	     /* RWH_*, kept and shown */
 	_Atomic bool no_acl, no_default_acl; /* has none; false: not known; set under `lock` */
 	_Atomic uint32_t acl_sets;	     /* how often one was set; changed under `lock` */
 	struct list hash_node;		     /* in sb's table by ino, if it was inserted */
