@@ -454,6 +454,7 @@ task_do_exit(struct task *t)
 	mutex_lock(&g->sighand->lock);
 	t->dead = true;
 	list_del(&t->tg_node);
+	task_counts_leave_locked(t);
 	is_leader = g->leader == t;
 	last = --g->nr_threads == 0;
 	if (g->group_exec_task && g->nr_threads == 1)

@@ -44,6 +44,7 @@ void task_init_call(struct task *t);
 /* --- usage.c --- */
 /* t, the caller, is the last to leave its memory. */
 void task_usage_at_leave(struct task *t);
+void task_counts_leave_locked(struct task *t); /* t is no thread of its process any longer */
 
 /* --- priority.c --- */
 void task_sched_init(void);

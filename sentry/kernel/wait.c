@@ -9,8 +9,7 @@ task_park(struct task *t, int64_t deadline_ns)
 {
 	if (task_interrupted(t))
 		return -ERESTARTSYS;
-	atomic_store_explicit(&t->nvcsw, atomic_load_explicit(&t->nvcsw, memory_order_relaxed) + 1,
-		memory_order_relaxed);
+	task_count(t, COUNT_WAITS, 1);
 	if (plat->sleeps && t->pt) /* a worker of io_uring has none */
 		plat->sleeps(t->pt);
 	if (!fiber_park_until(deadline_ns))

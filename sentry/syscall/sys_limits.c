@@ -102,7 +102,6 @@ sys_getrusage(struct task *t, const uint64_t a[6])
 		u = tgroup_cpu_ns(g) - g->dead_stime_ns;
 		s = g->dead_stime_ns + t->stime_ns;
 		task_usage(t, &used);
-		ru.nvcsw = (int64_t)t->nvcsw;
 		break;
 	case -1: /* RUSAGE_CHILDREN */
 		mutex_lock(&tasklist_lock);
@@ -118,7 +117,7 @@ sys_getrusage(struct task *t, const uint64_t a[6])
 		task_own_usage(t, &own);
 		used.minflt = own.minflt;
 		used.majflt = own.majflt;
-		ru.nvcsw = (int64_t)t->nvcsw;
+		memcpy(used.count, own.count, sizeof used.count);
 		break;
 	default:
 		return -EINVAL;
@@ -128,6 +127,9 @@ sys_getrusage(struct task *t, const uint64_t a[6])
 	ru.maxrss = (int64_t)used.maxrss_kb;
 	ru.minflt = (int64_t)used.minflt;
 	ru.majflt = (int64_t)used.majflt;
+	ru.inblock = (int64_t)(used.count[COUNT_READ_BYTES] / 512);
+	ru.oublock = (int64_t)(used.count[COUNT_WRITE_BYTES] / 512);
+	ru.nvcsw = (int64_t)used.count[COUNT_WAITS];
 	return copy_out(&t->mem.um, ua(a[1]), &ru, sizeof ru);
 }
 

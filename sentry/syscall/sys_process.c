@@ -283,6 +283,9 @@ rusage_out(struct task *t, uint64_t addr, const struct wait_result *w)
 	ru.rest[0] = (int64_t)w->used.maxrss_kb;
 	ru.rest[4] = (int64_t)w->used.minflt;
 	ru.rest[5] = (int64_t)w->used.majflt;
+	ru.rest[7] = (int64_t)(w->used.count[COUNT_READ_BYTES] / 512);
+	ru.rest[8] = (int64_t)(w->used.count[COUNT_WRITE_BYTES] / 512);
+	ru.rest[12] = (int64_t)w->used.count[COUNT_WAITS];
 	return copy_out(&t->mem.um, ua(addr), &ru, sizeof ru);
 }
 

@@ -22,6 +22,7 @@ sys_read(struct task *t, const uint64_t a[6])
 	} else {
 		uio_init_user(&u, t->call.um, ua(a[1]), a[2]);
 		r = task_file_read(t, f, &u, NULL, 0);
+		task_count_read(t, f, r);
 	}
 	file_put(f);
 	return r;
@@ -43,6 +44,7 @@ sys_write(struct task *t, const uint64_t a[6])
 	} else {
 		uio_init_user(&u, t->call.um, ua(a[1]), a[2]);
 		r = task_file_write(t, f, &u, NULL, 0);
+		task_count_write(t, f, r);
 	}
 	file_put(f);
 	return r;
@@ -69,6 +71,7 @@ prw(struct task *t, const uint64_t a[6], bool write)
 	} else {
 		uio_init_user(&u, t->call.um, ua(a[1]), a[2]);
 		r = (write ? task_file_write : task_file_read)(t, f, &u, &pos, 0);
+		(write ? task_count_write : task_count_read)(t, f, r);
 	}
 	file_put(f);
 	return r;
@@ -105,8 +108,10 @@ vector(struct task *t, const uint64_t a[6], int64_t *pos, uint32_t rwf, bool wri
 	struct uio u;
 	int64_t r = 0;
 
-	if (!f)
+	if (!f) {
+		task_count(t, write ? COUNT_SYSCW : COUNT_SYSCR, 1);
 		return -EBADF;
+	}
 	if (pos && !(f->mode & LX_FMODE_PREAD))
 		r = -ESPIPE;
 	else if (!(f->mode & (write ? LX_FMODE_WRITE : LX_FMODE_READ)))
@@ -121,6 +126,7 @@ vector(struct task *t, const uint64_t a[6], int64_t *pos, uint32_t rwf, bool wri
 		r = check_rwf(rwf);
 	if (!r && u.left)
 		r = (write ? task_file_write : task_file_read)(t, f, &u, pos, rwf);
+	(write ? task_count_write : task_count_read)(t, f, r); /* those that fail, too */
 	if (iov != fast)
 		free(iov);
 	file_put(f);

@@ -414,6 +414,13 @@ copy_loop(struct move *m, size_t len)
 	return total ? total : r;
 }
 
+static void
+count_copy(const struct move *m, int64_t r)
+{
+	task_count_read(m->t, m->in, r);
+	task_count_write(m->t, m->out, r);
+}
+
 int64_t
 sys_sendfile(struct task *t, const uint64_t a[6])
 {
@@ -439,8 +446,10 @@ sys_sendfile(struct task *t, const uint64_t a[6])
 			r = off_get(t, &oo, m.out, 0, &m.out_pos);
 		if (!r)
 			r = offs_lock(&oi, &oo);
-		if (!r)
+		if (!r) {
 			r = copy_loop(&m, len);
+			count_copy(&m, r);
+		}
 		off_done(t, &oo, r > 0);
 		if (off_done(t, &oi, r > 0))
 			r = -EFAULT;
@@ -504,8 +513,10 @@ sys_copy_file_range(struct task *t, const uint64_t a[6])
 			r = offs_lock(&oi, &oo);
 		if (!r)
 			r = check_copy_range(&m, &len);
-		if (!r)
+		if (!r) {
 			r = copy_loop(&m, len);
+			count_copy(&m, r);
+		}
 		if (off_done(t, &oo, r > 0) | off_done(t, &oi, r > 0))
 			r = -EFAULT;
 	}

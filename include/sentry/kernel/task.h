@@ -294,7 +294,7 @@ struct task {
 	uint64_t timer_slack_ns;
 	int64_t start_ns;
 	int64_t stime_ns;	/* time in the sentry for this task (O) */
-	_Atomic uint64_t nvcsw; /* (O) writes */
+	_Atomic uint64_t count[COUNT_N]; /* (O) writes */
 	uint64_t nivcsw;
 	struct task_sched sched; /* (P) */
 	uint8_t affinity[128];	 /* (P) cpu mask as set by sched_setaffinity */

@@ -111,6 +111,7 @@ struct file {
 #define LX_FMODE_READER	  (1u << 13) /* counted in inode->readcount */
 #define LX_FMODE_NONOTIFY (1u << 14) /* what is done with it is told to nobody */
 #define LX_FMODE_MESSAGES (1u << 15) /* each read and each write is a whole message: /dev/fuse */
+#define LX_FMODE_HOST	  (1u << 16) /* its contents are a file's of the host */
 
 static inline uint32_t
 file_flags(const struct file *f)

@@ -24,6 +24,7 @@ gofer_open_file(struct inode *i, const struct call *c, struct file *f)
 			  (f->mode & LX_FMODE_READ ? WIRE_READ : 0);
 
 	(void)c;
+	f->mode |= LX_FMODE_HOST;
 	/* O_PATH-like opens, and ioctl-only access mode 3, move no data. */
 	return gnode_use(gnode_of(i), access ? access : WIRE_READ);
 }

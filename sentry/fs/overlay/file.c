@@ -149,6 +149,8 @@ reg_open(struct inode *i, const struct call *c, struct file *f)
 	if (r) {
 		free(of);
 		f->priv = NULL;
+	} else {
+		f->mode |= real->mode & LX_FMODE_HOST; /* no more so once it is copied up */
 	}
 	return r;
 }

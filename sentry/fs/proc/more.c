@@ -39,8 +39,8 @@ proc_show_sched(const struct pseudo_ctx *x, struct sbuf *b)
 	sbuf_puts(b, "-------------------------------------------------------------------\n");
 	put_time(b, "se.exec_start", sched_now_ns());
 	put_time(b, "se.sum_exec_runtime", ns + t->stime_ns);
-	put_number(b, "nr_switches", (long long)(t->nvcsw + t->nivcsw));
-	put_number(b, "nr_voluntary_switches", (long long)t->nvcsw);
+	put_number(b, "nr_switches", (long long)(t->count[COUNT_WAITS] + t->nivcsw));
+	put_number(b, "nr_voluntary_switches", (long long)t->count[COUNT_WAITS]);
 	put_number(b, "nr_involuntary_switches", (long long)t->nivcsw);
 	put_number(b, "policy", s.policy);
 	put_number(b, "prio", s.priority ? 99 - s.priority : 120 + s.nice);

@@ -384,13 +384,22 @@ show_slack(const struct pseudo_ctx *x, struct sbuf *b)
 static int
 show_io(const struct pseudo_ctx *x, struct sbuf *b)
 {
+	static const char *const names[] = {
+		"rchar", "wchar", "syscr", "syscw", "read_bytes", "write_bytes"};
 	int err = proc_may_look(x, 0);
+	struct usage u;
 
-	if (!err)
-		sbuf_puts(b,
-			"rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\n"
-			"cancelled_write_bytes: 0\n");
-	return err;
+	if (err)
+		return err;
+	if (x->row->arg)
+		task_counts(proc_task(x), &u);
+	else
+		tgroup_counts(proc_task(x)->tgroup, &u);
+	for (int i = 0; i < 6; i++)
+		sbuf_printf(
+			b, "%s: %llu\n", names[i], (unsigned long long)u.count[COUNT_RCHAR + i]);
+	sbuf_puts(b, "cancelled_write_bytes: 0\n");
+	return 0;
 }
 
 static int
@@ -398,8 +407,8 @@ show_schedstat(const struct pseudo_ctx *x, struct sbuf *b)
 {
 	struct task *t = proc_task(x);
 
-	sbuf_printf(
-		b, "%lld 0 %llu\n", (long long)task_seen_cpu_ns(t), (unsigned long long)t->nvcsw);
+	sbuf_printf(b, "%lld 0 %llu\n", (long long)task_seen_cpu_ns(t),
+		(unsigned long long)t->count[COUNT_WAITS]);
 	return 0;
 }
 
@@ -757,8 +766,8 @@ write_time_offsets(const struct pseudo_ctx *x, const char *buf, size_t len, int6
 			.show = show_oom_score_adj,                                                \
 			.write = write_oom_score_adj,                                              \
 			.attr = proc_owner},                                                       \
-		REGA("oom_score", 0444, show_text, "0\n"), REG("io", 0400, show_io),               \
-		REG("schedstat", 0444, show_schedstat), GUARDED("syscall", 0400, show_syscall, 0), \
+		REGA("oom_score", 0444, show_text, "0\n"), REG("schedstat", 0444, show_schedstat), \
+		GUARDED("syscall", 0400, show_syscall, 0),                                         \
 		GUARDED("personality", 0400, show_personality, 0),                                 \
 		REGA("wchan", 0444, show_text, "0"), REGA("cgroup", 0444, show_text, "0::/\n"),    \
 		REGA("loginuid", 0644, show_text, "4294967295"),                                   \
@@ -788,12 +797,13 @@ write_time_offsets(const struct pseudo_ctx *x, const char *buf, size_t len, int6
 			.attr = proc_owner},                                                       \
 		REG("children", 0444, show_children)
 
-const struct pseudo_row proc_tid_rows[] = {
-	COMMON_ROWS, REGA("stat", 0444, proc_show_stat, 1), {.name = NULL}};
+const struct pseudo_row proc_tid_rows[] = {COMMON_ROWS, REGA("stat", 0444, proc_show_stat, 1),
+	REGA("io", 0400, show_io, 1), {.name = NULL}};
 
 const struct pseudo_row proc_pid_rows[] = {
 	COMMON_ROWS,
 	REGA("stat", 0444, proc_show_stat, 0),
+	REG("io", 0400, show_io),
 	REGA("mountstats", 0400, show_mounts, MNT_SHOW_MOUNTSTATS),
 	REG("timerslack_ns", 0666, show_slack),
 	REG("timers", 0444, proc_show_timers),

@@ -353,7 +353,7 @@ proc_show_status(const struct pseudo_ctx *x, struct sbuf *b)
 	sbuf_printf(b,
 		"Mems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t%llu\n"
 		"nonvoluntary_ctxt_switches:\t%llu\n",
-		(unsigned long long)t->nvcsw, (unsigned long long)t->nivcsw);
+		(unsigned long long)t->count[COUNT_WAITS], (unsigned long long)t->nivcsw);
 	cred_put(c);
 	return 0;
 }
