@@ -15,6 +15,7 @@
 #include "abi/poll.h"
 #include "base/log.h"
 #include "sentry/event/event.h"
+#include "sentry/vfs/rw.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -222,10 +223,20 @@ epoll_fdinfo(struct file *f, char *buf, size_t cap)
 	sleeplock_unlock(&ep->mtx);
 }
 
+/* Its own are about busy polling, which sockets here do not do; it answers all others so, too. */
+static int64_t
+epoll_ioctl(struct file *f, const struct call *c, uint32_t cmd, uint64_t arg)
+{
+	(void)f, (void)c, (void)cmd, (void)arg;
+	return -EINVAL;
+}
+
 static const struct file_ops epoll_ops = {
 	.release = epoll_release,
 	.poll = epoll_poll,
 	.fdinfo = epoll_fdinfo,
+	.lseek = file_lseek_noop,
+	.ioctl = epoll_ioctl,
 };
 
 void

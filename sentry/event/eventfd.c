@@ -3,6 +3,7 @@
 #include "abi/fs.h"
 #include "abi/poll.h"
 #include "sentry/event/event.h"
+#include "sentry/vfs/rw.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,6 +116,7 @@ static const struct file_ops eventfd_ops = {
 	.write = eventfd_write,
 	.poll = eventfd_poll,
 	.fdinfo = eventfd_fdinfo,
+	.lseek = file_lseek_noop,
 };
 
 int

@@ -5,6 +5,7 @@
 #include "sentry/event/event.h"
 #include "sentry/sched/fiber.h"
 #include "sentry/sched/timer.h"
+#include "sentry/vfs/rw.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,6 +113,7 @@ static const struct file_ops timerfd_ops = {
 	.read = timerfd_read,
 	.poll = timerfd_poll,
 	.fdinfo = timerfd_fdinfo,
+	.lseek = file_lseek_noop,
 };
 
 int

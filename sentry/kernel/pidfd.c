@@ -54,6 +54,8 @@ pidfd_new(struct pid *p, uint32_t flags, struct file **ret)
 	err = file_new_anon(&pidfd_ops, p, "anon_inode:[pidfd]", 0, LX_O_RDWR | flags, ret);
 	if (err)
 		pid_unref(p);
+	else
+		(*ret)->mode |= LX_FMODE_PREAD; /* of a file system of its own: pread is EINVAL */
 	return err;
 }
 

@@ -6,6 +6,7 @@
 #include "abi/poll.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/vfs/file.h"
+#include "sentry/vfs/rw.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -153,6 +154,7 @@ static const struct file_ops signalfd_ops = {
 	.read = signalfd_read,
 	.poll = signalfd_poll,
 	.fdinfo = signalfd_fdinfo,
+	.lseek = file_lseek_noop,
 };
 
 int

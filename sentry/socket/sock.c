@@ -234,6 +234,8 @@ sock_file_read(struct file *f, const struct call *c, struct uio *u, int64_t *pos
 
 	(void)pos;
 	(void)rwf;
+	if (!u->left)
+		return 0; /* takes nothing, looks at nothing */
 	n = s->ops->recvmsg(s, c, &m);
 	scm_files_free(m.files);
 	return n;
@@ -270,6 +272,8 @@ sock_file_ioctl(struct file *f, const struct call *c, uint32_t cmd, uint64_t arg
 	case 0x541b: /* FIONREAD, SIOCINQ */
 		if (s->ops->on_host)
 			return s->ops->ioctl ? s->ops->ioctl(s, c, cmd, arg) : -ENOTTY;
+		if (s->family == LX_AF_NETLINK)
+			return -ENOTTY;
 		mutex_lock(&s->lock);
 		if (s->listening) {
 			mutex_unlock(&s->lock);

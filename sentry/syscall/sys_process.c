@@ -499,9 +499,9 @@ sys_pidfd_open(struct task *t, const uint64_t a[6])
 	return err ? err : task_fd_install_put(t, f, true);
 }
 
-/* The process behind a pidfd, a reference; NULL with *err. */
+/* The process behind a pidfd, or with dirs a directory of /proc, a reference; NULL with *err. */
 static struct tgroup *
-pidfd_group(struct task *t, int fd, int64_t *err)
+pidfd_group(struct task *t, int fd, bool dirs, int64_t *err)
 {
 	struct file *f = task_file(t, fd);
 	struct tgroup *g = NULL;
@@ -517,7 +517,7 @@ pidfd_group(struct task *t, int fd, int64_t *err)
 		if (p->tgroup)
 			g = tgroup_get(p->tgroup);
 		mutex_unlock(&tasklist_lock);
-	} else {
+	} else if (dirs) {
 		g = proc_tgroup_of(f);
 	}
 	file_put(f);
@@ -534,7 +534,7 @@ sys_pidfd_send_signal(struct task *t, const uint64_t a[6])
 
 	if ((uint32_t)a[3])
 		return -EINVAL;
-	g = pidfd_group(t, arg_int(a[0]), &err);
+	g = pidfd_group(t, arg_int(a[0]), true, &err);
 	if (!g)
 		return err;
 	err = -EINVAL;
@@ -577,7 +577,7 @@ sys_pidfd_getfd(struct task *t, const uint64_t a[6])
 
 	if ((uint32_t)a[2])
 		return -EINVAL;
-	g = pidfd_group(t, arg_int(a[0]), &r);
+	g = pidfd_group(t, arg_int(a[0]), false, &r);
 	if (!g)
 		return r;
 	mutex_lock(&tasklist_lock);

@@ -122,7 +122,9 @@ vector(struct task *t, const uint64_t a[6], int64_t *pos, uint32_t rwf, bool wri
 		r = -ENOMEM;
 	if (!r)
 		r = uio_init_user_iov(&u, t->call.um, iov, ua(a[1]), a[2]);
-	if (!r)
+	if (!r && !(write ? (void *)f->ops->write : (void *)f->ops->read))
+		r = -EINVAL;
+	if (!r && u.left)
 		r = check_rwf(rwf);
 	if (!r && u.left)
 		r = (write ? task_file_write : task_file_read)(t, f, &u, pos, rwf);

@@ -201,7 +201,7 @@ off_get(struct task *t, struct off *o, struct file *f, uint64_t addr, int64_t **
 	o->addr = addr;
 	o->f = f;
 	*pos = NULL;
-	if (pipe_is(f) || (f->mode & LX_FMODE_STREAM))
+	if (pipe_is(f) || ((f->mode & LX_FMODE_STREAM) && !(addr && (f->mode & LX_FMODE_PREAD))))
 		return addr ? -ESPIPE : 0;
 	if (addr) {
 		if (!(f->mode & LX_FMODE_PREAD))
@@ -361,13 +361,15 @@ sys_vmsplice(struct task *t, const uint64_t a[6])
 	f = task_file(t, arg_int(a[0]));
 	if (!f)
 		return -EBADF;
-	if (a[2] > LX_UIO_MAXIOV || !pipe_is(f)) {
-		r = pipe_is(f) ? -EINVAL : -EBADF;
+	if (a[2] > LX_UIO_MAXIOV || !(f->mode & (LX_FMODE_READ | LX_FMODE_WRITE))) {
+		r = a[2] > LX_UIO_MAXIOV ? -EINVAL : -EBADF;
 		file_put(f);
 		return r;
 	}
 	iov = malloc((a[2] + 1) * sizeof *iov);
 	r = iov ? uio_init_user_iov(&u, t->call.um, iov, ua(a[1]), a[2]) : -ENOMEM;
+	if (!r && u.left && !pipe_is(f))
+		r = -EBADF;
 	if (!r && u.left) {
 		uint32_t rwf = flags & LX_SPLICE_F_NONBLOCK ? LX_RWF_NOWAIT : 0;
 
@@ -421,25 +423,39 @@ count_copy(const struct move *m, int64_t r)
 	task_count_write(m->t, m->out, r);
 }
 
+/* What Linux asks before it looks whether there is anything to be moved, and in that order. */
+static int64_t
+check_sendfile(const struct move *m, uint64_t off)
+{
+	if (!m->in || !(m->in->mode & LX_FMODE_READ))
+		return -EBADF;
+	if (off && !(m->in->mode & LX_FMODE_PREAD))
+		return -ESPIPE;
+	if (!m->out || !(m->out->mode & LX_FMODE_WRITE))
+		return -EBADF;
+	if (pipe_is(m->out))
+		return 0;
+	if (file_flags(m->out) & LX_O_APPEND)
+		return -EINVAL;
+	return m->in->mode & LX_FMODE_LSEEK ? 0 : -EINVAL;
+}
+
 int64_t
 sys_sendfile(struct task *t, const uint64_t a[6])
 {
 	struct move m = {.t = t};
 	struct off oi = {0}, oo = {0};
 	size_t len = a[3] < LX_MAX_RW ? a[3] : LX_MAX_RW;
-	int64_t r = get_files(t, arg_int(a[1]), arg_int(a[0]), &m.in, &m.out);
+	int64_t r;
 
-	if (r)
-		return r;
-	if (!(m.in->mode & LX_FMODE_READ) || !(m.out->mode & LX_FMODE_WRITE))
-		r = -EBADF;
-	else if (pipe_is(m.in) || (m.in->mode & LX_FMODE_STREAM) || !m.in->ops->read)
-		r = a[2] && pipe_is(m.in) ? -ESPIPE : -EINVAL;
-	else if (file_flags(m.out) & LX_O_APPEND)
+	m.in = task_file(t, arg_int(a[1]));
+	m.out = task_file(t, arg_int(a[0]));
+	r = check_sendfile(&m, a[2]);
+	if (!r && len && (pipe_is(m.in) || (m.in->mode & LX_FMODE_STREAM) || !m.in->ops->read))
 		r = -EINVAL;
 	if (!r)
 		r = off_get(t, &oi, m.in, a[2], &m.in_pos);
-	if (!r) {
+	if (!r && len) {
 		if (m.in == m.out && oi.own)
 			r = -EINVAL; /* it would chase its own tail */
 		else
@@ -459,20 +475,28 @@ sys_sendfile(struct task *t, const uint64_t a[6])
 	return r;
 }
 
-/* Within one file no more than there is now: what is copied to its end would be read again. */
+/* Between which files there is any copying (Linux: generic_file_rw_checks). */
 static int
-check_copy_range(const struct move *m, size_t *len)
+check_copy_files(const struct move *m)
 {
 	uint32_t im = inode_mode(m->in->inode), om = inode_mode(m->out->inode);
-	int64_t in = *m->in_pos, out = *m->out_pos, out_end, size;
 
 	if (LX_S_ISDIR(im) || LX_S_ISDIR(om))
 		return -EISDIR;
 	if (!LX_S_ISREG(im) || !LX_S_ISREG(om))
-		return -EINVAL;
+		return -EINVAL; /* a stream has no position */
 	if (!(m->in->mode & LX_FMODE_READ) || !(m->out->mode & LX_FMODE_WRITE) ||
 		(file_flags(m->out) & LX_O_APPEND))
 		return -EBADF;
+	return m->in->inode->sb == m->out->inode->sb ? 0 : -EXDEV;
+}
+
+/* Within one file no more than there is now: what is copied to its end would be read again. */
+static int
+check_copy_range(const struct move *m, size_t *len)
+{
+	int64_t in = *m->in_pos, out = *m->out_pos, out_end, size;
+
 	if (m->in->inode != m->out->inode)
 		return 0;
 	size = inode_load(m->in->inode->size);
@@ -492,6 +516,7 @@ sys_copy_file_range(struct task *t, const uint64_t a[6])
 	struct move m = {.t = t};
 	struct off oi = {0}, oo = {0};
 	size_t len = a[4] < LX_MAX_RW ? a[4] : LX_MAX_RW;
+	bool one = false; /* the same position on both sides */
 	int64_t r;
 
 	if ((uint32_t)a[5])
@@ -499,27 +524,25 @@ sys_copy_file_range(struct task *t, const uint64_t a[6])
 	r = get_files(t, arg_int(a[0]), arg_int(a[2]), &m.in, &m.out);
 	if (r)
 		return r;
-	if (m.in == m.out && !a[1] && !a[3])
-		r = -EINVAL; /* the same position on both sides */
+	r = check_copy_files(&m);
 	if (!r)
 		r = off_get(t, &oi, m.in, a[1], &m.in_pos);
-	if (r == -ESPIPE)
-		r = -EINVAL;
-	if (!r) {
+	if (!r && m.in == m.out && oi.own && !a[3]) {
+		one = true;
+		m.out_pos = m.in_pos;
+	} else if (!r) {
 		r = off_get(t, &oo, m.out, a[3], &m.out_pos);
-		if (r == -ESPIPE)
-			r = -EINVAL;
-		if (!r)
-			r = offs_lock(&oi, &oo);
-		if (!r)
-			r = check_copy_range(&m, &len);
-		if (!r) {
-			r = copy_loop(&m, len);
-			count_copy(&m, r);
-		}
-		if (off_done(t, &oo, r > 0) | off_done(t, &oi, r > 0))
-			r = -EFAULT;
 	}
+	if (!r)
+		r = offs_lock(&oi, &oo);
+	if (!r)
+		r = check_copy_range(&m, &len);
+	if (!r && len && !one) {
+		r = copy_loop(&m, len);
+		count_copy(&m, r);
+	}
+	if (off_done(t, &oo, r > 0) | off_done(t, &oi, r > 0))
+		r = -EFAULT;
 	file_put(m.in);
 	file_put(m.out);
 	return r;

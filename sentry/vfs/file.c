@@ -2,6 +2,7 @@
 /* Open files: life and death, nameless files, devices by number. */
 #include "mount_internal.h"
 #include "sentry/vfs/lock.h"
+#include "sentry/vfs/rw.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,8 +51,8 @@ file_free(struct file *f)
 		file_sigio_gone(f);
 	if (f->mode & LX_FMODE_OPENED) {
 		if (vfs_watched())
-			vfs_notify_file(
-				f, f->mode & LX_FMODE_WRITE ? LX_IN_CLOSE_WRITE : LX_IN_CLOSE_NOWRITE);
+			vfs_notify_file(f,
+				f->mode & LX_FMODE_WRITE ? LX_IN_CLOSE_WRITE : LX_IN_CLOSE_NOWRITE);
 		file_locks_release(f);
 		if (f->ops && f->ops->release)
 			f->ops->release(f);
@@ -154,7 +155,9 @@ file_new_inode(struct inode *inode, const struct file_ops *ops, void *priv, cons
 		f->mode |= LX_FMODE_READ;
 	if ((oflags & LX_O_ACCMODE) != LX_O_RDONLY)
 		f->mode |= LX_FMODE_WRITE;
-	if (ops->lseek)
+	if (ops->lseek == file_lseek_noop)
+		f->mode |= LX_FMODE_LSEEK | LX_FMODE_STREAM;
+	else if (ops->lseek)
 		f->mode |= LX_FMODE_LSEEK | LX_FMODE_PREAD;
 	else
 		f->mode |= LX_FMODE_STREAM;

@@ -178,7 +178,9 @@ open_file(
 	if (!r) {
 		f->mode |= LX_FMODE_OPENED;
 		if (!f->ops->lseek)
-			f->mode &= ~(LX_FMODE_LSEEK | LX_FMODE_PREAD);
+			f->mode &= ~LX_FMODE_LSEEK;
+		if (!f->ops->lseek && (f->ops->read || f->ops->write))
+			f->mode &= ~LX_FMODE_PREAD;
 		if (!f->ops->lseek && !f->ops->iterate)
 			f->mode |= LX_FMODE_STREAM;
 	}

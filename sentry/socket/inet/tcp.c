@@ -185,11 +185,11 @@ tcp_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	if (m->flags & LX_MSG_OOB)
 		return stream_take_urgent(s, m);
 	n = stream_take(s, m, &freed);
-	if (!n && m->uio->left && (over = is_over(s)))
+	if (!n && (over = is_over(s)))
 		n = stream_take(s, m, &freed); /* what came between the look and the end */
 	m->flags &= ~(uint32_t)LX_MSG_TRUNC;
 	m->has_cred = false;
-	if (!n && m->uio->left) {
+	if (!n && (m->uio->left || !s->rcv_bytes)) {
 		mutex_lock(&s->lock);
 		if (!over) {
 			n = i->connected || i->connecting ? -EAGAIN : -ENOTCONN;

@@ -390,7 +390,7 @@ take(struct sock *s, struct sock_msg *m, uint32_t wanted, uint32_t *freed)
 	n = stream_take(s, m, freed);
 	unix_flight_end(m->files);
 	m->flags &= ~(uint32_t)LX_MSG_TRUNC;
-	return n || !m->uio->left ? n : -EAGAIN;
+	return n || (!m->uio->left && s->rcv_bytes) ? n : -EAGAIN;
 }
 
 /* Nothing will come but what is queued by now. */

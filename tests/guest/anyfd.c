@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every call that takes a descriptor, with every kind of descriptor; those that take two, with
+ * every pair. */
+#include "guest.h"
+#include <dirent.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pty.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <sys/xattr.h>
+#include <termios.h>
+
+struct kind {
+	const char *name;
+	int fd;
+};
+
+static struct kind kinds[64];
+static int nkinds;
+
+static void
+add(const char *name, int fd)
+{
+	if (fd < 0)
+		printf("%s: %s\n", name, strerrorname_np(errno));
+	else if (fcntl(fd, F_GETFL) >= 0 && !(fcntl(fd, F_GETFL) & O_PATH))
+		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	kinds[nkinds++] = (struct kind){name, fd};
+}
+
+static void
+make(void)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	int p[2], s[2], m, t, l;
+	sigset_t none;
+
+	sigemptyset(&none);
+	l = open("text", O_CREAT | O_RDWR | O_TRUNC, 0644);
+	write(l, "some text that is longer than what is moved here", 48);
+	close(l);
+	symlink("text", "link");
+	mkdir("dir", 0755);
+	mkfifo("fifo", 0644);
+	add("read", open("text", O_RDONLY));
+	add("write", open("text", O_WRONLY));
+	add("rdwr", open("text", O_RDWR));
+	add("append", open("text", O_RDWR | O_APPEND));
+	add("path", open("text", O_PATH));
+	add("pathlink", open("link", O_PATH | O_NOFOLLOW));
+	add("dir", open("dir", O_RDONLY | O_DIRECTORY));
+	add("pathdir", open("dir", O_PATH));
+	add("fifo", open("fifo", O_RDWR));
+	pipe(p);
+	write(p[1], "piped", 5);
+	add("pipe-r", p[0]);
+	add("pipe-w", p[1]);
+	socketpair(AF_UNIX, SOCK_STREAM, 0, s);
+	write(s[1], "stream", 6);
+	add("stream", s[0]);
+	socketpair(AF_UNIX, SOCK_DGRAM, 0, s);
+	write(s[1], "dgram", 5);
+	add("dgram", s[0]);
+	socketpair(AF_UNIX, SOCK_SEQPACKET, 0, s);
+	write(s[1], "packet", 6);
+	add("seqpacket", s[0]);
+	l = socket(AF_UNIX, SOCK_STREAM, 0);
+	bind(l, (struct sockaddr *)&a, sizeof a.sun_family);
+	listen(l, 1);
+	add("listener", l);
+	add("fresh", socket(AF_UNIX, SOCK_STREAM, 0));
+	add("tcp", socket(AF_INET, SOCK_STREAM, 0));
+	add("udp", socket(AF_INET, SOCK_DGRAM, 0));
+	add("netlink", socket(AF_NETLINK, SOCK_RAW, 0));
+	add("eventfd", eventfd(3, 0));
+	add("epoll", epoll_create1(0));
+	add("timerfd", timerfd_create(CLOCK_MONOTONIC, 0));
+	add("signalfd", signalfd(-1, &none, 0));
+	add("inotify", inotify_init1(0));
+	add("memfd", memfd_create("mem", MFD_ALLOW_SEALING));
+	add("ns", open("/proc/self/ns/uts", O_RDONLY));
+	if (openpty(&m, &t, NULL, NULL, NULL) == 0) {
+		add("ptmx", m);
+		add("pts", t);
+	}
+	add("null", open("/dev/null", O_RDWR));
+	add("zero", open("/dev/zero", O_RDWR));
+	add("full", open("/dev/full", O_RDWR));
+	add("urandom", open("/dev/urandom", O_RDONLY));
+	add("proc", open("/proc/sys/kernel/ostype", O_RDONLY));
+	add("procdir", open("/proc/self", O_RDONLY | O_DIRECTORY));
+	add("closed", 900);
+}
+
+static char buf[4096];
+
+static void
+say(const char *call, const char *kind, long r)
+{
+	if (r < 0)
+		printf("%s %s: %s\n", call, kind, strerrorname_np(errno));
+	else
+		printf("%s %s: %ld\n", call, kind, r);
+}
+
+/* For those whose value says nothing. */
+#define ALL(expr)                                                                                  \
+	for (int k = 0; k < nkinds; k++) {                                                         \
+		int fd = kinds[k].fd;                                                              \
+		long r;                                                                            \
+                                                                                                   \
+		errno = 0;                                                                         \
+		r = (long)(expr);                                                                  \
+		say(#expr, kinds[k].name, r);                                                      \
+	}
+#define ALL_OK(expr) ALL((expr) < 0 ? -1 : 0)
+
+static int
+map(int fd, int prot, int flags)
+{
+	int n;
+	void *p;
+
+	/* A TCP socket can be mapped, for its zero copy of what comes in; not in moat. */
+	if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &n, &(socklen_t){sizeof n}) == 0 &&
+		n == IPPROTO_TCP)
+		return 0;
+	p = mmap(NULL, 4096, prot, flags, fd, 0);
+	if (p == MAP_FAILED)
+		return -1;
+	munmap(p, 4096);
+	return 0;
+}
+
+static int
+polled(int fd)
+{
+	struct pollfd p = {fd, POLLIN | POLLOUT | POLLPRI, 0};
+
+	poll(&p, 1, 0);
+	return p.revents;
+}
+
+static int
+watched(int fd)
+{
+	struct epoll_event ev = {.events = EPOLLIN};
+	int ep = epoll_create1(0), r = epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev), e = errno;
+
+	close(ep);
+	errno = e;
+	return r;
+}
+
+static void
+ones(void)
+{
+	struct iovec v = {buf, 0};
+	struct stat st;
+	struct statfs sf;
+	struct statx sx;
+	struct flock lk = {.l_type = F_RDLCK};
+	struct termios tio;
+	struct winsize ws;
+	struct itimerspec its;
+	struct sockaddr_storage ss;
+	socklen_t len = 0;
+	sigset_t set;
+	int n = 0;
+
+	sigemptyset(&set);
+	ALL(read(fd, buf, 0));
+	ALL(write(fd, buf, 0));
+	ALL(pread(fd, buf, 1, 100000));
+	ALL(pwrite(fd, buf, 0, 0));
+	ALL(readv(fd, &v, 1));
+	ALL(writev(fd, &v, 1));
+	ALL(preadv2(fd, &v, 1, -1, 0));
+	ALL(preadv2(fd, &v, 1, 0, RWF_NOWAIT));
+	ALL(pwritev2(fd, &v, 1, 0, RWF_APPEND));
+	ALL(pwritev2(fd, &v, 1, 0, 0x4000000));
+	ALL(lseek(fd, 0, SEEK_SET));
+	ALL(lseek(fd, 0, SEEK_CUR));
+	ALL(lseek(fd, -1, SEEK_SET));
+	ALL(lseek(fd, 0, 77));
+	ALL(fstat(fd, &st) ? -1 : (long)(st.st_mode & S_IFMT));
+	ALL_OK(fstatfs(fd, &sf));
+	ALL_OK(fstatat(fd, "", &st, AT_EMPTY_PATH));
+	ALL_OK(fstatat(fd, "x", &st, 0));
+	ALL_OK(statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &sx));
+	ALL_OK(openat(fd, "x", O_RDONLY));
+	ALL(readlinkat(fd, "", buf, sizeof buf));
+	ALL_OK(faccessat(fd, "x", R_OK, 0));
+	ALL_OK(fchdir(fd) ? -1 : chdir("..") /* out of dir again */);
+	ALL_OK(fsync(fd));
+	ALL_OK(fdatasync(fd));
+	ALL_OK(syncfs(fd));
+	ALL_OK(sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE));
+	ALL_OK(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 4096));
+	ALL_OK(posix_fadvise(fd, 0, 0, POSIX_FADV_NORMAL));
+	ALL_OK(readahead(fd, 0, 100));
+	ALL_OK(flock(fd, LOCK_SH | LOCK_NB));
+	ALL_OK(flock(fd, LOCK_UN));
+	ALL_OK(fcntl(fd, F_GETLK, &lk));
+	ALL_OK(fcntl(fd, F_GETFD));
+	ALL(fcntl(fd, F_GETOWN));
+	ALL(fcntl(fd, F_GETSIG));
+	ALL(fcntl(fd, F_GETLEASE));
+	ALL_OK(fcntl(fd, F_GETPIPE_SZ));
+	ALL(fcntl(fd, F_GET_SEALS));
+	ALL(fcntl(fd, 7777));
+	ALL_OK(ioctl(fd, FIONREAD, &n));
+	ALL_OK(ioctl(fd, TCGETS, &tio));
+	ALL_OK(ioctl(fd, TIOCGWINSZ, &ws));
+	ALL_OK(ioctl(fd, TIOCGSID, &n));
+	ALL_OK(ioctl(fd, FIOCLEX));
+	ALL_OK(ioctl(fd, FIONBIO, (int[]){1}));
+	ALL_OK(ioctl(fd, 0x12345678, &n));
+	ALL(fgetxattr(fd, "user.none", buf, sizeof buf));
+	ALL_OK(flistxattr(fd, buf, sizeof buf));
+	ALL(map(fd, PROT_READ, MAP_PRIVATE));
+	ALL(map(fd, PROT_READ, MAP_SHARED));
+	ALL(map(fd, PROT_READ | PROT_WRITE, MAP_SHARED));
+	ALL(map(fd, PROT_NONE, MAP_SHARED_VALIDATE));
+	ALL(polled(fd));
+	ALL(watched(fd));
+	ALL_OK(epoll_wait(fd, &(struct epoll_event){0}, 1, 0));
+	ALL_OK(epoll_ctl(fd, EPOLL_CTL_DEL, kinds[0].fd, NULL));
+	ALL_OK(timerfd_gettime(fd, &its));
+	ALL_OK(signalfd(fd, &set, 0));
+	ALL_OK(inotify_rm_watch(fd, 99));
+	ALL_OK(inotify_add_watch(fd, "text", 0));
+	ALL_OK(syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0));
+	ALL_OK(syscall(SYS_pidfd_getfd, fd, 0, 0));
+	ALL_OK(syscall(SYS_setns, fd, 0x7fffffff));
+	ALL_OK(syscall(SYS_mq_getsetattr, fd, NULL, NULL));
+	ALL_OK((len = sizeof ss, getsockname(fd, (struct sockaddr *)&ss, &len)));
+	ALL_OK((len = sizeof ss, getpeername(fd, (struct sockaddr *)&ss, &len)));
+	ALL((len = sizeof n, getsockopt(fd, SOL_SOCKET, SO_TYPE, &n, &len) ? -1 : n));
+	ALL_OK((n = 1, setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &n, sizeof n)));
+	ALL_OK(accept(fd, NULL, NULL));
+	ALL(recv(fd, buf, 0, MSG_DONTWAIT | MSG_PEEK));
+	ALL(send(fd, buf, 0, MSG_DONTWAIT | MSG_NOSIGNAL));
+	ALL_OK(vmsplice(fd, &v, 0, SPLICE_F_NONBLOCK));
+	ALL(getdents64(fd, buf, sizeof buf) < 0 ? -1 : 0);
+	ALL_OK(fchmodat(fd, "x", 0600, 0));
+	ALL_OK(unlinkat(fd, "x", 0));
+	ALL_OK(mkdirat(fd, "text/x", 0700));
+	ALL_OK(linkat(fd, "x", AT_FDCWD, "y", 0));
+	ALL_OK(utimensat(fd, "x", NULL, 0));
+	ALL_OK(syscall(SYS_close_range, fd, fd - 1, 0));
+	ALL_OK(ftruncate(fd, -1));
+	ALL_OK(syscall(SYS_execveat, fd, "x", NULL, NULL, 0));
+}
+
+/* One of a file system of its own, which is a regular file for some and has no type for others:
+ * only with what is made for it. */
+static void
+pidfd(void)
+{
+	struct iovec v = {buf, 0};
+	int fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+
+	SHOW(read(fd, buf, 0));
+	SHOW(pread(fd, buf, 1, 0));
+	SHOW(readv(fd, &v, 1));
+	SHOW(writev(fd, &v, 1));
+	SHOW(lseek(fd, 0, SEEK_SET));
+	SHOW(polled(fd));
+	SHOW(watched(fd));
+	SHOW(syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0));
+	WORKS(syscall(SYS_pidfd_getfd, fd, 0, 0));
+	SHOW(syscall(SYS_setns, fd, 0x7fffffff));
+	SHOW(ioctl(fd, FIONREAD, &(int){0}));
+	close(fd);
+}
+
+#define PAIRS(expr)                                                                                \
+	for (int i = 0; i < nkinds; i++)                                                           \
+		for (int k = 0; k < nkinds; k++) {                                                 \
+			int from = kinds[i].fd, to = kinds[k].fd;                                  \
+			char both[64];                                                             \
+			long r;                                                                    \
+                                                                                                   \
+			errno = 0;                                                                 \
+			r = (long)(expr);                                                          \
+			snprintf(both, sizeof both, "%s %s", kinds[i].name, kinds[k].name);        \
+			say(#expr, both, r);                                                       \
+		}
+
+/* Nothing is moved, or the last pairs would see what the first have done. */
+static void
+pairs(void)
+{
+	PAIRS(copy_file_range(from, NULL, to, NULL, 0, 0));
+	PAIRS(copy_file_range(from, &(off64_t){0}, to, &(off64_t){0}, 0, 0));
+	PAIRS(sendfile(to, from, NULL, 0));
+	PAIRS(sendfile(to, from, &(off_t){0}, 0));
+	PAIRS(splice(from, NULL, to, NULL, 0, SPLICE_F_NONBLOCK));
+	PAIRS(splice(from, NULL, to, NULL, 1000, SPLICE_F_NONBLOCK | 0x40));
+	PAIRS(tee(from, to, 0, SPLICE_F_NONBLOCK));
+}
+
+int
+main(void)
+{
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGTTOU, SIG_IGN);
+	make();
+	ones();
+	pidfd();
+	for (int k = 0; k < nkinds; k++)
+		lseek(kinds[k].fd, 0, SEEK_SET); /* where the end of a directory is, is its own */
+	pairs();
+	return 0;
+}
