@@ -75,6 +75,36 @@ look(const char *when)
 		close(fd);
 }
 
+/* What can still be opened of one that has ended. */
+static void
+zombie(pid_t p)
+{
+	static const char *const more[] = {"mounts", "mountinfo", "mountstats", "coredump_filter",
+		"timens_offsets", "ns/cgroup", "ns/ipc", "ns/mnt", "ns/net", "ns/pid",
+		"ns/pid_for_children", "ns/time", "ns/time_for_children", "ns/user", "ns/uts"};
+	char name[64], buf[100];
+
+	for (int i = 0; i < COUNT(names) + COUNT(more); i++) {
+		const char *n = i < COUNT(names) ? names[i] : more[i - COUNT(names)];
+		int fd;
+
+		if (!strncmp(n, "net/", 4))
+			continue; /* it is in no network; here it still is */
+		sprintf(name, "/proc/%d/%s", p, n);
+		errno = 0;
+		fd = open(name, O_RDONLY);
+		if (fd < 0)
+			printf("%s: not opened: %s\n", n, strerrorname_np(errno));
+		else if (!strncmp(n, "ns/", 3))
+			printf("%s: opened\n", n);
+		else if (strcmp(n, "task"))
+			text_of(n, fd);
+		if (!strncmp(n, "ns/", 3))
+			WORKS(readlink(name, buf, sizeof buf));
+		close(fd);
+	}
+}
+
 int
 main(void)
 {
@@ -104,6 +134,7 @@ main(void)
 	kill(p, SIGKILL);
 	waitid(P_PID, (id_t)p, NULL, WEXITED | WNOWAIT);
 	look("dead");
+	zombie(p);
 	waitpid(p, &st, 0);
 	look("waited for");
 	SHOW(write(adj, "5", 1));

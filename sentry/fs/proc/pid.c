@@ -224,6 +224,31 @@ show_limits(const struct pseudo_ctx *x, struct sbuf *b)
 	return 0;
 }
 
+/* What a process that has ended has no longer, for files that have to be opened on it. */
+static int
+has_memory(const struct pseudo_ctx *x, int mask)
+{
+	int err = proc_may_look(x, mask);
+	struct mm *mm = err ? NULL : proc_mm(proc_task(x));
+
+	if (!err && !mm)
+		err = -ESRCH;
+	mm_put(mm);
+	return err;
+}
+
+static int
+has_mounts(const struct pseudo_ctx *x, int mask)
+{
+	struct fs_ctx *fs = proc_fs(proc_task(x));
+
+	(void)mask;
+	if (!fs)
+		return -EINVAL;
+	fs_ctx_put(fs);
+	return 0;
+}
+
 /* --- links --- */
 
 static int
@@ -335,6 +360,17 @@ show_mounts(const struct pseudo_ctx *x, struct sbuf *b)
 	return s ? 0 : -ENOMEM;
 }
 
+static bool
+has_ended(struct task *t)
+{
+	bool dead;
+
+	mutex_lock(&tasklist_lock);
+	dead = t->dead;
+	mutex_unlock(&tasklist_lock);
+	return dead;
+}
+
 /* --- odds and ends --- */
 
 static int
@@ -365,6 +401,14 @@ write_oom_score_adj(const struct pseudo_ctx *x, const char *buf, size_t len, int
 		return -EACCES;
 	g->oom_score_adj = (int)v;
 	return (ssize_t)len;
+}
+
+static int
+show_coredump_filter(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	if (!has_ended(proc_task(x)))
+		sbuf_puts(b, "00000033\n");
+	return 0;
 }
 
 static int
@@ -503,14 +547,25 @@ mem_pwrite(const struct pseudo_ctx *x, struct uio *u, int64_t pos)
 
 /* --- ns/: namespaces as files --- */
 
+/* A process that has ended is in those alone that its number and its rights are of. */
+static int
+ns_ref_of(const struct pseudo_ctx *x, struct ns_ref *ret)
+{
+	enum ns_kind kind = (enum ns_kind)x->row->arg;
+	struct task *t = proc_task(x);
+	int err = proc_may_look(x, 0);
+
+	if (!err && has_ended(t) && kind != NS_PID && kind != NS_USER)
+		err = -ENOENT;
+	return err ? err : ns_of_task(t, kind, ret);
+}
+
 static ssize_t
 ns_text(const struct pseudo_ctx *x, char *buf, size_t cap)
 {
 	struct ns_ref r;
-	int err = proc_may_look(x, 0);
+	int err = ns_ref_of(x, &r);
 
-	if (!err)
-		err = ns_of_task(proc_task(x), (enum ns_kind)x->row->arg, &r);
 	if (err)
 		return err;
 	ns_ref_put(&r);
@@ -521,10 +576,8 @@ static int
 ns_go(const struct pseudo_ctx *x, struct path *ret)
 {
 	struct ns_ref r;
-	int err = proc_may_look(x, 0);
+	int err = ns_ref_of(x, &r);
 
-	if (!err)
-		err = ns_of_task(proc_task(x), (enum ns_kind)x->row->arg, &r);
 	return err ? err : nsfs_path(&r, ret);
 }
 
@@ -642,6 +695,8 @@ show_time_offsets(const struct pseudo_ctx *x, struct sbuf *b)
 	struct time_ns_offsets o;
 	struct ns_ref r;
 
+	if (has_ended(proc_task(x)))
+		return 0;
 	(void)ns_of_task(proc_task(x), NS_TIME_CHILDREN, &r);
 	o = time_ns_offsets(r.ns);
 	ns_ref_put(&r);
@@ -688,6 +743,11 @@ write_time_offsets(const struct pseudo_ctx *x, const char *buf, size_t len, int6
 		.name = (n), .mode = LX_S_IFREG | (m), .show = (f), .attr = proc_owner,            \
 		.check = proc_may_look, .arg = (uintptr_t)(a)                                      \
 	}
+#define MOUNTS(n, m, a)                                                                            \
+	{                                                                                          \
+		.name = (n), .mode = LX_S_IFREG | (m), .show = show_mounts, .attr = proc_owner,    \
+		.check = has_mounts, .arg = (uintptr_t)(a)                                         \
+	}
 /* Of the memory that it has when the file is opened: rights are checked then. */
 #define MEMORY(n, m, f, a)                                                                         \
 	{                                                                                          \
@@ -704,14 +764,14 @@ write_time_offsets(const struct pseudo_ctx *x, const char *buf, size_t len, int6
 			.show = show_range,                                                        \
 			.arg = 1,                                                                  \
 			.attr = proc_owner,                                                        \
-			.check = proc_may_look,                                                    \
+			.check = has_memory,                                                       \
 			.bind = proc_bind_mm,                                                      \
 			.outlives = true},                                                         \
 		{.name = "auxv",                                                                   \
 			.mode = LX_S_IFREG | 0400,                                                 \
 			.show = show_auxv,                                                         \
 			.attr = proc_owner,                                                        \
-			.check = proc_may_look,                                                    \
+			.check = has_memory,                                                       \
 			.bind = proc_bind_mm,                                                      \
 			.at_open = true},                                                          \
 		{.name = "comm",                                                                   \
@@ -721,7 +781,13 @@ write_time_offsets(const struct pseudo_ctx *x, const char *buf, size_t len, int6
 			.attr = proc_owner},                                                       \
 		MEMORY("maps", 0444, proc_show_maps, 0),                                           \
 		MEMORY("smaps", 0444, proc_show_smaps, 0),                                         \
-		MEMORY("smaps_rollup", 0444, proc_show_smaps, 1),                                  \
+		{.name = "smaps_rollup",                                                           \
+			.mode = LX_S_IFREG | 0444,                                                 \
+			.show = proc_show_smaps,                                                   \
+			.arg = 1,                                                                  \
+			.attr = proc_owner,                                                        \
+			.check = has_memory,                                                       \
+			.bind = proc_bind_mm},                                                     \
 		REG("limits", 0644, show_limits),                                                  \
 		{.name = "exe",                                                                    \
 			.mode = LX_S_IFLNK | 0777,                                                 \
@@ -747,8 +813,8 @@ write_time_offsets(const struct pseudo_ctx *x, const char *buf, size_t len, int6
 			.mode = LX_S_IFDIR | 0555,                                                 \
 			.dir = &proc_fdinfo_dir,                                                   \
 			.attr = proc_owner},                                                       \
-		REGA("mounts", 0444, show_mounts, MNT_SHOW_MOUNTS),                                \
-		REGA("mountinfo", 0444, show_mounts, MNT_SHOW_MOUNTINFO),                          \
+		MOUNTS("mounts", 0444, MNT_SHOW_MOUNTS),                                           \
+		MOUNTS("mountinfo", 0444, MNT_SHOW_MOUNTINFO),                                     \
 		{.name = "ns", .mode = LX_S_IFDIR | 0511, .rows = ns_rows, .attr = proc_owner},    \
 		{.name = "net",                                                                    \
 			.mode = LX_S_IFDIR | 0555,                                                 \
@@ -758,7 +824,7 @@ write_time_offsets(const struct pseudo_ctx *x, const char *buf, size_t len, int6
 			.mode = LX_S_IFREG | 0600,                                                 \
 			.pread = mem_pread,                                                        \
 			.pwrite = mem_pwrite,                                                      \
-			.check = proc_may_look,                                                    \
+			.check = has_memory,                                                       \
 			.bind = proc_bind_mm,                                                      \
 			.attr = proc_owner},                                                       \
 		{.name = "oom_score_adj",                                                          \
@@ -792,7 +858,7 @@ write_time_offsets(const struct pseudo_ctx *x, const char *buf, size_t len, int6
 		{.name = "pagemap",                                                                \
 			.mode = LX_S_IFREG | 0400,                                                 \
 			.pread = proc_pagemap_pread,                                               \
-			.check = proc_may_look,                                                    \
+			.check = has_memory,                                                       \
 			.bind = proc_bind_mm,                                                      \
 			.attr = proc_owner},                                                       \
 		REG("children", 0444, show_children)
@@ -804,7 +870,7 @@ const struct pseudo_row proc_pid_rows[] = {
 	COMMON_ROWS,
 	REGA("stat", 0444, proc_show_stat, 0),
 	REG("io", 0400, show_io),
-	REGA("mountstats", 0400, show_mounts, MNT_SHOW_MOUNTSTATS),
+	MOUNTS("mountstats", 0400, MNT_SHOW_MOUNTSTATS),
 	REG("timerslack_ns", 0666, show_slack),
 	REG("timers", 0444, proc_show_timers),
 	{.name = "timens_offsets",
@@ -812,7 +878,7 @@ const struct pseudo_row proc_pid_rows[] = {
 		.show = show_time_offsets,
 		.write = write_time_offsets,
 		.attr = proc_owner},
-	REGA("coredump_filter", 0644, show_text, "00000033\n"),
+	REG("coredump_filter", 0644, show_coredump_filter),
 	{.name = "task", .mode = LX_S_IFDIR | 0555, .dir = &proc_task_dir, .attr = proc_owner},
 	{.name = NULL},
 };

@@ -12,8 +12,10 @@ fuzz() { # USER
 		cd "/tmp/$1" || exit
 		end=$((SECONDS + ${TRINITY_SECONDS:-1800}))
 		while [ $SECONDS -lt $end ]; do # it ends early when it loses its own processes
-			setpriv --reuid="$1" --clear-groups timeout -s KILL $((end - SECONDS + 1)) \
-				trinity -q -l off -C 4 --dangerous >/dev/null 2>&1 </dev/null
+			for family in INET NETLINK INET6 PACKET; do # with UNIX it follows a wild pointer of its own
+				setpriv --reuid="$1" --clear-groups timeout -s KILL 60 \
+					trinity -q -l off -a64 -C 4 -P $family --dangerous >/dev/null 2>&1 </dev/null
+			done
 		done
 	)
 	pkill -KILL trinity
