@@ -18,11 +18,15 @@ ref_init(struct ref *r)
 	atomic_store_explicit(&r->n, 1, memory_order_relaxed);
 }
 
+/* These two say where they were called. */
+#define ref_get(r) ref_get_at((r), __FILE__, __LINE__)
+#define ref_put(r) ref_put_at((r), __FILE__, __LINE__)
+
 static inline void
-ref_get(struct ref *r)
+ref_get_at(struct ref *r, const char *file, int line)
 {
 	if (atomic_fetch_add_explicit(&r->n, 1, memory_order_relaxed) <= 0)
-		panic("reference taken on a dead object");
+		panic_at(file, line, "reference taken on a dead object");
 }
 
 /* Add a reference unless the count is zero already (for caches that hold no reference). */
@@ -40,12 +44,12 @@ ref_get_unless_zero(struct ref *r)
 
 /* Drop one; true when it was the last and the caller frees the object. */
 static inline bool
-ref_put(struct ref *r)
+ref_put_at(struct ref *r, const char *file, int line)
 {
 	int32_t n = atomic_fetch_sub_explicit(&r->n, 1, memory_order_acq_rel);
 
 	if (n <= 0)
-		panic("reference dropped twice");
+		panic_at(file, line, "reference dropped twice");
 	return n == 1;
 }
 

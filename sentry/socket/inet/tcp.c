@@ -189,9 +189,11 @@ tcp_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 		n = stream_take(s, m, &freed); /* what came between the look and the end */
 	m->flags &= ~(uint32_t)LX_MSG_TRUNC;
 	m->has_cred = false;
-	if (!n && (m->uio->left || !s->rcv_bytes)) {
+	if (!n) {
 		mutex_lock(&s->lock);
-		if (!over) {
+		if (!m->uio->left && s->rcv_bytes) {
+			/* who wants nothing gets it when there is something */
+		} else if (!over) {
 			n = i->connected || i->connecting ? -EAGAIN : -ENOTCONN;
 		} else if (s->err) {
 			n = -s->err;

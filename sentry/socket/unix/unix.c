@@ -379,6 +379,7 @@ stream_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 static ssize_t
 take(struct sock *s, struct sock_msg *m, uint32_t wanted, uint32_t *freed)
 {
+	bool empty;
 	ssize_t n;
 
 	m->flags = wanted;
@@ -390,7 +391,12 @@ take(struct sock *s, struct sock_msg *m, uint32_t wanted, uint32_t *freed)
 	n = stream_take(s, m, freed);
 	unix_flight_end(m->files);
 	m->flags &= ~(uint32_t)LX_MSG_TRUNC;
-	return n || (!m->uio->left && s->rcv_bytes) ? n : -EAGAIN;
+	if (n)
+		return n;
+	mutex_lock(&s->lock);
+	empty = !s->rcv_bytes; /* who wants nothing gets it when there is something */
+	mutex_unlock(&s->lock);
+	return m->uio->left || empty ? -EAGAIN : 0;
 }
 
 /* Nothing will come but what is queued by now. */
