@@ -256,7 +256,7 @@ static void
 route_row(const struct net_route *r, void *arg)
 {
 	struct named_rows *rows = arg;
-	uint32_t dst, gateway, mask = r->dst_len ? 0xffffffffu << (32 - r->dst_len) : 0;
+	uint32_t dst, gateway, mask = 0;
 	unsigned flags =
 		RTF_UP | (r->has_gateway ? RTF_GATEWAY : 0) | (r->dst_len == 32 ? RTF_HOST : 0);
 	size_t from = rows->b->len;
@@ -265,6 +265,8 @@ route_row(const struct net_route *r, void *arg)
 		return;
 	memcpy(&dst, r->dst, 4);
 	memcpy(&gateway, r->gateway, 4);
+	if (r->dst_len)
+		mask = 0xffffffffu << (32 - r->dst_len);
 	sbuf_printf(rows->b, "%s\t%08X\t%08X\t%04X\t%d\t%u\t%u\t%08X\t%d\t%u\t%u",
 		name_of(rows->names, r->oif), dst, gateway, flags, 0, 0, r->priority,
 		__builtin_bswap32(mask), 0, 0, 0);
