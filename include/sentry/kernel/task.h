@@ -293,7 +293,7 @@ struct task {
 	bool keep_caps;
 	uint64_t timer_slack_ns;
 	int64_t start_ns;
-	int64_t stime_ns;	/* time in the sentry for this task (O) */
+	int64_t stime_ns;		 /* time in the sentry for this task (O) */
 	_Atomic uint64_t count[COUNT_N]; /* (O) writes */
 	uint64_t nivcsw;
 	struct task_sched sched; /* (P) */
