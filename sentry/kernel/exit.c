@@ -364,10 +364,12 @@ drop_resources(struct task *t)
 	sem_undo_put(t->sem_undo, task_tgid(t));
 	t->sem_undo = NULL;
 	keys_exit(&t->keys);
-	files = t->files;
+	mutex_lock(&t->pt_lock);
+	files = t->files; /* nobody finds it here while it is closed */
+	t->files = NULL;
+	mutex_unlock(&t->pt_lock);
 	fdtable_put(files, &t->call);
 	mutex_lock(&t->pt_lock);
-	t->files = NULL;
 	fs = t->fs;
 	t->fs = NULL;
 	mm = t->mm;

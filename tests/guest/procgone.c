@@ -5,6 +5,8 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -105,6 +107,36 @@ zombie(pid_t p)
 	}
 }
 
+/* Its descriptors are looked at while it closes them, which takes a while. */
+static void
+closing(void)
+{
+	struct rlimit rl = {4000, 4000};
+	char name[64];
+	int p[2], s[2], st;
+	pid_t c;
+
+	setrlimit(RLIMIT_NOFILE, &rl);
+	for (int i = 0; i < 40; i++) {
+		pipe(p);
+		c = fork();
+		if (!c) {
+			while (socketpair(AF_UNIX, SOCK_STREAM, 0, s) == 0)
+				;
+			write(p[1], "x", 1);
+			_exit(0);
+		}
+		read(p[0], name, 1);
+		sprintf(name, "/proc/%d/fd/3", c);
+		while (waitpid(c, &st, WNOHANG) == 0)
+			for (int k = 0; k < 20; k++)
+				readlink(name, name + 32, sizeof name - 32);
+		close(p[0]);
+		close(p[1]);
+	}
+	printf("all closed\n");
+}
+
 int
 main(void)
 {
@@ -140,5 +172,7 @@ main(void)
 	SHOW(write(adj, "5", 1));
 	sprintf(name, "/proc/%d/stat", p);
 	SHOW(open(name, O_RDONLY));
+	fflush(stdout);
+	closing();
 	return 0;
 }
