@@ -307,8 +307,13 @@ open_streams(const Control__Process *p, const struct call *c, const int *fds,
 		}
 		taken[i] = true;
 		t = tty_of_file(kp->stdio[i], &master);
-		if (!t)
+		if (!t) {
+			/* Whoever it is that runs may open /dev/stdout, as with runc, which gives
+			 * the host's file to him; here it is only shown so. */
+			if (!LX_S_ISCHR(inode_mode(kp->stdio[i]->inode)))
+				kp->stdio[i]->inode->uid = p->uid;
 			continue;
+		}
 		show_terminal(c, p->uid, &kp->stdio[i]);
 		if (!*ret_tty && p->terminal)
 			*ret_tty = tty_get(t);

@@ -165,6 +165,14 @@ file_new_inode(struct inode *inode, const struct file_ops *ops, void *priv, cons
 	return 0;
 }
 
+void
+file_init_anon(
+	struct inode *i, const struct inode_ops *iops, const struct file_ops *ops, uint32_t ifmt)
+{
+	inode_init(i, anon_mnt->sb, iops, ops, atomic_fetch_add(&next_anon_ino, 1), ifmt, 0, 0);
+	i->flags |= INODE_NOWRITE_CHECK;
+}
+
 int
 file_new_anon(const struct file_ops *ops, void *priv, const char *desc, uint32_t ifmt,
 	uint32_t oflags, struct file **ret)
@@ -174,9 +182,7 @@ file_new_anon(const struct file_ops *ops, void *priv, const char *desc, uint32_t
 
 	if (!i)
 		return -ENOMEM;
-	inode_init(
-		i, anon_mnt->sb, &anon_iops, ops, atomic_fetch_add(&next_anon_ino, 1), ifmt, 0, 0);
-	i->flags |= INODE_NOWRITE_CHECK;
+	file_init_anon(i, &anon_iops, ops, ifmt);
 	r = file_new_inode(i, ops, priv, desc, oflags, ret);
 	inode_put(i);
 	return r;

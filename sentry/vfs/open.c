@@ -167,7 +167,7 @@ open_file(
 		r = vfs_notify_ask(f, LX_FAN_OPEN_PERM);
 	if (!r && atomic_load(&i->locks))
 		r = file_lease_break(i, c, how->flags);
-	if (!r && !plain)
+	if (!r && !plain && !(i->flags & INODE_OPENS))
 		r = open_special(f, c, mode);
 	else if (!r && i->ops->open)
 		r = i->ops->open(i, c, f);

@@ -18,6 +18,7 @@
 
 struct file;
 struct inode;
+struct inode_ops;
 struct dentry;
 struct mount;
 struct mappable;
@@ -142,6 +143,9 @@ void file_put(struct file *f);
  * anon). On success consumes priv. */
 int file_new_anon(const struct file_ops *ops, void *priv, const char *desc, uint32_t ifmt,
 	uint32_t oflags, struct file **ret);
+/* Make an inode that has no name, of the caller's own kind, for file_new_inode. */
+void file_init_anon(
+	struct inode *i, const struct inode_ops *iops, const struct file_ops *ops, uint32_t ifmt);
 /* The same over an inode that is there already (the other end of a pipe, a memfd); borrowed. */
 int file_new_inode(struct inode *inode, const struct file_ops *ops, void *priv, const char *desc,
 	uint32_t oflags, struct file **ret);

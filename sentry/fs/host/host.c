@@ -33,9 +33,18 @@ struct host_tty {
 	int pts_nr;
 };
 
+/* The inode of a descriptor, by which a guest opens it again (/dev/stdout, /proc/PID/fd). */
+struct hostnode {
+	struct inode i;
+	int fd;		 /* owned */
+	uint32_t access; /* LX_FMODE_READ, WRITE: what it was given for; no more is had of it */
+	bool regular;
+};
+
 struct hostfile {
 	int fd;
 	bool owns_fd, watched;
+	bool own_pos;	      /* of a regular file: its position is not the descriptor's */
 	struct host_tty *tty; /* a reference, or NULL */
 	struct waitq q;
 	struct hostfd_watch watch;
@@ -261,7 +270,7 @@ static const struct file_ops stream_fops = {
 static bool
 by_position(struct file *f, struct hostfile *h, int64_t *pos)
 {
-	if (pos != &f->pos)
+	if (pos != &f->pos || h->own_pos)
 		return false;
 	*pos = host_fd_seek(h->fd, 0, LX_SEEK_CUR);
 	return true;
@@ -323,7 +332,7 @@ regular_lseek(struct file *f, const struct call *c, int64_t off, int whence)
 	(void)c;
 	(void)by_position(f, h, &f->pos);
 	r = file_lseek_sized(f, off, whence, host_size(h), INT64_MAX);
-	return r < 0 ? r : host_fd_seek(h->fd, r, LX_SEEK_SET);
+	return r < 0 || h->own_pos ? r : host_fd_seek(h->fd, r, LX_SEEK_SET);
 }
 
 static int
@@ -428,55 +437,142 @@ tty_reopen(struct tty *t, struct file *f, const struct call *c)
 	return 0;
 }
 
+static void
+hostnode_free(struct inode *i)
+{
+	struct hostnode *n = container_of(i, struct hostnode, i);
+
+	if (n->fd >= 0)
+		host_fd_close(n->fd);
+	inode_fini(i);
+	free(n);
+}
+
+/* Another open file of it: over a descriptor that is a copy, so that what the host has allowed with
+ * the first (no reading, always at the end) holds for this one. */
+static int
+hostnode_open(struct inode *i, const struct call *c, struct file *f)
+{
+	struct hostnode *n = container_of(i, struct hostnode, i);
+	uint32_t want = f->mode & (LX_FMODE_READ | LX_FMODE_WRITE), have = want & n->access;
+	struct hostfile *h;
+	int fd;
+
+	(void)c;
+	/* A pipe is opened for both by those who mean one. */
+	if (n->regular ? have != want : want && !have)
+		return -EACCES;
+	fd = host_fd_dup(n->fd);
+	if (fd < 0)
+		return fd;
+	h = hostfile_alloc(fd);
+	if (!h) {
+		host_fd_close(fd);
+		return -ENOMEM;
+	}
+	h->owns_fd = true;
+	h->own_pos = n->regular;
+	f->mode &= ~(want & ~have);
+	f->priv = h;
+	if (n->regular) {
+		f->ops = &regular_fops;
+		f->mode |= LX_FMODE_HOST;
+	} else {
+		start_watch(h);
+		f->ops = &stream_fops;
+		f->mode |= LX_FMODE_WRITEALL;
+	}
+	return 0;
+}
+
+static int
+hostnode_setattr(struct inode *i, const struct call *c, const struct iattr *a)
+{
+	struct hostnode *n = container_of(i, struct hostnode, i);
+	int r = a->valid & IATTR_SIZE ? host_fd_truncate(n->fd, a->size) : 0;
+
+	(void)c;
+	if (!r)
+		inode_setattr_apply(i, a);
+	return r;
+}
+
+static const struct inode_ops hostnode_iops = {
+	.free = hostnode_free, .open = hostnode_open, .setattr = hostnode_setattr};
+
+static uint32_t
+access_of(uint32_t oflags)
+{
+	return ((oflags & LX_O_ACCMODE) != LX_O_WRONLY ? LX_FMODE_READ : 0u) |
+	       ((oflags & LX_O_ACCMODE) != LX_O_RDONLY ? LX_FMODE_WRITE : 0u);
+}
+
 int
 hostfile_new(int fd, uint32_t oflags, struct file **ret)
 {
 	struct lx_termios2 tio;
 	struct host_stat st;
 	struct hostfile *h;
+	struct hostnode *n;
 	struct inode *i;
-	bool regular;
 	int r = host_fd_stat(fd, &st);
 
 	if (r)
 		return r;
 	h = hostfile_alloc(fd);
-	if (!h)
-		return -ENOMEM;
-	regular = LX_S_ISREG(st.mode);
+	n = h ? calloc(1, sizeof *n) : NULL;
+	if (!n) {
+		r = -ENOMEM;
+		goto undo;
+	}
+	n->fd = -1; /* until it cannot fail */
+	n->regular = LX_S_ISREG(st.mode);
+	n->access = access_of(oflags) & access_of((uint32_t)host_fd_flags(fd));
+	i = &n->i;
+	file_init_anon(i, &hostnode_iops, n->regular ? &regular_fops : &stream_fops, st.mode);
+	if (!LX_S_ISCHR(st.mode))
+		i->flags |= INODE_OPENS; /* a device is the sandbox's own when it is opened */
 	if (LX_S_ISCHR(st.mode) && !host_fd_ioctl(fd, LX_TCGETS2, &tio)) {
 		h->tty = host_tty_get(fd, &st);
-		if (!h->tty)
+		if (!h->tty) {
+			r = -ENOMEM;
 			goto undo;
+		}
 	}
-	r = file_new_anon(regular ? &regular_fops : &stream_fops, h,
+	r = file_new_inode(i, i->fops, h,
 		h->tty		       ? "/dev/console"
 		: LX_S_ISFIFO(st.mode) ? "pipe:[%lu]"
 				       : "host:[%lu]",
-		st.mode, oflags, ret);
+		oflags, ret);
 	if (r)
 		goto undo;
+	inode_put(i);
+	n->fd = fd;
 	/* what fstat shows is what the host showed at the start */
-	i = (*ret)->inode;
 	i->uid = st.uid;
 	i->gid = st.gid;
 	i->size = st.size;
 	i->blocks = st.blocks;
 	i->rdev = LX_MKDEV(st.rdev_major & 0xfff, st.rdev_minor);
-	if (!regular) {
+	if (n->regular) {
+		(*ret)->mode |= LX_FMODE_HOST;
+	} else {
 		start_watch(h);
 		(*ret)->mode |= LX_FMODE_WRITEALL;
 	}
-	h->owns_fd = true;
 	return 0;
 
 undo:
-	if (h->tty)
-		tty_put(&h->tty->tty);
-	waitq_destroy(&h->q);
-	LIVE_DEC(HOSTFD);
-	free(h);
-	return r ? r : -ENOMEM;
+	if (n)
+		inode_put(&n->i);
+	if (h) {
+		if (h->tty)
+			tty_put(&h->tty->tty);
+		waitq_destroy(&h->q);
+		LIVE_DEC(HOSTFD);
+		free(h);
+	}
+	return r;
 }
 
 /* --- what the kernel does with terminals of the host --- */
