@@ -273,6 +273,7 @@ nsfs_path(struct ns_ref *r, struct path *ret)
 	}
 	inode_init(&n->i, nsfs_sb, r->kind == NS_MNT ? &mnt_iops : &nsfs_iops, &nsfs_fops, r->id,
 		LX_S_IFREG | 0444, 0, 0);
+	n->i.flags |= INODE_IMMUTABLE;
 	n->r = *r;
 	snprintf(name, sizeof name, "%s:[%llu]", ns_name(r->kind), (unsigned long long)r->id);
 	err = file_new_inode(&n->i, &nsfs_fops, NULL, name, LX_O_RDONLY, &f);

@@ -86,7 +86,7 @@ futex_again(struct task *t)
 static int64_t
 futex_again_over(struct task *t, int64_t r)
 {
-	t->nr = NR_RESTART;
+	atomic_store_explicit(&t->nr, NR_RESTART, memory_order_relaxed);
 	if (r != -EINTR)
 		return r;
 	return sched_now_ns() >= t->restart_deadline_ns ? -ETIMEDOUT : -ERESTART_RESTARTBLOCK;
@@ -217,7 +217,7 @@ task_main(void *arg)
 				plat->set_result(t->pt, -ENOSYS);
 				continue;
 			}
-			t->nr = ev.nr;
+			atomic_store_explicit(&t->nr, ev.nr, memory_order_relaxed);
 			watched = atomic_load_explicit(&t->syscall_work, memory_order_relaxed);
 			if (__builtin_expect(watched != 0, 0) &&
 				!task_syscall_enter(t, &ev, &result))
@@ -234,7 +234,7 @@ task_main(void *arg)
 				has_result = true;
 			break;
 		case PLAT_EV_FUTEX:
-			t->nr = ev.nr;
+			atomic_store_explicit(&t->nr, ev.nr, memory_order_relaxed);
 			if (ptrace_traced(t))
 				plat->regs(t->pt)->orig_rax = ev.nr;
 			result = futex == PLAT_FUTEX_AGAIN     ? futex_again_over(t, ev.result)

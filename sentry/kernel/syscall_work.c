@@ -20,7 +20,7 @@ take_back(struct task *t, struct plat_event *ev, int64_t *result)
 	ev->args[3] = r->r10;
 	ev->args[4] = r->r8;
 	ev->args[5] = r->r9;
-	t->nr = ev->nr;
+	atomic_store_explicit(&t->nr, ev->nr, memory_order_relaxed);
 	return (int32_t)ev->nr >= 0 && !(atomic_load(&t->work) & TW_EXIT);
 }
 
@@ -30,8 +30,7 @@ task_syscall_enter(struct task *t, struct plat_event *ev, int64_t *result)
 	uint32_t work = atomic_load(&t->syscall_work);
 	enum seccomp_verdict v;
 
-	for (int i = 0; i < 6; i++)
-		t->args[i] = ev->args[i];
+	task_note_args(t, ev->args);
 	if (work & (SW_TRACE | SW_SYSEMU)) {
 		ptrace_syscall_stop(t, LX_PTRACE_EVENTMSG_SYSCALL_ENTRY);
 		if (!take_back(t, ev, result) || (work & SW_SYSEMU))

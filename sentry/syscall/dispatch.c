@@ -126,8 +126,7 @@ syscall_dispatch(struct task *t, uint32_t nr, const uint64_t a[6])
 	const struct sc_row *row = syscall_row(nr);
 	int64_t r;
 
-	for (int i = 0; i < 6; i++)
-		t->args[i] = a[i];
+	task_note_args(t, a);
 	if (!row) {
 		if (trace_is_on) {
 			trace_enter(t, NULL, nr, a);
@@ -135,7 +134,7 @@ syscall_dispatch(struct task *t, uint32_t nr, const uint64_t a[6])
 		}
 		return -ENOSYS;
 	}
-	t->in_syscall = true;
+	atomic_store_explicit(&t->in_syscall, true, memory_order_relaxed);
 	t->call.serial++;
 	/* Nobody else counts: no locked instruction. */
 	atomic_store_explicit(&t->nr_calls,
@@ -145,7 +144,7 @@ syscall_dispatch(struct task *t, uint32_t nr, const uint64_t a[6])
 	r = row->fn ? row->fn(t, a) : -row->err;
 	if (trace_is_on)
 		trace_exit(t, row, nr, a, r);
-	t->in_syscall = false;
+	atomic_store_explicit(&t->in_syscall, false, memory_order_relaxed);
 	return r;
 }
 
@@ -154,8 +153,7 @@ syscall_done_elsewhere(struct task *t, uint32_t nr, const uint64_t a[6], int64_t
 {
 	const struct sc_row *row = syscall_row(nr);
 
-	for (int i = 0; i < 6; i++)
-		t->args[i] = a[i];
+	task_note_args(t, a);
 	if (trace_is_on) {
 		trace_enter(t, row, nr, a);
 		trace_exit(t, row, nr, a, result);

@@ -276,6 +276,8 @@ inode_permission(struct inode *i, const struct call *c, int mask)
 			!(i->flags & INODE_NOWRITE_CHECK) &&
 			(LX_S_ISREG(mode) || LX_S_ISDIR(mode) || LX_S_ISLNK(mode)))
 			return -EROFS;
+		if (i->flags & INODE_IMMUTABLE)
+			return -EPERM;
 	}
 	if (i->ops->permission)
 		return i->ops->permission(i, c, mask);

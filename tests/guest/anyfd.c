@@ -103,7 +103,7 @@ make(void)
 	add("zero", open("/dev/zero", O_RDWR));
 	add("full", open("/dev/full", O_RDWR));
 	add("urandom", open("/dev/urandom", O_RDONLY));
-	add("proc", open("/proc/sys/kernel/ostype", O_RDONLY));
+	add("proc", open("/proc/sys/kernel/hostname", O_RDONLY));
 	add("procdir", open("/proc/self", O_RDONLY | O_DIRECTORY));
 	add("closed", 900);
 }
@@ -168,6 +168,48 @@ watched(int fd)
 	return r;
 }
 
+static const char *
+name_of(int fd)
+{
+	static char name[40];
+
+	snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+	return name;
+}
+
+static int
+reopen(int fd, int flags)
+{
+	int n = open(name_of(fd), flags);
+
+	if (n >= 0)
+		close(n);
+	return n < 0 ? -1 : 0;
+}
+
+static void
+by_name(void)
+{
+	struct stat st, st2;
+	int home = open(".", O_PATH);
+
+	ALL(reopen(fd, O_RDONLY | O_NONBLOCK | O_NOCTTY));
+	ALL(reopen(fd, O_WRONLY | O_NONBLOCK | O_NOCTTY));
+	ALL(reopen(fd, O_RDWR | O_APPEND | O_NONBLOCK | O_NOCTTY));
+	ALL(reopen(fd, O_PATH));
+	ALL(reopen(fd, O_DIRECTORY));
+	ALL(reopen(fd, O_RDONLY | O_NOFOLLOW));
+	ALL(stat(name_of(fd), &st) || fstat(fd, &st2) ? -1 : st.st_ino == st2.st_ino);
+	ALL_OK(access(name_of(fd), R_OK));
+	ALL_OK(access(name_of(fd), X_OK));
+	ALL_OK(truncate(name_of(fd), 48));
+	ALL_OK(chdir(name_of(fd)) ? -1 : fchdir(home));
+	ALL_OK(getxattr(name_of(fd), "user.none", buf, sizeof buf));
+	ALL_OK(link(name_of(fd), "dir"));
+	ALL_OK(rmdir(name_of(fd)));
+	close(home);
+}
+
 static void
 ones(void)
 {
@@ -182,7 +224,7 @@ ones(void)
 	struct sockaddr_storage ss;
 	socklen_t len = 0;
 	sigset_t set;
-	int n = 0;
+	int n = 0, home = open(".", O_PATH);
 
 	sigemptyset(&set);
 	ALL(read(fd, buf, 0));
@@ -207,7 +249,7 @@ ones(void)
 	ALL_OK(openat(fd, "x", O_RDONLY));
 	ALL(readlinkat(fd, "", buf, sizeof buf));
 	ALL_OK(faccessat(fd, "x", R_OK, 0));
-	ALL_OK(fchdir(fd) ? -1 : chdir("..") /* out of dir again */);
+	ALL_OK(fchdir(fd) ? -1 : fchdir(home));
 	ALL_OK(fsync(fd));
 	ALL_OK(fdatasync(fd));
 	ALL_OK(syncfs(fd));
@@ -324,6 +366,7 @@ main(void)
 	signal(SIGTTOU, SIG_IGN);
 	make();
 	ones();
+	by_name();
 	pidfd();
 	for (int k = 0; k < nkinds; k++)
 		lseek(kinds[k].fd, 0, SEEK_SET); /* where the end of a directory is, is its own */

@@ -275,10 +275,10 @@ struct task {
 	uint64_t restart_args[6];
 	struct timer futex_timer; /* armed while it is in the rest of a FUTEX_WAIT */
 
-	/* the syscall in work, for trace, restart, /proc/PID/syscall */
-	uint32_t nr;
-	uint64_t args[6];
-	bool in_syscall;
+	/* the syscall in work, for trace, restart, /proc/PID/syscall; (O) writes, relaxed */
+	_Atomic uint32_t nr;
+	_Atomic uint64_t args[6];
+	_Atomic bool in_syscall;
 	_Atomic uint64_t nr_calls; /* that came here; (O) writes */
 
 	struct tracee tracee; /* (T) */
@@ -464,5 +464,12 @@ struct uts_ns {
 	char nodename[65], domainname[65];
 };
 extern const char uts_release[], uts_version[];
+
+static inline void
+task_note_args(struct task *t, const uint64_t a[6])
+{
+	for (int i = 0; i < 6; i++)
+		atomic_store_explicit(&t->args[i], a[i], memory_order_relaxed);
+}
 
 #endif

@@ -212,8 +212,9 @@ struct inode {
 #define INODE_NOATIME 1u /* never update atime */
 #define INODE_NOWRITE_CHECK                                                                        \
 	2u /* permission checks pass over a read-only mount (devices, fifos do already) */
-#define INODE_MAGIC 4u /* ops->magic: a magic link */
-#define INODE_OPENS 8u /* ops->open opens it, whatever its type says */
+#define INODE_MAGIC	4u  /* ops->magic: a magic link */
+#define INODE_OPENS	8u  /* ops->open opens it, whatever its type says */
+#define INODE_IMMUTABLE 16u /* nobody writes to it */
 
 /* Fill in the embedded inode: one reference, times = now, nlink 1 (2 for directories). */
 void inode_init(struct inode *i, struct super *sb, const struct inode_ops *ops,
