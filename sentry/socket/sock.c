@@ -155,9 +155,12 @@ sock_put(struct sock *s)
 		s->ops->free(s);
 }
 
+/* False: it has been closed. */
 static bool
 describe(struct sock *s, struct sock_info *i)
 {
+	bool closed;
+
 	memset(i, 0, sizeof *i);
 	mutex_lock(&s->lock);
 	i->family = s->family;
@@ -170,8 +173,9 @@ describe(struct sock *s, struct sock_info *i)
 	i->listening = s->listening;
 	i->shutdown = (uint8_t)(s->shut_rd | s->shut_wr << 1);
 	i->refs = (uint32_t)atomic_load(&s->ref.n);
+	closed = s->closed;
 	mutex_unlock(&s->lock);
-	return s->ops->describe && s->ops->describe(s, i);
+	return !closed && s->ops->describe && s->ops->describe(s, i);
 }
 
 int
@@ -206,7 +210,7 @@ sock_each(const struct net_ns *net, int family, int protocol,
 		mutex_unlock(&all_lock);
 	} while (!cap);
 	for (size_t i = 0; i < n; i++) {
-		if (!v[i]->closed && describe(v[i], &info))
+		if (describe(v[i], &info))
 			fn(&info, arg);
 		sock_put(v[i]);
 	}
@@ -316,7 +320,7 @@ sock_file(struct sock *s, uint32_t oflags, struct file **ret)
 		s->ops->close(s);
 		sock_put(s);
 	} else {
-		s->ino = (*ret)->inode->ino;
+		s->ino = (*ret)->inode->ino; /* it is in the list of all already */
 		if (s->type == LX_SOCK_STREAM)
 			(*ret)->mode |= LX_FMODE_WRITEALL;
 	}

@@ -85,7 +85,7 @@ struct mm {
 	uint32_t auxv_len;     /* words */
 	struct file *exe_file; /* a reference */
 	void (*exe_put)(struct file *f);
-	uint8_t dumpable;
+	_Atomic uint8_t dumpable;
 	bool thp_disabled;
 };
 

@@ -156,9 +156,10 @@ struct sock {
 	struct cred *owner_cred;	  /* a reference, for SO_PEERGROUPS */
 	struct sock_filter *filter;	  /* SO_ATTACH_FILTER, or NULL */
 	bool filter_locked;		  /* SO_LOCK_FILTER */
-	uint64_t cookie, ino;		  /* ino: of its file */
-	struct list all_node;		  /* of all sockets */
-	struct net_ns *net;		  /* a reference: that of the maker */
+	uint64_t cookie;
+	_Atomic uint64_t ino; /* of its file */
+	struct list all_node; /* of all sockets */
+	struct net_ns *net;   /* a reference: that of the maker */
 };
 
 void sock_init(struct sock *s, const struct sock_ops *ops, const struct call *c, int family,

@@ -88,8 +88,10 @@ proc_owner(const struct pseudo_ctx *x, struct inode *i)
 	struct mm *mm = proc_mm(proc_task(x));
 
 	/* proc(5): root's, when the process may not be dumped */
-	i->uid = mm && mm->dumpable != 1 ? 0 : c->euid;
-	i->gid = mm && mm->dumpable != 1 ? 0 : c->egid;
+	mutex_lock(&i->lock);
+	inode_store(i->uid, mm && mm->dumpable != 1 ? 0 : c->euid);
+	inode_store(i->gid, mm && mm->dumpable != 1 ? 0 : c->egid);
+	mutex_unlock(&i->lock);
 	mm_put(mm);
 	cred_put(c);
 }

@@ -41,12 +41,14 @@ set_peer_cred(struct unix_sock *u, const struct lx_ucred *uc, const struct cred 
 	cred_put(old);
 }
 
+/* They are in the list of all sockets already. */
 static void
 join(struct unix_sock *a, struct unix_sock *b)
 {
+	mutex_lock(&a->s.lock);
 	a->peer = sock_get(&b->s);
-	b->peer = sock_get(&a->s);
-	a->connected = b->connected = true;
+	a->connected = true;
+	mutex_unlock(&a->s.lock);
 }
 
 /* --- SO_PEERCRED and friends --- */
@@ -639,6 +641,7 @@ unix_pair(const struct call *c, int type, int protocol, struct sock *ret[2])
 		return -ENOMEM;
 	}
 	join(a, b);
+	join(b, a);
 	set_peer_cred(a, &me, c->cred);
 	set_peer_cred(b, &me, c->cred);
 	ret[0] = &a->s;
