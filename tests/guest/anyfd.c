@@ -4,10 +4,12 @@
 #include "guest.h"
 #include <dirent.h>
 #include <fcntl.h>
+#include <mqueue.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
@@ -49,6 +51,7 @@ make(void)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	int p[2], s[2], m, t, l;
+	char ring[120] = {0}, queue[40];
 	sigset_t none;
 
 	sigemptyset(&none);
@@ -99,6 +102,16 @@ make(void)
 		add("ptmx", m);
 		add("pts", t);
 	}
+	add("uring", (int)syscall(SYS_io_uring_setup, 4, ring));
+	add("fanotify", (int)syscall(SYS_fanotify_init, 0, 0));
+	add("fsopen", (int)syscall(SYS_fsopen, "tmpfs", 0));
+	add("tree", (int)syscall(SYS_open_tree, AT_FDCWD, ".", 1 /* OPEN_TREE_CLONE */));
+	snprintf(queue, sizeof queue, "/anyfd-%d", (int)getpid());
+	add("mq", mq_open(queue, O_CREAT | O_RDWR, 0600, NULL));
+	mq_unlink(queue);
+	add("tmpfile", open(".", O_TMPFILE | O_RDWR, 0600));
+	add("packet", socket(AF_PACKET, SOCK_RAW, 0));
+	add("raw", socket(AF_INET, SOCK_RAW, IPPROTO_ICMP));
 	add("null", open("/dev/null", O_RDWR));
 	add("zero", open("/dev/zero", O_RDWR));
 	add("full", open("/dev/full", O_RDWR));
@@ -131,15 +144,33 @@ say(const char *call, const char *kind, long r)
 	}
 #define ALL_OK(expr) ALL((expr) < 0 ? -1 : 0)
 
+static bool
+is_ring(int fd)
+{
+	char name[40], to[40];
+	ssize_t n;
+
+	snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+	n = readlink(name, to, sizeof to - 1);
+	to[n > 0 ? n : 0] = 0;
+	return strcmp(to, "anon_inode:[io_uring]") == 0;
+}
+
 static int
 map(int fd, int prot, int flags)
 {
 	int n;
 	void *p;
 
-	/* A TCP socket can be mapped, for its zero copy of what comes in; not in moat. */
+	/* A TCP socket can be mapped, for its zero copy of what comes in, and so can those of
+	 * AF_PACKET with a ring; not in moat. A ring of io_uring is mapped shared there only. */
 	if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &n, &(socklen_t){sizeof n}) == 0 &&
 		n == IPPROTO_TCP)
+		return 0;
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &n, &(socklen_t){sizeof n}) == 0 &&
+		n == AF_PACKET)
+		return 0;
+	if ((flags & MAP_PRIVATE) && is_ring(fd))
 		return 0;
 	p = mmap(NULL, 4096, prot, flags, fd, 0);
 	if (p == MAP_FAILED)
