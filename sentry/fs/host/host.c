@@ -412,23 +412,37 @@ start_watch(struct hostfile *h)
 		sched_watch(&h->watch, LX_POLLIN | LX_POLLOUT | LX_POLLPRI | LX_POLLRDHUP) == 0;
 }
 
+/* Over a copy of fd. NULL with *err. */
+static struct hostfile *
+hostfile_copy(int fd, int *err)
+{
+	struct hostfile *h;
+
+	fd = host_fd_dup(fd);
+	*err = fd;
+	if (fd < 0)
+		return NULL;
+	h = hostfile_alloc(fd);
+	if (h) {
+		h->owns_fd = true;
+	} else {
+		*err = -ENOMEM;
+		host_fd_close(fd);
+	}
+	return h;
+}
+
 /* /dev/tty: another open file over the terminal's descriptor. */
 static int
 tty_reopen(struct tty *t, struct file *f, const struct call *c)
 {
 	struct host_tty *ht = container_of(t, struct host_tty, tty);
-	struct hostfile *h;
-	int fd = host_fd_dup(ht->fd);
+	int err;
+	struct hostfile *h = hostfile_copy(ht->fd, &err);
 
 	(void)c;
-	if (fd < 0)
-		return fd;
-	h = hostfile_alloc(fd);
-	if (!h) {
-		host_fd_close(fd);
-		return -ENOMEM;
-	}
-	h->owns_fd = true;
+	if (!h)
+		return err;
 	h->tty = container_of(tty_get(t), struct host_tty, tty);
 	start_watch(h);
 	f->ops = &stream_fops;
@@ -456,21 +470,15 @@ hostnode_open(struct inode *i, const struct call *c, struct file *f)
 	struct hostnode *n = container_of(i, struct hostnode, i);
 	uint32_t want = f->mode & (LX_FMODE_READ | LX_FMODE_WRITE), have = want & n->access;
 	struct hostfile *h;
-	int fd;
+	int err;
 
 	(void)c;
 	/* A pipe is opened for both by those who mean one. */
 	if (n->regular ? have != want : want && !have)
 		return -EACCES;
-	fd = host_fd_dup(n->fd);
-	if (fd < 0)
-		return fd;
-	h = hostfile_alloc(fd);
-	if (!h) {
-		host_fd_close(fd);
-		return -ENOMEM;
-	}
-	h->owns_fd = true;
+	h = hostfile_copy(n->fd, &err);
+	if (!h)
+		return err;
 	h->own_pos = n->regular;
 	f->mode &= ~(want & ~have);
 	f->priv = h;
