@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 /* --- files --- */
 
 /* The request's file, once. */
