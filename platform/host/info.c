@@ -36,9 +36,11 @@ host_own_cpu_ns(void)
 }
 
 int
-host_membarrier_global(void)
+host_membarrier(bool expedited)
 {
-	return syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) ? -errno : 0;
+	int cmd = expedited ? MEMBARRIER_CMD_GLOBAL_EXPEDITED : MEMBARRIER_CMD_GLOBAL;
+
+	return syscall(SYS_membarrier, cmd, 0, 0) ? -errno : 0;
 }
 
 void

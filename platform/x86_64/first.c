@@ -5,6 +5,7 @@
 #include "platform/host/raw.h"
 #include <errno.h>
 #include <linux/capability.h>
+#include <linux/membarrier.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -133,5 +134,7 @@ x86_first_drop_rights(void)
 	host_call2(SYS_setrlimit, RLIMIT_CORE, &none);
 	host_call2(SYS_capset, &h, d);
 	host_call2(SYS_prctl, PR_SET_NAME, "moat-stub");
+	/* Its children inherit that: the sentry can make them pass a barrier, host_membarrier(). */
+	host_call3(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0);
 	return host_call5(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }

@@ -95,13 +95,15 @@ static int64_t
 host_barrier(void *arg)
 {
 	(void)arg;
-	return host_membarrier_global();
+	return host_membarrier(false);
 }
 
 int64_t
 kernel_memory_barrier(void)
 {
-	return sched_blocking(host_barrier, NULL);
+	int err = host_membarrier(true);
+
+	return err ? sched_blocking(host_barrier, NULL) : 0;
 }
 
 int

@@ -243,6 +243,7 @@ mm_fork(const struct mm_call *c, struct plat_thread *child_pt, struct mm **ret)
 	memcpy(n->auxv, mm->auxv, sizeof n->auxv);
 	n->auxv_len = mm->auxv_len;
 	n->dumpable = mm->dumpable;
+	n->membarriers = mm->membarriers;
 	RB_FOREACH (v, vma_tree, &mm->vmas) {
 		struct vma *k;
 

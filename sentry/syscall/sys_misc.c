@@ -111,22 +111,31 @@ sys_membarrier(struct task *t, const uint64_t a[6])
 	enum {
 		QUERY = 0,
 		GLOBAL = 1,
+		GLOBAL_EXPEDITED = 2,
+		REGISTER_GLOBAL_EXPEDITED = 4,
 		PRIVATE_EXPEDITED = 8,
 		REGISTER_PRIVATE_EXPEDITED = 16,
+		GET_REGISTRATIONS = 512,
 	};
+	int cmd = arg_int(a[0]);
 
 	if ((uint32_t)a[1])
 		return -EINVAL;
-	switch (arg_int(a[0])) {
+	switch (cmd) {
 	case QUERY:
-		return GLOBAL | PRIVATE_EXPEDITED | REGISTER_PRIVATE_EXPEDITED;
+		return GLOBAL | GLOBAL_EXPEDITED | REGISTER_GLOBAL_EXPEDITED | PRIVATE_EXPEDITED |
+		       REGISTER_PRIVATE_EXPEDITED | GET_REGISTRATIONS;
+	case GET_REGISTRATIONS:
+		return t->mm->membarriers;
+	case REGISTER_GLOBAL_EXPEDITED:
 	case REGISTER_PRIVATE_EXPEDITED:
-		t->tgroup->membarrier_registered = true;
+		t->mm->membarriers |= (uint8_t)cmd;
 		return 0;
 	case PRIVATE_EXPEDITED:
-		if (!t->tgroup->membarrier_registered)
+		if (!(t->mm->membarriers & REGISTER_PRIVATE_EXPEDITED))
 			return -EPERM;
 		/* fallthrough */
+	case GLOBAL_EXPEDITED:
 	case GLOBAL:
 		return kernel_memory_barrier();
 	default:

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/membarrier.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sched.h>

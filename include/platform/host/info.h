@@ -3,6 +3,7 @@
 #ifndef PLATFORM_HOST_INFO_H
 #define PLATFORM_HOST_INFO_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,8 +19,8 @@ void host_random(void *buf, size_t len);
 
 void host_sysinfo(struct host_sysinfo *ret);
 int64_t host_own_cpu_ns(void); /* of all threads of this process */
-/* membarrier(MEMBARRIER_CMD_GLOBAL): every running thread of the host passes a barrier. Slow.
- * -errno. */
-int host_membarrier_global(void);
+/* membarrier(2): every running thread of the stubs, which have registered for that, passes a barrier
+ * (expedited; -EINVAL before Linux 4.16), or every one of the host, which takes milliseconds. -errno. */
+int host_membarrier(bool expedited);
 
 #endif

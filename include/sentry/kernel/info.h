@@ -38,7 +38,7 @@ struct kernel_cpu_limit {
 struct kernel_cpu_limit kernel_cpu_limit(void);
 int32_t kernel_last_pid(void);
 
-/* Every running thread of the host passes a memory barrier: slow. Parks. -errno. */
+/* Every running thread of the sandbox passes a memory barrier. May park. -errno. */
 int64_t kernel_memory_barrier(void);
 /* Read or write memory of another task, which must still have this mm. */
 int task_peek_poke(

@@ -161,7 +161,6 @@ struct tgroup {
 	int64_t start_ns; /* (C) host CLOCK_MONOTONIC */
 	int oom_score_adj;
 	uint8_t dumpable;
-	bool membarrier_registered;
 };
 
 /* How it is scheduled (sched(7)). */

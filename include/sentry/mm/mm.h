@@ -86,6 +86,7 @@ struct mm {
 	struct file *exe_file; /* a reference */
 	void (*exe_put)(struct file *f);
 	_Atomic uint8_t dumpable;
+	_Atomic uint8_t membarriers; /* what membarrier(2) has registered: its commands */
 	bool thp_disabled;
 };
 
