@@ -9,7 +9,7 @@ export BUILD=${BUILD:-build}
 moat=$(realpath "$BUILD/moat")
 [ "$(id -u)" = 0 ] || { echo "root is needed to start the engines"; exit 1; }
 missing=
-for p in docker.io containerd podman conmon runc busybox-static iptables slirp4netns uidmap fuse-overlayfs containernetworking-plugins \
+for p in docker.io containerd podman conmon runc busybox-static iptables slirp4netns uidmap catatonit fuse-overlayfs containernetworking-plugins \
 	python3-grpcio python3-protobuf protobuf-compiler; do
 	dpkg -s $p >/dev/null 2>&1 || missing="$missing $p"
 done

@@ -30,7 +30,7 @@ op() { # NAME CODE
 		bad=$((bad + 1))
 		printf '%-34s DIFFERENT\n' "$1"
 		diff "$work/runc" "$work/moat" | sed 's/^/    /' | head -n 8
-		for r in runc moat; do tail -n 3 "$work/err.$r" | sed "s/^/    $r stderr: /"; done
+		for r in runc moat; do sed -n '1,2p;$p' "$work/err.$r" | sed "s/^/    $r stderr: /"; done
 	fi
 }
 . "$here/$engine.ops"
