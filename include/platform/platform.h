@@ -299,6 +299,9 @@ struct plat_ops {
 	void (*set_identity)(struct plat_thread *t, const struct plat_identity *id);
 	void (*set_watched)(struct plat_thread *t, bool on);
 	void (*set_name)(struct plat_thread *t, const char *comm);
+	/* The arguments of what the process executes are [start, end) of its memory: what a ps on
+	 * the host shows. */
+	void (*set_args)(struct plat_thread *t, uint64_t start, uint64_t end);
 
 	/* CPU time used by the host thread / all threads of its process, in ns; any thread. That of
 	 * one thread among several is what was last seen of it, own_cpu_ns looks at it: only its

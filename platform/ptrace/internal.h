@@ -46,7 +46,7 @@ enum pt_state {
 };
 
 struct pt_op {
-	int nr; /* of the host call, or -1 for a name */
+	int nr; /* of the host call */
 	int fd; /* ours, closed when done; -1: none */
 	uint64_t a[6];
 };
@@ -174,6 +174,7 @@ int pt_move(
 	struct plat_thread *t, uint64_t old, uint64_t old_len, uint64_t new_addr, uint64_t new_len);
 int pt_advise(struct plat_thread *t, uint64_t addr, uint64_t len, int advice);
 void pt_set_name(struct plat_thread *t, const char *comm);
+void pt_set_args(struct plat_thread *t, uint64_t start, uint64_t end);
 int pt_copy_in(struct plat_thread *t, void *dst, uint64_t src, size_t len);
 int pt_copy_out(struct plat_thread *t, uint64_t dst, const void *src, size_t len);
 int pt_peek(struct plat_thread *t, void *dst, uint64_t src, size_t len);

@@ -4,6 +4,7 @@
 #include "platform/ptrace/internal.h"
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -81,6 +82,25 @@ pass_fd(struct plat_thread *t, int fd)
 	return -ESRCH;
 }
 
+/* prctl(2) for ps on the host: a[0] is what is told, a[1] and a[2] a name, or where the arguments
+ * are. */
+static int64_t
+make_known(struct plat_thread *t, const struct pt_op *op)
+{
+	const uint64_t at = pt.lay.base + PT_SCRATCH;
+	uint64_t mm[STUB_MM_WORDS];
+
+	if (op->a[0] == PR_SET_NAME)
+		return host_vm_write(t->sp->pid, at, op->a + 1, 16) < 0
+			       ? -ESRCH
+			       : pt_syscall(t, SYS_prctl, PR_SET_NAME, at, 0, 0, 0, 0);
+	stub_mm_map(mm, op->a[1], op->a[2]);
+	if (host_vm_write(t->sp->pid, at, mm, sizeof mm) < 0)
+		return -ESRCH;
+	pt_syscall(t, SYS_prctl, PR_SET_MM, PR_SET_MM_MAP, at, sizeof mm, 0, 0);
+	return 0;
+}
+
 static int64_t
 make_op(struct plat_thread *t, struct pt_op *op)
 {
@@ -88,12 +108,8 @@ make_op(struct plat_thread *t, struct pt_op *op)
 	int64_t r;
 	int fd;
 
-	if (op->nr == SYS_prctl) {
-		if (host_vm_write(t->sp->pid, pt.lay.base + PT_SCRATCH, op->a, 16) < 0)
-			return -ESRCH;
-		return pt_syscall(
-			t, SYS_prctl, 15 /* PR_SET_NAME */, pt.lay.base + PT_SCRATCH, 0, 0, 0, 0);
-	}
+	if (op->nr == SYS_prctl)
+		return make_known(t, op);
 	if (op->fd < 0)
 		return pt_syscall(t, op->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 	fd = pass_fd(t, op->fd);
@@ -224,8 +240,24 @@ pt_set_name(struct plat_thread *t, const char *comm)
 	int err;
 
 	op = queue(t, SYS_prctl, &err);
-	if (op)
-		memcpy(op->a, comm, strnlen(comm, 15));
+	if (op) {
+		op->a[0] = PR_SET_NAME;
+		memcpy(op->a + 1, comm, strnlen(comm, 15));
+	}
+}
+
+void
+pt_set_args(struct plat_thread *t, uint64_t start, uint64_t end)
+{
+	struct pt_op *op;
+	int err;
+
+	op = queue(t, SYS_prctl, &err);
+	if (op) {
+		op->a[0] = PR_SET_MM;
+		op->a[1] = start;
+		op->a[2] = end;
+	}
 }
 
 int

@@ -270,6 +270,7 @@ const struct plat_ops ptrace_ops = {
 	.set_identity = set_identity,
 	.set_watched = set_watched,
 	.set_name = pt_set_name,
+	.set_args = pt_set_args,
 	.thread_cpu_ns = thread_cpu_ns,
 	.own_cpu_ns = own_cpu_ns,
 	.usage = usage,

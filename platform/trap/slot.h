@@ -136,6 +136,7 @@ enum stub_op_code {
 	STUB_OP_PATCH,	 /* page prot off bytes trampoline(0: none) count; a STUB_OP_DATA follows */
 	STUB_OP_DATA,	 /* 32 bytes of code for the trampoline */
 	STUB_OP_NAME,	 /* two words of name */
+	STUB_OP_ARGS,	 /* start end of the arguments */
 	STUB_OP_GETX,	 /* bounce: XSAVE area; result is its size */
 	STUB_OP_SETX,	 /* len; 0: as in a fresh process */
 	STUB_OP_CPUTIME, /* result is the thread's CPU time in ns */

@@ -81,6 +81,17 @@ set_name(struct plat_thread *t, const char *comm)
 		memcpy(op->a, comm, n);
 }
 
+static void
+set_args(struct plat_thread *t, uint64_t start, uint64_t end)
+{
+	struct stub_op *op = trap_op_new(t, STUB_OP_ARGS);
+
+	if (op) {
+		op->a[0] = start;
+		op->a[1] = end;
+	}
+}
+
 /* The host's clock of one thread is closed to other processes; its stub tells it when it goes to
  * sleep. */
 static int64_t
@@ -251,6 +262,7 @@ const struct plat_ops trap_ops = {
 	.set_identity = set_identity,
 	.set_watched = set_watched,
 	.set_name = set_name,
+	.set_args = set_args,
 	.thread_cpu_ns = thread_cpu_ns,
 	.own_cpu_ns = own_cpu_ns,
 	.usage = usage,

@@ -354,6 +354,7 @@ task_exec(struct task *t, struct program *p, const struct path *base, const char
 	task_init_call(t);
 	task_publish_identity(t);
 	plat->set_name(t->pt, t->comm);
+	plat->set_args(t->pt, mm->arg_start, mm->arg_end);
 	task_sched_fresh(t);
 	set_registers(t, &loaded);
 	trace_exec(t, p);

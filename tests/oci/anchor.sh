@@ -73,6 +73,10 @@ in_it sh -c 'echo x >/dev/x' 2>/dev/null && die "a file was put where nobody wou
 [ ! -e "$work/b/rootfs/dev/x" ] || die "a file is beneath /dev"
 seen() { [ "$(in_it sh -c 'cat /proc/[0-9]*/comm' 2>/dev/null | grep '^s' | grep -v '^sh$' | xargs)" = "$1" ]; }
 until_true seen "sleep sleep" # once the shell has started both
+# As podman's top looks at them.
+arguments() { in_it sh -c 'cat /proc/[0-9]*/cmdline' 2>/dev/null | tr '\0' ' ' | grep -o 'sleep [0-9]*' | sort -u | xargs; }
+same "arguments" "sleep 0 sleep 1000" "$(arguments)"
+in_it grep -q '^btime ' /proc/stat || die "no btime in /proc/stat"
 in_it sh -c 'cat /proc/[0-9]*/comm' 2>/dev/null | grep -E 'moat-(sentry|anchor)' && die "the sandbox's own processes are seen"
 same "mounts on the host" "" "$(grep -F "$work" /proc/self/mountinfo)"
 

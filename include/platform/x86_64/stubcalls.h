@@ -17,6 +17,18 @@
 /* The one descriptor that a stub may write to. */
 #define STUB_BELL_FD 0
 
+/* struct prctl_mm_map of prctl(2), PR_SET_MM_MAP, by words: a process whose arguments are
+ * [start, end), and of which nothing else is told. */
+#define STUB_MM_WORDS 13
+static inline void
+stub_mm_map(uint64_t w[STUB_MM_WORDS], uint64_t start, uint64_t end)
+{
+	for (int i = 0; i < 11; i++)
+		w[i] = i == 1 || i == 8 ? end : start; /* the end of code, of arguments */
+	w[11] = 0;			       /* no auxiliary vector */
+	w[12] = 0xffffffff00000000u;	       /* the same, and no new executable: -1 */
+}
+
 /* A program that allows the calls of calls.def with the instruction pointer in [text, text + len),
  * text being a multiple of 4 GiB, and traps on everything else. buf: struct sock_fprog followed by
  * its instructions, linked for the address `at` where it will stand. Bytes or -errno. */

@@ -513,6 +513,7 @@ do_op(struct stub_slot *s, struct host_ucontext *uc, const struct stub_op *op,
 {
 	const uint64_t *a = op->a;
 	uint64_t ts[2], usage[STUB_USAGE_WORDS];
+	uint64_t mm[STUB_MM_WORDS];
 	char name[16];
 	long r;
 
@@ -561,6 +562,11 @@ do_op(struct stub_slot *s, struct host_ucontext *uc, const struct stub_op *op,
 		stub_copy(name, a, 16);
 		name[15] = 0;
 		return sys2(__NR_prctl, 15 /* PR_SET_NAME */, name);
+	case STUB_OP_ARGS:
+		stub_mm_map(mm, a[0], a[1]);
+		/* A host without CONFIG_CHECKPOINT_RESTORE has no such call. */
+		sys4(__NR_prctl, 35 /* PR_SET_MM */, 14 /* PR_SET_MM_MAP */, mm, sizeof mm);
+		return 0;
 	case STUB_OP_GETX:
 		return do_xstate(s, uc, false, 0);
 	case STUB_OP_SETX:
