@@ -88,7 +88,6 @@ static int
 enter_mnt(struct task *t, struct mnt_ns *ns)
 {
 	struct path root;
-	struct mnt_ns *old;
 
 	if (!cred_capable_in(t->cred, ns->user_ns, LX_CAP_SYS_ADMIN) ||
 		!cred_capable_own(t->cred, LX_CAP_SYS_CHROOT) ||
@@ -97,12 +96,10 @@ enter_mnt(struct task *t, struct mnt_ns *ns)
 	if (fs_ctx_shared(t->fs))
 		return -EINVAL;
 	mnt_ns_root(ns, &root);
-	old = t->fs->ns;
-	t->fs->ns = mnt_ns_get(ns);
+	fs_ctx_set_ns(t->fs, ns);
 	fs_ctx_set_root(t->fs, &root);
 	fs_ctx_set_cwd(t->fs, &root);
 	path_put(&root);
-	mnt_ns_put(old);
 	return 0;
 }
 

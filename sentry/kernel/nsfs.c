@@ -78,8 +78,10 @@ ns_of_task(struct task *t, enum ns_kind kind, struct ns_ref *ret)
 		break;
 	case NS_MNT:
 		if (t->fs) {
-			ret->ns = mnt_ns_get(t->fs->ns);
-			ret->id = t->fs->ns->id;
+			struct mnt_ns *ns = fs_ctx_ns(t->fs);
+
+			ret->ns = ns;
+			ret->id = ns->id;
 		} else {
 			err = -ESRCH;
 		}

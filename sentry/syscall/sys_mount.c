@@ -126,13 +126,13 @@ each_fs(void (*fn)(struct fs_ctx *fs, void *arg), void *arg)
 		}
 		mutex_lock(&k->pt_lock);
 		if (k->fs)
-			all[n++] = fs_ctx_get(k->fs);
+			all[n++] = fs_ctx_peek(k->fs);
 		mutex_unlock(&k->pt_lock);
 	}
 	mutex_unlock(&tasklist_lock);
 	for (size_t i = 0; i < n; i++) {
 		fn(all[i], arg);
-		fs_ctx_put(all[i]);
+		fs_ctx_unpeek(all[i]);
 	}
 	free(all);
 }

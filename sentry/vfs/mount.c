@@ -363,6 +363,7 @@ fs_ctx_new(struct mnt_ns *ns)
 	if (!fs)
 		return NULL;
 	ref_init(&fs->ref);
+	fs->users = 1;
 	mutex_init(&fs->lock, LR_FSCTX);
 	fs->umask = 022;
 	fs->ns = mnt_ns_get(ns);
@@ -381,6 +382,7 @@ fs_ctx_dup(struct fs_ctx *old)
 	if (!fs)
 		return NULL;
 	ref_init(&fs->ref);
+	fs->users = 1;
 	mutex_init(&fs->lock, LR_FSCTX);
 	fs->umask = atomic_load(&old->umask);
 	mutex_lock(&old->lock);
@@ -397,12 +399,27 @@ fs_ctx_dup(struct fs_ctx *old)
 struct fs_ctx *
 fs_ctx_get(struct fs_ctx *fs)
 {
+	atomic_fetch_add(&fs->users, 1);
+	return fs_ctx_peek(fs);
+}
+
+void
+fs_ctx_put(struct fs_ctx *fs)
+{
+	if (fs)
+		atomic_fetch_sub(&fs->users, 1);
+	fs_ctx_unpeek(fs);
+}
+
+struct fs_ctx *
+fs_ctx_peek(struct fs_ctx *fs)
+{
 	ref_get(&fs->ref);
 	return fs;
 }
 
 void
-fs_ctx_put(struct fs_ctx *fs)
+fs_ctx_unpeek(struct fs_ctx *fs)
 {
 	if (!fs || !ref_put(&fs->ref))
 		return;
@@ -417,7 +434,31 @@ fs_ctx_put(struct fs_ctx *fs)
 bool
 fs_ctx_shared(const struct fs_ctx *fs)
 {
-	return atomic_load(&((struct fs_ctx *)fs)->ref.n) > 1;
+	return atomic_load(&fs->users) > 1;
+}
+
+struct mnt_ns *
+fs_ctx_ns(struct fs_ctx *fs)
+{
+	struct mnt_ns *ns;
+
+	mutex_lock(&fs->lock);
+	ns = mnt_ns_get(fs->ns);
+	mutex_unlock(&fs->lock);
+	return ns;
+}
+
+void
+fs_ctx_set_ns(struct fs_ctx *fs, struct mnt_ns *ns)
+{
+	struct mnt_ns *old;
+
+	mnt_ns_get(ns);
+	mutex_lock(&fs->lock);
+	old = fs->ns;
+	fs->ns = ns;
+	mutex_unlock(&fs->lock);
+	mnt_ns_put(old);
 }
 
 static void

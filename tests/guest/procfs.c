@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
@@ -356,6 +357,33 @@ unreadable(void)
 	rmdir(dir);
 }
 
+/* What can be opened for writing, and what can be waited for. */
+static void
+openings(void)
+{
+	static const char *const names[] = {"sys/kernel/random/boot_id", "sys/kernel/ostype",
+		"sys/fs/file-nr", "sys/kernel/hostname", "sys/kernel/pty/nr", "sys", "self/status",
+		"self/maps", "self/comm", "self/cmdline", "self/environ", "self/mem", "self/cgroup",
+		"self/fdinfo/0", "self/mounts", "self/task", "meminfo", "stat", "net/dev",
+		"net/unix", "loadavg", "self/net/tcp"};
+	int ep = epoll_create1(0);
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		struct epoll_event ev = {.events = EPOLLIN};
+		char path[100];
+		int fd;
+
+		snprintf(path, sizeof path, "/proc/%s", names[i]);
+		printf("%s:\n", names[i]);
+		SHOW(access(path, W_OK));
+		SHOW(fd = open(path, O_WRONLY) < 0 ? -1 : 0);
+		fd = open(path, O_RDONLY);
+		SHOW(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev));
+		close(fd);
+	}
+	close(ep);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -374,5 +402,6 @@ main(int argc, char **argv)
 	pages();
 	timers();
 	refusals();
+	openings();
 	return 0;
 }

@@ -74,6 +74,7 @@ struct mnt_ns {
 /* root, cwd, umask of a task; shared by CLONE_FS. */
 struct fs_ctx {
 	struct ref ref;
+	_Atomic uint32_t users; /* tasks that have it as theirs; the others only look */
 	struct mutex lock; /* rank FSCTX: all below */
 	struct path root, cwd;
 	_Atomic uint32_t umask;
@@ -110,9 +111,13 @@ void mnt_ns_root(struct mnt_ns *ns, struct path *ret); /* the topmost root; new 
 struct fs_ctx *fs_ctx_new(
 	struct mnt_ns *ns); /* root = cwd = root of ns, umask 022; NULL: out of memory */
 struct fs_ctx *fs_ctx_dup(struct fs_ctx *fs); /* a copy (clone without CLONE_FS) */
-struct fs_ctx *fs_ctx_get(struct fs_ctx *fs);
+struct fs_ctx *fs_ctx_get(struct fs_ctx *fs); /* one more user */
 void fs_ctx_put(struct fs_ctx *fs);
-bool fs_ctx_shared(const struct fs_ctx *fs);	       /* more than one user */
+struct fs_ctx *fs_ctx_peek(struct fs_ctx *fs); /* a reference of who looks at another's */
+void fs_ctx_unpeek(struct fs_ctx *fs);	       /* accepts NULL */
+bool fs_ctx_shared(const struct fs_ctx *fs);   /* more than one user */
+struct mnt_ns *fs_ctx_ns(struct fs_ctx *fs);   /* a new reference; setns(2) changes another's */
+void fs_ctx_set_ns(struct fs_ctx *fs, struct mnt_ns *ns); /* borrowed */
 void fs_ctx_root(struct fs_ctx *fs, struct path *ret); /* new references */
 void fs_ctx_cwd(struct fs_ctx *fs, struct path *ret);
 void fs_ctx_set_root(struct fs_ctx *fs, const struct path *p); /* borrowed */

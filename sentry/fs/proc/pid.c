@@ -65,7 +65,7 @@ proc_fs(struct task *t)
 
 	mutex_lock(&t->pt_lock);
 	if (t->fs)
-		f = fs_ctx_get(t->fs);
+		f = fs_ctx_peek(t->fs);
 	mutex_unlock(&t->pt_lock);
 	return f;
 }
@@ -247,7 +247,7 @@ has_mounts(const struct pseudo_ctx *x, int mask)
 	(void)mask;
 	if (!fs)
 		return -EINVAL;
-	fs_ctx_put(fs);
+	fs_ctx_unpeek(fs);
 	return 0;
 }
 
@@ -279,7 +279,7 @@ fs_path(const struct pseudo_ctx *x, struct path *ret)
 		fs_ctx_root(fs, ret);
 	else
 		fs_ctx_cwd(fs, ret);
-	fs_ctx_put(fs);
+	fs_ctx_unpeek(fs);
 	return 0;
 }
 
@@ -346,6 +346,7 @@ static int
 show_mounts(const struct pseudo_ctx *x, struct sbuf *b)
 {
 	struct fs_ctx *fs = proc_fs(proc_task(x));
+	struct mnt_ns *ns;
 	struct path root;
 	size_t len;
 	char *s;
@@ -353,13 +354,63 @@ show_mounts(const struct pseudo_ctx *x, struct sbuf *b)
 	if (!fs)
 		return -EINVAL;
 	fs_ctx_root(fs, &root);
-	s = mnt_ns_show(fs->ns, &root, (enum mnt_show)x->row->arg, &len);
+	ns = fs_ctx_ns(fs);
+	s = mnt_ns_show(ns, &root, (enum mnt_show)x->row->arg, &len);
 	if (s)
 		sbuf_add(b, s, len);
 	free(s);
 	path_put(&root);
-	fs_ctx_put(fs);
+	mnt_ns_put(ns);
+	fs_ctx_unpeek(fs);
 	return s ? 0 : -ENOMEM;
+}
+
+/* An open /proc/PID/mounts: what it has told a poll of. */
+struct mounts_seen {
+	struct mnt_ns *ns; /* a reference */
+	_Atomic uint64_t events;
+};
+
+static uint64_t
+bind_mounts(const struct pseudo_ctx *x)
+{
+	struct fs_ctx *fs = proc_fs(proc_task(x));
+	struct mounts_seen *m = fs ? calloc(1, sizeof *m) : NULL;
+
+	if (m) {
+		m->ns = fs_ctx_ns(fs);
+		m->events = atomic_load(&m->ns->events);
+	}
+	fs_ctx_unpeek(fs);
+	return (uint64_t)(uintptr_t)m;
+}
+
+static void
+unbind_mounts(uint64_t bound)
+{
+	struct mounts_seen *m = (struct mounts_seen *)(uintptr_t)bound;
+
+	if (m)
+		mnt_ns_put(m->ns);
+	free(m);
+}
+
+/* proc(5): a change of the mounts is POLLERR and POLLPRI, once. */
+static uint32_t
+poll_mounts(const struct pseudo_ctx *x, struct file *f, struct poll_table *pt)
+{
+	struct mounts_seen *m = (struct mounts_seen *)(uintptr_t)x->bound;
+	uint32_t ev = LX_POLLIN | LX_POLLRDNORM;
+	uint64_t now;
+
+	(void)f;
+	if (!m)
+		return ev;
+	poll_wait(pt, &m->ns->pollq);
+	now = atomic_load(&m->ns->events);
+	if (atomic_exchange(&m->events, now) != now)
+		ev |= LX_POLLERR | LX_POLLPRI;
+	return ev;
 }
 
 static bool
@@ -748,7 +799,8 @@ write_time_offsets(const struct pseudo_ctx *x, const char *buf, size_t len, int6
 #define MOUNTS(n, m, a)                                                                            \
 	{                                                                                          \
 		.name = (n), .mode = LX_S_IFREG | (m), .show = show_mounts, .attr = proc_owner,    \
-		.check = has_mounts, .arg = (uintptr_t)(a)                                         \
+		.check = has_mounts, .arg = (uintptr_t)(a), .bind = bind_mounts,                   \
+		.unbind = unbind_mounts, .poll = (a) == MNT_SHOW_MOUNTSTATS ? NULL : poll_mounts   \
 	}
 /* Of the memory that it has when the file is opened: rights are checked then. */
 #define MEMORY(n, m, f, a)                                                                         \
@@ -820,6 +872,7 @@ write_time_offsets(const struct pseudo_ctx *x, const char *buf, size_t len, int6
 		{.name = "ns", .mode = LX_S_IFDIR | 0511, .rows = ns_rows, .attr = proc_owner},    \
 		{.name = "net",                                                                    \
 			.mode = LX_S_IFDIR | 0555,                                                 \
+			.part = PSEUDO_NET,                                                        \
 			.rows = proc_net_rows,                                                     \
 			.attr = proc_owner},                                                       \
 		{.name = "mem",                                                                    \

@@ -66,6 +66,7 @@ parse_pid(const char *s, int32_t *ret)
 }
 
 static const struct pseudo_row pid_dir_row = {.mode = LX_S_IFDIR | 0555,
+	.part = PSEUDO_PROCESS,
 	.rows = proc_pid_rows,
 	.check = proc_may_enter,
 	.attr = proc_owner};
@@ -447,7 +448,7 @@ static const struct pseudo_row root_rows[] = {
 	{.name = "stat", .mode = LX_S_IFREG | 0444, .show = show_stat},
 	{.name = "cpuinfo", .mode = LX_S_IFREG | 0444, .show = show_cpuinfo},
 	{.name = "filesystems", .mode = LX_S_IFREG | 0444, .show = show_filesystems},
-	{.name = "sys", .mode = LX_S_IFDIR | 0555, .rows = proc_sys_rows},
+	{.name = "sys", .mode = LX_S_IFDIR | 0555, .part = PSEUDO_SYSCTL, .rows = proc_sys_rows},
 	{.name = "locks", .mode = LX_S_IFREG | 0444, .show = proc_show_locks},
 	{.name = "keys", .mode = LX_S_IFREG | 0444, .show = proc_show_keys},
 	{.name = "key-users", .mode = LX_S_IFREG | 0444, .show = proc_show_keys, .arg = 1},

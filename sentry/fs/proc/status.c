@@ -301,7 +301,7 @@ proc_show_status(const struct pseudo_ctx *x, struct sbuf *b)
 	sbuf_printf(b, "Name:\t%.15s\n", t->comm);
 	if (fs)
 		sbuf_printf(b, "Umask:\t%04o\n", atomic_load(&fs->umask));
-	fs_ctx_put(fs);
+	fs_ctx_unpeek(fs);
 	sbuf_printf(b,
 		"State:\t%c (%s)\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t%d\n", st,
 		name,

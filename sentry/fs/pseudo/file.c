@@ -209,14 +209,18 @@ file_poll(struct file *f, struct poll_table *pt)
 	if (!n->row->poll)
 		return 0x145; /* IN, OUT, RDNORM, WRNORM */
 	pseudo_ctx_of(f->inode, NULL, &x);
+	x.bound = n->row->bind ? ((struct pfile *)f->priv)->bound : 0;
 	return n->row->poll(&x, f, pt);
 }
 
 static void
 file_release(struct file *f)
 {
+	const struct pseudo_row *row = pnode_of(f->inode)->row;
 	struct pfile *pf = f->priv;
 
+	if (pf && row->unbind)
+		row->unbind(pf->bound);
 	if (pf)
 		sbuf_free(&pf->text);
 	free(pf);
@@ -227,6 +231,13 @@ const struct file_ops pseudo_file_fops = {
 	.write = file_write,
 	.lseek = file_lseek,
 	.poll = file_poll,
+	.release = file_release,
+};
+
+const struct file_ops pseudo_unpolled_fops = {
+	.read = file_read,
+	.write = file_write,
+	.lseek = file_lseek,
 	.release = file_release,
 };
 

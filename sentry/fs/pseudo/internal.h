@@ -11,6 +11,7 @@ struct pnode {
 	void *obj;
 	const struct pseudo_obj_ops *obj_ops;
 	uint64_t key;
+	enum pseudo_part part; /* never AS_PARENT, but in a tree without parts */
 };
 
 /* Of an open file. */
@@ -25,7 +26,7 @@ pnode_of(struct inode *i)
 	return container_of(i, struct pnode, i);
 }
 
-extern const struct file_ops pseudo_file_fops, pseudo_dir_fops;
+extern const struct file_ops pseudo_file_fops, pseudo_unpolled_fops, pseudo_dir_fops;
 uint64_t pseudo_ino(uint64_t parent, const char *name, size_t len);
 
 #endif

@@ -29,13 +29,18 @@ pseudo_ino(uint64_t parent, const char *name, size_t len)
 
 /* obj's reference passes to the node, on failure too. */
 static int
-pnode_new(struct super *sb, const struct pseudo_child *ch, uint64_t ino, struct inode **ret)
+pnode_new(struct super *sb, const struct pseudo_child *ch, enum pseudo_part part, uint64_t ino,
+	struct inode **ret)
 {
 	const struct pseudo_row *row = ch->row;
 	struct pnode *n = calloc(1, sizeof *n);
 	const struct inode_ops *ops = &file_iops;
 	const struct file_ops *fops = &pseudo_file_fops;
 
+	if (row->part)
+		part = row->part;
+	if (part == PSEUDO_PROCESS && !row->poll)
+		fops = &pseudo_unpolled_fops;
 	if (!n) {
 		if (ch->obj_ops)
 			ch->obj_ops->put(ch->obj);
@@ -55,6 +60,7 @@ pnode_new(struct super *sb, const struct pseudo_child *ch, uint64_t ino, struct 
 	n->obj = ch->obj;
 	n->obj_ops = ch->obj_ops;
 	n->key = ch->key;
+	n->part = part;
 	if (row->target) {
 		n->i.link = strdup(row->target);
 		if (!n->i.link) {
@@ -96,7 +102,7 @@ dir_lookup(struct inode *dir, const struct call *c, const struct name *nm, struc
 		ch = (struct pseudo_child){k, d->obj, d->obj_ops, d->key, 0};
 		if (ch.obj_ops)
 			ch.obj_ops->get(ch.obj);
-		return pnode_new(dir->sb, &ch, pseudo_ino(dir->ino, nm->s, nm->len), ret);
+		return pnode_new(dir->sb, &ch, d->part, pseudo_ino(dir->ino, nm->s, nm->len), ret);
 	}
 	if (!d->row->dir)
 		return -ENOENT;
@@ -110,7 +116,8 @@ dir_lookup(struct inode *dir, const struct call *c, const struct name *nm, struc
 		ch.obj_ops = d->obj_ops;
 		ch.obj_ops->get(ch.obj);
 	}
-	return pnode_new(dir->sb, &ch, ch.ino ? ch.ino : pseudo_ino(dir->ino, nm->s, nm->len), ret);
+	return pnode_new(dir->sb, &ch, d->part,
+		ch.ino ? ch.ino : pseudo_ino(dir->ino, nm->s, nm->len), ret);
 }
 
 /* Rows of the table stay; what a function found is asked again. */
@@ -145,6 +152,18 @@ node_refresh(struct inode *i, const struct call *c, bool force)
 }
 
 static int
+by_mode(const struct inode *i, const struct call *c, int mask)
+{
+	uint32_t mode = inode_load(i->mode);
+
+	if (c->cred->euid == inode_load(i->uid))
+		mode >>= 6;
+	else if (cred_in_group(c->cred, inode_load(i->gid)))
+		mode >>= 3;
+	return (uint32_t)mask & ~mode & 7 ? -EACCES : 0;
+}
+
+static int
 node_permission(struct inode *i, const struct call *c, int mask)
 {
 	struct pnode *n = pnode_of(i);
@@ -154,7 +173,7 @@ node_permission(struct inode *i, const struct call *c, int mask)
 	pseudo_ctx_of(i, c, &x);
 	if (n->row->attr)
 		n->row->attr(&x, i);
-	r = inode_permission_generic(i, c, mask);
+	r = n->part == PSEUDO_SYSCTL ? by_mode(i, c, mask) : inode_permission_generic(i, c, mask);
 	return !r && n->row->check ? n->row->check(&x, mask) : r;
 }
 
@@ -192,6 +211,8 @@ file_open(struct inode *i, const struct call *c, struct file *f)
 	struct pfile *pf;
 	int r;
 
+	if (n->part == PSEUDO_NET && (f->mode & LX_FMODE_WRITE) && !n->row->write)
+		return -EACCES;
 	pseudo_ctx_of(i, c, &x);
 	if (n->row->bind) {
 		pf = calloc(1, sizeof *pf);
@@ -205,6 +226,8 @@ file_open(struct inode *i, const struct call *c, struct file *f)
 		if (!r && pf->text.failed)
 			r = -ENOMEM;
 		if (r) {
+			if (n->row->unbind)
+				n->row->unbind(pf->bound);
 			sbuf_free(&pf->text);
 			free(pf);
 			return r;
@@ -275,7 +298,7 @@ pseudo_super_new(const struct fs_type *type, const struct super_ops *ops,
 		return -ENOMEM;
 	sb->flags = flags | SUPER_NO_NEGATIVE;
 	sb->magic = magic;
-	r = pnode_new(sb, &ch, 1, &i);
+	r = pnode_new(sb, &ch, PSEUDO_AS_PARENT, 1, &i);
 	if (!r)
 		r = super_set_root(sb, i);
 	if (r) {
