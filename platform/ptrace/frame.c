@@ -49,6 +49,21 @@ features(const struct xbuf *x)
 	return v;
 }
 
+/* What of it Linux puts into a frame. */
+static void
+cut_to_frame(struct xbuf *x)
+{
+	uint64_t used;
+
+	if (!pt.frame.xstate_size || x->len <= pt.frame.xstate_size)
+		return;
+	x->len = pt.frame.xstate_size;
+	memcpy(x->b + X86_FP_SW_OFF, &pt.frame.xfeatures, sizeof pt.frame.xfeatures);
+	memcpy(&used, x->b + X86_XHDR_OFF, sizeof used);
+	used &= pt.frame.xfeatures;
+	memcpy(x->b + X86_XHDR_OFF, &used, sizeof used);
+}
+
 static void
 make_fresh(struct xbuf *x, uint64_t f)
 {
@@ -120,7 +135,7 @@ pt_signal_deliver(struct plat_thread *t, int signo, const void *siginfo128, uint
 	struct guest_regs *r;
 	struct host_sigframe f = {0};
 	struct x86_fp_sw sw = {0};
-	struct xbuf x;
+	struct xbuf x, all;
 	uint64_t fp, at, size, feat;
 	int64_t e;
 
@@ -132,7 +147,10 @@ pt_signal_deliver(struct plat_thread *t, int signo, const void *siginfo128, uint
 	e = pt_job(job_get, t, &x);
 	if (e < 0)
 		return (int)e;
-	sw.xfeatures = feat = features(&x);
+	feat = features(&x);
+	all = x;
+	cut_to_frame(&x);
+	sw.xfeatures = features(&x);
 	size = x.len;
 	if (x.len > X86_FXSAVE_SIZE) {
 		size += sizeof magic2;
@@ -171,8 +189,8 @@ pt_signal_deliver(struct plat_thread *t, int signo, const void *siginfo128, uint
 	r->rax = 0;
 	r->orig_rax = (uint64_t)-1;
 	r->eflags &= ~(uint64_t)(X86_EFLAGS_TF | X86_EFLAGS_DF | X86_EFLAGS_RF);
-	make_fresh(&x, feat);
-	return (int)pt_job(job_set, t, &x);
+	make_fresh(&all, feat);
+	return (int)pt_job(job_set, t, &all);
 }
 
 /* The FPU area of a guest's frame, as far as it has one; what the host would not load is the

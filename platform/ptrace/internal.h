@@ -107,7 +107,8 @@ typedef int64_t pt_job_fn(struct plat_thread *t, void *arg);
 struct pt_engine {
 	const struct plat_env *env;
 	struct x86_layout lay;
-	int sock[2]; /* ours, the stubs' */
+	struct x86_fp_sw frame; /* of the host's frames; all 0: not known */
+	int sock[2];		/* ours, the stubs' */
 	int bell;    /* a signalfd: a stub stopped or died, or there is a job */
 	pid_t self;
 	struct plat_thread *zygote;

@@ -24,6 +24,8 @@ init(const struct plat_env *env, const struct plat_config *cfg,
 	r = host_socketpair(pt.sock);
 	if (r < 0)
 		return r;
+	if (!x86_frame_learn(SIGURG, &pt.frame))
+		memset(&pt.frame, 0, sizeof pt.frame);
 	pt.bell = -1;
 	r = pt_tracer_start();
 	host_close(pt.sock[1]);

@@ -203,35 +203,17 @@ trap_sigreturn(struct plat_thread *t, uint64_t *ret_mask, void *ret_uc_stack24)
 	return over(t, 0);
 }
 
-/* What the host's frames look like, from one of our own: with that the stubs can make frames alone.
- */
-static struct x86_fp_sw own_sw;
-
-static void
-look_at_frame(int sig, siginfo_t *si, void *context)
-{
-	const struct host_ucontext *uc = context;
-
-	(void)sig;
-	(void)si;
-	if (uc->mc.fpstate)
-		memcpy(&own_sw, (const uint8_t *)uc->mc.fpstate + X86_FP_SW_OFF, sizeof own_sw);
-}
-
+/* With that the stubs can make frames alone. */
 void
 trap_learn_frame(void)
 {
-	struct sigaction sa = {.sa_sigaction = look_at_frame, .sa_flags = SA_SIGINFO}, old;
 	struct stub_public *pub = trap.pub;
+	struct x86_fp_sw sw;
 
-	if (sigaction(TRAP_KICK_SIGNAL, &sa, &old) < 0)
-		return;
-	raise(TRAP_KICK_SIGNAL);
-	sigaction(TRAP_KICK_SIGNAL, &old, NULL);
-	if (own_sw.magic1 != X86_FP_MAGIC1 || own_sw.extended_size != own_sw.xstate_size + 4)
+	if (!x86_frame_learn(TRAP_KICK_SIGNAL, &sw))
 		return;
 	x86_fp_reset(pub->fp_fresh, sizeof pub->fp_fresh);
-	pub->fp_features = own_sw.xfeatures;
-	pub->fp_size = own_sw.xstate_size;
-	pub->fp_extended = own_sw.extended_size;
+	pub->fp_features = sw.xfeatures;
+	pub->fp_size = sw.xstate_size;
+	pub->fp_extended = sw.extended_size;
 }

@@ -4,8 +4,10 @@
 #include "guest.h"
 #include <pthread.h>
 #include <signal.h>
+#include <stdint.h>
 #include <sys/syscall.h>
 #include <time.h>
+#include <ucontext.h>
 
 static volatile int stop, handled;
 static int main_tid;
@@ -135,6 +137,35 @@ together(void)
 	printf("together: kept, %d handled\n", handled);
 }
 
+static uint32_t sw[5]; /* struct _fpx_sw_bytes: magic, size, features, size of the state */
+
+static void
+measure(int sig, siginfo_t *si, void *context)
+{
+	const ucontext_t *uc = context;
+
+	(void)sig;
+	(void)si;
+	memcpy(sw, (const char *)uc->uc_mcontext.fpregs + 464, sizeof sw);
+}
+
+/* A frame has what the process may use: not AMX, for which a process asks first. 8 KiB, which many
+ * programs give for a signal stack, are not enough for that. */
+static void
+in_little_room(void)
+{
+	struct sigaction sa = {.sa_sigaction = measure, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+	static char little[8192];
+	stack_t ss = {.ss_sp = little, .ss_size = sizeof little}, off = {.ss_flags = SS_DISABLE};
+
+	sigaltstack(&ss, NULL);
+	sigaction(SIGUSR1, &sa, NULL);
+	raise(SIGUSR1);
+	printf("magic %x, %u bytes, features %x %x, state of %u bytes\n", sw[0], sw[1], sw[2], sw[3],
+		sw[4]);
+	sigaltstack(&off, NULL);
+}
+
 int
 main(void)
 {
@@ -142,6 +173,7 @@ main(void)
 	static char stack[65536];
 	stack_t ss = {.ss_sp = stack, .ss_size = sizeof stack};
 
+	in_little_room();
 	main_tid = (int)syscall(SYS_gettid);
 	sigaction(SIGUSR1, &sa, NULL);
 	sigaction(SIGUSR2, &sa, NULL);
