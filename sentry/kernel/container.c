@@ -156,6 +156,7 @@ kernel_container_call(struct kernel_container *k, struct call *c)
 {
 	c->ipc = k->ipc;
 	c->net = k->net;
+	c->pid_ns = k->pid_ns;
 }
 
 /* --- limits, as they are shown --- */

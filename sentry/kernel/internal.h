@@ -20,7 +20,6 @@
 struct pid *pid_alloc_locked(struct pid_ns *ns, int32_t want);
 void pid_attach_tgroup_locked(struct tgroup *g, enum pid_role role, struct pid *p);
 void pid_detach_tgroup_locked(struct tgroup *g, enum pid_role role);
-struct pid *pid_find_in_locked(const struct pid_ns *ns, int32_t nr); /* NULL: there is none */
 void pid_unused_locked(
 	struct pid *p);		 /* take it out of the table if nothing has this number any more */
 extern _Atomic int32_t pid_last; /* the newest number, for /proc/loadavg */

@@ -266,7 +266,12 @@ pid_vnr(const struct pid *p)
 int32_t
 pid_nr_out(int32_t global)
 {
-	const struct pid_ns *ns = viewer();
+	return pid_nr_out_in(global, viewer());
+}
+
+int32_t
+pid_nr_out_in(int32_t global, const struct pid_ns *ns)
+{
 	struct pid *p;
 	int32_t nr;
 

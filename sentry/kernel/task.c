@@ -323,6 +323,7 @@ task_init_call(struct task *t)
 		.fs = t->fs,
 		.ipc = t->ipc,
 		.net = t->net,
+		.pid_ns = t->pid ? t->pid->ns : NULL,
 		.interrupted = call_interrupted,
 		.tgid = task_tgid(t),
 		.tid = t->tid,

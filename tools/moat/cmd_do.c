@@ -16,6 +16,7 @@
 extern char **environ;
 
 #define MAX_VOLUMES 40
+#define STANDARD_MOUNTS 8
 #define CAP_ALL	    ((1ULL << 41) - 1)
 
 struct do_opts {
@@ -110,7 +111,7 @@ add_volume(char *spec, struct moat_mount *m)
 static int
 start(struct do_opts *o, char **args)
 {
-	struct moat_mount mounts[8 + MAX_VOLUMES] = {
+	struct moat_mount mounts[STANDARD_MOUNTS + MAX_VOLUMES] = {
 		{.kind = MOAT_MOUNT_HOST,
 			.source = o->rootfs ? o->rootfs : "/",
 			.target = "/",
@@ -130,11 +131,17 @@ start(struct do_opts *o, char **args)
 			.target = "/dev/shm",
 			.flags = MS_NOSUID | MS_NODEV,
 			.options = "mode=1777"},
+		{.kind = MOAT_MOUNT_MQUEUE,
+			.target = "/dev/mqueue",
+			.flags = MS_NOSUID | MS_NODEV | MS_NOEXEC},
+		{.kind = MOAT_MOUNT_CGROUP,
+			.target = "/sys/fs/cgroup",
+			.flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY},
 	};
 	struct moat_config c;
 	gid_t groups[64];
 	char cwd[4096];
-	size_t n = 6;
+	size_t n = STANDARD_MOUNTS;
 	int r;
 
 	moat_config_init(&c);

@@ -142,6 +142,7 @@ struct call {
 	struct usermem *um; /* the caller's memory */
 	struct ipc_ns *ipc; /* System V IPC */
 	struct net_ns *net;
+	struct pid_ns *pid_ns; /* NULL: the first */
 	struct fs_ctx *fs; /* root, cwd, umask (vfs) */
 	/* Is a signal due? Loops that wait below the kernel (gofer requests, file locks) ask it. */
 	bool (*interrupted)(const struct call *c);

@@ -105,6 +105,8 @@ struct pseudo_row {
 	const char *target;
 	/* May the caller open or search it, beyond the mode? 0 or -errno. NULL: yes. */
 	int (*check)(const struct pseudo_ctx *x, int mask);
+	/* Whoever this is true for may, whatever the mode says. NULL: the mode decides. */
+	bool (*always)(const struct pseudo_ctx *x);
 	/* Change what stat shows: owner, size, mode. Also asked before permissions are checked. */
 	void (*attr)(const struct pseudo_ctx *x, struct inode *i);
 	/* Is the row there at all? For rows of a table. NULL: yes. */

@@ -339,6 +339,7 @@ int32_t pid_nr_in(const struct pid *p, const struct pid_ns *ns);
 int32_t pid_vnr(const struct pid *p); /* as the calling task sees it; 0 for NULL */
 /* The same for a stored number of the first namespace; takes the lock if it has to look. */
 int32_t pid_nr_out(int32_t global);
+int32_t pid_nr_out_in(int32_t global, const struct pid_ns *ns);
 int32_t pid_nr_to_global(int32_t vnr); /* 0: no such one */
 
 /* In the first namespace; task_vtgid and task_vtid are how t itself sees it. */
@@ -365,6 +366,7 @@ task_vtid(const struct task *t)
 #define PID_MAX 32768 /* all numbers are below it */
 struct pid *pid_find_global_locked(int32_t nr);
 struct tgroup *tgroup_find_global_get(int32_t tgid);
+struct pid *pid_find_in_locked(const struct pid_ns *ns, int32_t nr); /* NULL: there is none */
 struct task *task_find_locked(int32_t tid);
 struct tgroup *tgroup_find_locked(int32_t tgid);
 struct pid *pid_find_locked(int32_t nr);

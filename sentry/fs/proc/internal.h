@@ -44,6 +44,12 @@ int proc_show_stat(const struct pseudo_ctx *x, struct sbuf *b);
 int proc_show_status(const struct pseudo_ctx *x, struct sbuf *b);
 int proc_show_statm(const struct pseudo_ctx *x, struct sbuf *b);
 int proc_show_numa_maps(const struct pseudo_ctx *x, struct sbuf *b);
+/* ids.c */
+int proc_show_id_map(const struct pseudo_ctx *x, struct sbuf *b);
+ssize_t proc_write_id_map(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos);
+int proc_show_setgroups(const struct pseudo_ctx *x, struct sbuf *b);
+ssize_t proc_write_setgroups(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos);
+int proc_open_setgroups(const struct pseudo_ctx *x, struct file *f);
 /* machine.c */
 extern const struct pseudo_row proc_sysvipc_rows[];
 int proc_show_locks(const struct pseudo_ctx *x, struct sbuf *b);
@@ -56,7 +62,12 @@ int proc_show_timers(const struct pseudo_ctx *x, struct sbuf *b);
 ssize_t proc_pagemap_pread(const struct pseudo_ctx *x, struct uio *u, int64_t pos);
 /* options.c: of a mount (sb->priv) */
 extern const struct super_ops proc_sops;
-int proc_options_new(const char *options, void **ret, bool *pids_only);
+int proc_options_new(const struct call *c, const char *options, void **ret, bool *pids_only);
+void proc_options_free(void *options);
+/* The names in a mount are numbers of the pid namespace that it was mounted in (pid_namespaces(7)),
+ * whoever looks. 0: there it has none. */
+const struct pid_ns *proc_pid_ns(const struct pseudo_ctx *x);
+int32_t proc_nr(const struct pseudo_ctx *x, const struct pid *p);
 int proc_check_option(const char *name, const char *val);
 /* Does the process exist for c, in this mount? */
 bool proc_sees(const struct super *sb, const struct call *c, struct task *t);

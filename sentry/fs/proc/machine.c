@@ -52,8 +52,8 @@ show_shm(const struct pseudo_ctx *x, struct sbuf *b)
 		if (shm_stat(&k, i, true, &d, &id) < 0)
 			continue;
 		sbuf_printf(b, "%10d %10d  %4o %21llu %5d %5d  %5llu", d.perm.key, id, d.perm.mode,
-			(unsigned long long)d.segsz, pid_nr_out(d.cpid), pid_nr_out(d.lpid),
-			(unsigned long long)d.nattch);
+			(unsigned long long)d.segsz, pid_nr_out_in(d.cpid, proc_pid_ns(x)),
+			pid_nr_out_in(d.lpid, proc_pid_ns(x)), (unsigned long long)d.nattch);
 		put_owner(b, x->c, &d.perm);
 		sbuf_printf(b, " %10lld %10lld %10lld %21d %21d\n", (long long)d.atime,
 			(long long)d.dtime, (long long)d.ctime, 0, 0);
@@ -105,7 +105,8 @@ show_msg(const struct pseudo_ctx *x, struct sbuf *b)
 			continue;
 		sbuf_printf(b, "%10d %10d  %4o  %10llu %10llu %5d %5d", d.perm.key, id, d.perm.mode,
 			(unsigned long long)d.cbytes, (unsigned long long)d.qnum,
-			pid_nr_out(d.lspid), pid_nr_out(d.lrpid));
+			pid_nr_out_in(d.lspid, proc_pid_ns(x)),
+			pid_nr_out_in(d.lrpid, proc_pid_ns(x)));
 		put_owner(b, x->c, &d.perm);
 		sbuf_printf(b, " %10lld %10lld %10lld\n", (long long)d.stime, (long long)d.rtime,
 			(long long)d.ctime);
@@ -125,37 +126,67 @@ const struct pseudo_row proc_sysvipc_rows[] = {FILE_ROW("shm", show_shm), FILE_R
 /* --- locks --- */
 
 struct lock_rows {
-	struct sbuf *b;
-	int n;
+	struct file_lock_info *v;
+	size_t n, cap;
+	bool failed;
 };
 
+/* An inode is locked: what takes other locks comes after. */
 static void
-lock_row(const struct file_lock_info *l, void *arg)
+keep_lock(const struct file_lock_info *l, void *arg)
+{
+	struct lock_rows *r = arg;
+
+	if (r->n == r->cap) {
+		size_t cap = r->cap ? 2 * r->cap : 16;
+		struct file_lock_info *v = realloc(r->v, cap * sizeof *v);
+
+		if (!v) {
+			r->failed = true;
+			return;
+		}
+		r->v = v;
+		r->cap = cap;
+	}
+	r->v[r->n++] = *l;
+}
+
+static void
+put_lock(struct sbuf *b, size_t nr, const struct file_lock_info *l, int32_t pid)
 {
 	static const char *const kinds[] = {"FLOCK ", "POSIX ", "OFDLCK", "LEASE "};
 	static const char *const types[] = {"READ", "WRITE", "UNLCK"};
-	struct lock_rows *r = arg;
-
 	const char *how = l->kind != LOCK_KIND_LEASE ? "ADVISORY "
 			  : l->breaking		     ? "BREAKING "
 						     : "ACTIVE   ";
 
-	sbuf_printf(r->b, "%d: %s %s %s %d %02x:%02x:%llu %lld ", ++r->n, kinds[l->kind], how,
-		types[l->type], l->pid, l->dev >> 20, l->dev & 0xfffff, (unsigned long long)l->ino,
+	sbuf_printf(b, "%zu: %s %s %s %d %02x:%02x:%llu %lld ", nr, kinds[l->kind], how,
+		types[l->type], pid, l->dev >> 20, l->dev & 0xfffff, (unsigned long long)l->ino,
 		(long long)l->start);
 	if (l->end == INT64_MAX)
-		sbuf_puts(r->b, "EOF\n");
+		sbuf_puts(b, "EOF\n");
 	else
-		sbuf_printf(r->b, "%lld\n", (long long)l->end);
+		sbuf_printf(b, "%lld\n", (long long)l->end);
 }
 
 int
 proc_show_locks(const struct pseudo_ctx *x, struct sbuf *b)
 {
-	struct lock_rows r = {b, 0};
+	struct lock_rows r = {0};
+	int err = file_locks_each(keep_lock, &r);
 
-	(void)x;
-	return file_locks_each(lock_row, &r);
+	if (r.failed)
+		err = -ENOMEM;
+	for (size_t i = 0; err == 0 && i < r.n; i++) {
+		int32_t pid =
+			r.v[i].pid > 0 ? pid_nr_out_in(r.v[i].pid, proc_pid_ns(x)) : r.v[i].pid;
+
+		/* Not those of processes that this mount does not show. */
+		if (pid || !r.v[i].pid)
+			put_lock(b, i + 1, &r.v[i], pid);
+	}
+	free(r.v);
+	return err;
 }
 
 /* --- keys --- */

@@ -35,7 +35,7 @@ proc_show_sched(const struct pseudo_ctx *x, struct sbuf *b)
 		ns = plat->thread_cpu_ns(t->pt);
 	s = t->sched;
 	mutex_unlock(&t->pt_lock);
-	sbuf_printf(b, "%.15s (%d, #threads: %u)\n", t->comm, pid_vnr(t->pid), g->nr_threads);
+	sbuf_printf(b, "%.15s (%d, #threads: %u)\n", t->comm, proc_nr(x, t->pid), g->nr_threads);
 	sbuf_puts(b, "-------------------------------------------------------------------\n");
 	put_time(b, "se.exec_start", sched_now_ns());
 	put_time(b, "se.sum_exec_runtime", ns + t->stime_ns);

@@ -3,6 +3,7 @@
  * but processes. */
 #include "internal.h"
 #include "sentry/fs/proc.h"
+#include "sentry/kernel/pid_ns.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@ struct proc_options {
 	_Atomic int hidepid;
 	_Atomic uint32_t gid; /* who sees all the same */
 	bool pids_only;	      /* constant: a remount keeps it */
+	struct pid_ns *ns;    /* (C) a reference: whose numbers the names are */
 };
 
 static const struct {
@@ -86,13 +88,34 @@ parse(struct proc_options *o, const char *options)
 static void
 release(struct super *sb)
 {
-	free(sb->priv);
+	proc_options_free(sb->priv);
+}
+
+void
+proc_options_free(void *options)
+{
+	struct proc_options *o = options;
+
+	pid_ns_put(o->ns);
+	free(o);
+}
+
+const struct pid_ns *
+proc_pid_ns(const struct pseudo_ctx *x)
+{
+	return ((const struct proc_options *)x->inode->sb->priv)->ns;
+}
+
+int32_t
+proc_nr(const struct pseudo_ctx *x, const struct pid *p)
+{
+	return p ? pid_nr_in(p, proc_pid_ns(x)) : 0;
 }
 
 static int
 remount(struct super *sb, const struct call *c, const struct mount_request *rq)
 {
-	struct proc_options *o = sb->priv, n = {o->hidepid, o->gid, o->pids_only};
+	struct proc_options *o = sb->priv, n = {o->hidepid, o->gid, o->pids_only, NULL};
 	int r = parse(&n, rq->options);
 
 	(void)c;
@@ -124,7 +147,7 @@ const struct super_ops proc_sops = {
 	.release = release, .remount = remount, .show_options = show_options};
 
 int
-proc_options_new(const char *options, void **ret, bool *pids_only)
+proc_options_new(const struct call *c, const char *options, void **ret, bool *pids_only)
 {
 	struct proc_options *o = calloc(1, sizeof *o);
 	int r = o ? parse(o, options) : -ENOMEM;
@@ -133,6 +156,7 @@ proc_options_new(const char *options, void **ret, bool *pids_only)
 		free(o);
 		return r;
 	}
+	o->ns = pid_ns_get(c->pid_ns);
 	*pids_only = o->pids_only;
 	*ret = o;
 	return 0;

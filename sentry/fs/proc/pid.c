@@ -251,6 +251,15 @@ has_mounts(const struct pseudo_ctx *x, int mask)
 	return 0;
 }
 
+/* A process that is not dumpable finds its own descriptors all the same (/dev/stdout). */
+static bool
+is_own(const struct pseudo_ctx *x)
+{
+	struct task *me = task_current();
+
+	return me && me->tgroup == proc_task(x)->tgroup;
+}
+
 /* --- links --- */
 
 static int
@@ -537,7 +546,7 @@ show_children(const struct pseudo_ctx *x, struct sbuf *b)
 	mutex_lock(&tasklist_lock);
 	list_for_each_entry (c, &t->tgroup->children, sibling)
 		if (c->creator_tid == t->tid && c->pid[PID_TGID])
-			sbuf_printf(b, "%d ", pid_vnr(c->pid[PID_TGID]));
+			sbuf_printf(b, "%d ", proc_nr(x, c->pid[PID_TGID]));
 	mutex_unlock(&tasklist_lock);
 	return 0;
 }
@@ -653,80 +662,6 @@ static const struct pseudo_row ns_rows[] = {
 	NS("uts", NS_UTS),
 	{.name = NULL},
 };
-
-/* --- uid_map, gid_map, setgroups --- */
-
-static struct user_ns *
-user_ns_of(const struct pseudo_ctx *x)
-{
-	struct ns_ref r;
-
-	(void)ns_of_task(proc_task(x), NS_USER, &r);
-	return r.ns;
-}
-
-static int
-show_id_map(const struct pseudo_ctx *x, struct sbuf *b)
-{
-	struct id_extent *e = malloc(USER_NS_MAX_EXTENTS * sizeof *e);
-	struct user_ns *ns = user_ns_of(x);
-	uint32_t n;
-
-	if (!e) {
-		user_ns_put(ns);
-		return -ENOMEM;
-	}
-	n = user_ns_map(ns, x->c ? x->c->cred->user_ns : NULL, x->row->arg, e, USER_NS_MAX_EXTENTS);
-	for (uint32_t i = 0; i < n; i++)
-		sbuf_printf(b, "%10u %10u %10u\n", e[i].first, e[i].lower, e[i].count);
-	user_ns_put(ns);
-	free(e);
-	return 0;
-}
-
-static ssize_t
-write_id_map(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos)
-{
-	struct user_ns *ns = user_ns_of(x);
-	int err;
-
-	if (pos || len >= LX_PAGE_SIZE)
-		err = -EINVAL;
-	else
-		err = user_ns_write_map(
-			ns, x->c->cred, x->opener ? x->opener : x->c->cred, x->row->arg, buf);
-	if (!err)
-		kernel_ids_changed();
-	user_ns_put(ns);
-	return err ? err : (ssize_t)len;
-}
-
-static int
-show_setgroups(const struct pseudo_ctx *x, struct sbuf *b)
-{
-	struct user_ns *ns = user_ns_of(x);
-
-	sbuf_puts(b, user_ns_setgroups_allowed(ns) ? "allow\n" : "deny\n");
-	user_ns_put(ns);
-	return 0;
-}
-
-static ssize_t
-write_setgroups(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos)
-{
-	struct user_ns *ns = user_ns_of(x);
-	size_t n = len && buf[len - 1] == '\n' ? len - 1 : len;
-	int err = -EINVAL;
-
-	if (!cred_capable_in(x->c->cred, ns, LX_CAP_SYS_ADMIN))
-		err = -EPERM;
-	else if (!pos && n == 4 && memcmp(buf, "deny", 4) == 0)
-		err = user_ns_deny_setgroups(ns);
-	else if (!pos && n == 5 && memcmp(buf, "allow", 5) == 0)
-		err = user_ns_setgroups_allowed(ns) ? 0 : -EPERM;
-	user_ns_put(ns);
-	return err ? err : (ssize_t)len;
-}
 
 /* --- timens_offsets: of where its children go --- */
 
@@ -862,6 +797,7 @@ write_time_offsets(const struct pseudo_ctx *x, const char *buf, size_t len, int6
 		{.name = "fd",                                                                     \
 			.mode = LX_S_IFDIR | 0500,                                                 \
 			.dir = &proc_fd_dir,                                                       \
+			.always = is_own,                                                          \
 			.attr = proc_owner},                                                       \
 		{.name = "fdinfo",                                                                 \
 			.mode = LX_S_IFDIR | 0555,                                                 \
@@ -893,9 +829,15 @@ write_time_offsets(const struct pseudo_ctx *x, const char *buf, size_t len, int6
 		REGA("wchan", 0444, show_text, "0"), REGA("cgroup", 0444, show_text, "0::/\n"),    \
 		REGA("loginuid", 0644, show_text, "4294967295"),                                   \
 		REGA("sessionid", 0444, show_text, "4294967295"),                                  \
-		RWA("uid_map", show_id_map, write_id_map, 0),                                      \
-		RWA("gid_map", show_id_map, write_id_map, 1),                                      \
-		RWA("setgroups", show_setgroups, write_setgroups, 0),                              \
+		RWA("uid_map", proc_show_id_map, proc_write_id_map, 0),                            \
+		RWA("gid_map", proc_show_id_map, proc_write_id_map, 1),                            \
+		{.name = "setgroups",                                                              \
+			.mode = LX_S_IFREG | 0644,                                                 \
+			.show = proc_show_setgroups,                                               \
+			.write = proc_write_setgroups,                                             \
+			.open = proc_open_setgroups,                                               \
+			.attr = proc_owner,                                                        \
+			.outlives = true},                                                         \
 		{.name = "attr",                                                                   \
 			.mode = LX_S_IFDIR | 0555,                                                 \
 			.rows = proc_attr_rows,                                                    \
@@ -950,11 +892,13 @@ tid_lookup(const struct pseudo_ctx *x, const char *name, struct pseudo_child *re
 	char *end;
 	long nr = strtol(name, &end, 10);
 	struct task *t;
+	struct pid *p;
 
 	if (*end || nr <= 0 || nr > INT32_MAX)
 		return -ENOENT;
 	mutex_lock(&tasklist_lock);
-	t = task_find_locked((int32_t)nr);
+	p = pid_find_in_locked(proc_pid_ns(x), (int32_t)nr);
+	t = p ? p->task : NULL;
 	if (t && t->tgroup == g)
 		task_get(t);
 	else
@@ -972,14 +916,14 @@ tid_next(const struct pseudo_ctx *x, int64_t *pos, char *name, size_t cap, uint8
 {
 	struct tgroup *g = proc_task(x)->tgroup;
 	struct task *t;
-	int32_t best = INT32_MAX;
+	int32_t best = INT32_MAX, nr;
 
 	mutex_lock(&tasklist_lock);
 	list_for_each_entry (t, &g->threads, tg_node)
-		if (pid_vnr(t->pid) >= *pos && pid_vnr(t->pid) < best)
-			best = pid_vnr(t->pid);
-	if (g->leader && pid_vnr(g->leader->pid) >= *pos && pid_vnr(g->leader->pid) < best)
-		best = pid_vnr(g->leader->pid);
+		if ((nr = proc_nr(x, t->pid)) >= *pos && nr < best)
+			best = nr;
+	if (g->leader && (nr = proc_nr(x, g->leader->pid)) >= *pos && nr < best)
+		best = nr;
 	mutex_unlock(&tasklist_lock);
 	if (best == INT32_MAX)
 		return false;

@@ -86,17 +86,16 @@ static int
 pid_lookup(const struct pseudo_ctx *x, const char *name, struct pseudo_child *ret)
 {
 	struct task *t = NULL;
-	struct tgroup *g;
+	struct pid *p;
 	int32_t nr;
 
 	if (parse_pid(name, &nr))
 		return -ENOENT;
 	mutex_lock(&tasklist_lock);
-	g = tgroup_find_locked(nr);
-	if (g && g->leader)
-		t = task_get(g->leader);
-	else if ((t = task_find_locked(nr)) &&
-		 t->tgroup->leader) /* threads are found, but not listed */
+	p = pid_find_in_locked(proc_pid_ns(x), nr);
+	if (p && p->tgroup && p->tgroup->leader)
+		t = task_get(p->tgroup->leader);
+	else if (p && (t = p->task) && t->tgroup->leader) /* threads are found, but not listed */
 		t = task_get(t->tgroup->leader);
 	else
 		t = NULL;
@@ -134,13 +133,13 @@ pid_next(const struct pseudo_ctx *x, int64_t *pos, char *name, size_t cap, uint8
 		leader = NULL;
 		mutex_lock(&tasklist_lock);
 		for (int32_t nr = from; nr < 32768 && !found; nr++) {
-			struct tgroup *g = tgroup_find_locked(nr);
+			struct pid *p = pid_find_in_locked(proc_pid_ns(x), nr);
 
-			if (!g)
+			if (!p || !p->tgroup)
 				continue;
 			found = nr;
-			if (g->leader)
-				leader = task_get(g->leader);
+			if (p->tgroup->leader)
+				leader = task_get(p->tgroup->leader);
 		}
 		mutex_unlock(&tasklist_lock);
 		from = found + 1;
@@ -166,12 +165,12 @@ static ssize_t
 self_text(const struct pseudo_ctx *x, char *buf, size_t cap)
 {
 	struct task *t = task_current();
+	int32_t tgid = t ? proc_nr(x, t->tgroup->pid[PID_TGID]) : 0;
 
-	(void)x;
-	if (!t || !task_vtgid(t))
+	if (!tgid)
 		return -ENOENT;
-	return x->row->arg ? snprintf(buf, cap, "%d/task/%d", task_vtgid(t), task_vtid(t))
-			   : snprintf(buf, cap, "%d", task_vtgid(t));
+	return x->row->arg ? snprintf(buf, cap, "%d/task/%d", tgid, proc_nr(x, t->pid))
+			   : snprintf(buf, cap, "%d", tgid);
 }
 
 /* --- the machine --- */
@@ -495,15 +494,14 @@ proc_mount(const struct fs_type *type, const struct call *c, const struct mount_
 {
 	bool pids_only;
 	void *options;
-	int r = proc_options_new(rq->options, &options, &pids_only);
+	int r = proc_options_new(c, rq->options, &options, &pids_only);
 
-	(void)c;
 	if (r)
 		return r;
 	r = pseudo_super_new(type, &proc_sops, pids_only ? &pids_row : &root_row,
 		SUPER_SHARED | SUPER_NO_CACHE | SUPER_NODEV | SUPER_NOEXEC, PROC_MAGIC, ret);
 	if (r)
-		free(options);
+		proc_options_free(options);
 	else
 		(*ret)->priv = options;
 	return r;

@@ -122,16 +122,16 @@ struct ids {
 };
 
 static void
-ids_of(struct task *t, struct ids *r)
+ids_of(const struct pseudo_ctx *x, struct task *t, struct ids *r)
 {
 	struct tgroup *g = t->tgroup;
 
 	*r = (struct ids){.tpgid = -1};
 	mutex_lock(&tasklist_lock);
-	r->ppid = g->parent && g->parent->pid[PID_TGID] ? pid_vnr(g->parent->pid[PID_TGID]) : 0;
-	r->tracer = t->tracee.tracer ? pid_vnr(t->tracee.tracer->pid) : 0;
-	r->pgid = g->pid[PID_PGID] ? pid_vnr(g->pid[PID_PGID]) : 0;
-	r->sid = g->pid[PID_SID] ? pid_vnr(g->pid[PID_SID]) : 0;
+	r->ppid = g->parent ? proc_nr(x, g->parent->pid[PID_TGID]) : 0;
+	r->tracer = t->tracee.tracer ? proc_nr(x, t->tracee.tracer->pid) : 0;
+	r->pgid = proc_nr(x, g->pid[PID_PGID]);
+	r->sid = proc_nr(x, g->pid[PID_SID]);
 	/* The first one is there until it is waited for. */
 	r->threads = g->nr_threads + (!g->leader || g->leader->dead);
 	r->cutime = g->child_utime_ns;
@@ -181,7 +181,7 @@ proc_show_stat(const struct pseudo_ctx *x, struct sbuf *b)
 	mutex_lock(&t->pt_lock);
 	sched = t->sched;
 	mutex_unlock(&t->pt_lock);
-	ids_of(t, &id);
+	ids_of(x, t, &id);
 	if (x->row->arg) { /* of the one thread */
 		id.utime = task_seen_cpu_ns(t);
 		id.stime = t->stime_ns;
@@ -191,7 +191,7 @@ proc_show_stat(const struct pseudo_ctx *x, struct sbuf *b)
 	sbuf_printf(b,
 		"%d (%.15s) %c %d %d %d %d %d %u %llu %llu %llu %llu %lld %lld %lld %lld %d %d %u "
 		"0 %lld %llu %llu %llu",
-		pid_vnr(t->pid), t->comm, proc_state(t), id.ppid, id.pgid, id.sid, 0, id.tpgid,
+		proc_nr(x, t->pid), t->comm, proc_state(t), id.ppid, id.pgid, id.sid, 0, id.tpgid,
 		0x400000u, (unsigned long long)id.used.minflt,
 		(unsigned long long)id.child_used.minflt, (unsigned long long)id.used.majflt,
 		(unsigned long long)id.child_used.majflt, (long long)id.utime / 10000000,
@@ -245,13 +245,13 @@ cpu_list(const uint8_t *mask, size_t len, struct sbuf *b)
 	sbuf_puts(b, "\n");
 }
 
-/* Its number in each pid namespace, from the reader's down to its own. */
+/* Its number in each pid namespace, from the mount's down to its own. */
 static void
-ns_numbers(struct sbuf *b, const char *label, struct task *t, enum pid_role role)
+ns_numbers(const struct pseudo_ctx *x, struct sbuf *b, const char *label, enum pid_role role)
 {
 	int32_t nr[PID_NS_MAX_LEVEL + 1];
-	struct task *me = task_current();
-	const struct pid_ns *top = me ? me->pid->ns : NULL, *ns;
+	const struct pid_ns *top = proc_pid_ns(x), *ns;
+	struct task *t = proc_task(x);
 	const struct pid *p;
 	int n = 0;
 
@@ -290,7 +290,7 @@ proc_show_status(const struct pseudo_ctx *x, struct sbuf *b)
 	for (size_t i = 0; i < sizeof states / sizeof *states; i++)
 		if (states[i].c == st)
 			name = states[i].name;
-	ids_of(t, &id);
+	ids_of(x, t, &id);
 	signals_of(t, &s);
 	memory_of(x, &m);
 	for (int fd = -1; files && (fd = fdtable_next(files, fd + 1)) >= 0;)
@@ -304,9 +304,8 @@ proc_show_status(const struct pseudo_ctx *x, struct sbuf *b)
 	fs_ctx_unpeek(fs);
 	sbuf_printf(b,
 		"State:\t%c (%s)\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t%d\n", st,
-		name,
-		t->tgroup->pid[PID_TGID] ? pid_vnr(t->tgroup->pid[PID_TGID]) : pid_vnr(t->pid),
-		pid_vnr(t->pid), id.ppid, id.tracer);
+		name, proc_nr(x, t->tgroup->pid[PID_TGID] ? t->tgroup->pid[PID_TGID] : t->pid),
+		proc_nr(x, t->pid), id.ppid, id.tracer);
 	{
 		const struct user_ns *u = x->c ? x->c->cred->user_ns : NULL;
 
@@ -318,10 +317,10 @@ proc_show_status(const struct pseudo_ctx *x, struct sbuf *b)
 		for (uint32_t i = 0; c->groups && i < c->groups->n; i++)
 			sbuf_printf(b, "%u ", gid_out(u, c->groups->gid[i]));
 	}
-	ns_numbers(b, "\nNStgid:", t, PID_TGID);
-	ns_numbers(b, "\nNSpid:", t, PID_TID);
-	ns_numbers(b, "\nNSpgid:", t, PID_PGID);
-	ns_numbers(b, "\nNSsid:", t, PID_SID);
+	ns_numbers(x, b, "\nNStgid:", PID_TGID);
+	ns_numbers(x, b, "\nNSpid:", PID_TID);
+	ns_numbers(x, b, "\nNSpgid:", PID_PGID);
+	ns_numbers(x, b, "\nNSsid:", PID_SID);
 	sbuf_puts(b, "\nKthread:\t0\n");
 	if (m.size) {
 		put_memory(b, &m);

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a process finds of itself below /proc: one that is not dumpable, one of another user, one in
+ * a user namespace; and in a pid namespace that is not that of the mount (pid_namespaces(7)). */
+#include "guest.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+static int
+opens(const char *path, int flags)
+{
+	int fd = open(path, flags);
+
+	if (fd >= 0)
+		close(fd);
+	return fd < 0 ? -1 : 0;
+}
+
+static void
+look(const char *who)
+{
+	static const char *const read_only[] = {"fd", "fdinfo", "fdinfo/3", "task", "maps",
+		"environ", "mem", "ns/mnt", "status", "cwd", "../thread-self/fd"};
+	static const char *const written[] = {
+		"comm", "oom_score_adj", "uid_map", "setgroups", "fd/3"};
+	char path[64], text[64];
+
+	printf("%s, dumpable %d\n", who, prctl(PR_GET_DUMPABLE));
+	for (size_t i = 0; i < sizeof read_only / sizeof read_only[0]; i++) {
+		snprintf(path, sizeof path, "/proc/self/%s", read_only[i]);
+		printf("%s: ", read_only[i]);
+		SHOW(opens(path, O_RDONLY));
+	}
+	for (size_t i = 0; i < sizeof written / sizeof written[0]; i++) {
+		snprintf(path, sizeof path, "/proc/self/%s", written[i]);
+		printf("%s: ", written[i]);
+		SHOW(opens(path, O_WRONLY));
+	}
+	SHOW(access("/proc/self/fd", R_OK));
+	SHOW(readlink("/proc/self/fd/3", text, sizeof text));
+	SHOW(opens("/proc/self/fd/3", O_PATH));
+}
+
+/* The number that a link of /proc names, against another one. */
+static bool
+names(const char *link, int nr)
+{
+	char text[64] = "";
+
+	return readlink(link, text, sizeof text - 1) > 0 && atoi(text) == nr;
+}
+
+static bool
+listed(int nr)
+{
+	DIR *d = opendir("/proc");
+	bool found = false;
+
+	for (struct dirent *e; d && (e = readdir(d));)
+		found |= atoi(e->d_name) == nr;
+	closedir(d);
+	return found;
+}
+
+static int
+field(const char *path, const char *name)
+{
+	char line[256];
+	FILE *f = fopen(path, "r");
+	int v = -1;
+
+	while (f && fgets(line, sizeof line, f))
+		if (strncmp(line, name, strlen(name)) == 0)
+			v = atoi(line + strlen(name));
+	if (f)
+		fclose(f);
+	return v;
+}
+
+/* In the new namespace: the mount shows it as its maker sees it. */
+static int
+inside(int from_parent, int outer_parent)
+{
+	struct stat own, first;
+	int outer = 0;
+
+	read(from_parent, &outer, sizeof outer);
+	SHOW(getpid());
+	TRUE(names("/proc/self", outer));
+	TRUE(names("/proc/thread-self", outer));
+	TRUE(listed(outer));
+	TRUE(listed(outer_parent));
+	TRUE(field("/proc/self/status", "Pid:") == outer);
+	TRUE(field("/proc/self/status", "PPid:") == outer_parent);
+	TRUE(field("/proc/self/status", "NSpid:") == outer);
+	stat("/proc/1", &first);
+	stat("/proc/self/", &own);
+	TRUE(first.st_ino != own.st_ino);
+	SHOW(unshare(CLONE_NEWNS));
+	SHOW(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL));
+	SHOW(mount("proc", "/proc", "proc", 0, NULL));
+	TRUE(names("/proc/self", 1));
+	TRUE(!listed(outer) || outer < 3);
+	SHOW(field("/proc/self/status", "PPid:"));
+	SHOW(field("/proc/self/status", "NSpid:"));
+	look("with a proc of its own");
+	/* Of a namespace below, this mount knows the numbers too. */
+	SHOW(unshare(CLONE_NEWPID));
+	if (fork() == 0) {
+		SHOW(getpid());
+		TRUE(names("/proc/self", 2));
+		_exit(0);
+	}
+	wait(NULL);
+	return 0;
+}
+
+static void
+in_namespaces(void)
+{
+	int p[2], parent = getpid();
+	pid_t child;
+
+	pipe(p);
+	SHOW(unshare(CLONE_NEWPID));
+	child = fork();
+	if (child == 0)
+		_exit(inside(p[0], parent));
+	write(p[1], &child, sizeof child);
+	waitpid(child, NULL, 0);
+	/* Who looks from outside at a mount of inside: nothing of it is left, and none of ours is
+	 * there. */
+	TRUE(names("/proc/self", parent));
+}
+
+static void
+other_user(void)
+{
+	SHOW(setgid(1000));
+	SHOW(setuid(1000));
+	look("another user");
+	SHOW(prctl(PR_SET_DUMPABLE, 1));
+	look("made dumpable");
+	SHOW(prctl(PR_SET_DUMPABLE, 0));
+	SHOW(unshare(CLONE_NEWUSER));
+	look("in a user namespace");
+	SHOW(prctl(PR_SET_DUMPABLE, 0));
+	look("not dumpable there");
+}
+
+int
+main(void)
+{
+	setvbuf(stdout, NULL, _IONBF, 0);
+	close(3);
+	SHOW(open("/dev/null", O_RDWR) == 3);
+	if (fork() == 0) {
+		other_user();
+		return 0;
+	}
+	wait(NULL);
+	in_namespaces();
+	return 0;
+}
