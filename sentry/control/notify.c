@@ -37,7 +37,7 @@ notify_open(struct container *c, const struct call *outside)
 	r = sock_create(&call, LX_AF_UNIX, LX_SOCK_DGRAM, 0, &s);
 	if (r < 0)
 		return r;
-	r = sock_file(s, LX_O_NONBLOCK, &c->notify);
+	r = sock_file(s, s->owner_cred, LX_O_NONBLOCK, &c->notify);
 	if (r < 0)
 		return r;
 	r = s->ops->bind(

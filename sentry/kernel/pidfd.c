@@ -51,7 +51,7 @@ pidfd_new(struct pid *p, uint32_t flags, struct file **ret)
 	int err;
 
 	ref_get(&p->ref);
-	err = file_new_anon(&pidfd_ops, p, "anon_inode:[pidfd]", 0, LX_O_RDWR | flags, ret);
+	err = file_new_anon(&pidfd_ops, p, "anon_inode:[pidfd]", 0700, LX_O_RDWR | flags, ret);
 	if (err)
 		pid_unref(p);
 	else

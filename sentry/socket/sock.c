@@ -311,7 +311,7 @@ static const struct file_ops sock_file_ops = {
 };
 
 int
-sock_file(struct sock *s, uint32_t oflags, struct file **ret)
+sock_file(struct sock *s, const struct cred *maker, uint32_t oflags, struct file **ret)
 {
 	int err = file_new_anon(
 		&sock_file_ops, s, "socket:[%lu]", LX_S_IFSOCK | 0777, LX_O_RDWR | oflags, ret);
@@ -320,6 +320,8 @@ sock_file(struct sock *s, uint32_t oflags, struct file **ret)
 		s->ops->close(s);
 		sock_put(s);
 	} else {
+		(*ret)->inode->uid = maker->fsuid;
+		(*ret)->inode->gid = maker->fsgid;
 		s->ino = (*ret)->inode->ino; /* it is in the list of all already */
 		if (s->type == LX_SOCK_STREAM)
 			(*ret)->mode |= LX_FMODE_WRITEALL;

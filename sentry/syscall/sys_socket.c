@@ -14,7 +14,7 @@ static int64_t
 install(struct task *t, struct sock *s, uint32_t flags)
 {
 	struct file *f;
-	int err = sock_file(s, flags & LX_SOCK_NONBLOCK ? LX_O_NONBLOCK : 0, &f);
+	int err = sock_file(s, t->cred, flags & LX_SOCK_NONBLOCK ? LX_O_NONBLOCK : 0, &f);
 
 	return err ? err : task_fd_install_put(t, f, flags & LX_SOCK_CLOEXEC);
 }

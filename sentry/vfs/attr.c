@@ -84,6 +84,11 @@ vfs_setattr_locked(const struct call *c, struct inode *i, struct iattr *a)
 	struct lx_timespec now = vfs_now();
 	int r;
 
+	if (i->flags & INODE_FIXED) {
+		a->valid &= IATTR_ATIME | IATTR_MTIME | IATTR_ATIME_NOW | IATTR_MTIME_NOW;
+		r = setattr_check(c, i, a);
+		return r ? r : -EOPNOTSUPP;
+	}
 	/* some decide themselves who may change what */
 	r = atomic_load_explicit(&i->sb->flags, memory_order_relaxed) & SUPER_OWN_RULES
 		    ? 0

@@ -182,7 +182,10 @@ file_new_anon(const struct file_ops *ops, void *priv, const char *desc, uint32_t
 
 	if (!i)
 		return -ENOMEM;
-	file_init_anon(i, &anon_iops, ops, ifmt);
+	/* Without a type it is one of Linux's anon_inodes. */
+	file_init_anon(i, &anon_iops, ops, ifmt ? ifmt : 0600u);
+	if (!(ifmt & LX_S_IFMT))
+		i->flags |= INODE_FIXED;
 	r = file_new_inode(i, ops, priv, desc, oflags, ret);
 	inode_put(i);
 	return r;

@@ -171,7 +171,7 @@ struct sock *sock_get(struct sock *s);
 void sock_put(struct sock *s);
 
 /* A file for s; consumes the reference in every case. oflags: LX_O_NONBLOCK or 0. */
-int sock_file(struct sock *s, uint32_t oflags, struct file **ret);
+int sock_file(struct sock *s, const struct cred *maker, uint32_t oflags, struct file **ret);
 struct sock *sock_of(struct file *f); /* borrowed; NULL: not a socket */
 
 /* socket(2): a new sock. -EAFNOSUPPORT, -ESOCKTNOSUPPORT, -EPROTONOSUPPORT, -EPERM. */

@@ -215,6 +215,7 @@ struct inode {
 #define INODE_MAGIC	4u  /* ops->magic: a magic link */
 #define INODE_OPENS	8u  /* ops->open opens it, whatever its type says */
 #define INODE_IMMUTABLE 16u /* nobody writes to it */
+#define INODE_FIXED	32u /* its attributes cannot be changed (anon_inodes): EOPNOTSUPP */
 
 /* Fill in the embedded inode: one reference, times = now, nlink 1 (2 for directories). */
 void inode_init(struct inode *i, struct super *sb, const struct inode_ops *ops,
