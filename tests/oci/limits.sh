@@ -74,6 +74,12 @@ m exec c1 sh -c 'x=0123456789abcdef; while :; do x=$x$x; done' || status=$?
 same "status of a program that asked for too much" 137 $status
 same "the container" running "$(status_of c1)"
 until_true grep -q '{"type":"oom","id":"c1"}' "$work/events"
+# Many small ones: each is smaller than the sandbox's own processes, which are not ended for them.
+m exec c1 sh -c 'for i in $(seq 80); do
+	(x=0123456789abcdef; for j in $(seq 15); do x=$x$x; done; sleep 2; :) &
+done; wait' || true
+same "the container after many small programs" running "$(status_of c1)"
+same "a program in it" alive "$(m exec c1 echo alive)"
 m delete -f c1
 wait $events || true
 nothing_left

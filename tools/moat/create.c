@@ -71,38 +71,49 @@ make_scope(struct making *m, int pid, struct moat_error *err)
 	return r < 0 ? r : moat_cgroup_set(m->cgroup, &m->oci->resources, err);
 }
 
+/* What the guest uses is its programs' to answer for, as in a container without a sandbox: when
+ * memory runs out the host is to end one of them, and not the sentry, which is often the largest
+ * process. Who may not give that less than others (CAP_SYS_RESOURCE) gives the programs more. */
+static int
+programs_score(const struct making *m, int pid)
+{
+	int v = m->config.oom_score_adj;
+
+	if (host_oom_score_adj(pid, OOM_LAST) == 0)
+		return v;
+	return v + OOM_SOONER < 1000 ? v + OOM_SOONER : 1000;
+}
+
+static void
+spare(const struct making *m, int pid)
+{
+	if (host_oom_score_adj(pid, OOM_LAST) < 0)
+		(void)host_oom_score_adj(pid, m->config.oom_score_adj);
+}
+
 /* moat_config.place: into the cgroup, before anything runs. */
 static int
 place(void *arg, int pid, struct moat_error *err)
 {
 	struct making *m = arg;
-	char path[64], adj[16];
-	int fd;
+	int r;
 
 	if (m->systemd.unit && !m->cgroup) {
-		int r = make_scope(m, pid, err);
-
+		r = make_scope(m, pid, err);
 		if (r < 0)
 			return r;
 	}
 	if (m->cgroup) {
-		int r = moat_cgroup_enter(m->cgroup, pid, err);
-
+		r = moat_cgroup_enter(m->cgroup, pid, err);
 		if (r < 0)
 			return r;
 	}
 	/* The host's own idea of whom to end first. Less than what this process has is not for
 	 * everybody to give. */
-	snprintf(path, sizeof path, "/proc/%d/oom_score_adj", pid);
-	snprintf(adj, sizeof adj, "%d", m->config.oom_score_adj);
-	if (!m->oci->has_oom_score_adj)
-		return 0;
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, adj, strlen(adj)) < 0)
-		warn("process.oomScoreAdj: %s cannot be given on the host: %s", adj,
-			strerror(errno));
-	if (fd >= 0)
-		close(fd);
+	r = host_oom_score_adj(pid, programs_score(m, pid));
+	if (r < 0 && m->oci->has_oom_score_adj)
+		warn("process.oomScoreAdj: %d cannot be given on the host: %s",
+			m->config.oom_score_adj, strerror(-r));
 	return 0;
 }
 
@@ -441,8 +452,15 @@ notes(struct making *m, struct moat_sandbox *s)
 	container_note(m->c, CONTAINER_SENTRY, moat_sentry_pid(s));
 	container_note(m->c, CONTAINER_GOFER, moat_gofer_pid(s));
 	if (m->config.join) {
-		join_place(m->c, moat_zygote_host_pid(s));
-		join_place(m->c, moat_first_host_pid(s));
+		const int score = programs_score(m, moat_sentry_pid(s));
+		const int *adj = m->oci->has_oom_score_adj ? &score : NULL;
+
+		join_place(m->c, moat_zygote_host_pid(s), adj);
+		join_place(m->c, moat_first_host_pid(s), adj);
+	} else {
+		/* What makes the programs' processes has been made, and keeps what it was given. */
+		spare(m, moat_sentry_pid(s));
+		spare(m, moat_gofer_pid(s));
 	}
 	return container_save(m->c);
 }

@@ -370,24 +370,45 @@ join_leave_cgroup(const struct container *c)
 	container_close(&other);
 }
 
+int
+host_oom_score_adj(int pid, int value)
+{
+	char path[64], text[16];
+	int fd, r;
+
+	snprintf(path, sizeof path, "/proc/%d/oom_score_adj", pid);
+	snprintf(text, sizeof text, "%d", value);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	r = fd < 0 || write(fd, text, strlen(text)) < 0 ? -errno : 0;
+	if (fd >= 0)
+		close(fd);
+	return r;
+}
+
 void
-join_place(const struct container *c, int inside)
+join_place(const struct container *c, int inside, const int *oom_score_adj)
 {
 	pid_t sentry = container_process(c, CONTAINER_SENTRY);
-	struct moat_cgroup *g;
+	struct moat_cgroup *g = NULL;
 	struct host_child *kids;
 	struct moat_error err;
 	size_t n;
 
-	if (!inside || !sentry || faccessat(c->dir_fd, shared_name, F_OK, 0) < 0 ||
-		!*container_text(c, "cgroup") ||
-		moat_cgroup_open(container_text(c, "cgroup"), &g, &err) < 0)
+	if (!inside || !sentry || faccessat(c->dir_fd, shared_name, F_OK, 0) < 0)
 		return;
+	if (*container_text(c, "cgroup") &&
+		moat_cgroup_open(container_text(c, "cgroup"), &g, &err) < 0)
+		g = NULL;
 	kids = sandbox_children(sentry, &n);
-	for (size_t i = 0; i < n; i++)
-		if (kids[i].inside == inside && moat_cgroup_enter(g, kids[i].host, &err) < 0 &&
+	for (size_t i = 0; i < n; i++) {
+		if (kids[i].inside != inside)
+			continue;
+		if (g && moat_cgroup_enter(g, kids[i].host, &err) < 0 &&
 			err.code != ESRCH) /* it has ended already */
 			warn("%s", err.text);
+		if (oom_score_adj)
+			(void)host_oom_score_adj(kids[i].host, *oom_score_adj);
+	}
 	free(kids);
 	moat_cgroup_free(g);
 }
