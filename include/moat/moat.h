@@ -179,9 +179,10 @@ struct moat_config {
 	const char *network;
 	int net_fd;	    /* borrowed */
 	unsigned low_ports; /* host, namespace: ports below it take a capability inside (1024) */
-	/* NAME=VALUE, NULL-terminated, or NULL: limits of System V IPC and message queues, which
-	 * are set in the container's IPC namespace, and net.*, which the caller has set in the
-	 * network namespace and /proc/sys is to show */
+	/* NAME=VALUE, NULL-terminated, or NULL: those of System V IPC and message queues, which are
+	 * set in the container's IPC namespace, and net.*. Those are set inside with "none";
+	 * otherwise the caller has set them in the network namespace, and /proc/sys is to show
+	 * them */
 	const char *const *sysctls;
 	const struct moat_idmap *uid_map, *gid_map;
 	size_t nuid_map, ngid_map;

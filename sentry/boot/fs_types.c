@@ -37,6 +37,7 @@ boot_register_fs(const struct start *s)
 	r = unix_init();
 	if (r < 0)
 		return r;
+	net_ns_first_init();
 	inet_init();
 	packet_init();
 	if (boot_network_is_host(s)) {

@@ -312,7 +312,7 @@ first_started(void *arg, int err)
 	kernel_limits_start(c->kernel);
 }
 
-/* What the host has set in its network namespace need not be shown here. */
+/* What the host has set in a network namespace of its own need not be shown here. */
 static int
 set_sysctls(struct container *c, const Control__Start *m, const struct call *call,
 	struct process_fail *why)
@@ -322,7 +322,8 @@ set_sysctls(struct container *c, const Control__Start *m, const struct call *cal
 		size_t len = m->sysctls[i].len;
 		int r = proc_sysctl_set(call, text, len, c == first);
 
-		if (r < 0 && !(r == -ENOENT && strncmp(text, "net", 3) == 0)) {
+		if (r < 0 && !(r == -ENOENT && strncmp(text, "net", 3) == 0 &&
+				     net_ns_on_host(call->net))) {
 			snprintf(why->text, sizeof why->text, "cannot set the sysctl %.*s: %s",
 				(int)len, text, strerror(-r));
 			return r;

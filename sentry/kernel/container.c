@@ -13,6 +13,7 @@
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/pid_ns.h"
 #include "sentry/net/link.h"
+#include "sentry/net/sysctl.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,6 +57,8 @@ kernel_container_new(const struct kernel_container_config *cfg, struct kernel_co
 				 : cfg->own_net ? net_ns_get(cfg->own_net)
 						: net_ns_new(NULL)))
 		r = -ENOMEM;
+	if (r == 0 && !cfg->net && !cfg->own_net)
+		net_sysctl_open_ping(k->net);
 	if (r == 0 && first)
 		r = plat->space_new(NULL, NULL, &k->zygote);
 	if (r < 0) {

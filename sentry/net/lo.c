@@ -4,32 +4,13 @@
  * and what the guest adds. Locks: `lock` guards all of it but the counters and the taps.
  */
 #include "abi/socket.h"
-#include "base/ref.h"
 #include "internal.h"
 #include "platform/host/file.h"
 #include "platform/host/socket.h"
 #include "sentry/cred/user_ns.h"
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct net_ns {
-	struct ref ref;
-	uint64_t id;
-	struct user_ns *user_ns; /* a reference, or NULL */
-	bool on_host;		 /* what follows `mute` is unused then */
-	int maker;		 /* of sockets in it; -1: the sentry stands in it */
-	uint32_t low_ports;
-	struct mutex lock;
-	bool mute; /* the maker did not answer */
-	bool up, was_up;
-	uint32_t mtu;
-	size_t naddrs, cap;
-	struct net_addr *addrs;
-	_Atomic uint64_t packets, bytes;
-	struct net_taps taps;
-};
 
 #define LOOPBACK(f, bits, ...)                                                                     \
 	{                                                                                          \
@@ -70,6 +51,13 @@ net_ns_first(void)
 }
 
 void
+net_ns_first_init(void)
+{
+	net_sysctl_init(&first);
+	net_sysctl_open_ping(&first);
+}
+
+void
 net_ns_first_is_host(uint32_t low_ports)
 {
 	first.on_host = true;
@@ -92,6 +80,7 @@ net_ns_new(struct user_ns *owner)
 	ns->id = ns_id_new();
 	ns->mtu = 65536;
 	ns->maker = -1;
+	net_sysctl_init(ns);
 	LIVE_INC(NETNS);
 	return ns;
 }
@@ -108,6 +97,7 @@ net_ns_new_on_host(int maker, uint32_t low_ports)
 	ns->on_host = true;
 	ns->maker = maker;
 	ns->low_ports = low_ports;
+	net_sysctl_open_ping(ns);
 	return ns;
 }
 
@@ -129,6 +119,7 @@ net_ns_put(struct net_ns *ns)
 		host_fd_close(ns->maker);
 	mutex_destroy(&ns->lock);
 	free(ns->addrs);
+	free(ns->reserved);
 	free(ns);
 	LIVE_DEC(NETNS);
 }
@@ -173,7 +164,8 @@ net_ns_host_socket(struct net_ns *ns, int family, int type, int protocol)
 uint32_t
 net_ns_low_ports(const struct net_ns *ns)
 {
-	return ns->low_ports;
+	return ns->on_host ? ns->low_ports
+			   : (uint32_t)net_sysctl(ns, NET_IP_UNPRIVILEGED_PORT_START, 0);
 }
 
 /* --- what is there --- */
@@ -342,6 +334,32 @@ has_family(const struct net_ns *ns, int family)
 	return false;
 }
 
+static void
+forget6_locked(struct net_ns *ns)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < ns->naddrs; i++)
+		if (ns->addrs[i].family == LX_AF_INET)
+			ns->addrs[n++] = ns->addrs[i];
+	ns->naddrs = n;
+}
+
+static bool
+has_ipv6(const struct net_ns *ns)
+{
+	return !net_sysctl(ns, NET6_DISABLE_IPV6, NET_CONF_LO);
+}
+
+void
+net_lo_disable6_locked(struct net_ns *ns, bool off)
+{
+	if (off)
+		forget6_locked(ns);
+	else if (ns->up)
+		(void)add_locked(ns, &loopback[1]);
+}
+
 void
 net_lo_set_up(struct net_ns *ns, bool up)
 {
@@ -349,16 +367,11 @@ net_lo_set_up(struct net_ns *ns, bool up)
 	if (up && !ns->up) {
 		if (!has_family(ns, LX_AF_INET))
 			(void)add_locked(ns, &loopback[0]);
-		(void)add_locked(ns, &loopback[1]);
+		if (has_ipv6(ns))
+			(void)add_locked(ns, &loopback[1]);
 		ns->was_up = true;
 	} else if (!up && ns->up) {
-		size_t n = 0;
-
-		/* IPv6 forgets its addresses. */
-		for (size_t i = 0; i < ns->naddrs; i++)
-			if (ns->addrs[i].family == LX_AF_INET)
-				ns->addrs[n++] = ns->addrs[i];
-		ns->naddrs = n;
+		forget6_locked(ns);
 	}
 	ns->up = up;
 	mutex_unlock(&ns->lock);
@@ -381,7 +394,7 @@ net_lo_add(struct net_ns *ns, const struct net_addr *a)
 	int r;
 
 	mutex_lock(&ns->lock);
-	r = add_locked(ns, a);
+	r = a->family == LX_AF_INET6 && !has_ipv6(ns) ? -EACCES : add_locked(ns, a);
 	mutex_unlock(&ns->lock);
 	return r;
 }

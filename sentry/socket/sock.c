@@ -6,6 +6,7 @@
 #include "sentry/bpf/packet.h"
 #include "sentry/cred/user_ns.h"
 #include "sentry/net/link.h"
+#include "sentry/net/sysctl.h"
 #include "sentry/socket/info.h"
 #include "sentry/vfs/file.h"
 #include "sentry/vfs/inode.h"
@@ -14,8 +15,6 @@
 #include <string.h>
 #include <time.h>
 
-#define BUF_DEFAULT 212992 /* net.core.[rw]mem_default */
-#define BUF_MAX	    212992
 #define BUF_MIN_SND 4608
 #define BUF_MIN_RCV 2304
 
@@ -101,7 +100,8 @@ sock_init(struct sock *s, const struct sock_ops *ops, const struct call *c, int 
 	sleeplock_init(&s->rlock);
 	waitq_init(&s->wq);
 	list_init(&s->rcvq);
-	s->rcvbuf = s->sndbuf = BUF_DEFAULT;
+	s->rcvbuf = (uint32_t)net_sysctl(c->net, NET_RMEM_DEFAULT, 0);
+	s->sndbuf = (uint32_t)net_sysctl(c->net, NET_WMEM_DEFAULT, 0);
 	s->rcvlowat = 1;
 	s->owner = (struct lx_ucred){c->tgid, c->cred->euid, c->cred->egid};
 	s->owner_cred = cred_get(c->cred);
@@ -346,13 +346,16 @@ get_int(const uint8_t *val, uint32_t len, int32_t *ret)
 	return 0;
 }
 
+/* most: net.core.[rw]mem_max */
 static uint32_t
-buffer_size(int32_t v, uint32_t min, bool force)
+buffer_size(int32_t v, uint32_t min, int32_t most, bool force)
 {
-	uint32_t n = v < 0 ? 0 : (uint32_t)v;
+	uint32_t n = (uint32_t)v;
 
-	if (!force && n > BUF_MAX)
-		n = BUF_MAX;
+	if (!force && n > (uint32_t)most)
+		n = (uint32_t)most;
+	else if (v < 0)
+		n = 0;
 	if (n > INT32_MAX / 2)
 		n = INT32_MAX / 2;
 	n *= 2; /* socket(7): the kernel doubles it */
@@ -526,14 +529,16 @@ set_socket_option(struct sock *s, const struct call *c, int opt, const uint8_t *
 	case LX_SO_SNDBUFFORCE:
 		if (opt == LX_SO_SNDBUFFORCE && !cred_capable(c->cred, LX_CAP_NET_ADMIN))
 			return -EPERM;
-		s->sndbuf = buffer_size(v, BUF_MIN_SND, opt == LX_SO_SNDBUFFORCE);
+		s->sndbuf = buffer_size(v, BUF_MIN_SND, net_sysctl(s->net, NET_WMEM_MAX, 0),
+			opt == LX_SO_SNDBUFFORCE);
 		waitq_notify(&s->wq, LX_POLLOUT);
 		return 0;
 	case LX_SO_RCVBUF:
 	case LX_SO_RCVBUFFORCE:
 		if (opt == LX_SO_RCVBUFFORCE && !cred_capable(c->cred, LX_CAP_NET_ADMIN))
 			return -EPERM;
-		s->rcvbuf = buffer_size(v, BUF_MIN_RCV, opt == LX_SO_RCVBUFFORCE);
+		s->rcvbuf = buffer_size(v, BUF_MIN_RCV, net_sysctl(s->net, NET_RMEM_MAX, 0),
+			opt == LX_SO_RCVBUFFORCE);
 		return 0;
 	case LX_SO_RCVLOWAT:
 		s->rcvlowat = v < 0 ? INT32_MAX : v ? v : 1;

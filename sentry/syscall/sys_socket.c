@@ -3,6 +3,7 @@
 #include "abi/fs.h"
 #include "abi/poll.h"
 #include "internal.h"
+#include "sentry/net/sysctl.h"
 #include "sentry/socket/socket.h"
 #include "sentry/syscall/file_block.h"
 #include "sentry/vfs/file.h"
@@ -142,8 +143,8 @@ sys_listen(struct task *t, const uint64_t a[6])
 
 	if (!s)
 		return err;
-	if ((uint32_t)backlog > LX_SOMAXCONN)
-		backlog = LX_SOMAXCONN;
+	if ((uint32_t)backlog > (uint32_t)net_sysctl(s->net, NET_SOMAXCONN, 0))
+		backlog = net_sysctl(s->net, NET_SOMAXCONN, 0);
 	err = s->ops->listen(s, &t->call, backlog);
 	file_put(f);
 	return err;

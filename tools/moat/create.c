@@ -13,7 +13,6 @@
 #include "systemd.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <fnmatch.h>
 #include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -172,16 +171,15 @@ ipc_sysctl(const char *key)
 	return strncmp(key, "fs.mqueue.", 10) == 0 || strncmp(key, "fs/mqueue/", 10) == 0;
 }
 
-/* Of these it makes no difference where there is a loopback only. */
+/* The network is one of the sandbox's kernel, and nobody else's. */
 static bool
-is_forwarding(const char *key)
+has_network_inside(const struct making *m)
 {
-	return strcmp(key, "net.ipv4.ip_forward") == 0 ||
-	       fnmatch("net.ipv[46].conf.*.forwarding", key, 0) == 0;
+	return strcmp(m->config.network, "none") == 0 && !m->join.net;
 }
 
-/* Those of the network are set in a namespace of its own, and shown; IPC and ports are the
- * sandbox's. */
+/* Those of the network are set in the container's own: on the host, and shown, or inside; so are
+ * those of IPC. */
 static int
 set_sysctl(struct making *m)
 {
@@ -197,8 +195,7 @@ set_sysctl(struct making *m)
 					key);
 		} else if (network_sysctl_path(key, path, sizeof path) < 0) {
 			return complain("config.json: linux.sysctl.%s: not the name of one", key);
-		} else if (!m->own_netns &&
-			   !(strcmp(m->config.network, "none") == 0 && is_forwarding(key))) {
+		} else if (!m->own_netns && !has_network_inside(m)) {
 			/* Engines send some whatever the network is. */
 			warn("linux.sysctl: %s is not set: the network is not the container's own",
 				key);

@@ -12,9 +12,10 @@ struct tgroup;
 /* The process whose directory (/proc/PID) f is: a reference; NULL: it is none. */
 struct tgroup *proc_tgroup_of(struct file *f);
 
-/* NAME=VALUE (len bytes), before c's container has tasks: limits of IPC are set in its namespace;
- * what is constant /proc/sys shows so from now on, if show is set: then there are no other tasks
- * either. -ENOENT: there is no such file; -EINVAL. */
+/* NAME=VALUE (len bytes), before c's container has tasks: set in its IPC namespace, or in its
+ * network namespace; where that is the host's /proc/sys shows it so from now on, if show is set:
+ * then there are no other tasks either. -ENOENT: there is no such file; -EPERM: it is not for one
+ * container to set; -EINVAL. */
 int proc_sysctl_set(const struct call *c, const char *assignment, size_t len, bool show);
 
 int proc_init(void);  /* register "proc" */

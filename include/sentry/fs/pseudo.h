@@ -75,15 +75,16 @@ struct pseudo_child {
 
 /* What Linux does differently in parts of /proc. */
 enum pseudo_part {
-	PSEUDO_AS_PARENT, /* a root: none of the below */
-	PSEUDO_PROCESS,	  /* files without row->poll cannot be waited for: epoll refuses them */
-	PSEUDO_SYSCTL,	  /* no capability stands above the mode (proc_sys_permission) */
-	PSEUDO_NET,	  /* what has no row->write is not opened for writing: EACCES */
+	PSEUDO_AS_PARENT,  /* a root: none of the below */
+	PSEUDO_PROCESS,	   /* files without row->poll cannot be waited for: epoll refuses them */
+	PSEUDO_SYSCTL,	   /* no capability stands above the mode (proc_sys_permission) */
+	PSEUDO_SYSCTL_OWN, /* the same, but row->check alone decides */
+	PSEUDO_NET,	   /* what has no row->write is not opened for writing: EACCES */
 };
 
 struct pseudo_row {
-	const char *name; /* NULL ends a table; ignored in rows that a lookup returns */
-	uint32_t mode;	  /* with the type */
+	const char *name;      /* NULL ends a table; ignored in rows that a lookup returns */
+	uint32_t mode;	       /* with the type */
 	enum pseudo_part part; /* from here on down */
 	const struct pseudo_row *rows; /* of a directory */
 	const struct pseudo_dir *dir;
@@ -115,8 +116,8 @@ struct pseudo_row {
 	 * another thing than the rights were checked for, when they are read later. */
 	uint64_t (*bind)(const struct pseudo_ctx *x);
 	void (*unbind)(uint64_t bound); /* when the file is closed; or NULL */
-	bool at_open;  /* with bind: the text is what it is then */
-	bool outlives; /* can be read and written when the object is gone */
+	bool at_open;			/* with bind: the text is what it is then */
+	bool outlives;			/* can be read and written when the object is gone */
 	/* Files that are of another kind altogether: sets f->ops and f->priv. */
 	int (*open)(const struct pseudo_ctx *x, struct file *f);
 };

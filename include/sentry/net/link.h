@@ -57,6 +57,7 @@ struct net_taps {
 
 /* The one that the sandbox begins with: lo is up and has its addresses. Never goes away. */
 struct net_ns *net_ns_first(void); /* borrowed */
+void net_ns_first_init(void);	   /* once, before all else */
 /* The first one is the host's. Before the first task. Ports below low_ports take
  * CAP_NET_BIND_SERVICE. */
 void net_ns_first_is_host(uint32_t low_ports);
@@ -74,6 +75,7 @@ struct net_taps *net_ns_taps(struct net_ns *ns);
 /* For those that are: a host socket in it, as host_socket makes one. -ENETDOWN: its maker is gone,
  * or does not answer. Waits for the host, but does not park. */
 int net_ns_host_socket(struct net_ns *ns, int family, int type, int protocol);
+/* Ports below it take CAP_NET_BIND_SERVICE. */
 uint32_t net_ns_low_ports(const struct net_ns *ns);
 
 /* Every interface, address or route of ns. 0 or -errno; fn must not park. */
@@ -89,7 +91,7 @@ void net_lo_count(struct net_ns *ns, size_t bytes); /* a packet went round */
 /* IFF_UP on or off; addresses come and go with it as they do in Linux. */
 void net_lo_set_up(struct net_ns *ns, bool up);
 int net_lo_set_mtu(struct net_ns *ns, uint32_t mtu); /* -EINVAL */
-/* -EEXIST, -EADDRNOTAVAIL, -ENOSPC */
+/* -EEXIST, -EADDRNOTAVAIL, -ENOSPC; -EACCES: IPv6 is disabled */
 int net_lo_add(struct net_ns *ns, const struct net_addr *a);
 int net_lo_remove(struct net_ns *ns, const struct net_addr *a);
 /* May a socket have this address? Any IPv4 one in a namespace that never had any, as in Linux. */

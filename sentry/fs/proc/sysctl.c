@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* /proc/sys: names of the machine, and the values that a kernel as ours is limited by. */
+#include "sysctl.h"
 #include "abi/stat.h"
 #include "internal.h"
 #include "platform/host/info.h"
@@ -8,7 +9,9 @@
 #include "sentry/ipc/ipc.h"
 #include "sentry/ipc/mqueue.h"
 #include "sentry/kernel/fanotify.h"
+#include "sentry/net/link.h"
 #include "sentry/vfs/lock.h"
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,16 +25,65 @@ static struct shown {
 } * shown;
 static size_t nshown;
 
-static int
-show_text(const struct pseudo_ctx *x, struct sbuf *b)
+const char *
+proc_sysctl_shown(const struct pseudo_row *row)
 {
-	const char *text = (const char *)x->row->arg;
+	const char *text = NULL;
 
 	for (size_t i = 0; i < nshown; i++)
-		if (shown[i].row == x->row)
+		if (shown[i].row == row)
 			text = shown[i].value;
-	sbuf_printf(b, "%s\n", text);
+	return text;
+}
+
+int
+proc_sysctl_text(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	const char *text = proc_sysctl_shown(x->row);
+
+	sbuf_printf(b, "%s\n", text ? text : (const char *)x->row->arg);
 	return 0;
+}
+
+static bool
+is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n';
+}
+
+/* proc_get_long() of Linux. */
+static const char *
+take_number(const char *p, const char *end, int64_t *ret)
+{
+	char text[22], *stop;
+	size_t n = 0;
+
+	for (; p < end && !is_blank(*p) && n < sizeof text - 1; p++)
+		text[n++] = *p;
+	text[n] = 0;
+	if (!isdigit((unsigned char)text[text[0] == '-']))
+		return NULL;
+	errno = 0;
+	*ret = strtoll(text, &stop, 0); /* out of range: as large as it gets */
+	return *stop || (p < end && !is_blank(*p)) || strlen(text) != n ? NULL : p;
+}
+
+int
+proc_sysctl_numbers(const char *buf, size_t len, int64_t *v, unsigned max, size_t *ret_used)
+{
+	const char *p = buf, *end = buf + len;
+	unsigned n = 0;
+
+	for (;;) {
+		while (p < end && isspace((unsigned char)*p))
+			p++;
+		*ret_used = (size_t)(p - buf);
+		if (p == end || n == max)
+			return (int)n;
+		p = take_number(p, end, &v[n++]);
+		if (!p)
+			return -EINVAL;
+	}
 }
 
 static int
@@ -98,15 +150,6 @@ show_uuid(const struct pseudo_ctx *x, struct sbuf *b)
 	put_uuid(b, u);
 	return 0;
 }
-
-#define CONST(n, v)                                                                                \
-	{                                                                                          \
-		.name = (n), .mode = LX_S_IFREG | 0444, .show = show_text, .arg = (uintptr_t)(v)   \
-	}
-#define DIR(n, r)                                                                                  \
-	{                                                                                          \
-		.name = (n), .mode = LX_S_IFDIR | 0555, .rows = (r)                                \
-	}
 
 static int
 show_last_pid(const struct pseudo_ctx *x, struct sbuf *b)
@@ -230,8 +273,6 @@ write_ipc(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos)
 		.arg = (first) | (count) << 8                                                      \
 	}
 
-#define SYSCTL(n, v) CONST(n, v),
-
 static const struct pseudo_row random_rows[] = {
 	{.name = "boot_id", .mode = LX_S_IFREG | 0444, .show = show_uuid, .arg = 1},
 	{.name = "uuid", .mode = LX_S_IFREG | 0444, .show = show_uuid},
@@ -255,11 +296,11 @@ static const struct pseudo_row kernel_rows[] = {
 	CONST("ostype", "Linux"),
 	{.name = "osrelease",
 		.mode = LX_S_IFREG | 0444,
-		.show = show_text,
+		.show = proc_sysctl_text,
 		.arg = (uintptr_t)uts_release},
 	{.name = "version",
 		.mode = LX_S_IFREG | 0444,
-		.show = show_text,
+		.show = proc_sysctl_text,
 		.arg = (uintptr_t)uts_version},
 	{.name = "hostname", .mode = LX_S_IFREG | 0644, .show = show_uts, .write = write_uts},
 	{.name = "domainname",
@@ -458,79 +499,6 @@ static const struct pseudo_row vm_rows[] = {
 	{.name = NULL},
 };
 
-static const struct pseudo_row core_rows[] = {
-	CONST("somaxconn", "4096"),
-	CONST("rmem_default", "212992"),
-	CONST("wmem_default", "212992"),
-	CONST("rmem_max", "212992"),
-	CONST("wmem_max", "212992"),
-	CONST("optmem_max", "131072"),
-	CONST("netdev_max_backlog", "1000"),
-#define SYSCTL_NET_CORE
-#include "sysctl.def"
-#undef SYSCTL_NET_CORE
-	{.name = NULL},
-};
-
-static const struct pseudo_row ipv4_lo_rows[] = {
-#define SYSCTL_NET_IPV4_CONF
-#include "sysctl.def"
-#undef SYSCTL_NET_IPV4_CONF
-	{.name = NULL},
-};
-static const struct pseudo_row ipv4_conf_rows[] = {DIR("all", ipv4_lo_rows),
-	DIR("default", ipv4_lo_rows), DIR("lo", ipv4_lo_rows), {.name = NULL}};
-
-static const struct pseudo_row ipv4_rows[] = {
-	CONST("ip_local_port_range", "32768\t60999"),
-	CONST("ip_local_reserved_ports", ""),
-	CONST("ip_forward", "0"),
-	CONST("ip_default_ttl", "64"),
-	CONST("ip_nonlocal_bind", "0"),
-	CONST("ip_unprivileged_port_start", "1024"),
-	CONST("ping_group_range", "0\t2147483647"),
-	CONST("tcp_rmem", "4096\t131072\t6291456"),
-	CONST("tcp_wmem", "4096\t16384\t4194304"),
-	CONST("tcp_mem", "288000\t384000\t576000"),
-	CONST("tcp_fin_timeout", "60"),
-	CONST("tcp_keepalive_time", "7200"),
-	CONST("tcp_keepalive_intvl", "75"),
-	CONST("tcp_keepalive_probes", "9"),
-	CONST("tcp_syncookies", "1"),
-	CONST("tcp_max_syn_backlog", "512"),
-	CONST("tcp_congestion_control", "cubic"),
-	CONST("tcp_available_congestion_control", "reno cubic"),
-	CONST("tcp_allowed_congestion_control", "reno cubic"),
-	CONST("tcp_sack", "1"),
-	CONST("tcp_timestamps", "1"),
-	CONST("tcp_window_scaling", "1"),
-	CONST("tcp_tw_reuse", "2"),
-	CONST("tcp_fastopen", "0"),
-	DIR("conf", ipv4_conf_rows),
-#define SYSCTL_NET_IPV4
-#include "sysctl.def"
-#undef SYSCTL_NET_IPV4
-	{.name = NULL},
-};
-
-static const struct pseudo_row ipv6_all_rows[] = {
-#define SYSCTL_NET_IPV6_CONF
-#include "sysctl.def"
-#undef SYSCTL_NET_IPV6_CONF
-	{.name = NULL},
-};
-static const struct pseudo_row ipv6_conf_rows[] = {DIR("all", ipv6_all_rows),
-	DIR("default", ipv6_all_rows), DIR("lo", ipv6_all_rows), {.name = NULL}};
-static const struct pseudo_row ipv6_rows[] = {DIR("conf", ipv6_conf_rows), CONST("bindv6only", "0"),
-#define SYSCTL_NET_IPV6
-#include "sysctl.def"
-#undef SYSCTL_NET_IPV6
-	{.name = NULL}};
-static const struct pseudo_row unix_rows[] = {CONST("max_dgram_qlen", "10"), {.name = NULL}};
-
-static const struct pseudo_row net_rows[] = {DIR("core", core_rows), DIR("ipv4", ipv4_rows),
-	DIR("ipv6", ipv6_rows), DIR("unix", unix_rows), {.name = NULL}};
-
 static const struct pseudo_row ldisc_rows[] = {
 	CONST("ldisc_autoload", "0"), CONST("legacy_tiocsti", "0"), {.name = NULL}};
 static const struct pseudo_row dev_rows[] = {DIR("tty", ldisc_rows), {.name = NULL}};
@@ -557,7 +525,7 @@ const struct pseudo_row proc_sys_rows[] = {
 	DIR("kernel", kernel_rows),
 	DIR("fs", fs_rows),
 	DIR("vm", vm_rows),
-	DIR("net", net_rows),
+	DIR("net", proc_sys_net_rows),
 	DIR("user", user_rows),
 	DIR("abi", abi_rows),
 	DIR("debug", debug_rows),
@@ -588,17 +556,21 @@ proc_sysctl_set(const struct call *c, const char *assignment, size_t len, bool s
 	const char *eq = memchr(assignment, '=', len);
 	const struct pseudo_row *r =
 		eq ? find_row(proc_sys_rows, assignment, (size_t)(eq - assignment)) : NULL;
-	struct pseudo_ctx x = {.c = c, .row = r};
+	struct pseudo_ctx x = {.c = c, .row = r, .bound = (uintptr_t)c->net};
+	bool net = eq && len > 3 && memcmp(assignment, "net", 3) == 0,
+	     host = net_ns_on_host(c->net);
 	struct shown *more;
 	char *value;
 	ssize_t n = 0;
 
-	if (!r || (r->show != show_text && r->write != write_ipc && r->write != write_mqueue))
+	if (!r || r->rows)
 		return -ENOENT;
+	if (net ? !host && !r->write : r->write != write_ipc && r->write != write_mqueue)
+		return -EPERM;
 	value = strndup(eq + 1, len - (size_t)(eq + 1 - assignment));
 	if (!value)
 		return -ENOMEM;
-	if (r->show != show_text) {
+	if (!net || !host) {
 		n = r->write(&x, value, strlen(value), 0);
 	} else if (show) {
 		more = realloc(shown, (nshown + 1) * sizeof *shown);

@@ -116,8 +116,8 @@ dir_lookup(struct inode *dir, const struct call *c, const struct name *nm, struc
 		ch.obj_ops = d->obj_ops;
 		ch.obj_ops->get(ch.obj);
 	}
-	return pnode_new(dir->sb, &ch, d->part,
-		ch.ino ? ch.ino : pseudo_ino(dir->ino, nm->s, nm->len), ret);
+	return pnode_new(
+		dir->sb, &ch, d->part, ch.ino ? ch.ino : pseudo_ino(dir->ino, nm->s, nm->len), ret);
 }
 
 /* Rows of the table stay; what a function found is asked again. */
@@ -173,9 +173,12 @@ node_permission(struct inode *i, const struct call *c, int mask)
 	pseudo_ctx_of(i, c, &x);
 	if (n->row->attr)
 		n->row->attr(&x, i);
-	r = n->part == PSEUDO_SYSCTL ? by_mode(i, c, mask) : inode_permission_generic(i, c, mask);
+	r = n->part == PSEUDO_SYSCTL	   ? by_mode(i, c, mask)
+	    : n->part == PSEUDO_SYSCTL_OWN ? 0
+					   : inode_permission_generic(i, c, mask);
 	if (r && n->row->always && n->row->always(&x))
 		return 0;
+	return !r && n->row->check ? n->row->check(&x, mask) : r;
 	return !r && n->row->check ? n->row->check(&x, mask) : r;
 }
 
@@ -243,9 +246,13 @@ file_open(struct inode *i, const struct call *c, struct file *f)
 static int
 file_setattr(struct inode *i, const struct call *c, const struct iattr *a)
 {
+	enum pseudo_part part = pnode_of(i)->part;
 	struct iattr k = *a;
 
 	(void)c;
+	if ((part == PSEUDO_SYSCTL || part == PSEUDO_SYSCTL_OWN) &&
+		(a->valid & (IATTR_MODE | IATTR_UID | IATTR_GID)))
+		return -EPERM; /* proc_sys_setattr */
 	k.valid &= ~IATTR_SIZE;
 	inode_setattr_apply(i, &k);
 	return 0;

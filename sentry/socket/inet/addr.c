@@ -4,17 +4,16 @@
 #include "internal.h"
 #include "sentry/cred/user_ns.h"
 #include "sentry/net/link.h"
+#include "sentry/net/sysctl.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 
-#define PORT_FIRST 32768 /* net.ipv4.ip_local_port_range */
-#define PORT_LAST  60999
-#define BUCKETS	   1024
+#define BUCKETS 1024
 
 static struct mutex table_lock = MUTEX_INIT(SOCKTABLE);
 static struct list table[BUCKETS];
-static uint16_t next_port = PORT_FIRST;
+static uint16_t next_port;
 
 const uint8_t inet_mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 static const uint8_t zero16[16];
@@ -145,16 +144,19 @@ static bool
 enter(struct inet_sock *i, const struct inet_addr *want)
 {
 	struct inet_addr a = *want;
+	uint16_t first, last;
 	bool ok = false;
 
+	net_port_range(i->s.net, &first, &last);
 	mutex_lock(&table_lock);
 	if (a.port) {
 		ok = port_free(i, &a);
 	} else {
-		for (int tries = 0; tries <= PORT_LAST - PORT_FIRST && !ok; tries++) {
-			a.port = next_port;
-			next_port = next_port == PORT_LAST ? PORT_FIRST : (uint16_t)(next_port + 1);
-			ok = port_free(i, &a);
+		for (int tries = 0; tries <= last - first && !ok; tries++) {
+			if (next_port < first || next_port > last)
+				next_port = first;
+			a.port = next_port++;
+			ok = !net_port_reserved(i->s.net, a.port) && port_free(i, &a);
 		}
 	}
 	if (ok) {
@@ -222,9 +224,12 @@ inet_bind(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t le
 	if (s->family == LX_AF_INET6 && i->v6only && inet_is_v4(&a))
 		return -EINVAL;
 	if (!inet_is_any(&a) && !net_may_bind(s->net, a.ip) &&
+		!net_sysctl(s->net,
+			s->family == LX_AF_INET ? NET_IP_NONLOCAL_BIND : NET_IP6_NONLOCAL_BIND,
+			0) &&
 		!(s->type == LX_SOCK_DGRAM && inet_is_multicast(&a)))
 		return -EADDRNOTAVAIL;
-	if (a.port && a.port < 1024 &&
+	if (a.port && a.port < net_ns_low_ports(s->net) &&
 		!cred_capable_in(c->cred, net_ns_owner(s->net), LX_CAP_NET_BIND_SERVICE))
 		return -EACCES;
 	mutex_lock(&s->lock);

@@ -10,6 +10,7 @@
 #include "internal.h"
 #include "sentry/bpf/packet.h"
 #include "sentry/net/link.h"
+#include "sentry/net/sysctl.h"
 #include "sentry/socket/ip.h"
 #include "sentry/socket/wire.h"
 #include <arpa/inet.h>
@@ -286,6 +287,8 @@ inet_travel_in(struct inet_packet *k)
 	if (k->protocol != (k->v6 ? LX_IPPROTO_ICMPV6 : LX_IPPROTO_ICMP) || k->n < 8 ||
 		k->p[0] != request || k->p[1])
 		return;
+	if (!k->v6 && net_sysctl(k->net, NET_ICMP_ECHO_IGNORE_ALL, 0))
+		return;
 	k->head = NULL;
 	k->p[0] = k->v6 ? 129 : 0;
 	k->from = k->to;
@@ -343,7 +346,7 @@ icmp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 		k.from = inet_is_any(&i->local) ? k.to : i->local;
 		memcpy(k.meta.to, k.to.ip, 16);
 		k.meta.tos = (uint8_t)(k.v6 ? i->ip6_opt[67] : i->ip_opt[1]); /* TCLASS, TOS */
-		k.meta.ttl = (uint8_t)(64 + (k.v6 ? i->ip6_opt[16] : i->ip_opt[2]));
+		k.meta.ttl = inet_ttl(i, !k.v6);
 		err = inet_ctl_in(s, m, &k.from, &k.meta);
 		if (!err && whole)
 			err = inet_header_in(&k);

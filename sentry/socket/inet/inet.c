@@ -5,10 +5,42 @@
 #include "internal.h"
 #include "sentry/cred/user_ns.h"
 #include "sentry/net/link.h"
+#include "sentry/net/sysctl.h"
 #include "sentry/socket/info.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define TCP_BUFFER  212992
+#define TCP_RCV_MIN 2304
+#define TCP_SND_MIN 4608
+
+/* What Linux's tuning would make of a buffer that nobody asked for, within its bounds. */
+static uint32_t
+tcp_buffer(const struct net_ns *net, enum net_sysctl which, int32_t least)
+{
+	int32_t n = TCP_BUFFER, first = net_sysctl(net, which, 1), most = net_sysctl(net, which, 2);
+
+	n = n > most ? most : n;
+	n = n < first ? first : n;
+	return (uint32_t)(n < least ? least : n);
+}
+
+/* net.ipv4.ping_group_range: may the caller send echo requests? */
+static bool
+may_ping(const struct call *c)
+{
+	uint32_t low = (uint32_t)net_sysctl(c->net, NET_PING_GROUP_RANGE, 0),
+		 high = (uint32_t)net_sysctl(c->net, NET_PING_GROUP_RANGE, 1);
+	const struct group_list *g = c->cred->groups;
+
+	if (c->cred->egid >= low && c->cred->egid <= high)
+		return true;
+	for (uint32_t i = 0; g && i < g->n; i++)
+		if (g->gid[i] >= low && g->gid[i] <= high)
+			return true;
+	return false;
+}
 
 struct inet_sock *
 inet_new(const struct call *c, int family, int type, int protocol)
@@ -24,6 +56,11 @@ inet_new(const struct call *c, int family, int type, int protocol)
 			? &icmp_ops
 			: &udp_ops,
 		c, family, type, protocol);
+	if (type == LX_SOCK_STREAM) {
+		i->s.rcvbuf = tcp_buffer(c->net, NET_TCP_RMEM, TCP_RCV_MIN);
+		i->s.sndbuf = tcp_buffer(c->net, NET_TCP_WMEM, TCP_SND_MIN);
+	}
+	i->v6only = family == LX_AF_INET6 && net_sysctl(c->net, NET_BINDV6ONLY, 0);
 	list_init(&i->port_node);
 	list_init(&i->acceptq);
 	list_init(&i->accept_node);
@@ -44,8 +81,11 @@ create(const struct call *c, int family, int type, int protocol, struct sock **r
 		protocol = LX_IPPROTO_TCP;
 		break;
 	case LX_SOCK_DGRAM:
-		if (protocol == icmp)
+		if (protocol == icmp) {
+			if (!may_ping(c))
+				return -EACCES;
 			break;
+		}
 		if (protocol && protocol != LX_IPPROTO_UDP && protocol != LX_IPPROTO_UDPLITE)
 			return -EPROTONOSUPPORT;
 		if (!protocol)
@@ -167,10 +207,34 @@ static const struct option kept[] = {
 #define IP_TTL		   2
 #define IP_HDRINCL	   3
 #define IP_MULTICAST_ALL   49
+#define IPV6_UNICAST_HOPS  16
 #define IPV6_MULTICAST_ALL 29
 #define IPV6_V6ONLY	   26
 #define TCP_INFO_OPT	   11
 #define TCP_CONGESTION	   13
+
+/* Those whose default is one of the network namespace. */
+static const struct {
+	int level, opt;
+	enum net_sysctl which;
+} following[] = {
+	{LX_SOL_TCP, 4, NET_TCP_KEEPALIVE_TIME},
+	{LX_SOL_TCP, 5, NET_TCP_KEEPALIVE_INTVL},
+	{LX_SOL_TCP, 6, NET_TCP_KEEPALIVE_PROBES},
+	{LX_SOL_TCP, 7, NET_TCP_SYN_RETRIES},
+	{LX_SOL_IP, IP_TTL, NET_IP_DEFAULT_TTL},
+	{LX_SOL_IPV6, IPV6_UNICAST_HOPS, NET6_HOP_LIMIT},
+};
+
+/* NET_SYSCTLS: none. */
+static enum net_sysctl
+followed(const struct option *o)
+{
+	for (size_t k = 0; k < sizeof following / sizeof *following; k++)
+		if (following[k].level == o->level && following[k].opt == o->opt)
+			return following[k].which;
+	return NET_SYSCTLS;
+}
 
 static const struct option *
 find_option(int level, int opt)
@@ -288,16 +352,37 @@ inet_setsockopt(
 		v = v != 0;
 	if (v < o->min || v > o->max)
 		return -EINVAL;
-	if (v == -1 && o->min == -1)
-		v = o->def;
 	if (v == 0 && level == LX_SOL_IP && opt == IP_TTL)
 		return -EINVAL;
-	/* Kept relative to the default, so that zeroed memory means "default". */
+	/* Zeroed memory means "default": kept relative to that, or by one higher if that can
+	 * change.
+	 */
+	if (followed(o) != NET_SYSCTLS) {
+		*slot(i, o) = v + 1;
+		return 0;
+	}
+	if (v == -1 && o->min == -1)
+		v = o->def;
 	*slot(i, o) =
 		(o->max == INT32_MAX && o->min == 0 && level == LX_SOL_TCP && opt <= 3 ? v != 0
 										       : v) -
 		o->def;
 	return 0;
+}
+
+uint8_t
+inet_ttl(const struct inet_sock *i, bool v4)
+{
+	int32_t own = v4 ? i->ip_opt[IP_TTL] : i->ip6_opt[IPV6_UNICAST_HOPS];
+
+	return own ? (uint8_t)(own - 1) : inet_ttl_usual(i->s.net, v4);
+}
+
+uint8_t
+inet_ttl_usual(const struct net_ns *net, bool v4)
+{
+	return (uint8_t)(v4 ? net_sysctl(net, NET_IP_DEFAULT_TTL, 0)
+			    : net_sysctl(net, NET6_HOP_LIMIT, NET_CONF_LO));
 }
 
 /* struct tcp_info, as far as a connection without a network has it. */
@@ -365,7 +450,11 @@ inet_getsockopt(
 		o = find_option(level, opt);
 		if (!o)
 			return -ENOPROTOOPT;
-		v = *slot(i, o) + o->def;
+		v = *slot(i, o);
+		if (followed(o) == NET_SYSCTLS)
+			v += o->def;
+		else
+			v = v ? v - 1 : net_sysctl(s->net, followed(o), 0);
 	}
 	if (*len > 4)
 		*len = 4;

@@ -51,7 +51,7 @@ struct inet_sock {
 	_Atomic uint32_t peer_seq; /* the number of the peer's next byte, once it has gone */
 	bool hdrincl;		   /* IP_HDRINCL: its messages begin with a header */
 	/* options that are kept and shown */
-	int32_t tcp_opt[64]; /* by TCP_* number; 0: its default */
+	int32_t tcp_opt[64]; /* by TCP_* number; 0: its default; see inet_setsockopt */
 	int32_t ip_opt[64], ip6_opt[128];
 	uint32_t icmp_filter[8];	 /* ICMP_FILTER, ICMP6_FILTER: types that do not come */
 	uint16_t send_cover, recv_cover; /* UDP-Lite; 0: all of a message */
@@ -179,5 +179,8 @@ int inet_dgram_listen(struct sock *s, const struct call *c, int backlog); /* -EO
 bool inet_describe(struct sock *s, struct sock_info *x);
 struct inet_sock *inet_new(const struct call *c, int family, int type, int protocol);
 enum tcp_state tcp_state(struct inet_sock *i);
+/* TTL or hop limit of what i sends, by its options; and where it has none. */
+uint8_t inet_ttl(const struct inet_sock *i, bool v4);
+uint8_t inet_ttl_usual(const struct net_ns *net, bool v4);
 
 #endif

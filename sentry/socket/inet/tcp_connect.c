@@ -10,15 +10,15 @@
  */
 #include "abi/poll.h"
 #include "internal.h"
+#include "sentry/net/sysctl.h"
 #include "sentry/sched/fiber.h"
 #include <errno.h>
 #include <string.h>
 
-#define SYN_LINEAR  4	/* net.ipv4.tcp_syn_linear_timeouts: seconds before they are doubled */
-#define SYN_RETRIES 6	/* net.ipv4.tcp_syn_retries */
-#define TCP_SYNCNT  7	/* in tcp_opt: more of them than that */
-#define RTO_MAX	    120 /* seconds between two tries, at most */
-#define SECOND	    1000000000ll
+#define SYN_LINEAR 4   /* net.ipv4.tcp_syn_linear_timeouts: seconds before they are doubled */
+#define TCP_SYNCNT 7   /* in tcp_opt: net.ipv4.tcp_syn_retries, plus 1; or 0 */
+#define RTO_MAX	   120 /* seconds between two tries, at most */
+#define SECOND	   1000000000ll
 
 static struct mutex syn_lock =
 	MUTEX_INIT(SOCKTABLE); /* syn_to and synq of all; before a socket's */
@@ -134,7 +134,8 @@ tcp_connect_fini(struct sock *s)
 static int64_t
 syn_deadline(const struct inet_sock *i)
 {
-	int tries = SYN_RETRIES + i->tcp_opt[TCP_SYNCNT];
+	int own = i->tcp_opt[TCP_SYNCNT],
+	    tries = own ? own - 1 : net_sysctl(i->s.net, NET_TCP_SYN_RETRIES, 0);
 	int64_t least = tries <= 6 ? (2 << tries) - 1 : 127 + (tries - 6) * RTO_MAX, at = 0,
 		step = 1;
 

@@ -75,9 +75,9 @@ udp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t 
 static void
 meta_of_options(const struct inet_sock *i, bool v4, uint32_t len, struct sock_meta *meta)
 {
-	/* IP_TOS, IP_TTL; IPV6_TCLASS, IPV6_UNICAST_HOPS: kept relative to their defaults */
+	/* IP_TOS, IPV6_TCLASS: kept relative to their defaults */
 	meta->tos = (uint8_t)(v4 ? i->ip_opt[1] : i->ip6_opt[67]);
-	meta->ttl = (uint8_t)(64 + (v4 ? i->ip_opt[2] : i->ip6_opt[16]));
+	meta->ttl = inet_ttl(i, v4);
 	if (i->send_cover && i->send_cover < len + 8)
 		meta->coverage = i->send_cover;
 }

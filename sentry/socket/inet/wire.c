@@ -111,9 +111,10 @@ void
 wire_tcp(struct net_ns *net, const struct inet_addr *from, const struct inet_addr *to,
 	uint8_t flags, uint32_t seq, uint32_t ack, const uint8_t *data, size_t n)
 {
-	struct inet_packet k = {.net = net, .protocol = LX_IPPROTO_TCP, .meta = {.ttl = 64}};
+	struct inet_packet k = {.net = net, .protocol = LX_IPPROTO_TCP};
 
 	set_addresses(&k, from, to);
+	k.meta.ttl = inet_ttl_usual(net, !k.v6);
 	k.p = malloc(TCP_HEADER + (n < TCP_SEGMENT ? n : TCP_SEGMENT));
 	if (!k.p)
 		return;

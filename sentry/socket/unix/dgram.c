@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define QUEUE_MAX 10 /* messages, net.unix.max_dgram_qlen */
+#define QUEUE_USUAL 10 /* messages */
 
 static int
 dgram_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len,
@@ -43,17 +43,20 @@ dgram_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_
 }
 
 /* No room at dst, which is locked, for s. Where nobody else can send as many bytes are under way as
- * the sender's buffer has; elsewhere it is a number of messages. */
+ * the sender's buffer has; elsewhere it is a number of messages, and of more than usual no more
+ * bytes than that. */
 static bool
 full_locked(const struct sock *s, struct sock *dst)
 {
-	uint32_t count = 0;
+	uint32_t count = 0, most = (uint32_t)us(dst)->backlog;
 
 	if (dst == s || us(dst)->peer == s)
 		return dst->rcv_held >= s->sndbuf;
-	for (struct list *i = dst->rcvq.next; i != &dst->rcvq && count <= QUEUE_MAX; i = i->next)
+	if (most > QUEUE_USUAL && dst->rcv_held >= s->sndbuf)
+		most = QUEUE_USUAL;
+	for (struct list *i = dst->rcvq.next; i != &dst->rcvq && count <= most; i = i->next)
 		count++;
-	return count > QUEUE_MAX;
+	return count > most;
 }
 
 static ssize_t

@@ -29,7 +29,8 @@ struct unix_sock {
 	UT_hash_handle hh;
 	struct list acceptq; /* listening: struct unix_sock by accept_node, a reference each */
 	struct list accept_node;
-	int backlog, nr_accept;
+	int backlog; /* of datagram sockets: messages, net.unix.max_dgram_qlen at first */
+	int nr_accept;
 	struct lx_ucred peer_cred; /* as of connect or listen */
 	struct cred *peer_groups;  /* a reference */
 	/* under flight_lock (flight.c) */

@@ -2,6 +2,7 @@
 /* AF_UNIX: making sockets, streams and seqpackets. Datagrams are in dgram.c, names in name.c. */
 #include "abi/poll.h"
 #include "internal.h"
+#include "sentry/net/sysctl.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,8 @@ unix_new(const struct call *c, int type)
 		return NULL;
 	sock_init(&u->s, type == LX_SOCK_DGRAM ? &unix_dgram_ops : &unix_stream_ops, c, LX_AF_UNIX,
 		type, 0);
+	if (type == LX_SOCK_DGRAM)
+		u->backlog = net_sysctl(u->s.net, NET_MAX_DGRAM_QLEN, 0);
 	list_init(&u->acceptq);
 	list_init(&u->accept_node);
 	return u;
