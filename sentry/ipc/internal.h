@@ -39,6 +39,7 @@ struct ipc_ns {
 	uint64_t limit[IPC_LIMITS];
 	struct segment *shm[SHM_MAX_SEGMENTS];
 	uint16_t shm_seq;
+	_Atomic uint32_t shm_owned; /* segments whose creator is there; changed under lock */
 	struct ipc_kind sem, msg;
 	struct super *mq_sb; /* POSIX queues: a reference, or NULL: none so far */
 	struct mount *mq_mnt;
@@ -68,6 +69,9 @@ void ipc_set_put(struct ipc_set *s);
 int ipc_use(const struct call *c, struct ipc_kind *k, int id, struct ipc_set **ret);
 int ipc_remove(const struct call *c, struct ipc_kind *k, int id);
 
+/* Segments of that creator, who goes, or (0) of those who are gone: without attachments they go if
+ * IPC_SHM_RMID_FORCED is set. */
+void shm_drop_orphans(struct ipc_ns *ns, int32_t creator);
 void shm_ns_gone(struct ipc_ns *ns);
 
 #endif

@@ -76,6 +76,8 @@ ipc_limit_set(struct ipc_ns *ns, enum ipc_limit which, uint64_t v)
 	mutex_lock(&ns->lock);
 	ns->limit[which] = v;
 	mutex_unlock(&ns->lock);
+	if (which == IPC_SHM_RMID_FORCED && v)
+		shm_drop_orphans(ns, 0);
 	return 0;
 }
 

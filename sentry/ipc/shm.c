@@ -17,6 +17,7 @@ struct segment {
 	struct lx_shmid_ds ds; /* the namespace's lock */
 	struct file *file;     /* a reference */
 	bool removed;	       /* the same: goes with the last attachment */
+	int32_t creator;       /* the same: a task, or 0: it is gone */
 };
 
 /* One attachment: shared by all areas that came from it (fork, splits). */
@@ -41,6 +42,23 @@ find_locked(struct ipc_ns *ns, int id)
 	struct segment *s = id >= 0 ? ns->shm[id % IPC_ID_STEP % SHM_MAX_SEGMENTS] : NULL;
 
 	return s && s->id == id ? s : NULL;
+}
+
+/* The table's reference is the caller's. */
+static void
+take_out_locked(struct segment *s)
+{
+	s->ns->shm[s->id % IPC_ID_STEP] = NULL;
+	if (s->creator)
+		atomic_fetch_sub(&s->ns->shm_owned, 1);
+	s->creator = 0;
+}
+
+/* shm_may_destroy() of Linux. */
+static bool
+may_go_locked(const struct segment *s)
+{
+	return !s->ds.nattch && (s->removed || s->ns->limit[IPC_SHM_RMID_FORCED]);
 }
 
 static int
@@ -94,6 +112,8 @@ enter_locked(struct ipc_ns *ns, struct segment *s)
 	s->id = i + IPC_ID_STEP * ns->shm_seq;
 	ns->shm_seq = (uint16_t)((ns->shm_seq + 1) % 65536 % (INT32_MAX / IPC_ID_STEP));
 	ns->shm[i] = s;
+	if (s->creator)
+		atomic_fetch_add(&ns->shm_owned, 1);
 	return s->id;
 }
 
@@ -127,6 +147,7 @@ make(const struct call *c, int32_t key, uint64_t size, int flags)
 	s->ds.segsz = size;
 	s->ds.ctime = ipc_now();
 	s->ds.cpid = c->tgid;
+	s->creator = c->tid;
 	mutex_lock(&c->ipc->lock);
 	/* somebody else may have made one with this key meanwhile */
 	err = by_key_locked(c, key, size, flags);
@@ -168,15 +189,14 @@ attachment_fd(struct mappable *m, int prot, bool shared)
 static void
 detach(struct segment *s)
 {
-	bool gone = false;
+	bool gone;
 
 	mutex_lock(&s->ns->lock);
 	s->ds.nattch--;
 	s->ds.dtime = ipc_now();
-	if (!s->ds.nattch && s->removed) {
-		s->ns->shm[s->id % IPC_ID_STEP] = NULL;
-		gone = true;
-	}
+	gone = may_go_locked(s);
+	if (gone)
+		take_out_locked(s);
 	mutex_unlock(&s->ns->lock);
 	segment_put(s);
 	if (gone)
@@ -308,10 +328,9 @@ shm_remove(const struct call *c, int id)
 		s->removed = true;
 		s->ds.perm.key = LX_IPC_PRIVATE;
 		s->ds.perm.mode |= LX_SHM_DEST;
-		if (!s->ds.nattch) {
-			c->ipc->shm[s->id % IPC_ID_STEP] = NULL;
-			drop = true;
-		}
+		drop = !s->ds.nattch;
+		if (drop)
+			take_out_locked(s);
 	}
 	mutex_unlock(&c->ipc->lock);
 	if (drop)
@@ -328,6 +347,38 @@ shm_usage(const struct call *c, int *segments, uint64_t *pages)
 	highest = usage_locked(c->ipc, segments, pages);
 	mutex_unlock(&c->ipc->lock);
 	return highest;
+}
+
+void
+shm_drop_orphans(struct ipc_ns *ns, int32_t creator)
+{
+	for (int i = 0; i < SHM_MAX_SEGMENTS; i++) {
+		struct segment *s;
+
+		mutex_lock(&ns->lock);
+		s = ns->shm[i];
+		if (s && s->creator == creator) {
+			if (creator)
+				atomic_fetch_sub(&ns->shm_owned, 1);
+			s->creator = 0;
+			if (may_go_locked(s))
+				take_out_locked(s);
+			else
+				s = NULL;
+		} else {
+			s = NULL;
+		}
+		mutex_unlock(&ns->lock);
+		if (s)
+			segment_put(s);
+	}
+}
+
+void
+shm_task_gone(struct ipc_ns *ns, const struct call *c)
+{
+	if (ns && c->tid && atomic_load(&ns->shm_owned))
+		shm_drop_orphans(ns, c->tid);
 }
 
 void

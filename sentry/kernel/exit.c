@@ -5,6 +5,7 @@
  */
 #include "abi/mman.h"
 #include "sentry/ipc/ipc.h"
+#include "sentry/ipc/shm.h"
 #include "sentry/kernel/aio.h"
 #include "sentry/kernel/futex.h"
 #include "sentry/kernel/internal.h"
@@ -387,6 +388,7 @@ drop_resources(struct task *t)
 	if (mm_left(mm))
 		aio_mm_gone(mm);
 	mm_put(mm);
+	shm_task_gone(t->ipc, &t->call); /* what it has attached counts no more */
 }
 
 void

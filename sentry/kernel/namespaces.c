@@ -2,6 +2,7 @@
 /* A task's namespaces: which it may make, entering them (clone(2), unshare(2), setns(2)). */
 #include "sentry/kernel/namespaces.h"
 #include "sentry/ipc/ipc.h"
+#include "sentry/ipc/shm.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/pid_ns.h"
 #include "sentry/kernel/time_ns.h"
@@ -161,6 +162,7 @@ ns_enter(struct task *t, const struct ns_ref *r)
 	case NS_IPC:
 		sem_undo_put(t->sem_undo, task_tgid(t));
 		t->sem_undo = NULL;
+		shm_task_gone(t->ipc, &t->call);
 		ipc = ipc_ns_get(r->ns);
 		mutex_lock(&t->pt_lock);
 		old_ipc = t->ipc;

@@ -3,6 +3,7 @@
  * Everything new is made before anything is changed. */
 #include "internal.h"
 #include "sentry/ipc/ipc.h"
+#include "sentry/ipc/shm.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/namespaces.h"
 #include "sentry/kernel/pid_ns.h"
@@ -106,6 +107,8 @@ change(struct task *t, uint64_t flags, struct fresh *n)
 		sem_undo_put(t->sem_undo, task_tgid(t));
 		t->sem_undo = NULL;
 	}
+	if (n->ipc)
+		shm_task_gone(t->ipc, &t->call);
 	mutex_lock(&t->pt_lock);
 	if (n->fs)
 		SWAP(struct fs_ctx *, t->fs, n->fs);

@@ -437,6 +437,76 @@ without_ipv6(void)
 	SHOW(bind6());
 }
 
+static int
+exists(int id)
+{
+	struct shmid_ds ds;
+
+	return !shmctl(id, IPC_STAT, &ds);
+}
+
+static int
+segment(void)
+{
+	return shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0600);
+}
+
+/* Segments that nobody has go: with the last attachment, or with who made them. */
+static void
+forced(void)
+{
+	int id, other, p[2];
+	void *at;
+
+	own(CLONE_NEWIPC, "/proc/self/ns/ipc");
+	set("kernel/shm_rmid_forced", "2");
+	set("kernel/shm_rmid_forced", "1");
+	id = segment();
+	SHOW(exists(id)); /* its maker is there */
+	at = shmat(id, NULL, 0);
+	SHOW(exists(id));
+	shmdt(at);
+	SHOW(exists(id));
+	id = segment();
+	SHOW(pipe(p));
+	if (!fork()) {
+		other = segment();
+		write(p[1], &other, sizeof other);
+		at = shmat(id, NULL, 0);
+		_exit(0);
+	}
+	read(p[0], &other, sizeof other);
+	wait(NULL);
+	SHOW(exists(other));
+	SHOW(exists(id));
+	/* Of one that is attached elsewhere nothing goes. */
+	id = segment();
+	at = shmat(id, NULL, 0);
+	if (!fork())
+		_exit(0);
+	wait(NULL);
+	SHOW(exists(id));
+	shmdt(at);
+	SHOW(exists(id));
+	set("kernel/shm_rmid_forced", "0");
+	id = segment();
+	if (!fork()) {
+		other = segment();
+		write(p[1], &other, sizeof other);
+		_exit(0);
+	}
+	read(p[0], &other, sizeof other);
+	wait(NULL);
+	SHOW(exists(other));
+	at = shmat(other, NULL, 0);
+	shmdt(at);
+	SHOW(exists(other));
+	set("kernel/shm_rmid_forced", "1");
+	SHOW(exists(other));
+	SHOW(exists(id));
+	SHOW(shmctl(id, IPC_RMID, NULL));
+}
+
 static void
 network(void)
 {
@@ -447,9 +517,9 @@ int
 main(void)
 {
 	static void (*const parts[])(void) = {values, namespaces, ports, options, backlog,
-		datagrams, pings, echoes, without_ipv6};
+		datagrams, pings, echoes, without_ipv6, forced};
 	static const char *const names[] = {"values", "namespaces", "ports", "options", "backlog",
-		"datagrams", "pings", "echoes", "without IPv6"};
+		"datagrams", "pings", "echoes", "without IPv6", "forced"};
 
 	setvbuf(stdout, NULL, _IOFBF, 1 << 16);
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {

@@ -21,6 +21,8 @@ bool shm_is(const struct mappable *m);
 int shm_stat(const struct call *c, int id, bool by_index, struct lx_shmid_ds *ret, int *ret_id);
 int shm_set(const struct call *c, int id, const struct lx_shmid_ds *ds);
 int shm_remove(const struct call *c, int id);
+/* The task c, which made segments in ns, goes, or goes from ns (exit_shm of Linux). */
+void shm_task_gone(struct ipc_ns *ns, const struct call *c);
 /* Highest used index, segments, pages: for SHM_INFO. */
 int shm_usage(const struct call *c, int *segments, uint64_t *pages);
 

@@ -179,7 +179,6 @@ node_permission(struct inode *i, const struct call *c, int mask)
 	if (r && n->row->always && n->row->always(&x))
 		return 0;
 	return !r && n->row->check ? n->row->check(&x, mask) : r;
-	return !r && n->row->check ? n->row->check(&x, mask) : r;
 }
 
 static ssize_t
