@@ -92,8 +92,8 @@ values(void)
 		"net/ipv4/ip_unprivileged_port_start", "net/ipv4/ping_group_range",
 		"net/ipv4/tcp_fin_timeout", "net/ipv4/tcp_keepalive_time",
 		"net/ipv4/tcp_keepalive_intvl", "net/ipv4/tcp_keepalive_probes",
-		"net/ipv4/tcp_syncookies", "net/ipv4/ip_forward", "net/ipv6/bindv6only",
-		"net/unix/max_dgram_qlen", "net/ipv6/conf/lo/disable_ipv6"};
+		"net/ipv4/tcp_syncookies", "net/ipv6/bindv6only", "net/unix/max_dgram_qlen",
+		"net/ipv6/conf/lo/disable_ipv6"};
 	struct stat st;
 
 	for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
