@@ -155,15 +155,56 @@ other_user(void)
 	look("not dumpable there");
 }
 
-int
-main(void)
+extern char **environ;
+
+/* What a program has made of its arguments, and of the environment behind them. */
+static void
+title(char **argv)
 {
+	static const char *const titles[] = {"short", "a title that is longer than the arguments",
+		"a title that ends in the environment, which is as long as was asked for below"};
+	char text[256], *end = argv[0];
+
+	for (char **p = argv; *p; p++)
+		end = *p + strlen(*p) + 1;
+	for (char **p = environ; *p; p++)
+		end = *p + strlen(*p) + 1;
+	for (size_t i = 0; i < sizeof titles / sizeof titles[0]; i++) {
+		int fd = open("/proc/self/cmdline", O_RDONLY);
+		ssize_t n;
+
+		memset(argv[0], 0, (size_t)(end - argv[0]));
+		strcpy(argv[0], titles[i]);
+		n = read(fd, text, sizeof text - 1);
+		printf("%zd", n);
+		for (ssize_t k = 0; k < n; k++)
+			putchar(text[k] ? text[k] : '|');
+		putchar('\n');
+		close(fd);
+	}
+}
+
+int
+main(int argc, char **argv)
+{
+	if (argc > 1) {
+		title(argv);
+		return 0;
+	}
 	setvbuf(stdout, NULL, _IONBF, 0);
 	close(3);
 	SHOW(open("/dev/null", O_RDWR) == 3);
 	if (fork() == 0) {
 		other_user();
 		return 0;
+	}
+	wait(NULL);
+	if (fork() == 0) {
+		setenv("LONG",
+			"0123456789012345678901234567890123456789012345678901234567890123456789",
+			1);
+		execl("/proc/self/exe", "procself", "two", NULL);
+		_exit(1);
 	}
 	wait(NULL);
 	in_namespaces();

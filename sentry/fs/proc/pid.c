@@ -122,6 +122,23 @@ proc_read_mem(struct task *t, struct mm *mm, uint64_t addr, void *buf, size_t le
 	return done;
 }
 
+/* Arguments that do not end with a NUL any more were overwritten, maybe beyond their end: then it
+ * is one text from where they begin (setproctitle(3); get_mm_proctitle() of Linux). */
+static bool
+show_title(const struct pseudo_ctx *x, struct mm *mm, struct sbuf *b)
+{
+	char text[LX_PAGE_SIZE];
+	size_t got, len;
+
+	if (mm->arg_end <= mm->arg_start ||
+		proc_read_mem(proc_task(x), mm, mm->arg_end - 1, text, 1) != 1 || !text[0])
+		return false;
+	got = proc_read_mem(proc_task(x), mm, mm->arg_start, text, sizeof text);
+	len = strnlen(text, got);
+	sbuf_add(b, text, len < got ? len + 1 : len);
+	return true;
+}
+
 /* Text between two addresses of the process (arguments, environment). */
 static int
 show_range(const struct pseudo_ctx *x, struct sbuf *b)
@@ -132,6 +149,10 @@ show_range(const struct pseudo_ctx *x, struct sbuf *b)
 
 	if (!mm)
 		return 0;
+	if (!x->row->arg && show_title(x, mm, b)) {
+		mm_put(mm);
+		return 0;
+	}
 	start = x->row->arg ? mm->env_start : mm->arg_start;
 	end = x->row->arg ? mm->env_end : mm->arg_end;
 	if (end > start && end - start <= (8UL << 20) && (buf = malloc(end - start))) {

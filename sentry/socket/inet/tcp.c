@@ -98,6 +98,43 @@ show_end(struct inet_sock *i, uint32_t peer_seq, uint8_t flags)
 		wire_tcp(i->s.net, &i->remote, &i->local, TCP_ACK, peer_seq, next_seq(i), NULL, 0);
 }
 
+/* Bytes for who has gone, or neither sends nor receives any more, are sent; what comes back is a
+ * reset (RFC 9293). s is locked, and was told of the end before. */
+static void
+answer_reset_locked(struct sock *s)
+{
+	is(s)->reset = true;
+	is(s)->peer_fin = true;
+	s->err = EPIPE;
+}
+
+/* No more than would be under way when the reset comes. */
+static ssize_t
+send_in_vain(struct sock *s, struct sock_msg *m)
+{
+	ssize_t n = (ssize_t)(m->uio->left < s->sndbuf ? m->uio->left : s->sndbuf);
+
+	uio_skip(m->uio, (size_t)n);
+	waitq_notify(&s->wq, ~0u);
+	return n;
+}
+
+/* Has the other end been shut down in both directions? Then it is reset by what comes. */
+static bool
+reset_by_data(struct sock *peer)
+{
+	bool yes;
+
+	mutex_lock(&peer->lock);
+	yes = peer->shut_rd && peer->shut_wr;
+	if (yes)
+		tcp_reset_locked(is(peer));
+	mutex_unlock(&peer->lock);
+	if (yes)
+		waitq_notify(&peer->wq, ~0u);
+	return yes;
+}
+
 static ssize_t
 tcp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 {
@@ -119,23 +156,21 @@ tcp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	} else if (!i->connected || s->shut_wr || i->reset) {
 		err = -EPIPE;
 	} else if (i->peer_gone) {
-		/* The first bytes after the other end has gone are sent; what comes back is a reset
-		 * (RFC 9293). */
-		i->reset = true;
-		i->peer_fin = true;
-		s->err = EPIPE;
+		answer_reset_locked(s);
 	} else {
 		peer = sock_get(i->peer);
 	}
 	mutex_unlock(&s->lock);
 	if (err)
 		return err;
-	if (!peer) {
-		/* No more than would be under way when the reset comes. */
-		n = (ssize_t)(m->uio->left < s->sndbuf ? m->uio->left : s->sndbuf);
-		uio_skip(m->uio, (size_t)n);
-		waitq_notify(&s->wq, ~0u);
-		return n;
+	if (!peer)
+		return send_in_vain(s, m);
+	if (m->uio->left && reset_by_data(peer)) {
+		mutex_lock(&s->lock);
+		answer_reset_locked(s);
+		mutex_unlock(&s->lock);
+		sock_put(peer);
+		return send_in_vain(s, m);
 	}
 	m->has_cred = false;
 	m->tap = NULL;
@@ -195,7 +230,8 @@ tcp_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 			/* who wants nothing gets it when there is something */
 		} else if (!over) {
 			n = i->connected || i->connecting ? -EAGAIN : -ENOTCONN;
-		} else if (s->err) {
+		} else if (s->err && !(s->err == EPIPE && i->peer_fin)) {
+			/* but after a FIN it is the end (SOCK_DONE) */
 			n = -s->err;
 			s->err = 0;
 		}
