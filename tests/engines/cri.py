@@ -100,7 +100,7 @@ def run(socket, handler, name, folder):
     for c in (web, job):
         call("StartContainer", container_id=c)
     say("both run", *[wait(c, 1).state for c in (web, job)])
-    say("log", log(f"{handler}-1-web.log"))
+    say("log", sorted(log(f"{handler}-1-web.log")))  # two streams: in no order
     say("exec", *sh(web, "echo $WHO; hostname; exit 4"))
     say("exec's streams", *sh(web, "echo a; echo b >&2"))
     say("user", *sh(job, "id -u"))

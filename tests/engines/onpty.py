@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run a command on a terminal of 30 x 90, type what comes on standard input, print what it says."""
+"""Run a command on a terminal of 30 x 90, type what comes on standard input once it
+has said "ready", print what it says."""
 import fcntl, os, pty, select, struct, sys, termios, time
 
 typed = sys.stdin.read()
@@ -21,7 +22,7 @@ while time.time() - start < 25:
         if not data:
             break
         said += data
-    if not sent and time.time() - start > 2:
+    if not sent and b"ready" in said:
         sent = True
         if typed == "^C\n":
             os.write(fd, b"\x03")
