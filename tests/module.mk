@@ -89,8 +89,14 @@ test-escape: tests-clear all $(GUEST_BINS)
 test-oci: tests-clear all
 	@$(call script_jobs,oci) | tests/lib/runtests $(RESULTS); tests/lib/summary $(RESULTS)
 
+# Some of the programs of test-apps, with what is installed here: in crun and in moat, the same is printed.
+FAST_APPS := bash files gcc perl python shells
+app_jobs = for p in $(PLATFORMS); do for t in $(FAST_APPS); do \
+	printf '%s\t%s\t%s\n' "apps/$$t/$$p" $$(($(TEST_SECONDS) * 5)) \
+		"APP_TREE=/ BUILD=$(BUILD) tests/lib/app-one tests/apps/$$t.sh $$p"; done; done
+
 test: tests-clear all $(UNIT_BINS) $(GUEST_BINS) $(ESCAPE_BINS) $(LIB_TEST_BINS) $$(EXTRA_TEST_DEPS)
-	@{ $(unit_jobs); $(guest_jobs); $(call lib_jobs); $(call script_jobs,escape); $(call script_jobs,oci); $(EXTRA_TEST_JOBS) } \
+	@{ $(unit_jobs); $(guest_jobs); $(call lib_jobs); $(call script_jobs,escape); $(call script_jobs,oci); $(app_jobs); $(EXTRA_TEST_JOBS) } \
 		| tests/lib/runtests $(RESULTS); tests/lib/summary $(RESULTS)
 
 # Sanitizers do not fit the filter on host calls, which programs that are not tests do not switch off (the examples; Python
