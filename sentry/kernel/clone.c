@@ -152,6 +152,7 @@ copy_parts(struct task *t, struct task *n, uint64_t f)
 	memcpy(&n->tgroup->rlim, &g->rlim, sizeof g->rlim);
 	n->tgroup->tty = g->tty;
 	n->tgroup->oom_score_adj = g->oom_score_adj;
+	n->tgroup->oom_score_adj_min = g->oom_score_adj_min;
 	n->tgroup->dumpable = g->dumpable;
 	return 0;
 }

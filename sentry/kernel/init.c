@@ -336,7 +336,7 @@ kernel_start_process(const struct kernel_process *p, int32_t *ret_pid)
 	t->net = net_ns_get(k->net);
 	t->fs = p->fs;
 	memcpy(&g->rlim, &p->rlim, sizeof g->rlim);
-	g->oom_score_adj = p->oom_score_adj;
+	g->oom_score_adj = g->oom_score_adj_min = p->oom_score_adj;
 	t->sched = (struct task_sched){.nice = p->nice ? *p->nice : task_sched_first_nice(),
 		.priority = p->sched_priority,
 		.policy = p->sched_policy,

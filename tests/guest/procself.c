@@ -141,11 +141,42 @@ in_namespaces(void)
 }
 
 static void
+set_score(const char *text)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY);
+
+	printf("%s: ", text);
+	SHOW(write(fd, text, strlen(text)) > 0);
+	close(fd);
+}
+
+/* Up, and down again as far as where it was when a right was there. */
+static void
+scores(void)
+{
+	set_score("500");
+	set_score("100");
+	set_score("0");
+	set_score("-1");
+	if (fork() == 0) {
+		set_score("700");
+		set_score("0");
+		set_score("-5");
+		set_score("1001");
+		_exit(0);
+	}
+	wait(NULL);
+}
+
+static void
 other_user(void)
 {
 	SHOW(setgid(1000));
 	SHOW(setuid(1000));
 	look("another user");
+	prctl(PR_SET_DUMPABLE, 1);
+	scores();
+	prctl(PR_SET_DUMPABLE, 0);
 	SHOW(prctl(PR_SET_DUMPABLE, 1));
 	look("made dumpable");
 	SHOW(prctl(PR_SET_DUMPABLE, 0));

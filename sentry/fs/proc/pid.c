@@ -480,7 +480,9 @@ write_oom_score_adj(const struct pseudo_ctx *x, const char *buf, size_t len, int
 	(void)pos;
 	if (end == buf || (*end && *end != '\n') || v < -1000 || v > 1000)
 		return -EINVAL;
-	if (v < g->oom_score_adj && !cred_capable(x->c->cred, LX_CAP_SYS_RESOURCE))
+	if (cred_capable(x->c->cred, LX_CAP_SYS_RESOURCE))
+		g->oom_score_adj_min = (int)v;
+	else if (v < g->oom_score_adj_min)
 		return -EACCES;
 	g->oom_score_adj = (int)v;
 	return (ssize_t)len;
