@@ -64,6 +64,48 @@ await_room(int s, int room)
 		usleep(10000);
 }
 
+/* The calls that System V had, bits that stay as they are, and CLOCAL by itself. What it changes it
+ * puts back. */
+static void
+old_calls(int fd, const char *name)
+{
+	struct termios before, fixed = {0}, t;
+	struct termio o;
+	int v = 7;
+
+	tcgetattr(fd, &before);
+	memset(&o, 0xff, sizeof o);
+	printf("%s: %d ", name, ioctl(fd, TCGETA, &o));
+	printf("%o %o %o %o %d,", o.c_iflag, o.c_oflag, o.c_cflag, o.c_lflag, o.c_line);
+	for (int i = 0; i < NCC; i++)
+		printf(" %d", o.c_cc[i]);
+	o.c_lflag &= (unsigned short)~ECHO;
+	o.c_cc[VERASE] = 'e';
+	printf("\n%d %d %d ", ioctl(fd, TCSETA, &o), ioctl(fd, TCSETAW, &o),
+		ioctl(fd, TCSETAF, &o));
+	tcgetattr(fd, &t);
+	printf("%o %c %d\n", t.c_lflag, t.c_cc[VERASE], t.c_cc[VEOL2]);
+	printf("%d %d ", ioctl(fd, TIOCGLCKTRMIOS, &fixed), fixed.c_lflag | fixed.c_cc[VERASE]);
+	fixed.c_lflag = ICANON;
+	fixed.c_cc[VERASE] = 1;
+	printf("%d ", ioctl(fd, TIOCSLCKTRMIOS, &fixed));
+	t.c_lflag &= ~(tcflag_t)ICANON;
+	t.c_lflag |= ECHO;
+	t.c_cc[VERASE] = 'f';
+	printf("%d ", ioctl(fd, TCSETS, &t));
+	tcgetattr(fd, &t);
+	printf("%o %c\n", t.c_lflag, t.c_cc[VERASE]);
+	memset(&fixed, 0, sizeof fixed);
+	ioctl(fd, TIOCSLCKTRMIOS, &fixed);
+	printf("%d %d ", ioctl(fd, TIOCGSOFTCAR, &v), v);
+	v = 1;
+	printf("%d ", ioctl(fd, TIOCSSOFTCAR, &v));
+	tcgetattr(fd, &t);
+	printf("%o\n", t.c_cflag);
+	printf("%d %d\n", ioctl(fd, TCGETA, 8), ioctl(fd, TIOCGLCKTRMIOS, 8));
+	tcsetattr(fd, TCSANOW, &before);
+}
+
 int
 main(void)
 {
@@ -82,6 +124,8 @@ main(void)
 	printf("slave %d tty %d %d\n", s >= 0, isatty(s), isatty(m));
 	tcgetattr(s, &t);
 	printf("%o %o %o %o\n", t.c_iflag, t.c_oflag, t.c_cflag, t.c_lflag);
+	old_calls(s, "slave");
+	old_calls(m, "master");
 
 	type("hello\n");
 	show("line", s);

@@ -39,6 +39,7 @@ struct pty {
 	struct inode *slave_inode; /* borrowed by the table of ds; a reference here until the master
 				      closes */
 	struct lx_termios2 tio;
+	struct lx_termios2 fixed; /* TIOCSLCKTRMIOS: bits and characters that stay as they are */
 	struct lx_winsize ws;
 	uint32_t masters, slaves; /* open files */
 	bool locked;		  /* TIOCSPTLCK */

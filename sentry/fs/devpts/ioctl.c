@@ -26,6 +26,30 @@ get_termios(struct pty *p, const struct call *c, uint64_t arg, size_t size)
 	return copy_out(c->um, ua(arg), &t, size);
 }
 
+static void
+keep_fixed(struct lx_termios2 *t, const struct lx_termios2 *old, const struct lx_termios2 *fixed)
+{
+	t->iflag = (t->iflag & ~fixed->iflag) | (old->iflag & fixed->iflag);
+	t->oflag = (t->oflag & ~fixed->oflag) | (old->oflag & fixed->oflag);
+	t->cflag = (t->cflag & ~fixed->cflag) | (old->cflag & fixed->cflag);
+	t->lflag = (t->lflag & ~fixed->lflag) | (old->lflag & fixed->lflag);
+	for (int i = 0; i < LX_NCCS; i++)
+		if (fixed->cc[i])
+			t->cc[i] = old->cc[i];
+}
+
+static void
+change(struct pty *p, struct lx_termios2 *t, bool flush)
+{
+	t->line = 0; /* there is only this discipline */
+	mutex_lock(&p->tty.lock);
+	if (flush)
+		ldisc_flush_in(p);
+	keep_fixed(t, &p->tio, &p->fixed);
+	ldisc_set_termios(p, t);
+	mutex_unlock(&p->tty.lock);
+}
+
 static int
 set_termios(struct pty *p, const struct call *c, uint64_t arg, size_t size, bool flush)
 {
@@ -39,12 +63,93 @@ set_termios(struct pty *p, const struct call *c, uint64_t arg, size_t size, bool
 	mutex_unlock(&p->tty.lock);
 	if (copy_in(c->um, &t, ua(arg), size))
 		return -EFAULT;
-	t.line = 0; /* there is only this discipline */
+	change(p, &t, flush);
+	return 0;
+}
+
+static int
+get_termio(struct pty *p, const struct call *c, uint64_t arg)
+{
+	struct lx_termio o = {0};
+
 	mutex_lock(&p->tty.lock);
-	if (flush)
-		ldisc_flush_in(p);
-	ldisc_set_termios(p, &t);
+	o.iflag = (uint16_t)p->tio.iflag;
+	o.oflag = (uint16_t)p->tio.oflag;
+	o.cflag = (uint16_t)p->tio.cflag;
+	o.lflag = (uint16_t)p->tio.lflag;
+	memcpy(o.cc, p->tio.cc, sizeof o.cc);
 	mutex_unlock(&p->tty.lock);
+	return copy_out(c->um, ua(arg), &o, sizeof o);
+}
+
+static int
+set_termio(struct pty *p, const struct call *c, uint64_t arg, bool flush)
+{
+	struct lx_termios2 t;
+	struct lx_termio o;
+	int r = tty_check(&p->tty, LX_SIGTTOU);
+
+	if (r)
+		return r;
+	if (copy_in(c->um, &o, ua(arg), sizeof o))
+		return -EFAULT;
+	mutex_lock(&p->tty.lock);
+	t = p->tio;
+	mutex_unlock(&p->tty.lock);
+	t.iflag = (t.iflag & 0xffff0000u) | o.iflag;
+	t.oflag = (t.oflag & 0xffff0000u) | o.oflag;
+	t.cflag = (t.cflag & 0xffff0000u) | o.cflag;
+	t.lflag = (t.lflag & 0xffff0000u) | o.lflag;
+	memcpy(t.cc, o.cc, sizeof o.cc);
+	change(p, &t, flush);
+	return 0;
+}
+
+static int
+fix_termios(struct pty *p, const struct call *c, uint64_t arg)
+{
+	struct lx_termios2 t = {0};
+
+	if (!cred_capable(c->cred, LX_CAP_SYS_ADMIN))
+		return -EPERM;
+	if (copy_in(c->um, &t, ua(arg), LX_TERMIOS_SIZE))
+		return -EFAULT;
+	mutex_lock(&p->tty.lock);
+	p->fixed = t;
+	mutex_unlock(&p->tty.lock);
+	return 0;
+}
+
+static int
+fixed_termios(struct pty *p, const struct call *c, uint64_t arg)
+{
+	struct lx_termios2 t;
+
+	mutex_lock(&p->tty.lock);
+	t = p->fixed;
+	mutex_unlock(&p->tty.lock);
+	return copy_out(c->um, ua(arg), &t, LX_TERMIOS_SIZE);
+}
+
+/* CLOCAL, by itself. */
+static int
+soft_carrier(struct pty *p, const struct call *c, uint64_t arg, bool set)
+{
+	struct lx_termios2 t;
+	int32_t v;
+	int r;
+
+	if (set && (r = tty_check(&p->tty, LX_SIGTTOU)))
+		return r;
+	if (set && get_int(c, arg, &v))
+		return -EFAULT;
+	mutex_lock(&p->tty.lock);
+	t = p->tio;
+	mutex_unlock(&p->tty.lock);
+	if (!set)
+		return put_int(c, arg, !!(t.cflag & LX_CLOCAL));
+	t.cflag = v ? t.cflag | LX_CLOCAL : t.cflag & ~LX_CLOCAL;
+	change(p, &t, false);
 	return 0;
 }
 
@@ -174,6 +279,19 @@ pty_ioctl(struct pty *p, struct file *f, const struct call *c, uint32_t cmd, uin
 	case LX_TCSETSW2:
 	case LX_TCSETSF2:
 		return set_termios(p, c, arg, sizeof(struct lx_termios2), cmd == LX_TCSETSF2);
+	case LX_TCGETA:
+		return get_termio(p, c, arg);
+	case LX_TCSETA:
+	case LX_TCSETAW:
+	case LX_TCSETAF:
+		return set_termio(p, c, arg, cmd == LX_TCSETAF);
+	case LX_TIOCGLCKTRMIOS:
+		return fixed_termios(p, c, arg);
+	case LX_TIOCSLCKTRMIOS:
+		return fix_termios(p, c, arg);
+	case LX_TIOCGSOFTCAR:
+	case LX_TIOCSSOFTCAR:
+		return soft_carrier(p, c, arg, cmd == LX_TIOCSSOFTCAR);
 	case LX_TIOCGWINSZ:
 		mutex_lock(&p->tty.lock);
 		ws = p->ws;
