@@ -109,7 +109,7 @@ struct pt_engine {
 	struct x86_layout lay;
 	struct x86_fp_sw frame; /* of the host's frames; all 0: not known */
 	int sock[2];		/* ours, the stubs' */
-	int bell;    /* a signalfd: a stub stopped or died, or there is a job */
+	int bell;		/* a signalfd: a stub stopped or died, or there is a job */
 	pid_t self;
 	struct plat_thread *zygote;
 	struct plat_thread *hash[256]; /* (T) by tid */

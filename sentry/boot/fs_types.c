@@ -24,7 +24,8 @@ int
 boot_register_fs(const struct start *s)
 {
 	static int (*const inits[])(void) = {vfs_init, tmpfs_init, pipe_init, hostfile_init,
-		dev_init, devpts_init, proc_init, sysfs_init, mqueue_init, cgroupfs_init, fuse_init};
+		dev_init, devpts_init, proc_init, sysfs_init, mqueue_init, cgroupfs_init,
+		fuse_init};
 	int r;
 
 	for (size_t i = 0; i < sizeof inits / sizeof inits[0]; i++) {

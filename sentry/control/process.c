@@ -346,7 +346,8 @@ open_more(const struct call *c, const int *fds, int n, struct kernel_process *kp
 		if (LX_S_ISSOCK(st.mode)) {
 			r = hostsock_passed(c, fds[i], &s);
 			if (r == 0)
-				r = sock_file(s, s->owner_cred, (uint32_t)flags & LX_O_NONBLOCK, &more[kp->nmore]);
+				r = sock_file(s, s->owner_cred, (uint32_t)flags & LX_O_NONBLOCK,
+					&more[kp->nmore]);
 		} else if ((r = hostfile_new(fds[i], (uint32_t)flags & LX_O_ACCMODE,
 				    &more[kp->nmore])) < 0) {
 			host_fd_close(fds[i]);

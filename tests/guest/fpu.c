@@ -161,8 +161,8 @@ in_little_room(void)
 	sigaltstack(&ss, NULL);
 	sigaction(SIGUSR1, &sa, NULL);
 	raise(SIGUSR1);
-	printf("magic %x, %u bytes, features %x %x, state of %u bytes\n", sw[0], sw[1], sw[2], sw[3],
-		sw[4]);
+	printf("magic %x, %u bytes, features %x %x, state of %u bytes\n", sw[0], sw[1], sw[2],
+		sw[3], sw[4]);
 	sigaltstack(&off, NULL);
 }
 

@@ -15,9 +15,9 @@
 
 extern char **environ;
 
-#define MAX_VOLUMES 40
+#define MAX_VOLUMES	40
 #define STANDARD_MOUNTS 8
-#define CAP_ALL	    ((1ULL << 41) - 1)
+#define CAP_ALL		((1ULL << 41) - 1)
 
 struct do_opts {
 	struct common common;

@@ -70,13 +70,27 @@ make_scope(struct making *m, int pid, struct moat_error *err)
 	return r < 0 ? r : moat_cgroup_set(m->cgroup, &m->oci->resources, err);
 }
 
+/* What config.json says, or what this process has, as with runc. */
+static int
+asked_score(const struct making *m)
+{
+	int v = m->config.oom_score_adj;
+	FILE *f = m->oci->has_oom_score_adj ? NULL : fopen("/proc/self/oom_score_adj", "re");
+
+	if (f && fscanf(f, "%d", &v) != 1)
+		v = 0;
+	if (f)
+		fclose(f);
+	return v;
+}
+
 /* What the guest uses is its programs' to answer for, as in a container without a sandbox: when
  * memory runs out the host is to end one of them, and not the sentry, which is often the largest
  * process. Who may not give that less than others (CAP_SYS_RESOURCE) gives the programs more. */
 static int
 programs_score(const struct making *m, int pid)
 {
-	int v = m->config.oom_score_adj;
+	int v = asked_score(m);
 
 	if (host_oom_score_adj(pid, OOM_LAST) == 0)
 		return v;
@@ -87,7 +101,7 @@ static void
 spare(const struct making *m, int pid)
 {
 	if (host_oom_score_adj(pid, OOM_LAST) < 0)
-		(void)host_oom_score_adj(pid, m->config.oom_score_adj);
+		(void)host_oom_score_adj(pid, asked_score(m));
 }
 
 /* moat_config.place: into the cgroup, before anything runs. */

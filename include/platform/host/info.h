@@ -19,8 +19,9 @@ void host_random(void *buf, size_t len);
 
 void host_sysinfo(struct host_sysinfo *ret);
 int64_t host_own_cpu_ns(void); /* of all threads of this process */
-/* membarrier(2): every running thread of the stubs, which have registered for that, passes a barrier
- * (expedited; -EINVAL before Linux 4.16), or every one of the host, which takes milliseconds. -errno. */
+/* membarrier(2): every running thread of the stubs, which have registered for that, passes a
+ * barrier (expedited; -EINVAL before Linux 4.16), or every one of the host, which takes
+ * milliseconds. -errno. */
 int host_membarrier(bool expedited);
 
 #endif

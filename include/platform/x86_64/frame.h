@@ -52,9 +52,9 @@ struct x86_fp_sw {
 	uint32_t xstate_size;
 };
 
-/* What the host puts into its frames: less than all that the CPU can save, where a process first has
- * to ask for a part (AMX). sig: raised by this thread for that. False: it is not known. Not in the
- * stub. */
+/* What the host puts into its frames: less than all that the CPU can save, where a process first
+ * has to ask for a part (AMX). sig: raised by this thread for that. False: it is not known. Not in
+ * the stub. */
 bool x86_frame_learn(int sig, struct x86_fp_sw *ret);
 
 #define X86_EFLAGS_TF 0x100u

@@ -25,8 +25,8 @@ stub_mm_map(uint64_t w[STUB_MM_WORDS], uint64_t start, uint64_t end)
 {
 	for (int i = 0; i < 11; i++)
 		w[i] = i == 1 || i == 8 ? end : start; /* the end of code, of arguments */
-	w[11] = 0;			       /* no auxiliary vector */
-	w[12] = 0xffffffff00000000u;	       /* the same, and no new executable: -1 */
+	w[11] = 0;				       /* no auxiliary vector */
+	w[12] = 0xffffffff00000000u;		       /* the same, and no new executable: -1 */
 }
 
 /* A program that allows the calls of calls.def with the instruction pointer in [text, text + len),

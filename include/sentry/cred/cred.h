@@ -143,7 +143,7 @@ struct call {
 	struct ipc_ns *ipc; /* System V IPC */
 	struct net_ns *net;
 	struct pid_ns *pid_ns; /* NULL: the first */
-	struct fs_ctx *fs; /* root, cwd, umask (vfs) */
+	struct fs_ctx *fs;     /* root, cwd, umask (vfs) */
 	/* Is a signal due? Loops that wait below the kernel (gofer requests, file locks) ask it. */
 	bool (*interrupted)(const struct call *c);
 	int32_t tgid,

@@ -158,7 +158,7 @@ struct tgroup {
 	int32_t prof_tid;	   /* (S) who took the last SIGPROF or SIGVTALRM */
 	/* usage.c (T): in memory that it has left, in what it has as last seen, of children */
 	struct usage used, space_used, child_used;
-	int64_t start_ns; /* (C) host CLOCK_MONOTONIC */
+	int64_t start_ns;		      /* (C) host CLOCK_MONOTONIC */
 	int oom_score_adj, oom_score_adj_min; /* who has no right to may go down to min */
 	uint8_t dumpable;
 };

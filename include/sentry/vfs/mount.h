@@ -75,7 +75,7 @@ struct mnt_ns {
 struct fs_ctx {
 	struct ref ref;
 	_Atomic uint32_t users; /* tasks that have it as theirs; the others only look */
-	struct mutex lock; /* rank FSCTX: all below */
+	struct mutex lock;	/* rank FSCTX: all below */
 	struct path root, cwd;
 	_Atomic uint32_t umask;
 	struct mnt_ns *ns; /* a reference */
@@ -118,7 +118,7 @@ void fs_ctx_unpeek(struct fs_ctx *fs);	       /* accepts NULL */
 bool fs_ctx_shared(const struct fs_ctx *fs);   /* more than one user */
 struct mnt_ns *fs_ctx_ns(struct fs_ctx *fs);   /* a new reference; setns(2) changes another's */
 void fs_ctx_set_ns(struct fs_ctx *fs, struct mnt_ns *ns); /* borrowed */
-void fs_ctx_root(struct fs_ctx *fs, struct path *ret); /* new references */
+void fs_ctx_root(struct fs_ctx *fs, struct path *ret);	  /* new references */
 void fs_ctx_cwd(struct fs_ctx *fs, struct path *ret);
 void fs_ctx_set_root(struct fs_ctx *fs, const struct path *p); /* borrowed */
 void fs_ctx_set_cwd(struct fs_ctx *fs, const struct path *p);
