@@ -160,7 +160,8 @@ $(BUILD)/apps-rootfs/.done: $(BUILD)/rootfs/.done
 # The programs, and the suites of others (hours). PATTERN='python* suites/go*': a part.
 PATTERN ?= *.sh suites/*.sh
 test-apps: tests-clear all apps-rootfs
-	@for p in $(PLATFORMS); do for t in $(sort $(wildcard $(PATTERN:%=tests/apps/%))); do \
+	@for t in $(sort $(wildcard $(PATTERN:%=tests/apps/%))); do \
+		for p in $(PLATFORMS) $$(grep -q '^# also over: host' $$t && printf '%s@host ' $(PLATFORMS)); do \
 		printf '%s\t%s\t%s\n' "$${t#tests/}/$$p" $$((2 * $$(sed -n 's/^# seconds: //p' $$t | grep . || echo 300) + 100)) \
 			"BUILD=$(BUILD) tests/lib/app-one $$t $$p"; done; done \
 		| VERBOSE=1 JOBS_AT_ONCE=1 tests/lib/runtests $(RESULTS); \

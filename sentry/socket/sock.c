@@ -293,6 +293,8 @@ sock_file_ioctl(struct file *f, const struct call *c, uint32_t cmd, uint64_t arg
 		mutex_unlock(&s->lock);
 		return copy_out(c->um, ua(arg), &v, sizeof v);
 	case 0x5411: /* TIOCOUTQ: what the peer has not taken; it took everything that left here */
+		if (s->ops->on_host)
+			return s->ops->ioctl(s, c, cmd, arg);
 		v = 0;
 		return copy_out(c->um, ua(arg), &v, sizeof v);
 	default:
@@ -398,7 +400,7 @@ set_filter(struct sock *s, const struct call *c, int opt, const uint8_t *val, ui
 	int err = 0;
 
 	if (!s->ops->filters)
-		return -ENOPROTOOPT;
+		return opt == LX_SO_DETACH_FILTER ? -ENOENT : -ENOPROTOOPT;
 	if (opt == LX_SO_ATTACH_FILTER) {
 		if (len != sizeof prog)
 			return -EINVAL;
@@ -453,6 +455,13 @@ sock_get_filter(struct sock *s, const struct call *c, struct uaddr val, uint32_t
 	return err ? err : (int)n;
 }
 
+/* Messages of the family say who sends them. */
+static bool
+has_creds(const struct sock *s)
+{
+	return s->family == LX_AF_UNIX || s->family == LX_AF_NETLINK;
+}
+
 static int
 set_socket_option(struct sock *s, const struct call *c, int opt, const uint8_t *val, uint32_t len)
 {
@@ -461,8 +470,10 @@ set_socket_option(struct sock *s, const struct call *c, int opt, const uint8_t *
 
 	switch (opt) {
 	case LX_SO_RCVTIMEO:
+	case LX_SO_RCVTIMEO_NEW:
 		return set_timeout(val, len, &s->rcvtimeo_ns);
 	case LX_SO_SNDTIMEO:
+	case LX_SO_SNDTIMEO_NEW:
 		return set_timeout(val, len, &s->sndtimeo_ns);
 	case LX_SO_BINDTODEVICE: {
 		char name[16] = {0};
@@ -472,9 +483,6 @@ set_socket_option(struct sock *s, const struct call *c, int opt, const uint8_t *
 			return -ENODEV;
 		return 0; /* there is only lo */
 	}
-	case LX_SO_ATTACH_FILTER:
-	case LX_SO_DETACH_FILTER:
-		return set_filter(s, c, opt, val, len);
 	default:
 		break;
 	}
@@ -482,6 +490,9 @@ set_socket_option(struct sock *s, const struct call *c, int opt, const uint8_t *
 	if (err)
 		return err;
 	switch (opt) {
+	case LX_SO_ATTACH_FILTER:
+	case LX_SO_DETACH_FILTER:
+		return set_filter(s, c, opt, val, len);
 	case LX_SO_DEBUG:
 		if (v && !cred_capable(c->cred, LX_CAP_NET_ADMIN))
 			return -EACCES;
@@ -516,15 +527,17 @@ set_socket_option(struct sock *s, const struct call *c, int opt, const uint8_t *
 	case LX_SO_TIMESTAMP:
 	case LX_SO_TIMESTAMPNS:
 		/* Of datagrams: what there is of a stream has no time of its own. */
-		if ((s->type != LX_SOCK_DGRAM && s->type != LX_SOCK_RAW) || s->ops->on_host)
+		if (s->type != LX_SOCK_DGRAM && s->type != LX_SOCK_RAW)
 			return -ENOPROTOOPT;
 		s->stamp = !v ? STAMP_NONE : opt == LX_SO_TIMESTAMP ? STAMP_US : STAMP_NS;
 		return 0;
 	case LX_SO_PASSCRED:
-		if (s->family != LX_AF_UNIX && s->family != LX_AF_NETLINK)
+		if (!has_creds(s))
 			return -EOPNOTSUPP;
 		s->passcred = v;
 		return 0;
+	case LX_SO_PASSSEC:
+		return has_creds(s) ? -ENOPROTOOPT : -EOPNOTSUPP;
 	case LX_SO_SNDBUF:
 	case LX_SO_SNDBUFFORCE:
 		if (opt == LX_SO_SNDBUFFORCE && !cred_capable(c->cred, LX_CAP_NET_ADMIN))
@@ -564,15 +577,8 @@ int
 sock_setsockopt(
 	struct sock *s, const struct call *c, int level, int opt, const uint8_t *val, uint32_t len)
 {
-	if (level == LX_SOL_SOCKET) {
-		int err = set_socket_option(s, c, opt, val, len);
-
-		/* Time-outs and the like are ours; what the host has to know it gets as well. */
-		if (err || !s->ops->on_host)
-			return err;
-		err = s->ops->setsockopt(s, c, level, opt, val, len);
-		return err == -ENOPROTOOPT ? 0 : err;
-	}
+	if (level == LX_SOL_SOCKET && !(s->ops->has_option && s->ops->has_option(level, opt)))
+		return set_socket_option(s, c, opt, val, len);
 	return s->ops->setsockopt ? s->ops->setsockopt(s, c, level, opt, val, len) : -EOPNOTSUPP;
 }
 
@@ -642,14 +648,20 @@ get_socket_option(struct sock *s, int opt, uint8_t *val, uint32_t *len)
 	case LX_SO_TIMESTAMPNS:
 		return put_int(val, len, s->stamp == STAMP_NS);
 	case LX_SO_PASSCRED:
-		return put_int(val, len, s->passcred);
+		return has_creds(s) ? put_int(val, len, s->passcred) : -EOPNOTSUPP;
+	case LX_SO_PASSSEC:
+		return has_creds(s) ? -ENOPROTOOPT : -EOPNOTSUPP;
+	case LX_SO_BPF_EXTENSIONS:
+		return put_int(val, len, 64); /* SKF_AD_MAX */
 	case LX_SO_RCVLOWAT:
 		return put_int(val, len, s->rcvlowat);
 	case LX_SO_SNDLOWAT:
 		return put_int(val, len, 1);
 	case LX_SO_RCVTIMEO:
+	case LX_SO_RCVTIMEO_NEW:
 		return put_timeout(val, len, s->rcvtimeo_ns);
 	case LX_SO_SNDTIMEO:
+	case LX_SO_SNDTIMEO_NEW:
 		return put_timeout(val, len, s->sndtimeo_ns);
 	case LX_SO_ACCEPTCONN:
 		return put_int(val, len, s->listening);
@@ -673,13 +685,13 @@ int
 sock_getsockopt(
 	struct sock *s, const struct call *c, int level, int opt, uint8_t *val, uint32_t *len)
 {
-	if (level == LX_SOL_SOCKET && s->ops->on_host) {
-		int err = s->ops->getsockopt(s, c, level, opt, val, len);
+	if (level == LX_SOL_SOCKET && opt == LX_SO_PEERCRED && s->family != LX_AF_UNIX) {
+		struct lx_ucred nobody = {0, UINT32_MAX, UINT32_MAX};
 
-		if (err != -ENOPROTOOPT)
-			return err;
+		return put(val, len, &nobody, sizeof nobody);
 	}
-	if (level == LX_SOL_SOCKET && opt != LX_SO_PEERCRED && opt != LX_SO_PEERGROUPS)
+	if (level == LX_SOL_SOCKET && opt != LX_SO_PEERCRED && opt != LX_SO_PEERGROUPS &&
+		!(s->ops->has_option && s->ops->has_option(level, opt)))
 		return get_socket_option(s, opt, val, len);
 	if (s->ops->getsockopt)
 		return s->ops->getsockopt(s, c, level, opt, val, len);

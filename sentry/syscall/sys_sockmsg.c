@@ -266,7 +266,7 @@ control_out(struct task *t, struct sock *s, struct sock_msg *m, uint64_t addr, u
 	struct control_out o = {t, addr, addr ? room : 0, 0, false};
 	int err = 0;
 
-	if (s->stamp && !s->ops->on_host && s->type != LX_SOCK_STREAM) {
+	if (s->stamp && s->type != LX_SOCK_STREAM) {
 		int64_t ns = m->meta.stamp_ns ? m->meta.stamp_ns : sock_stamp();
 		int64_t v[2] = {ns / 1000000000,
 			s->stamp == STAMP_US ? ns % 1000000000 / 1000 : ns % 1000000000};

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# also over: host
 # apache2 with its event workers, CGI and ab.
 cd /tmp || exit 1
 mkdir -p a/www; seq 1000 >a/www/f.txt

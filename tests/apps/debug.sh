@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# strace over processes and threads, attached and not; gdb with breakpoints, threads, a watched variable.
+# strace over processes and threads, attached and not; gdb with breakpoints, threads, a watched variable (while there is one
+# thread: gdb steps one thread to watch, and sees by chance what another one writes).
 cd /tmp || exit 1
 strace -f -e trace=execve,exit_group -o o sh -c 'ls / >/dev/null; (exec true)'
 sed -E 's/^[0-9]+ +//; s/si_pid=[0-9]+/si_pid=N/; s/si_utime=.*\}/TIMES}/; s/0x[0-9a-f]+/ADDR/; s/\/\* .* \*\///' o | grep -v '^$' | sort | uniq -c
@@ -23,6 +24,7 @@ int main(void)
 		pthread_create(&t[i], NULL, th, (void *)(i + 1));
 		pthread_join(t[i], NULL);
 	}
+	work(4);
 	printf("counter %d\n", counter);
 	return 0;
 }
@@ -39,6 +41,8 @@ print n
 continue
 print n
 print counter
+continue
+continue
 watch counter
 continue
 delete

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# also over: host
 # Erlang's scheduler threads, ports, TCP and files.
 cd /tmp || exit 1
 cat >t.erl <<'X'

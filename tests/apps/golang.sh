@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# also over: host
 cd /tmp; export GOCACHE=/tmp/gc GOFLAGS=-mod=mod GO111MODULE=off; cat >h.go <<'G'
 package main
 import ("fmt";"sync";"net/http";"io";"net")

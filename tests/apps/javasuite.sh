@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# also over: host
 # OpenJDK: NIO, processes, threads, collectors under pressure, sockets, file watching.
 cd /tmp || exit 1
 cat >S.java <<'J'

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# also over: host
 # MariaDB: install, two writers, a server that is killed and recovers.
 cd /tmp || exit 1
 mkdir -p my; chown mysql my

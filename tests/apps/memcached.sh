@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# also over: host
 # memcached: its text protocol by several clients.
 cd /tmp || exit 1
 memcached -u nobody -l 127.0.0.1 -p 7799 -t 4 -m 32 & p=$!

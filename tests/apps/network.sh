@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# also over: host
 # Loopback by programs: ping, socat, netcat, UDP, multicast, IPv6, unix sockets.
 cd /tmp || exit 1
 ping -c 2 -i 0.2 -q 127.0.0.1 | grep -o '2 received'; ping -6 -c 1 -q ::1 2>&1 | grep -o '1 received'; busybox ping -c 1 127.0.0.1 2>&1 | grep -o '1 packets received'

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# also over: host
 cd /tmp; mkdir -p www; head -c 1000000 /dev/zero >www/big; echo hello >www/index.html
 printf 'worker_processes 2;daemon off;pid /tmp/n.pid;error_log /dev/null;user root;events{}http{access_log off;sendfile on;client_body_temp_path /tmp/1;proxy_temp_path /tmp/2;fastcgi_temp_path /tmp/3;uwsgi_temp_path /tmp/4;scgi_temp_path /tmp/5;server{listen 127.0.0.1:7778;root /tmp/www;}}' >n.conf
 nginx -c /tmp/n.conf 2>/dev/null & p=$!; sleep 1

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# also over: host
 node --version
 node -e '
 const http=require("http"),fs=require("fs"),cp=require("child_process");

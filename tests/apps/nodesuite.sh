@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# also over: host
 # Node: fs, net, http, child_process, worker_threads, cluster, dgram, dns, tls, timers, signals.
 cd /tmp || exit 1
 openssl req -x509 -newkey rsa:2048 -nodes -keyout k.pem -out c.pem -days 2 -subj /CN=localhost 2>/dev/null

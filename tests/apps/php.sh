@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# also over: host
 # PHP on the command line, and as FastCGI behind nginx.
 cd /tmp || exit 1
 php -r 'echo PHP_MAJOR_VERSION, "\n"; $p = proc_open("cat; exit 3", [["pipe","r"],["pipe","w"]], $io); fwrite($io[0], "piped"); fclose($io[0]); echo stream_get_contents($io[1]), " ", proc_close($p), "\n";

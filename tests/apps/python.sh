@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# also over: host
 python3 - <<'P'
 import threading, multiprocessing, subprocess, asyncio, sqlite3, ssl, json, os, socket, tempfile, time, hashlib
 r=[]; l=threading.Lock()

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# also over: host
 # Redis: append-only file and its rewrite, a fork that saves under load, kill -9, what is left.
 cd /tmp || exit 1
 start() {

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# also over: host
 # Threads, processes, pipes, sockets, files and signals from Ruby.
 cd /tmp || exit 1
 ruby -rsocket -rtempfile -retc <<'R'

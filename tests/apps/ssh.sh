@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# also over: host
 # An ssh server: keys, commands, a terminal, a copy, a forwarded port.
 cd /tmp || exit 1
 mkdir -p /run/sshd s; chmod 700 s

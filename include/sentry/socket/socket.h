@@ -67,7 +67,7 @@ struct sock_msg {
 	struct lx_ucred cred;
 	bool has_cred;
 	struct sock_meta meta;		   /* recv */
-	struct sock_ctl ctl[SOCK_CTL_MAX]; /* of other levels than SOL_SOCKET */
+	struct sock_ctl ctl[SOCK_CTL_MAX]; /* the protocol's, or from the host */
 	uint32_t nctl;
 	/* send, or NULL: what goes into the queue is copied here too; room for all of uio, or for
 	 * STREAM_PIECE_MAX */
@@ -76,8 +76,7 @@ struct sock_msg {
 
 struct sock_ops {
 	bool filters; /* looks at s->filter */
-	bool on_host; /* the state is the host's: SOL_SOCKET options go to setsockopt and getsockopt
-			 too */
+	bool on_host; /* the state is the host's */
 	int (*bind)(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len);
 	/* wait_at NULL: as O_NONBLOCK asks; -EINPROGRESS then, with the outcome in SO_ERROR.
 	 * -EAGAIN: to be asked again when s->wq tells of something; or that of *wait_at, a
@@ -91,7 +90,9 @@ struct sock_ops {
 	ssize_t (*sendmsg)(struct sock *s, const struct call *c, struct sock_msg *m);
 	ssize_t (*recvmsg)(struct sock *s, const struct call *c, struct sock_msg *m);
 	int (*shutdown)(struct sock *s, int how);
-	/* Options of other levels than SOL_SOCKET. val holds len bytes. */
+	/* Options of SOL_SOCKET that setsockopt and getsockopt answer; NULL: none. */
+	bool (*has_option)(int level, int opt);
+	/* Options of other levels than SOL_SOCKET, and those. val holds len bytes. */
 	int (*setsockopt)(struct sock *s, const struct call *c, int level, int opt,
 		const uint8_t *val, uint32_t len);
 	/* *len: room in val, then bytes written. */

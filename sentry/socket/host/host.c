@@ -11,6 +11,7 @@
 #include "sentry/net/link.h"
 #include "sentry/socket/info.h"
 #include <errno.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,7 +69,8 @@ create(const struct call *c, int family, int type, int protocol, struct sock **r
 		return protocol == echo ? hostsock_icmp_new(c, family, ret) : -EPERM;
 	if (type != LX_SOCK_STREAM && type != LX_SOCK_DGRAM)
 		return -ESOCKTNOSUPPORT;
-	if (protocol && protocol != usual && !(type == LX_SOCK_DGRAM && protocol == echo))
+	if (protocol && protocol != usual &&
+		!(type == LX_SOCK_DGRAM && (protocol == echo || protocol == LX_IPPROTO_UDPLITE)))
 		return -EPROTONOSUPPORT;
 	fd = net_ns_host_socket(c->net, family, type, protocol);
 	if (fd < 0)
@@ -204,7 +206,8 @@ hostsock_put_control(const struct sock_msg *m, uint8_t control[HOSTSOCK_CONTROL_
 	static const struct {
 		int32_t level, type;
 	} known[] = {{LX_SOL_IP, 1}, {LX_SOL_IP, 2}, {LX_SOL_IP, 8}, {LX_SOL_IPV6, 50},
-		{LX_SOL_IPV6, 52}, {LX_SOL_IPV6, 67}};
+		{LX_SOL_IPV6, 52}, {LX_SOL_IPV6, 62 /* DONTFRAG */}, {LX_SOL_IPV6, 67},
+		{LX_SOL_UDP, 103 /* SEGMENT */}};
 	size_t at = 0;
 
 	memset(control, 0, HOSTSOCK_CONTROL_MAX);
@@ -227,8 +230,8 @@ hostsock_put_control(const struct sock_msg *m, uint8_t control[HOSTSOCK_CONTROL_
 ssize_t
 hostsock_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 {
-	const uint32_t known =
-		LX_MSG_OOB | LX_MSG_DONTROUTE | LX_MSG_EOR | LX_MSG_CONFIRM | LX_MSG_MORE;
+	const uint32_t known = LX_MSG_OOB | LX_MSG_DONTROUTE | LX_MSG_EOR | LX_MSG_CONFIRM |
+			       LX_MSG_MORE | LX_MSG_FASTOPEN;
 	uint32_t max = s->type == LX_SOCK_STREAM ? MAX_PIECE : HOSTSOCK_DATAGRAM_MAX;
 	size_t n = m->uio->left;
 	struct uio before = *m->uio;
@@ -283,15 +286,7 @@ hostsock_take_control(struct sock_msg *m, const uint8_t *control, size_t len)
 		if (h.len < sizeof h || h.len > len - at)
 			break;
 		n = h.len - sizeof h;
-		if (h.level == LX_SOL_SOCKET && n == 16 &&
-			(h.type == LX_SO_TIMESTAMP || h.type == LX_SO_TIMESTAMPNS)) {
-			int64_t v[2];
-
-			memcpy(v, control + at + sizeof h, sizeof v);
-			m->meta.stamp_ns =
-				v[0] * 1000000000 + v[1] * (h.type == LX_SO_TIMESTAMP ? 1000 : 1);
-		} else if ((h.level == LX_SOL_IP || h.level == LX_SOL_IPV6) &&
-			   m->nctl < SOCK_CTL_MAX && n <= sizeof m->ctl[0].data) {
+		if (m->nctl < SOCK_CTL_MAX && n <= sizeof m->ctl[0].data) {
 			struct sock_ctl *c = &m->ctl[m->nctl++];
 
 			*c = (struct sock_ctl){h.level, h.type, (uint32_t)n, {0}};
@@ -310,8 +305,10 @@ hostsock_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	const uint32_t known = LX_MSG_OOB | LX_MSG_PEEK | LX_MSG_TRUNC | LX_MSG_ERRQUEUE;
 	uint8_t control[HOSTSOCK_CONTROL_MAX];
 	/* Over a unix socket it would be descriptors, which stay outside. */
-	size_t control_len =
-		s->type == LX_SOCK_STREAM || s->family == LX_AF_UNIX ? 0 : sizeof control;
+	bool some = s->family != LX_AF_UNIX &&
+		    (s->type != LX_SOCK_STREAM || atomic_load(&hs(s)->control) ||
+			    (m->flags & LX_MSG_ERRQUEUE));
+	size_t control_len = some ? sizeof control : 0;
 	uint32_t max = s->type == LX_SOCK_STREAM ? MAX_PIECE : HOSTSOCK_DATAGRAM_MAX;
 	size_t n = m->uio->left < max ? m->uio->left : max;
 	int flags = (int)(m->flags & known);
@@ -349,86 +346,6 @@ hostsock_shutdown(struct sock *s, int how)
 	return host_socket_shutdown(hs(s)->fd, how);
 }
 
-/* Options that the host may see: those that concern the one socket, carry plain numbers, and need
- * no right of the host's. */
-struct option {
-	int level, opt;
-};
-
-static const struct option allowed[] = {
-	{LX_SOL_TCP, 1},
-	{LX_SOL_TCP, 2},
-	{LX_SOL_TCP, 3},
-	{LX_SOL_TCP, 4},
-	{LX_SOL_TCP, 5},
-	{LX_SOL_TCP, 6},
-	{LX_SOL_TCP, 7},
-	{LX_SOL_TCP, 8},
-	{LX_SOL_TCP, 9},
-	{LX_SOL_TCP, 10},
-	{LX_SOL_TCP, 11},
-	{LX_SOL_TCP, 12},
-	{LX_SOL_TCP, 13},
-	{LX_SOL_TCP, 18},
-	{LX_SOL_TCP, 25},
-	{LX_SOL_IP, 1},
-	{LX_SOL_IP, 2},
-	{LX_SOL_IP, 8}, /* IP_PKTINFO */
-	{LX_SOL_IP, 10},
-	{LX_SOL_IP, 11}, /* IP_RECVERR: glibc's resolver insists */
-	{LX_SOL_IP, 12}, /* IP_RECVTTL */
-	{LX_SOL_IP, 13}, /* IP_RECVTOS */
-	{LX_SOL_IP, 24},
-	{LX_SOL_IP, 33},
-	{LX_SOL_IP, 34},
-	{LX_SOL_IP, 35},
-	{LX_SOL_IP, 36},
-	{LX_SOL_IPV6, 16},
-	{LX_SOL_IPV6, 18},
-	{LX_SOL_IPV6, 19},
-	{LX_SOL_IPV6, 23},
-	{LX_SOL_IPV6, 25},
-	{LX_SOL_IPV6, 26},
-	{LX_SOL_IPV6, 49}, /* IPV6_RECVPKTINFO */
-	{LX_SOL_IPV6, 51}, /* IPV6_RECVHOPLIMIT */
-	{LX_SOL_IPV6, 66}, /* IPV6_RECVTCLASS */
-	{LX_SOL_IPV6, 67},
-};
-
-static const int passed_on[] = {LX_SO_REUSEADDR, LX_SO_REUSEPORT, LX_SO_DONTROUTE, LX_SO_BROADCAST,
-	LX_SO_KEEPALIVE, LX_SO_OOBINLINE, LX_SO_SNDBUF, LX_SO_RCVBUF, LX_SO_RCVLOWAT, LX_SO_LINGER,
-	LX_SO_ERROR, LX_SO_ACCEPTCONN, LX_SO_TIMESTAMP, LX_SO_TIMESTAMPNS};
-
-static bool
-is_allowed(int level, int opt)
-{
-	for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++)
-		if (allowed[i].level == level && allowed[i].opt == opt)
-			return true;
-	for (size_t i = 0; level == LX_SOL_SOCKET && i < sizeof passed_on / sizeof *passed_on; i++)
-		if (passed_on[i] == opt)
-			return true;
-	return false;
-}
-
-int
-hostsock_setsockopt(
-	struct sock *s, const struct call *c, int level, int opt, const uint8_t *val, uint32_t len)
-{
-	(void)c;
-	return is_allowed(level, opt) ? host_socket_setopt(hs(s)->fd, level, opt, val, len)
-				      : -ENOPROTOOPT;
-}
-
-int
-hostsock_getsockopt(
-	struct sock *s, const struct call *c, int level, int opt, uint8_t *val, uint32_t *len)
-{
-	(void)c;
-	return is_allowed(level, opt) ? host_socket_getopt(hs(s)->fd, level, opt, val, len)
-				      : -ENOPROTOOPT;
-}
-
 uint32_t
 hostsock_poll(struct sock *s)
 {
@@ -444,9 +361,9 @@ hostsock_ioctl(struct sock *s, const struct call *c, uint32_t cmd, uint64_t arg)
 	int32_t v = 0;
 	int64_t err;
 
-	if (cmd != FIONREAD)
+	if (cmd != FIONREAD && cmd != SIOCATMARK && cmd != SIOCOUTQ && cmd != SIOCOUTQNSD)
 		return ifreq_ioctl(s, c, cmd, arg);
-	err = host_fd_ioctl(hs(s)->fd, FIONREAD, &v);
+	err = host_fd_ioctl(hs(s)->fd, cmd, &v);
 	return err < 0 ? err : copy_out(c->um, ua(arg), &v, sizeof v);
 }
 
@@ -526,6 +443,7 @@ static const struct sock_ops host_ops = {
 	.sendmsg = hostsock_sendmsg,
 	.recvmsg = hostsock_recvmsg,
 	.shutdown = hostsock_shutdown,
+	.has_option = hostsock_has_option,
 	.setsockopt = hostsock_setsockopt,
 	.getsockopt = hostsock_getsockopt,
 	.poll = hostsock_poll,

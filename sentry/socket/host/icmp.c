@@ -358,6 +358,7 @@ static const struct sock_ops icmp_ops = {
 	.sendmsg = icmp_sendmsg,
 	.recvmsg = icmp_recvmsg,
 	.shutdown = hostsock_shutdown,
+	.has_option = hostsock_has_option,
 	.setsockopt = icmp_setsockopt,
 	.getsockopt = icmp_getsockopt,
 	.poll = hostsock_poll,

@@ -14,7 +14,8 @@ struct host_sock {
 	struct sock s;
 	int fd;
 	struct hostfd_watch watch;
-	bool connecting; /* s.lock: a connect that waits was begun */
+	bool connecting;      /* s.lock: a connect that waits was begun */
+	_Atomic bool control; /* a stream that has something to say beside its bytes */
 };
 
 static inline struct host_sock *
@@ -49,6 +50,10 @@ ssize_t hostsock_sendmsg(struct sock *s, const struct call *c, struct sock_msg *
 ssize_t hostsock_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m);
 bool hostsock_describe(struct sock *s, struct sock_info *x);
 int hostsock_shutdown(struct sock *s, int how);
+/* Options that the host's sockets have, of SOL_SOCKET, too; the others are -ENOPROTOOPT
+ * (options.def). */
+bool hostsock_has_option(int level, int opt);
+bool hostsock_passed_has_option(int level, int opt);
 int hostsock_setsockopt(
 	struct sock *s, const struct call *c, int level, int opt, const uint8_t *val, uint32_t len);
 int hostsock_getsockopt(

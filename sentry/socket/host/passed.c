@@ -102,27 +102,6 @@ passed_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	return hostsock_sendmsg(s, c, m);
 }
 
-/* As platform/host/hostcalls.def has them. */
-static bool
-is_allowed(int level, int opt)
-{
-	static const struct {
-		int level, opt;
-	} allowed[] = {{LX_SOL_SOCKET, LX_SO_REUSEADDR}, {LX_SOL_SOCKET, LX_SO_SNDBUF},
-		{LX_SOL_SOCKET, LX_SO_RCVBUF}, {LX_SOL_SOCKET, LX_SO_KEEPALIVE},
-		{LX_SOL_SOCKET, LX_SO_LINGER}, {LX_SOL_SOCKET, LX_SO_ERROR},
-		{LX_SOL_SOCKET, LX_SO_ACCEPTCONN}, {LX_SOL_TCP, 1 /* TCP_NODELAY */},
-		{LX_SOL_TCP, 3 /* TCP_CORK */}, {LX_SOL_TCP, 4 /* TCP_KEEPIDLE */},
-		{LX_SOL_TCP, 5 /* TCP_KEEPINTVL */}, {LX_SOL_TCP, 6 /* TCP_KEEPCNT */},
-		{LX_SOL_TCP, 9 /* TCP_DEFER_ACCEPT */}, {LX_SOL_TCP, 12 /* TCP_QUICKACK */},
-		{LX_SOL_TCP, 18 /* TCP_USER_TIMEOUT */}};
-
-	for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++)
-		if (allowed[i].level == level && allowed[i].opt == opt)
-			return true;
-	return false;
-}
-
 static int
 passed_setsockopt(
 	struct sock *s, const struct call *c, int level, int opt, const uint8_t *val, uint32_t len)
@@ -130,8 +109,9 @@ passed_setsockopt(
 	(void)c;
 	if (level == LX_SOL_SOCKET && (opt == LX_SO_ERROR || opt == LX_SO_ACCEPTCONN))
 		return -ENOPROTOOPT;
-	return is_allowed(level, opt) ? host_socket_setopt(hs(s)->fd, level, opt, val, len)
-				      : -ENOPROTOOPT;
+	return hostsock_passed_has_option(level, opt)
+		       ? host_socket_setopt(hs(s)->fd, level, opt, val, len)
+		       : -ENOPROTOOPT;
 }
 
 static int
@@ -148,8 +128,9 @@ passed_getsockopt(
 		memcpy(val, &nobody, *len);
 		return 0;
 	}
-	return is_allowed(level, opt) ? host_socket_getopt(hs(s)->fd, level, opt, val, len)
-				      : -ENOPROTOOPT;
+	return hostsock_passed_has_option(level, opt)
+		       ? host_socket_getopt(hs(s)->fd, level, opt, val, len)
+		       : -ENOPROTOOPT;
 }
 
 static const struct sock_ops passed_ops = {
@@ -162,6 +143,7 @@ static const struct sock_ops passed_ops = {
 	.sendmsg = passed_sendmsg,
 	.recvmsg = hostsock_recvmsg,
 	.shutdown = hostsock_shutdown,
+	.has_option = hostsock_passed_has_option,
 	.setsockopt = passed_setsockopt,
 	.getsockopt = passed_getsockopt,
 	.poll = hostsock_poll,

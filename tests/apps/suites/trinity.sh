@@ -10,6 +10,7 @@ fuzz() { # USER
 	chown "$1" "/tmp/$1"
 	(
 		cd "/tmp/$1" || exit
+		ulimit -f 65536 # its files are in memory, and it makes them as large as it can
 		end=$((SECONDS + ${TRINITY_SECONDS:-1800}))
 		while [ $SECONDS -lt $end ]; do # it ends early when it loses its own processes
 			for family in INET NETLINK INET6 PACKET; do # with UNIX it follows a wild pointer of its own
