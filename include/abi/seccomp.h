@@ -36,6 +36,7 @@
 #define LX_AUDIT_ARCH_X86_64 0xc000003eu
 #define LX_AUDIT_ARCH_I386   0x40000003u
 #define LX_SYS_SECCOMP	     1 /* si_code of SIGSYS */
+#define LX_SYS_USER_DISPATCH 2
 
 struct lx_seccomp_data {
 	int32_t nr;

@@ -271,6 +271,7 @@ task_exec(struct task *t, struct program *p, const struct path *base, const char
 	err = mm_new(&mm);
 	if (err)
 		goto undo;
+	mm->mdwe = mm_mdwe_inherited(t->mm);
 	err = kernel_container_space(g->container, t, &pt);
 	if (err)
 		goto undo;
@@ -347,6 +348,7 @@ task_exec(struct task *t, struct program *p, const struct path *base, const char
 	mutex_unlock(&t->pt_lock);
 	mutex_lock(&tasklist_lock);
 	g->did_exec = true;
+	atomic_fetch_and(&t->syscall_work, ~SW_DISPATCH);
 	g->exit_signal = LX_SIGCHLD;
 	mutex_unlock(&tasklist_lock);
 	task_init_call(t);

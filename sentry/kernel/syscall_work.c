@@ -31,6 +31,8 @@ task_syscall_enter(struct task *t, struct plat_event *ev, int64_t *result)
 	enum seccomp_verdict v;
 
 	task_note_args(t, ev->args);
+	if ((work & SW_DISPATCH) && user_dispatch(t, ev, result))
+		return false;
 	if (work & (SW_TRACE | SW_SYSEMU)) {
 		ptrace_syscall_stop(t, LX_PTRACE_EVENTMSG_SYSCALL_ENTRY);
 		if (!take_back(t, ev, result) || (work & SW_SYSEMU))

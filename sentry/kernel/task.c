@@ -380,6 +380,7 @@ task_publish_identity(struct task *t)
 	if (t->pt) {
 		plat->set_identity(t->pt, &id);
 		watched = task_watch_syscalls || ptrace_traced(t) || !seccomp_stub_may_answer(t) ||
+			  (atomic_load(&t->syscall_work) & SW_DISPATCH) ||
 			  time_ns_shifts(t->time_ns);
 		if (watched || t->watched)
 			plat->set_watched(t->pt, watched);

@@ -3,13 +3,23 @@
 #define SENTRY_MM_INTERNAL_H
 
 #include "abi/mman.h"
+#include "abi/prctl.h"
 #include "base/log.h"
 #include "sentry/mm/mm.h"
 #include <errno.h>
 
 /* vm.max_map_count of most hosts, less the areas of the engine's own in a guest's process. */
-#define MAX_MAP_COUNT	(65530 - 1024)
-#define MIN_ADDR	0x10000UL /* vm.mmap_min_addr */
+#define MAX_MAP_COUNT (65530 - 1024)
+#define MIN_ADDR      0x10000UL /* vm.mmap_min_addr */
+
+/* prctl(PR_SET_MDWE): what can be written is not executed, and what was not executable does not
+ * become so. */
+static inline bool
+mm_denies_exec(const struct mm *mm, int prot, int before)
+{
+	return atomic_load(&mm->mdwe) && (prot & LX_PROT_EXEC) &&
+	       ((prot & LX_PROT_WRITE) || !(before & LX_PROT_EXEC));
+}
 #define STACK_GUARD_GAP (256UL * LX_PAGE_SIZE)
 
 int vma_cmp(const struct vma *a, const struct vma *b);

@@ -74,6 +74,8 @@ mm_mmap(const struct mm_call *c, uint64_t addr, uint64_t len, int prot, uint32_t
 	if (fixed && addr < MIN_ADDR)
 		return -EPERM; /* the host would not */
 
+	if (mm_denies_exec(mm, prot, prot))
+		return -EACCES;
 	sleeplock_lock(&mm->write_lock);
 	vma_flags |= mm->default_flags;
 	err = mm_check_limits(

@@ -215,6 +215,14 @@ mm_check_limits(
 	return 0;
 }
 
+uint8_t
+mm_mdwe_inherited(const struct mm *mm)
+{
+	uint8_t mdwe = atomic_load(&mm->mdwe);
+
+	return mdwe & LX_PR_MDWE_NO_INHERIT ? 0 : mdwe;
+}
+
 int
 mm_fork(const struct mm_call *c, struct plat_thread *child_pt, struct mm **ret)
 {
@@ -240,8 +248,8 @@ mm_fork(const struct mm_call *c, struct plat_thread *child_pt, struct mm **ret)
 	n->arg_end = mm->arg_end;
 	n->env_start = mm->env_start;
 	n->env_end = mm->env_end;
-	memcpy(n->auxv, mm->auxv, sizeof n->auxv);
-	n->auxv_len = mm->auxv_len;
+	n->auxv_len = mm_auxv(mm, n->auxv);
+	n->mdwe = mm_mdwe_inherited(mm);
 	n->dumpable = mm->dumpable;
 	n->membarriers = mm->membarriers;
 	RB_FOREACH (v, vma_tree, &mm->vmas) {

@@ -48,6 +48,8 @@ protect_one(const struct mm_call *c, struct vma *v, void *arg)
 		return -EPERM;
 	if (prot & ~v->may_prot)
 		return -EACCES;
+	if (mm_denies_exec(c->mm, prot, v->prot))
+		return -EACCES;
 	if (prot == v->prot)
 		return 0;
 	if ((prot & LX_PROT_WRITE) && !(v->prot & LX_PROT_WRITE) &&

@@ -28,6 +28,10 @@ void ipc_owner_out(const struct task *t, struct lx_ipc_perm *p);
 
 /* prctl(PR_SET_SECCOMP); sys_seccomp.c */
 int64_t prctl_set_seccomp(struct task *t, uint64_t mode, uint64_t filter);
+int64_t prctl_set_mm(struct task *t, const uint64_t a[6]);
+int64_t prctl_get_auxv(struct task *t, const uint64_t a[6]);
+int64_t prctl_set_mdwe(struct task *t, const uint64_t a[6]);
+int64_t prctl_get_mdwe(struct task *t, const uint64_t a[6]);
 
 static inline int32_t
 arg_int(uint64_t a)

@@ -2,6 +2,7 @@
 /* prctl(2), arch_prctl(2), personality(2). */
 #include "abi/sched.h"
 #include "sentry/cred/user_ns.h"
+#include "sentry/kernel/ptrace.h"
 #include "sentry/mm/mm.h"
 #include "sentry/syscall/internal.h"
 #include <string.h>
@@ -32,7 +33,12 @@
 #define LX_PR_GET_TID_ADDRESS	  40
 #define LX_PR_SET_THP_DISABLE	  41
 #define LX_PR_GET_THP_DISABLE	  42
+#define LX_PR_SET_MM		  35
 #define LX_PR_CAP_AMBIENT	  47
+#define LX_PR_SET_USER_DISPATCH	  59
+#define LX_PR_SET_MDWE		  65
+#define LX_PR_GET_MDWE		  66
+#define LX_PR_GET_AUXV		  0x41555856
 #define LX_PR_SET_VMA		  0x53564d41
 #define LX_PR_SET_PTRACER	  0x59616d61
 
@@ -256,6 +262,16 @@ sys_prctl(struct task *t, const uint64_t a[6])
 		return t->mm->thp_disabled;
 	case LX_PR_CAP_AMBIENT:
 		return cap_ambient(t, a);
+	case LX_PR_SET_MM:
+		return prctl_set_mm(t, a);
+	case LX_PR_GET_AUXV:
+		return prctl_get_auxv(t, a);
+	case LX_PR_SET_MDWE:
+		return prctl_set_mdwe(t, a);
+	case LX_PR_GET_MDWE:
+		return prctl_get_mdwe(t, a);
+	case LX_PR_SET_USER_DISPATCH:
+		return user_dispatch_set(t, a[1], a[2], a[3], a[4]);
 	case LX_PR_SET_VMA:
 		return set_vma_name(t, a);
 	default:

@@ -182,6 +182,63 @@ sys_clock_settime(struct task *t, const uint64_t a[6])
 	return err ? err : -EPERM; /* the host's clock is not the sandbox's to set */
 }
 
+/* What a clock says that nobody keeps: struct timex. */
+static int64_t
+adjtime(struct task *t, uint64_t addr)
+{
+	struct {
+		uint32_t modes, pad;
+		int64_t offset, freq, maxerror, esterror;
+		int32_t status, pad2;
+		int64_t constant, precision, tolerance;
+		int64_t sec, usec, tick;
+		int64_t pps[8]; /* two of them are ints */
+		int32_t tai, rest[11];
+	} x;
+	enum {
+		NOT_KEPT = 5,	       /* TIME_ERROR */
+		UNSYNCHRONIZED = 0x40, /* STA_UNSYNC */
+	};
+	int64_t ns;
+	int err;
+
+	_Static_assert(sizeof x == 208, "struct timex is 208 bytes");
+	if (copy_in(&t->mem.um, &x, ua(addr), sizeof x))
+		return -EFAULT;
+	if (x.modes && x.modes != 0xa001) /* ADJ_OFFSET_SS_READ */
+		return -EPERM;
+	err = clock_now(t, LX_CLOCK_REALTIME, &ns);
+	if (err)
+		return err;
+	memset(&x, 0, sizeof x);
+	x.maxerror = x.esterror = 16000000;
+	x.status = UNSYNCHRONIZED;
+	x.constant = 2;
+	x.precision = 1;
+	x.tolerance = 32768000;
+	x.sec = ns / 1000000000;
+	x.usec = ns % 1000000000 / 1000;
+	x.tick = 10000;
+	err = copy_out(&t->mem.um, ua(addr), &x, sizeof x);
+	return err ? err : NOT_KEPT;
+}
+
+int64_t
+sys_adjtimex(struct task *t, const uint64_t a[6])
+{
+	return adjtime(t, a[0]);
+}
+
+int64_t
+sys_clock_adjtime(struct task *t, const uint64_t a[6])
+{
+	int64_t ns;
+
+	if (clock_now(t, arg_int(a[0]), &ns))
+		return -EINVAL;
+	return arg_int(a[0]) == LX_CLOCK_REALTIME ? adjtime(t, a[1]) : -EOPNOTSUPP;
+}
+
 int64_t
 sys_clock_getres(struct task *t, const uint64_t a[6])
 {

@@ -79,6 +79,13 @@ void ptrace_tell_tracer_locked(struct task *t, int code, int status);
 bool ptrace_tracer_capable(struct task *t, int cap);
 
 /* --- syscalls that somebody looks at (syscall_work.c) --- */
+
+/* prctl(PR_SET_SYSCALL_USER_DISPATCH), of the calling task. */
+int64_t user_dispatch_set(
+	struct task *t, uint64_t mode, uint64_t start, uint64_t len, uint64_t selector);
+/* True: the call is not made, and the program has a SIGSYS, or ends. */
+bool user_dispatch(struct task *t, const struct plat_event *ev, int64_t *result);
+
 /* True: carry it out; *ev may have changed. False: *result stands, or TF_NO_RESULT. */
 bool task_syscall_enter(struct task *t, struct plat_event *ev, int64_t *result);
 void task_syscall_exit(struct task *t, bool has_result, int64_t *result);

@@ -251,7 +251,11 @@ struct task {
 	_Atomic uint8_t seccomp_mode;		  /* (S) LX_SECCOMP_MODE_* */
 	_Atomic(struct seccomp_filter *) seccomp; /* (S) a reference and a use */
 	bool watched;				  /* (O) the stub was told to answer nothing */
-	_Atomic bool nnp_synced; /* no_new_privs that came with another thread's TSYNC */
+	struct task_dispatch {
+		uint64_t start, len; /* calls from there are made */
+		uint64_t selector;   /* of a byte, 0: none */
+	} dispatch;		     /* (O) user_dispatch.c, with SW_DISPATCH */
+	_Atomic bool nnp_synced;     /* no_new_privs that came with another thread's TSYNC */
 
 	_Atomic uint32_t flags; /* (O) TF_*; others look at TF_EXITING */
 	int exit_code;		/* (O) */
@@ -299,9 +303,10 @@ struct task {
 	uint8_t affinity[128];	 /* (P) cpu mask as set by sched_setaffinity */
 };
 
-#define SW_SECCOMP 1u /* filters, or strict mode */
-#define SW_TRACE   2u /* PTRACE_SYSCALL: stop at entry and exit */
-#define SW_SYSEMU  4u /* PTRACE_SYSEMU: stop at entry, and do not make the call */
+#define SW_SECCOMP  1u /* filters, or strict mode */
+#define SW_TRACE    2u /* PTRACE_SYSCALL: stop at entry and exit */
+#define SW_SYSEMU   4u /* PTRACE_SYSEMU: stop at entry, and do not make the call */
+#define SW_DISPATCH 8u /* prctl(PR_SET_SYSCALL_USER_DISPATCH) */
 
 #define TGROUP_EXEC_WAIT_NS 1000000 /* between two looks at tgroup.execs */
 

@@ -58,6 +58,8 @@ struct vma {
 
 RB_HEAD(vma_tree, vma);
 
+#define MM_AUXV_MAX 64 /* words */
+
 struct mm {
 	struct ref ref;
 	uint64_t id;		 /* no other one has it, or had */
@@ -70,23 +72,24 @@ struct mm {
 	uint32_t nr_vmas;
 	uint64_t total_bytes, data_bytes, stack_bytes, locked_bytes;
 	uint64_t hiwater_bytes;
-	struct mm_resident resident; /* as last looked at */
-	uint64_t mmap_base;	     /* areas are placed below it, downwards */
-	uint64_t place_hint;	     /* nothing fits between here and mmap_base, probably */
-	uint64_t brk_start, brk;
+	struct mm_resident resident;	 /* as last looked at */
+	uint64_t mmap_base;		 /* areas are placed below it, downwards */
+	uint64_t place_hint;		 /* nothing fits between here and mmap_base, probably */
+	_Atomic uint64_t brk_start, brk; /* written under write_lock */
 	uint64_t stack_top;
 	uint32_t default_flags; /* VMA_LOCKED after mlockall(MCL_FUTURE) */
 	bool legacy_layout;
 	/* For /proc/PID: cmdline, environ, auxv, exe, stat. Written at exec and by
-	 * prctl(PR_SET_MM). */
-	uint64_t start_code, end_code, start_data, end_data, start_stack;
-	uint64_t arg_start, arg_end, env_start, env_end;
-	uint64_t auxv[64];
-	uint32_t auxv_len;     /* words */
+	 * prctl(PR_SET_MM), under write_lock. */
+	_Atomic uint64_t start_code, end_code, start_data, end_data, start_stack;
+	_Atomic uint64_t arg_start, arg_end, env_start, env_end;
+	uint64_t auxv[MM_AUXV_MAX]; /* under lock, with its length in words */
+	uint32_t auxv_len;
 	struct file *exe_file; /* a reference */
 	void (*exe_put)(struct file *f);
 	_Atomic uint8_t dumpable;
 	_Atomic uint8_t membarriers; /* what membarrier(2) has registered: its commands */
+	_Atomic uint8_t mdwe;	     /* LX_PR_MDWE_*: nothing becomes executable */
 	bool thp_disabled;
 };
 
@@ -111,6 +114,8 @@ bool mm_left(struct mm *mm);
 /* Lay out a fresh space for exec: mmap_base from the stack limit, the vdso's areas. randomize:
  * ASLR. */
 int mm_layout(struct mm *mm, const struct rlimits *rlim, bool randomize, uint64_t *ret_stack_top);
+/* What a process or program that comes from this one has of PR_SET_MDWE. */
+uint8_t mm_mdwe_inherited(const struct mm *mm);
 /* Copy the map for fork; child_pt is the platform's copy of the caller's thread (for areas that are
  * not to be inherited as they are). */
 int mm_fork(const struct mm_call *c, struct plat_thread *child_pt, struct mm **ret);
@@ -135,13 +140,24 @@ int mm_msync(const struct mm_call *c, uint64_t addr, uint64_t len, uint32_t flag
 int mm_set_name(const struct mm_call *c, uint64_t addr, uint64_t len, const char *name);
 int mm_seal(const struct mm_call *c, uint64_t addr, uint64_t len);
 
+/* What prctl(PR_SET_MM) sets (marks.c): auxv and exe_fd are not looked at. -EINVAL: out of order,
+ * out of the guest's addresses, or beyond RLIMIT_DATA. */
+struct lx_prctl_mm_map;
+void mm_marks(struct mm *mm, struct lx_prctl_mm_map *ret);
+int mm_check_marks(const struct mm_call *c, const struct lx_prctl_mm_map *m);
+void mm_set_marks(struct mm *mm, const struct lx_prctl_mm_map *m);
+/* Is addr in, or below, some area? */
+bool mm_area_after(struct mm *mm, uint64_t addr);
+void mm_set_auxv(struct mm *mm, const uint64_t *auxv, uint32_t words);
+/* Words. */
+uint32_t mm_auxv(struct mm *mm, uint64_t ret[MM_AUXV_MAX]);
+
 /* Is [addr, addr + len) mapped with all of prot? Grows a stack area if that is what is missing. For
  * checking before a copy: no lock is held, may be called from any handler of a task of this space.
  */
 bool mm_accessible(const struct mm_call *c, uint64_t addr, uint64_t len, int prot);
 /* A page fault at addr: true if the map was changed so that the access can be tried again. */
 bool mm_fault(const struct mm_call *c, uint64_t addr, int prot);
-/* True if addr is in some area of the guest (decides SEGV_ACCERR or MAPERR). */
 /* Write also where the guest may not, in private areas, which then have pages of their own: for
  * debuggers. In the fiber of c->pt. -EFAULT. */
 int mm_poke_forced(const struct mm_call *c, uint64_t addr, const void *buf, uint64_t len);

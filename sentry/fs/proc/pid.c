@@ -167,9 +167,10 @@ static int
 show_auxv(const struct pseudo_ctx *x, struct sbuf *b)
 {
 	struct mm *mm = proc_bound_mm(x);
+	uint64_t auxv[MM_AUXV_MAX];
 
 	if (mm)
-		sbuf_add(b, mm->auxv, mm->auxv_len * 8UL);
+		sbuf_add(b, auxv, mm_auxv(mm, auxv) * sizeof *auxv);
 	mm_put(mm);
 	return 0;
 }
