@@ -32,8 +32,9 @@ $(BUILD)/libmoat.pc: tools/libmoat/libmoat.pc.in tools/module.mk
 	@mkdir -p $(@D)
 	sed 's|@PREFIX@|$(PREFIX)|' $< >$@
 
-$(BUILD)/moat: $(CLI_OBJS) $(BUILD)/obj/platform/host/confine_names.o $(BUILD)/obj/platform/host/text.o \
-	$(BUILD)/obj/platform/base/json_text.o $(BUILD)/obj/platform/base/cpu_list.o $(BUILD)/libmoat.a
+$(BUILD)/moat: $(CLI_OBJS) $(BUILD)/obj/platform/host/confine_names.o $(BUILD)/obj/platform/host/confine.o \
+	$(BUILD)/obj/platform/host/confine_seal.o $(BUILD)/obj/platform/host/text.o $(BUILD)/obj/platform/base/log.o \
+	$(BUILD)/obj/platform/base/json_text.o $(BUILD)/obj/platform/base/cpu_list.o $(WIRE_OBJS) $(BUILD)/libmoat.a
 	$(CC) $(LDFLAGS_PROG) -o $@ $^ $(LIB_PROTO) $(if $(SAN),-ljansson -lseccomp,-l:libjansson.a -l:libseccomp.a)
 
 # Apart, because libsystemd comes as a shared library only.

@@ -163,6 +163,10 @@ struct moat_config {
 	const void *seccomp;
 	size_t seccomp_bytes;
 	bool seccomp_log;
+	/* Who answers where the filter says SECCOMP_RET_USER_NOTIF: a socket on which the sandbox's
+	 * kernel is asked as include/gofer/bridge.h of moat's sources says, the caller's to close;
+	 * -1: nobody, and such calls fail with ENOSYS. */
+	int seccomp_listener;
 
 	/* where it runs */
 	const struct moat_mount *mounts; /* the first one is the root */

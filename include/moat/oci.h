@@ -45,6 +45,9 @@ enum {
 	/* linux.sysctl: `sysctls`; without kernel.hostname and kernel.domainname, which config has
 	 * in any case. */
 	MOAT_OCI_SYSCTL = 16,
+	/* linux.seccomp.listenerPath: `listener_path`, `listener_metadata`, and
+	 * config.seccomp_listener. */
+	MOAT_OCI_SECCOMP_AGENT = 32,
 };
 
 struct moat_oci_value {
@@ -72,6 +75,9 @@ struct moat_oci {
 	bool has_limits;   /* there is more in them than rules about devices */
 	bool host_network; /* no network namespace of its own is asked for */
 	const char *network_path, *pid_path, *ipc_path, *uts_path; /* to join; NULL: not said */
+	/* who is to be sent a descriptor for what the filter leaves to others; NULL: it leaves
+	 * nothing. NULL: no metadata */
+	const char *listener_path, *listener_metadata;
 	const struct moat_oci_value *sysctls, *annotations;
 	size_t nsysctls, nannotations;
 	bool has_oom_score_adj; /* config.oom_score_adj was said */
@@ -97,7 +103,8 @@ MOAT_API int moat_oci_parse(const char *text, size_t len, const char *bundle, un
 /* A process for moat_spawn, in a container that was made of container_text (its config.json; what
  * holds for all its processes is taken from it: rlimits that text leaves out, seccomp). text: an
  * object as config.json's process. Of *ret, config (what moat_spawn looks at), warnings, terminal,
- * rows, columns and exec_cpus are filled. care: TERMINAL. */
+ * rows, columns, listener_path, listener_metadata and exec_cpus are filled. care: TERMINAL,
+ * SECCOMP_AGENT. */
 MOAT_API int moat_oci_parse_process(const char *text, size_t len, const char *container_text,
 	size_t container_len, unsigned care, struct moat_oci **ret, struct moat_error *err);
 

@@ -20,6 +20,7 @@
 	}
 
 static const struct sock_fprog programs[] = {
+	[CONFINE_BRIDGE] = PROGRAM(filter_bridge),
 	[CONFINE_GOFER] = PROGRAM(filter_gofer),
 	[CONFINE_SENTRY_TRAP] = PROGRAM(filter_sentry_trap),
 	[CONFINE_SENTRY_PTRACE] = PROGRAM(filter_sentry_ptrace),

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <unistd.h>
 
 #define RETRY(expr)                                                                                \
@@ -86,6 +87,12 @@ host_fd_poll(int fd, short events, int timeout_ms)
 	int r = RETRY(poll(&p, 1, timeout_ms));
 
 	return r < 0 ? r : p.revents;
+}
+
+int
+host_pidfd(pid_t pid)
+{
+	return RETRY(pidfd_open(pid, 0));
 }
 
 int64_t

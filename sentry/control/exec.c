@@ -65,7 +65,8 @@ control_exec(struct conn *c, struct wire_control *w)
 	int32_t pid;
 	int r;
 
-	if (!m || w->nfds < 3 || !process_ok(m->process)) {
+	if (!m || w->nfds < 3 || !process_ok(m->process) ||
+		!process_fds_ok(m->process, w->nfds - 3)) {
 		conn_fail(c, EPROTO, "malformed request to start a process", false);
 		goto out;
 	}

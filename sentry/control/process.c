@@ -15,6 +15,7 @@
 #include "sentry/fs/tty.h"
 #include "sentry/kernel/container.h"
 #include "sentry/kernel/limits.h"
+#include "sentry/kernel/passed.h"
 #include "sentry/kernel/seccomp.h"
 #include "sentry/sched/sched.h"
 #include "sentry/socket/socket.h"
@@ -62,13 +63,21 @@ process_ok(const Control__Process *p)
 	return p && p->n_args > 0 && control_texts_ok(p->args, p->n_args) &&
 	       control_texts_ok(p->env, p->n_env) && p->n_groups <= LX_NGROUPS_MAX &&
 	       p->n_rlimits <= 64 && control_text_ok(&p->cwd) && p->cwd.len > 0 &&
-	       p->cwd.data[0] == '/' && p->seccomp_bpf.len % 8 == 0 && schedule_ok(p);
+	       p->cwd.data[0] == '/' && p->seccomp_bpf.len % 8 == 0 &&
+	       (!p->seccomp_listener || p->seccomp_bpf.len) && schedule_ok(p);
+}
+
+bool
+process_fds_ok(const Control__Process *p, uint32_t n)
+{
+	return n <= MAX_MORE && n >= (p->seccomp_listener ? 1u : 0u);
 }
 
 bool
 control_start_ok(const Control__Start *m)
 {
-	if (!process_ok(m->process) || !control_texts_ok(m->masked_paths, m->n_masked_paths) ||
+	if (!process_ok(m->process) || !process_fds_ok(m->process, m->n_extra_fds) ||
+		!control_texts_ok(m->masked_paths, m->n_masked_paths) ||
 		!control_texts_ok(m->readonly_paths, m->n_readonly_paths) ||
 		!control_texts_ok(m->sysctls, m->n_sysctls) || m->n_mounts == 0 ||
 		m->n_mounts > CONTROL_LIST_MAX || m->n_virtual > CONTROL_VIRTUAL_MAX)
@@ -333,25 +342,11 @@ open_more(const struct call *c, const int *fds, int n, struct kernel_process *kp
 
 	kp->more = more;
 	for (int i = 0; i < n; i++) {
-		int flags = host_fd_flags(fds[i]);
-		struct host_stat st;
-		struct sock *s;
-
-		if (r == 0)
-			r = flags < 0 ? flags : host_fd_stat(fds[i], &st);
 		if (r < 0) {
 			host_fd_close(fds[i]);
 			continue;
 		}
-		if (LX_S_ISSOCK(st.mode)) {
-			r = hostsock_passed(c, fds[i], &s);
-			if (r == 0)
-				r = sock_file(s, s->owner_cred, (uint32_t)flags & LX_O_NONBLOCK,
-					&more[kp->nmore]);
-		} else if ((r = hostfile_new(fds[i], (uint32_t)flags & LX_O_ACCMODE,
-				    &more[kp->nmore])) < 0) {
-			host_fd_close(fds[i]);
-		}
+		r = passed_file(c, fds[i], &more[kp->nmore]);
 		kp->nmore += r == 0;
 	}
 	return r < 0 ? fail(why, r, "preserved descriptors: %s", strerror(-r)) : 0;
@@ -376,11 +371,13 @@ process_start(const Control__Process *p, struct fs_ctx *fs, const int *fds, int 
 	struct call c = {.cred = root, .fs = fs};
 	struct seccomp_program filter = {(const void *)p->seccomp_bpf.data,
 		p->seccomp_bpf.len / sizeof(struct lx_sock_filter),
-		p->seccomp_log ? LX_SECCOMP_FILTER_FLAG_LOG : 0};
+		p->seccomp_log ? LX_SECCOMP_FILTER_FLAG_LOG : 0, -1};
 	struct file *more[MAX_MORE];
 	int r;
 
 	*ret_tty = NULL;
+	if (p->seccomp_listener)
+		filter.listener = fds[3 + --nmore];
 	assert_that(nmore <= MAX_MORE);
 	kernel_container_call(kp->container, &c);
 	/* The descriptors are consumed first, whatever fails. */
@@ -425,6 +422,7 @@ process_start(const Control__Process *p, struct fs_ctx *fs, const int *fds, int 
 	if (r < 0)
 		fail(why, r, "cannot start the process: %s", strerror(-r));
 out:
+	host_fd_close(filter.listener);
 	if (r < 0) {
 		tty_put(*ret_tty);
 		*ret_tty = NULL;

@@ -367,13 +367,8 @@ kernel_start_process(const struct kernel_process *p, int32_t *ret_pid)
 	for (size_t i = 0; s->bound && i < sizeof t->affinity; i++)
 		t->affinity[i] &= i < p->cpus_bytes ? p->cpus[i] : 0;
 	err = mm_new(&t->mm);
-	if (!err && p->seccomp) {
-		struct seccomp_filter *f;
-
-		err = seccomp_filter_new(p->seccomp->insns, p->seccomp->len, p->seccomp->flags, &f);
-		if (!err)
-			seccomp_start(t, f);
-	}
+	if (!err && p->seccomp)
+		err = seccomp_start(t, p->seccomp, k);
 	if (err)
 		goto undo;
 

@@ -43,8 +43,8 @@ allows(const struct seccomp_filter *f, uint32_t nr)
 	return nr < SECCOMP_NRS && (f->allow[nr / 64] >> (nr % 64) & 1);
 }
 
-int
-seccomp_filter_new(
+static int
+filter_new(
 	const struct lx_sock_filter *insns, size_t len, uint32_t flags, struct seccomp_filter **ret)
 {
 	struct seccomp_filter *f;
@@ -74,8 +74,8 @@ seccomp_filter_new(
 	return 0;
 }
 
-void
-seccomp_filter_put(struct seccomp_filter *f)
+static void
+filter_put(struct seccomp_filter *f)
 {
 	while (f && ref_put(&f->ref)) {
 		struct seccomp_filter *prev = f->prev;
@@ -102,7 +102,7 @@ filter_unuse(struct seccomp_filter *f)
 	for (struct seccomp_filter *o = f; o && atomic_fetch_sub(&o->users, 1) == 1; o = o->prev)
 		if (o->listener)
 			seccomp_listener_orphan(o->listener);
-	seccomp_filter_put(f);
+	filter_put(f);
 }
 
 /* f becomes the first of the chain that starts with prev, whose user it takes over. */
@@ -129,11 +129,25 @@ assign(struct task *t, uint8_t mode, struct seccomp_filter *f)
 	atomic_fetch_or(&t->syscall_work, SW_SECCOMP);
 }
 
-void
-seccomp_start(struct task *t, struct seccomp_filter *f)
+int
+seccomp_start(struct task *t, struct seccomp_program *p, struct kernel_container *k)
 {
+	struct seccomp_filter *f;
+	int err = filter_new(p->insns, p->len, p->flags, &f);
+
+	if (err)
+		return err;
+	if (p->listener >= 0) {
+		err = seccomp_listener_outside(f, p->listener, k);
+		p->listener = -1;
+	}
+	if (err) {
+		filter_put(f);
+		return err;
+	}
 	chain(f, NULL);
 	assign(t, LX_SECCOMP_MODE_FILTER, f);
+	return 0;
 }
 
 bool
@@ -310,7 +324,7 @@ filter_from_user(struct task *t, uint32_t flags, uint64_t addr, struct seccomp_f
 	if (copy_in(&t->mem.um, insns, ua(prog.filter), prog.len * sizeof *insns))
 		err = -EFAULT;
 	else
-		err = seccomp_filter_new(insns, prog.len, flags, ret);
+		err = filter_new(insns, prog.len, flags, ret);
 	free(insns);
 	return err;
 }
@@ -337,9 +351,9 @@ seccomp_set_filter(struct task *t, uint32_t flags, uint64_t fprog)
 	if (flags & LX_SECCOMP_FILTER_FLAG_NEW_LISTENER) {
 		int fd;
 
-		r = seccomp_listener_new(f, &file);
+		r = seccomp_listener_file(f, &file);
 		if (r) {
-			seccomp_filter_put(f);
+			filter_put(f);
 			return r;
 		}
 		fd = task_fd_install(t, file, true);
@@ -356,7 +370,7 @@ seccomp_set_filter(struct task *t, uint32_t flags, uint64_t fprog)
 	if (atomic_load(&t->seccomp) == f)
 		task_publish_identity(t);
 	else
-		seccomp_filter_put(f);
+		filter_put(f);
 	return r;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Listeners of filters: RET_USER_NOTIF stops a syscall until who reads the listener has answered
- * it (seccomp_unotify(2)).
+ * it (seccomp_unotify(2)). That is a program inside, by the file that is here, or one of the host
+ * (seccomp_outside.c).
  *
  * A call that waits is a knotif on its task's stack; it is in the list as long as it waits. INIT:
  * nobody has read it; SENT: read; REPLIED: the task takes the answer and goes. Whoever finds one in
@@ -33,11 +34,11 @@ struct knotif {
 };
 
 struct seccomp_listener {
-	struct ref ref;	   /* the filter, the file */
+	struct ref ref;	   /* the filter, the file or who serves the host's program */
 	struct mutex lock; /* rank EVENT: all below */
 	struct list queue; /* knotifs, the oldest first */
 	uint64_t next_id;
-	_Atomic bool open; /* the file is there */
+	_Atomic bool open; /* somebody can read it */
 	bool orphan;	   /* no task has the filter */
 	struct waitq wq;
 };
@@ -136,109 +137,73 @@ seccomp_notify(struct task *t, const struct seccomp_filter *f, const struct lx_s
 	return false;
 }
 
-/* --- the listener's file --- */
+/* --- what a reader does --- */
 
-/* Park until a call waits that nobody has read. */
-static int
-wait_for_one(struct seccomp_listener *l, struct task *t, struct lx_seccomp_notif *n)
+int
+seccomp_listener_take(struct seccomp_listener *l, struct lx_seccomp_notif *n, struct task **ret)
 {
-	struct waiter w;
-	int err = 0;
-
-	waiter_init_fiber(&w, t->fiber, ~0u);
-	waitq_add(&l->wq, &w);
-	for (;;) {
-		struct knotif *k, *found = NULL;
-
-		mutex_lock(&l->lock);
-		list_for_each_entry (k, &l->queue, node) {
-			if (k->state == INIT) {
-				found = k;
-				break;
-			}
-		}
-		if (found) {
-			found->state = SENT;
-			*n = (struct lx_seccomp_notif){.id = found->id,
-				.pid = (uint32_t)pid_vnr(found->task->pid),
-				.data = found->data};
-			fiber_wake(found->task->fiber); /* it may no longer be woken by signals */
-		} else if (l->orphan) {
-			err = -ENOENT;
-		}
-		mutex_unlock(&l->lock);
-		if (found || err)
-			break;
-		err = task_park(t, INT64_MAX);
-		if (err)
-			break;
-	}
-	waitq_remove(&w);
-	return err;
-}
-
-static int64_t
-ioctl_recv(struct seccomp_listener *l, struct task *t, uint64_t arg)
-{
-	static const struct lx_seccomp_notif zero;
-	struct lx_seccomp_notif n;
 	struct knotif *k;
 	int err;
 
-	if (copy_in(&t->mem.um, &n, ua(arg), sizeof n))
-		return -EFAULT;
-	if (memcmp(&n, &zero, sizeof n) != 0)
-		return -EINVAL;
-	err = wait_for_one(l, t, &n);
-	if (err)
-		return err;
-	if (copy_out(&t->mem.um, ua(arg), &n, sizeof n)) {
-		mutex_lock(&l->lock);
-		k = find_locked(l, n.id);
-		if (k && k->state == SENT)
-			k->state = INIT;
-		mutex_unlock(&l->lock);
-		waitq_notify(&l->wq, LX_POLLIN | LX_POLLRDNORM);
-		return -EFAULT;
+	mutex_lock(&l->lock);
+	err = l->orphan ? -ENOENT : -EAGAIN;
+	list_for_each_entry (k, &l->queue, node) {
+		if (k->state != INIT)
+			continue;
+		k->state = SENT;
+		*n = (struct lx_seccomp_notif){.id = k->id, .data = k->data};
+		*ret = task_get(k->task);
+		fiber_wake(k->task->fiber); /* it may no longer be woken by signals */
+		err = 0;
+		break;
 	}
-	waitq_notify(&l->wq, LX_POLLOUT | LX_POLLWRNORM);
-	return 0;
+	mutex_unlock(&l->lock);
+	if (!err)
+		waitq_notify(&l->wq, LX_POLLOUT | LX_POLLWRNORM);
+	return err;
 }
 
-static int64_t
-ioctl_send(struct seccomp_listener *l, struct task *t, uint64_t arg)
+void
+seccomp_listener_put_back(struct seccomp_listener *l, uint64_t id)
 {
-	struct lx_seccomp_notif_resp r;
+	struct knotif *k;
+
+	mutex_lock(&l->lock);
+	k = find_locked(l, id);
+	if (k && k->state == SENT)
+		k->state = INIT;
+	mutex_unlock(&l->lock);
+	waitq_notify(&l->wq, LX_POLLIN | LX_POLLRDNORM);
+}
+
+int64_t
+seccomp_listener_reply(struct seccomp_listener *l, const struct lx_seccomp_notif_resp *r)
+{
 	struct knotif *k;
 	int64_t err = 0;
 
-	if (copy_in(&t->mem.um, &r, ua(arg), sizeof r))
-		return -EFAULT;
-	if (r.flags & ~LX_SECCOMP_USER_NOTIF_FLAG_CONTINUE)
+	if (r->flags & ~LX_SECCOMP_USER_NOTIF_FLAG_CONTINUE)
 		return -EINVAL;
-	if ((r.flags & LX_SECCOMP_USER_NOTIF_FLAG_CONTINUE) && (r.error || r.val))
+	if ((r->flags & LX_SECCOMP_USER_NOTIF_FLAG_CONTINUE) && (r->error || r->val))
 		return -EINVAL;
 	mutex_lock(&l->lock);
-	k = find_locked(l, r.id);
+	k = find_locked(l, r->id);
 	if (!k)
 		err = -ENOENT;
 	else if (k->state != SENT)
 		err = -EINPROGRESS;
 	else
-		reply_locked(k, r.error, r.val, r.flags);
+		reply_locked(k, r->error, r->val, r->flags);
 	mutex_unlock(&l->lock);
 	return err;
 }
 
-static int64_t
-ioctl_id_valid(struct seccomp_listener *l, struct task *t, uint64_t arg)
+int64_t
+seccomp_listener_id_valid(struct seccomp_listener *l, uint64_t id)
 {
 	struct knotif *k;
-	uint64_t id;
 	bool valid;
 
-	if (copy_in(&t->mem.um, &id, ua(arg), sizeof id))
-		return -EFAULT;
 	mutex_lock(&l->lock);
 	k = find_locked(l, id);
 	valid = k && k->state == SENT;
@@ -273,8 +238,19 @@ give_file(struct task *target, struct file *file, const struct lx_seccomp_notif_
 	return fd;
 }
 
-static int64_t
-addfd(struct seccomp_listener *l, struct file *file, const struct lx_seccomp_notif_addfd *a)
+int64_t
+seccomp_listener_check_addfd(const struct lx_seccomp_notif_addfd *a)
+{
+	if (a->newfd_flags & ~(uint32_t)LX_O_CLOEXEC)
+		return -EINVAL;
+	if (a->flags & ~(LX_SECCOMP_ADDFD_FLAG_SETFD | LX_SECCOMP_ADDFD_FLAG_SEND))
+		return -EINVAL;
+	return a->newfd && !(a->flags & LX_SECCOMP_ADDFD_FLAG_SETFD) ? -EINVAL : 0;
+}
+
+int64_t
+seccomp_listener_addfd(
+	struct seccomp_listener *l, struct file *file, const struct lx_seccomp_notif_addfd *a)
 {
 	struct task *target = NULL;
 	struct knotif *k;
@@ -299,6 +275,129 @@ addfd(struct seccomp_listener *l, struct file *file, const struct lx_seccomp_not
 	return fd;
 }
 
+uint32_t
+seccomp_listener_events(struct seccomp_listener *l)
+{
+	struct knotif *k;
+	uint32_t ev = 0;
+
+	mutex_lock(&l->lock);
+	list_for_each_entry (k, &l->queue, node) {
+		if (k->state == INIT)
+			ev |= LX_POLLIN | LX_POLLRDNORM;
+		if (k->state == SENT)
+			ev |= LX_POLLOUT | LX_POLLWRNORM;
+	}
+	if (l->orphan)
+		ev |= LX_POLLHUP;
+	mutex_unlock(&l->lock);
+	return ev;
+}
+
+struct waitq *
+seccomp_listener_wq(struct seccomp_listener *l)
+{
+	return &l->wq;
+}
+
+void
+seccomp_listener_close(struct seccomp_listener *l)
+{
+	struct knotif *k;
+
+	mutex_lock(&l->lock);
+	l->open = false;
+	list_for_each_entry (k, &l->queue, node)
+		if (k->state != REPLIED)
+			reply_locked(k, -ENOSYS, 0, 0);
+	mutex_unlock(&l->lock);
+	seccomp_listener_put(l);
+}
+
+int
+seccomp_listener_new(struct seccomp_filter *f, struct seccomp_listener **ret)
+{
+	struct seccomp_listener *l = calloc(1, sizeof *l);
+
+	if (!l)
+		return -ENOMEM;
+	ref_init(&l->ref);
+	mutex_init(&l->lock, LR_EVENT);
+	waitq_init(&l->wq);
+	list_init(&l->queue);
+	l->open = true;
+	host_random(&l->next_id, sizeof l->next_id);
+	l->next_id >>= 1;
+	ref_get(&l->ref);
+	f->listener = l;
+	*ret = l;
+	return 0;
+}
+
+/* --- the file, of a program inside --- */
+
+/* Park until a call waits that nobody has read. */
+static int
+wait_for_one(struct seccomp_listener *l, struct task *t, struct lx_seccomp_notif *n)
+{
+	struct task *who = NULL;
+	struct waiter w;
+	int err;
+
+	waiter_init_fiber(&w, t->fiber, ~0u);
+	waitq_add(&l->wq, &w);
+	for (;;) {
+		err = seccomp_listener_take(l, n, &who);
+		if (err != -EAGAIN)
+			break;
+		err = task_park(t, INT64_MAX);
+		if (err)
+			break;
+	}
+	waitq_remove(&w);
+	if (who)
+		n->pid = (uint32_t)pid_vnr(who->pid);
+	task_put(who);
+	return err;
+}
+
+static int64_t
+ioctl_recv(struct seccomp_listener *l, struct task *t, uint64_t arg)
+{
+	static const struct lx_seccomp_notif zero;
+	struct lx_seccomp_notif n;
+	int err;
+
+	if (copy_in(&t->mem.um, &n, ua(arg), sizeof n))
+		return -EFAULT;
+	if (memcmp(&n, &zero, sizeof n) != 0)
+		return -EINVAL;
+	err = wait_for_one(l, t, &n);
+	if (err)
+		return err;
+	if (!copy_out(&t->mem.um, ua(arg), &n, sizeof n))
+		return 0;
+	seccomp_listener_put_back(l, n.id);
+	return -EFAULT;
+}
+
+static int64_t
+ioctl_send(struct seccomp_listener *l, struct task *t, uint64_t arg)
+{
+	struct lx_seccomp_notif_resp r;
+
+	return copy_in(&t->mem.um, &r, ua(arg), sizeof r) ? -EFAULT : seccomp_listener_reply(l, &r);
+}
+
+static int64_t
+ioctl_id_valid(struct seccomp_listener *l, struct task *t, uint64_t arg)
+{
+	uint64_t id;
+
+	return copy_in(&t->mem.um, &id, ua(arg), sizeof id) ? -EFAULT
+							    : seccomp_listener_id_valid(l, id);
+}
+
 static int64_t
 ioctl_addfd(struct seccomp_listener *l, struct task *t, uint64_t arg, uint32_t size)
 {
@@ -317,16 +416,13 @@ ioctl_addfd(struct seccomp_listener *l, struct task *t, uint64_t arg, uint32_t s
 		if (more)
 			return -E2BIG;
 	}
-	if (a.newfd_flags & ~(uint32_t)LX_O_CLOEXEC)
-		return -EINVAL;
-	if (a.flags & ~(LX_SECCOMP_ADDFD_FLAG_SETFD | LX_SECCOMP_ADDFD_FLAG_SEND))
-		return -EINVAL;
-	if (a.newfd && !(a.flags & LX_SECCOMP_ADDFD_FLAG_SETFD))
-		return -EINVAL;
+	r = seccomp_listener_check_addfd(&a);
+	if (r)
+		return r;
 	file = task_file(t, (int)a.srcfd);
 	if (!file)
 		return -EBADF;
-	r = addfd(l, file, &a);
+	r = seccomp_listener_addfd(l, file, &a);
 	file_put(file);
 	return r;
 }
@@ -360,36 +456,15 @@ static uint32_t
 listener_poll(struct file *f, struct poll_table *pt)
 {
 	struct seccomp_listener *l = f->priv;
-	struct knotif *k;
-	uint32_t ev = 0;
 
 	poll_wait(pt, &l->wq);
-	mutex_lock(&l->lock);
-	list_for_each_entry (k, &l->queue, node) {
-		if (k->state == INIT)
-			ev |= LX_POLLIN | LX_POLLRDNORM;
-		if (k->state == SENT)
-			ev |= LX_POLLOUT | LX_POLLWRNORM;
-	}
-	if (l->orphan)
-		ev |= LX_POLLHUP;
-	mutex_unlock(&l->lock);
-	return ev;
+	return seccomp_listener_events(l);
 }
 
 static void
 listener_release(struct file *f)
 {
-	struct seccomp_listener *l = f->priv;
-	struct knotif *k;
-
-	mutex_lock(&l->lock);
-	l->open = false;
-	list_for_each_entry (k, &l->queue, node)
-		if (k->state != REPLIED)
-			reply_locked(k, -ENOSYS, 0, 0);
-	mutex_unlock(&l->lock);
-	seccomp_listener_put(l);
+	seccomp_listener_close(f->priv);
 }
 
 static const struct file_ops listener_ops = {
@@ -399,26 +474,15 @@ static const struct file_ops listener_ops = {
 };
 
 int
-seccomp_listener_new(struct seccomp_filter *f, struct file **ret)
+seccomp_listener_file(struct seccomp_filter *f, struct file **ret)
 {
-	struct seccomp_listener *l = calloc(1, sizeof *l);
-	int err;
+	struct seccomp_listener *l;
+	int err = seccomp_listener_new(f, &l);
 
-	if (!l)
-		return -ENOMEM;
-	ref_init(&l->ref);
-	mutex_init(&l->lock, LR_EVENT);
-	waitq_init(&l->wq);
-	list_init(&l->queue);
-	l->open = true;
-	host_random(&l->next_id, sizeof l->next_id);
-	l->next_id >>= 1;
-	err = file_new_anon(&listener_ops, l, "anon_inode:seccomp notify", 0, LX_O_RDWR, ret);
-	if (err) {
-		seccomp_listener_put(l);
+	if (err)
 		return err;
-	}
-	ref_get(&l->ref);
-	f->listener = l;
-	return 0;
+	err = file_new_anon(&listener_ops, l, "anon_inode:seccomp notify", 0, LX_O_RDWR, ret);
+	if (err)
+		seccomp_listener_put(l);
+	return err;
 }

@@ -112,6 +112,11 @@ free(void *p)
 	",'seccomp':{'defaultAction':'SCMP_ACT_ALLOW','flags':['SECCOMP_FILTER_FLAG_LOG'],"        \
 	"'syscalls':[{'names':['mkdir','openat'],'action':'SCMP_ACT_ERRNO',"                       \
 	"'args':[{'index':1,'value':2,'op':'SCMP_CMP_EQ'}]}]}"
+/* That asks an agent. */
+#define AGENT                                                                                      \
+	"{" VERSION "," ROOT "," PROCESS ",'linux':{" NAMESPACES                                   \
+	",'seccomp':{'defaultAction':'SCMP_ACT_ALLOW','listenerPath':'/a','listenerMetadata':"     \
+	"'m','syscalls':[{'names':['mkdir'],'action':'SCMP_ACT_NOTIFY'}]}}}"
 /* One with something of most that there is. */
 #define LARGE_WITH(seccomp)                                                                        \
 	"{" VERSION ",'hostname':'h','annotations':{'a':'b'}," ROOT ","                            \
@@ -137,7 +142,7 @@ free(void *p)
 
 #define ALL                                                                                        \
 	(MOAT_OCI_HOOKS | MOAT_OCI_CGROUP | MOAT_OCI_TERMINAL | MOAT_OCI_NAMESPACES |              \
-		MOAT_OCI_SYSCTL)
+		MOAT_OCI_SYSCTL | MOAT_OCI_SECCOMP_AGENT)
 
 /* As JSON; two of a thread live at once. */
 static const char *
@@ -320,6 +325,11 @@ test_care(void)
 			   0, &o, &err),
 		err);
 	CHECK(strcmp(o->config.network, "none") == 0 && strcmp(o->config.domainname, "d") == 0);
+	moat_oci_free(o);
+	refuses(AGENT, ALL & ~(unsigned)MOAT_OCI_SECCOMP_AGENT, "linux.seccomp.listenerPath: ");
+	CHECK_MOAT(parse(AGENT, ALL, &o, &err), err);
+	CHECK(strcmp(o->listener_path, "/a") == 0 && strcmp(o->listener_metadata, "m") == 0);
+	CHECK_INT(o->config.seccomp_listener, -1);
 	moat_oci_free(o);
 }
 

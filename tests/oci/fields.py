@@ -192,15 +192,16 @@ ROWS = [
     ("linux.timeOffsets", {"monotonic": {"secs": 5}}, Fails('"time"')),
     ("linux.timeOffsets", {"monotonic": {"nanosecs": 1000000000}}, Fails("nanosecs", linux__namespaces=[{"type": "time"}])),
     ("linux.seccomp.defaultAction", "SCMP_ACT_ALLOW", Sees(STATUS % "Seccomp", "2")),
-    ("linux.seccomp.defaultAction", "SCMP_ACT_NOTIFY", Fails('linux.seccomp.defaultAction: "SCMP_ACT_NOTIFY" is not supported')),
+    ("linux.seccomp.defaultAction", "SCMP_ACT_NOTIFY", Fails("linux.seccomp.defaultAction: SCMP_ACT_NOTIFY cannot be used as default action")),
     ("linux.seccomp.defaultErrnoRet", 28,
      Sees("mkdir /x 2>&1 | grep -c 'No space left'", "1", linux__seccomp={
          "defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": [n for n in CALLS if n != "mkdir"], "action": "SCMP_ACT_ALLOW"}]})),
     ("linux.seccomp.flags[]", "SECCOMP_FILTER_FLAG_LOG", Host(linux__seccomp={"defaultAction": "SCMP_ACT_ALLOW"})),
     ("linux.seccomp.flags[]", "SECCOMP_X", Fails("SECCOMP_X", linux__seccomp={"defaultAction": "SCMP_ACT_ALLOW"})),
     ("linux.seccomp.architectures[]", "SCMP_ARCH_X86", Host(linux__seccomp={"defaultAction": "SCMP_ACT_ALLOW"})),
-    ("linux.seccomp.listenerPath", "/x", Refused("seccomp_unotify")),
-    ("linux.seccomp.listenerMetadata", "x", Refused("listenerPath")),
+    ("linux.seccomp.listenerPath", "/nowhere", Fails("failed to connect with seccomp agent", linux__seccomp={
+        "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]})),
+    ("linux.seccomp.listenerMetadata", "x", Fails("listenerPath is not set", linux__seccomp={"defaultAction": "SCMP_ACT_ALLOW"})),
 ]
 
 MKDIR = {"action": "SCMP_ACT_ERRNO", "names": ["mkdir"]}
@@ -236,7 +237,7 @@ TRY = "umask 0; umask 027; umask"
 ROWS += [
     ("linux.seccomp.syscalls[].names[]", "mkdir", Sees(SAYS % NO, "1", linux__seccomp={"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"action": "SCMP_ACT_ERRNO"}]})),
     ("linux.seccomp.syscalls[].action", "SCMP_ACT_ERRNO", Sees(SAYS % NO, "1", linux__seccomp=rule_without("action"))),
-    ("linux.seccomp.syscalls[].action", "SCMP_ACT_NOTIFY", Fails("linux.seccomp.syscalls[0].action: ", linux__seccomp=rule_without("action"))),
+    ("linux.seccomp.syscalls[].action", "SCMP_ACT_NOTIFY", Fails("listenerPath is not set", linux__seccomp=rule_without("action"))),
     ("linux.seccomp.syscalls[].errnoRet", 28, Sees(SAYS % "No space left", "1", linux__seccomp=rule())),
     ("linux.seccomp.syscalls[].args[].index", 0, Sees(TRY, "0000", linux__seccomp=umask_without("index"))),
     ("linux.seccomp.syscalls[].args[].value", 0o27, Sees(TRY, "0000", linux__seccomp=umask_without("value"))),

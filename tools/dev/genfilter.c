@@ -30,6 +30,7 @@ enum who {
 	PTRACE = 4,
 	HOSTNET = 8,
 	ANCHOR = 16,
+	BRIDGE = 32,
 };
 
 struct row {
@@ -115,6 +116,7 @@ main(int argc, char **argv)
 		emit("filter_anchor", ANCHOR);
 		return 0;
 	}
+	emit("filter_bridge", BRIDGE);
 	emit("filter_gofer", GOFER);
 	emit("filter_sentry_trap", SENTRY);
 	emit("filter_sentry_ptrace", SENTRY | PTRACE);

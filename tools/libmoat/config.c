@@ -248,6 +248,7 @@ process_message_fill(struct process_message *m, const struct moat_config *c)
 	p->killable = c->killable;
 	p->seccomp_bpf = wire_bytes(c->seccomp, c->seccomp_bytes);
 	p->seccomp_log = c->seccomp_log;
+	p->seccomp_listener = c->seccomp_listener >= 0 && c->seccomp_bytes;
 	p->sched_policy = (uint32_t)c->sched_policy;
 	p->sched_priority = (uint32_t)c->sched_priority;
 	p->sched_reset = c->sched_reset;
@@ -270,7 +271,7 @@ process_message_fill(struct process_message *m, const struct moat_config *c)
 		m->fds[m->nfds] = m->closed;
 		p->closed |= 1u << m->nfds;
 	}
-	if (c->nextra_fds > PROCESS_FDS_MAX - 3)
+	if (c->nextra_fds + 3 + (p->seccomp_listener ? 1 : 0) > PROCESS_FDS_MAX)
 		return -E2BIG;
 	for (size_t i = 0; i < c->nextra_fds; i++) {
 		int listening = 0, flags;
@@ -282,6 +283,8 @@ process_message_fill(struct process_message *m, const struct moat_config *c)
 			(void)fcntl(c->extra_fds[i], F_SETFL, flags | O_NONBLOCK);
 		m->fds[m->nfds++] = c->extra_fds[i];
 	}
+	if (p->seccomp_listener)
+		m->fds[m->nfds++] = c->seccomp_listener;
 	return 0;
 }
 
@@ -393,9 +396,9 @@ start_message_fds(struct start_message *s, const struct moat_config *c, const st
 	s->m.has_listen = c->listen_fd >= 0;
 	if (s->m.has_listen)
 		s->fds[s->nfds++] = c->listen_fd;
-	s->m.n_extra_fds = (uint32_t)c->nextra_fds;
-	for (size_t i = 0; i < c->nextra_fds; i++)
-		s->fds[s->nfds++] = c->extra_fds[i];
+	s->m.n_extra_fds = s->pm.nfds - 3;
+	for (uint32_t i = 3; i < s->pm.nfds; i++)
+		s->fds[s->nfds++] = s->pm.fds[i];
 	s->m.has_anchor = p->anchor >= 0;
 	if (s->m.has_anchor)
 		s->fds[s->nfds++] = p->anchor;

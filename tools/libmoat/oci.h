@@ -58,7 +58,8 @@ struct oci {
 	const char *pid_path, *ipc_path, *uts_path;
 	struct moat_oci_value *sysctls, *annotations;
 	size_t nsysctls, nannotations;
-	void *seccomp; /* what c->seccomp points to */
+	void *seccomp;				       /* what c->seccomp points to */
+	const char *listener_path, *listener_metadata; /* NULL: nothing is left to others */
 	bool terminal, has_oom_score_adj;
 	uint16_t rows, columns;
 };

@@ -106,6 +106,8 @@ show(struct moat_oci *r)
 	r->pid_path = o->pid_path;
 	r->ipc_path = o->ipc_path;
 	r->uts_path = o->uts_path;
+	r->listener_path = o->listener_path;
+	r->listener_metadata = o->listener_metadata;
 	r->sysctls = o->sysctls;
 	r->nsysctls = o->nsysctls;
 	r->annotations = o->annotations;
@@ -122,6 +124,16 @@ refuse_terminal(struct oci *o, unsigned care)
 {
 	return o->terminal && !(care & MOAT_OCI_TERMINAL)
 		       ? oci_error(o, "process.terminal: whoever starts this makes no terminal")
+		       : 0;
+}
+
+static int
+refuse_agent(struct oci *o, unsigned care)
+{
+	return o->listener_path && !(care & MOAT_OCI_SECCOMP_AGENT)
+		       ? oci_error(o,
+				 "linux.seccomp.listenerPath: whoever starts this sends nothing "
+				 "to an agent")
 		       : 0;
 }
 
@@ -150,7 +162,7 @@ refuse_rest(struct moat_oci *r, unsigned care)
 	const char *kind;
 	json_t *list;
 
-	if (refuse_terminal(o, care) < 0)
+	if (refuse_terminal(o, care) < 0 || refuse_agent(o, care) < 0)
 		return -1;
 	if (!(care & MOAT_OCI_HOOKS)) {
 		json_object_foreach(o->hooks, kind, list)
@@ -322,7 +334,8 @@ moat_oci_parse_process(const char *text, size_t len, const char *container_text,
 		oci_no_memory(o);
 	o->more = o->json && more ? parse(o, more, more_len, "config.json") : NULL;
 	free(more);
-	if (!o->more || read_process(o, &r->config) < 0 || refuse_terminal(o, care) < 0)
+	if (!o->more || read_process(o, &r->config) < 0 || refuse_terminal(o, care) < 0 ||
+		refuse_agent(o, care) < 0)
 		return fail(r, err);
 	show(r);
 	r->config.cpus = r->exec_cpus;

@@ -25,7 +25,7 @@ read_action(struct oci *o, const char *where, const char *name, uint64_t err, ui
 	} actions[] = {{"SCMP_ACT_ALLOW", SCMP_ACT_ALLOW}, {"SCMP_ACT_LOG", SCMP_ACT_LOG},
 		{"SCMP_ACT_ERRNO", SCMP_ACT_ERRNO((uint32_t)err)},
 		{"SCMP_ACT_TRACE", SCMP_ACT_TRACE((uint32_t)err)}, {"SCMP_ACT_TRAP", SCMP_ACT_TRAP},
-		{"SCMP_ACT_KILL", SCMP_ACT_KILL_THREAD},
+		{"SCMP_ACT_NOTIFY", SCMP_ACT_NOTIFY}, {"SCMP_ACT_KILL", SCMP_ACT_KILL_THREAD},
 		{"SCMP_ACT_KILL_THREAD", SCMP_ACT_KILL_THREAD},
 		{"SCMP_ACT_KILL_PROCESS", SCMP_ACT_KILL_PROCESS}};
 
@@ -34,15 +34,6 @@ read_action(struct oci *o, const char *where, const char *name, uint64_t err, ui
 			*ret = actions[i].action;
 			return 0;
 		}
-	/* What programs of the host would read is a file with the ioctls of seccomp_unotify(2),
-	 * which FUSE could give. The host's own listener, of a call that is made there in the
-	 * program's name, is none: who reads it may let the call go on, and then the host runs it.
-	 */
-	if (strcmp(name, "SCMP_ACT_NOTIFY") == 0)
-		return oci_error(o,
-			"%s: \"%s\" is not supported: the filter is run by the sandbox's kernel, "
-			"which has no listener for programs of the host",
-			where, name);
 	return oci_error(o, "%s: \"%s\" is not supported", where, name);
 }
 
@@ -104,8 +95,44 @@ read_args(struct oci *o, json_t *rule, const char *where, struct scmp_arg_cmp *a
 	return 0;
 }
 
+/* What SCMP_ACT_NOTIFY cannot stand for with runc, which itself makes calls below the filter. */
 static int
-add_rule(struct oci *o, scmp_filter_ctx f, json_t *rule, size_t i, uint32_t by_default)
+check_notify(struct oci *o, const char *where, json_t *names)
+{
+	json_t *v;
+	size_t k;
+
+	json_array_foreach(names, k, v)
+	{
+		if (json_is_string(v) && strcmp(json_string_value(v), "write") == 0)
+			return oci_error(o,
+				"%s: SCMP_ACT_NOTIFY cannot be used for the write syscall", where);
+	}
+	return 0;
+}
+
+/* Who answers for that action, if it is there at all. */
+static int
+read_listener(struct oci *o, json_t *s, bool notifies)
+{
+	const char *path = "", *metadata = "";
+
+	if (oci_string(o, s, "linux.seccomp", "listenerPath", &path) < 0 ||
+		oci_string(o, s, "linux.seccomp", "listenerMetadata", &metadata) < 0)
+		return -1;
+	if (*metadata && !*path)
+		return oci_error(o, "linux.seccomp.listenerMetadata: listenerPath is not set");
+	if (notifies && !*path)
+		return oci_error(o,
+			"linux.seccomp.syscalls: SCMP_ACT_NOTIFY: seccomp listenerPath is not set");
+	o->listener_path = notifies ? path : NULL;
+	o->listener_metadata = notifies && *metadata ? metadata : NULL;
+	return 0;
+}
+
+static int
+add_rule(struct oci *o, scmp_filter_ctx f, json_t *rule, size_t i, uint32_t by_default,
+	bool *ret_notifies)
 {
 	struct scmp_arg_cmp args[MAX_ARGS];
 	const char *action_name = "";
@@ -125,8 +152,10 @@ add_rule(struct oci *o, scmp_filter_ctx f, json_t *rule, size_t i, uint32_t by_d
 		oci_string(o, rule, where, "action", &action_name) < 0 ||
 		oci_uint(o, rule, where, "errnoRet", 65535, &err) < 0 ||
 		read_action(o, at, action_name, err, &action) < 0 ||
-		read_args(o, rule, where, args, &nargs, &twice) < 0)
+		read_args(o, rule, where, args, &nargs, &twice) < 0 ||
+		(action == SCMP_ACT_NOTIFY && check_notify(o, at, names) < 0))
 		return -1;
+	*ret_notifies |= action == SCMP_ACT_NOTIFY;
 	if (json_array_size(names) == 0)
 		return oci_error(o, "%s.names: empty", where);
 	if (action == by_default)
@@ -215,6 +244,7 @@ oci_seccomp(struct oci *o, json_t *s, struct moat_config *c)
 	scmp_filter_ctx f;
 	json_t *rules, *archs, *rule;
 	size_t i, nrules = 0;
+	bool notifies = false;
 	int r = 0;
 
 	if (oci_string(o, s, "linux.seccomp", "defaultAction", &name) < 0 ||
@@ -224,6 +254,9 @@ oci_seccomp(struct oci *o, json_t *s, struct moat_config *c)
 		read_action(o, "linux.seccomp.defaultAction", name, err, &action) < 0 ||
 		read_flags(o, s, c) < 0)
 		return -1;
+	if (action == SCMP_ACT_NOTIFY)
+		return oci_error(o, "linux.seccomp.defaultAction: SCMP_ACT_NOTIFY cannot be used "
+				    "as default action");
 	json_array_foreach(archs, i, rule)
 	{
 		const char *arch = json_is_string(rule) ? json_string_value(rule) : "";
@@ -250,10 +283,12 @@ oci_seccomp(struct oci *o, json_t *s, struct moat_config *c)
 	(void)seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	json_array_foreach(rules, i, rule)
 	{
-		r = add_rule(o, f, rule, i, action);
+		r = add_rule(o, f, rule, i, action, &notifies);
 		if (r < 0)
 			break;
 	}
+	if (r == 0)
+		r = read_listener(o, s, notifies);
 	if (r == 0)
 		r = export(o, f, c);
 	seccomp_release(f);

@@ -41,7 +41,7 @@ moat_config_init(struct moat_config *c)
 	memset(c, 0, sizeof *c);
 	for (int i = 0; i < 3; i++)
 		c->stdio[i] = i;
-	c->log_fd = c->trace_fd = c->net_fd = c->listen_fd = -1;
+	c->log_fd = c->trace_fd = c->net_fd = c->listen_fd = c->seccomp_listener = -1;
 	c->umask = 022;
 	c->low_ports = 1024;
 }

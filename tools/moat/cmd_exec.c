@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* moat exec: another program in a container that runs. */
+#include "agent.h"
 #include "create.h"
+#include "join.h"
 #include "options.h"
 #include <errno.h>
 #include <signal.h>
@@ -139,9 +141,10 @@ run(struct exec_opts *o, struct container *ct, json_t *process)
 	struct moat_error err;
 	struct moat_oci *oci = NULL;
 	struct strings env = {0};
+	struct agent agent = {0};
 
-	if (moat_oci_parse_process(text, strlen(text), config, strlen(config), MOAT_OCI_TERMINAL,
-		    &oci, &err) < 0) {
+	if (moat_oci_parse_process(text, strlen(text), config, strlen(config),
+		    MOAT_OCI_TERMINAL | MOAT_OCI_SECCOMP_AGENT, &oci, &err) < 0) {
 		r = complain("%s", err.text);
 		goto out;
 	}
@@ -151,13 +154,20 @@ run(struct exec_opts *o, struct container *ct, json_t *process)
 		strings_add(&env, *e);
 	c->env = env.v;
 	if ((r = pass_fds(c, o->preserve_fds, &env, fds, MAX_PASSED)) == 0 &&
-		(r = set_terminal(o, oci, c)) == 0 && (r = container_attach(ct, &s)) == 0) {
+		(r = set_terminal(o, oci, c)) == 0 && (r = agent_start(&agent, oci, c)) == 0 &&
+		(r = agent_connect(&agent)) == 0 && (r = container_attach(ct, &s)) == 0) {
 		foreground_block(c->terminal);
 		r = moat_spawn(s, c, &p, &err) < 0 ? start_failure(&err, c->args[0]) : 0;
+		if (r == 0)
+			r = agent_send(&agent, ct, CONTAINER_RUNNING,
+				join_host_pid(ct, moat_process_host_pid(p)));
+		agent_release(&agent);
+		agent.path = NULL;
 		if (r == 0)
 			r = finish(o, c, s, p);
 	}
 out:
+	agent_release(&agent);
 	free(text);
 	free(config);
 	strings_free(&env);

@@ -40,7 +40,7 @@ linux_part(void)
 	/* As oci_seccomp.c takes them. */
 	static const char *const actions[] = {"SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_ERRNO",
 		"SCMP_ACT_TRACE", "SCMP_ACT_TRAP", "SCMP_ACT_KILL", "SCMP_ACT_KILL_THREAD",
-		"SCMP_ACT_KILL_PROCESS", NULL};
+		"SCMP_ACT_KILL_PROCESS", "SCMP_ACT_NOTIFY", NULL};
 	static const char *const operators[] = {"SCMP_CMP_NE", "SCMP_CMP_LT", "SCMP_CMP_LE",
 		"SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_MASKED_EQ", NULL};
 	static const char *const archs[] = {"SCMP_ARCH_X86_64", NULL};

@@ -6,6 +6,7 @@
  * it ends by itself when this process does.
  */
 #include "create.h"
+#include "agent.h"
 #include "hooks.h"
 #include "join.h"
 #include "network.h"
@@ -43,6 +44,7 @@ struct making {
 	struct systemd_names systemd;
 	bool own_netns;	       /* the host's is another one: set it up */
 	struct moat_join join; /* config.join, if it is in another's sandbox */
+	struct agent agent;
 	struct strings sysctls;
 };
 
@@ -572,9 +574,10 @@ make(struct making *m, const char *bundle, struct moat_sandbox **ret)
 	if (r == 0)
 		r = pass_fds(c, o->preserve_fds, &m->env, m->fds, MAX_PASSED);
 	if (r == 0 && (r = set_sandbox(m)) == 0 && (r = set_terminal(m)) == 0 &&
-		(r = set_cgroup(m)) == 0 && (r = start_sandbox(m, &s)) == 0 &&
-		(r = notes(m, s)) == 0) {
-		if (o->pidfd_socket)
+		(r = set_cgroup(m)) == 0 && (r = agent_start(&m->agent, m->oci, c)) == 0 &&
+		(r = start_sandbox(m, &s)) == 0 && (r = notes(m, s)) == 0) {
+		r = agent_send(&m->agent, m->c, CONTAINER_CREATING, moat_pid(s));
+		if (r == 0 && o->pidfd_socket)
 			r = send_pidfd(o->pidfd_socket, moat_pid(s));
 		if (r == 0 && !o->foreground && moat_release(s, &err) < 0)
 			r = complain("%s", err.text);
@@ -631,6 +634,7 @@ making_release(struct making *m)
 {
 	moat_cgroup_free(m->cgroup);
 	moat_destroy(m->join.sandbox);
+	agent_release(&m->agent);
 	if (m->config.listen_fd >= 0)
 		close(m->config.listen_fd);
 	if (m->config.net_fd >= 0)

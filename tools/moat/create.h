@@ -29,7 +29,10 @@ int container_delete(struct container *c);
 /* A new terminal, whose master is sent to the unix socket at path. The slave, or -1 (complained).
  */
 int console_new(const char *path, uint16_t rows, uint16_t columns);
-/* Send a descriptor to the unix socket at path. 0, or complained. */
+/* A connection to the unix socket at path, or -1 (complained); a text and a descriptor on it; both
+ * in one, and closed. 0, or complained. option: what asks for it. */
+int socket_connect(const char *option, const char *path);
+int socket_send(const char *option, const char *path, int s, int fd, const char *text);
 int send_descriptor(const char *option, const char *path, int fd, const char *name);
 
 /* --- launch.c --- */
@@ -51,7 +54,7 @@ int relay_start(struct moat_process *p, int tty);
 /* All that this program takes care of when it makes a container. */
 #define CREATE_CARE                                                                                \
 	(MOAT_OCI_HOOKS | MOAT_OCI_CGROUP | MOAT_OCI_TERMINAL | MOAT_OCI_NAMESPACES |              \
-		MOAT_OCI_SYSCTL)
+		MOAT_OCI_SYSCTL | MOAT_OCI_SECCOMP_AGENT)
 /* Say in the log what is passed over. */
 void warn_all(const char *where, const struct moat_oci *o);
 

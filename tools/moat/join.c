@@ -456,3 +456,17 @@ sandbox_children(pid_t sentry, size_t *ret_n)
 	*ret_n = n;
 	return v;
 }
+
+pid_t
+join_host_pid(const struct container *c, int inside)
+{
+	size_t n;
+	struct host_child *kids = sandbox_children(container_process(c, CONTAINER_SENTRY), &n);
+	pid_t pid = 0;
+
+	for (size_t i = 0; i < n && !pid; i++)
+		if (kids[i].inside == inside)
+			pid = kids[i].host;
+	free(kids);
+	return pid;
+}

@@ -30,6 +30,7 @@ void join_place(const struct container *c, int inside, const int *oom_score_adj)
 struct host_child {
 	int host, inside; /* the same process, by the host's number and in the sentry's namespace */
 };
+pid_t join_host_pid(const struct container *c, int inside);	  /* 0: it is gone */
 struct host_child *sandbox_children(pid_t sentry, size_t *ret_n); /* free() */
 
 #endif

@@ -141,7 +141,7 @@ class CConfig(_Struct):
         ("sched_priority", c_int), ("sched_reset", c_bool), ("has_nice", c_bool), ("nice", c_int), ("ioprio", c_uint),
         ("personality", c_uint), ("cpus", c_void_p), ("cpus_bytes", c_size_t), ("stdio", c_int * 3),
         ("killable", c_bool), ("notify", c_bool), ("terminal", c_bool), ("extra_fds", POINTER(c_int)), ("nextra_fds", c_size_t),
-        ("seccomp", c_void_p), ("seccomp_bytes", c_size_t), ("seccomp_log", c_bool), ("mounts", POINTER(CMount)),
+        ("seccomp", c_void_p), ("seccomp_bytes", c_size_t), ("seccomp_log", c_bool), ("seccomp_listener", c_int), ("mounts", POINTER(CMount)),
         ("nmounts", c_size_t), ("devices", c_void_p), ("ndevices", c_size_t), ("root_readonly", c_bool), ("masked_paths", POINTER(c_char_p)),
         ("readonly_paths", POINTER(c_char_p)), ("hostname", c_char_p), ("domainname", c_char_p), ("network", c_char_p),
         ("net_fd", c_int), ("low_ports", c_uint), ("sysctls", POINTER(c_char_p)), ("uid_map", c_void_p),
@@ -180,6 +180,7 @@ class COci(_Struct):
                 ("text_bytes", c_size_t), ("terminal", c_bool), ("rows", c_uint16), ("columns", c_uint16),
                 ("cgroups_path", c_char_p), ("resources", CResources), ("has_limits", c_bool), ("host_network", c_bool),
                 ("network_path", c_char_p), ("pid_path", c_char_p), ("ipc_path", c_char_p), ("uts_path", c_char_p),
+                ("listener_path", c_char_p), ("listener_metadata", c_char_p),
                 ("sysctls", POINTER(COciValue)), ("annotations", POINTER(COciValue)), ("nsysctls", c_size_t),
                 ("nannotations", c_size_t), ("has_oom_score_adj", c_bool), ("exec_cpus", c_void_p),
                 ("exec_cpus_bytes", c_size_t), ("parts", c_void_p)]
@@ -485,7 +486,7 @@ class Trace:
 class Oci:
     """The config.json of an OCI bundle, for run() and Sandbox() in the place of args: a directory that has it, or its text
     (str or bytes), whose relative paths begin at `bundle`. What the library does not do by itself (hooks, limits by cgroups,
-    terminals, joining namespaces, sysctls) is an Error that begins with the field's name. warnings: what is passed over."""
+    terminals, joining namespaces, sysctls, agents of seccomp's) is an Error that begins with the field's name. warnings: what is passed over."""
 
     _p = None
 

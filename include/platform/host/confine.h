@@ -48,6 +48,7 @@ int confine_caps(uint64_t keep, char *err, size_t cap);
 int confine_no_new_privs(char *err, size_t cap);
 
 enum confine_filter {
+	CONFINE_BRIDGE,
 	CONFINE_GOFER,
 	CONFINE_SENTRY_TRAP,
 	CONFINE_SENTRY_PTRACE,

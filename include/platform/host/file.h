@@ -18,6 +18,7 @@ int64_t host_fd_seek(int fd, int64_t off, int whence);
 int host_fd_sync(int fd, int data_only);
 int host_memfd(const char *name, unsigned flags);	/* memfd_create(2) | MFD_CLOEXEC */
 int host_fd_poll(int fd, short events, int timeout_ms); /* revents, or -errno */
+int host_pidfd(pid_t pid);				/* pidfd_open(2) */
 int64_t host_fd_ioctl(int fd, unsigned long cmd, void *arg);
 
 /* For __attribute__((cleanup)): on a char * / void * from malloc, and on a descriptor. */

@@ -9,6 +9,8 @@
 
 /* Is the message well-formed? Sizes, no NUL inside texts, an absolute cwd. */
 bool process_ok(const Control__Process *p);
+/* Are n descriptors beside the three streams as many as it needs? */
+bool process_fds_ok(const Control__Process *p, uint32_t n);
 
 /* No NUL inside; of a list, each, and not too many. */
 bool control_text_ok(const ProtobufCBinaryData *b);
@@ -29,7 +31,8 @@ struct process_fail {
 };
 
 /* Start p in the world of fs (consumed) as user of the kernel's root. fds: stdin, stdout, stderr
- * (-1: closed), then nmore others that become 3, 4, ...; all are consumed. kp comes with on_start,
+ * (-1: closed), then nmore others that become 3, 4, ..., but for the last one if p has a
+ * seccomp_listener (process_fds_ok); all are consumed. kp comes with on_start,
  * on_exit, arg; the rest is filled in. In a fiber. 0, or -errno with why. *ret_tty: the terminal
  * that is its standard input (a reference) or NULL. */
 int process_start(const Control__Process *p, struct fs_ctx *fs, const int *fds, int nmore,

@@ -52,7 +52,7 @@ struct kernel_process {
 	size_t cpus_bytes;
 	struct rlimits rlim;
 	/* A syscall filter for it, checked here; NULL: none (sentry/kernel/seccomp.h) */
-	const struct seccomp_program *seccomp;
+	struct seccomp_program *seccomp;
 	bool killable; /* signals with default action end it although it is pid 1 */
 	bool terminal; /* stdio[0] becomes the controlling terminal */
 	/* Told once, when the process has ended; status as wait(2) has it. From any worker, and in

@@ -14,15 +14,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct kernel_container;
 struct task;
 struct plat_event;
-struct seccomp_filter;
 
 /*
  * For the launcher: a program to put on a process before its first exec (kernel_process.seccomp).
  * insns: len instructions as libseccomp exports them (seccomp_export_bpf), borrowed until
  * kernel_start_process returns; they are hostile and are checked, -EINVAL if seccomp(2) would not
- * take them. flags: LX_SECCOMP_FILTER_FLAG_LOG and _SPEC_ALLOW only. That the process has
+ * take them. flags: LX_SECCOMP_FILTER_FLAG_LOG and _SPEC_ALLOW only. listener: a socket to who
+ * answers RET_USER_NOTIF (gofer/bridge.h), -1: nobody does; it is -1 when it has been taken, which
+ * may be also when something else fails. That the process has
  * no_new_privs or CAP_SYS_ADMIN is not asked: the runtime is not the guest. The exec of the program
  * itself is not a syscall of the guest and does not pass the filter.
  */
@@ -30,13 +32,11 @@ struct seccomp_program {
 	const struct lx_sock_filter *insns;
 	size_t len;
 	uint32_t flags;
+	int listener;
 };
 
-int seccomp_filter_new(const struct lx_sock_filter *insns, size_t len, uint32_t flags,
-	struct seccomp_filter **ret);
-void seccomp_filter_put(struct seccomp_filter *f); /* NULL is fine */
-/* The first filter of a task that does not run yet; consumes f. */
-void seccomp_start(struct task *t, struct seccomp_filter *f);
+/* The first filter of a task of k that does not run yet. */
+int seccomp_start(struct task *t, struct seccomp_program *p, struct kernel_container *k);
 
 /* seccomp(2), prctl(PR_SET_SECCOMP); the caller's own task. */
 int64_t seccomp_set_strict(struct task *t);
