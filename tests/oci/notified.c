@@ -83,6 +83,11 @@ main(int argc, char **argv)
 			pthread_join(t, NULL);
 		} else if (strcmp(argv[i], "sleep") == 0) {
 			usleep(600000);
+		} else if (strcmp(argv[i], "text") == 0) {
+			char text[100] = "";
+
+			show(path, syscall(SYS_readlink, path, text, sizeof text - 1));
+			printf("%s\n", text);
 		} else if (strcmp(argv[i], "pipe") == 0) {
 			int fd = (int)syscall(SYS_open, path, O_WRONLY);
 

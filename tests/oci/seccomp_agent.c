@@ -77,6 +77,21 @@ read_path(const struct seccomp_notif *q, char *buf, size_t cap)
 		close(fd);
 }
 
+/* As the call itself would have done. */
+static long
+write_text(const struct seccomp_notif *q, const char *text)
+{
+	char file[64];
+	long n;
+	int fd;
+
+	snprintf(file, sizeof file, "/proc/%u/mem", q->pid);
+	fd = open(file, O_WRONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : pwrite(fd, text, strlen(text), (off_t)q->data.args[1]);
+	close(fd);
+	return n;
+}
+
 static long
 answer(const struct seccomp_notif *q, int error, int64_t val, unsigned flags)
 {
@@ -194,12 +209,18 @@ one_call(const struct seccomp_notif *q)
 	read_path(q, path, sizeof path);
 	what = strrchr(path, '/');
 	what = what ? what + 1 : path;
-	printf("%s %s, arch %x, flags %u, arg 1 %llo\n", q->data.nr == SYS_mkdir ? "mkdir" : "open",
-		path, q->data.arch, q->flags, q->data.args[1]);
+	if (q->data.nr == SYS_readlink) /* the other argument is an address */
+		printf("readlink %s\n", path);
+	else
+		printf("%s %s, arch %x, flags %u, arg 1 %llo\n",
+			q->data.nr == SYS_mkdir ? "mkdir" : "open", path, q->data.arch, q->flags,
+			q->data.args[1]);
 	if (strcmp(what, "error") == 0) {
 		r = answer(q, -ENOMEDIUM, 0, 0);
 	} else if (strcmp(what, "value") == 0) {
 		r = answer(q, 0, 42, 0);
+	} else if (strcmp(what, "text") == 0) {
+		r = answer(q, 0, write_text(q, "written by the agent"), 0);
 	} else if (strcmp(what, "errors") == 0) {
 		errors(q);
 		r = answer(q, 0, 0, 0);

@@ -18,7 +18,7 @@ listen() { # FOLDER: an agent, what of it comes into that
 trap 'say_end $? "$BASH_COMMAND"; [ ! "$agents" ] || kill $agents 2>/dev/null; remove_all' EXIT
 # ARGS-JSON [MORE linux.seccomp fields] [RULES]
 notify_config() {
-	local rules='[{"names":["mkdir","open"],"action":"SCMP_ACT_NOTIFY"}]'
+	local rules='[{"names":["mkdir","open","readlink"],"action":"SCMP_ACT_NOTIFY"}]'
 	config "$1" "" ',"annotations":{"org.example":"x"}' ",\"seccomp\":{\"defaultAction\":\"SCMP_ACT_ALLOW\",
 \"syscalls\":${3:-$rules}${2-,\"listenerPath\":\"$sock\",\"listenerMetadata\":\"some data\"}}"
 }
@@ -26,7 +26,7 @@ notify_config() {
 bridges() {
 	local p
 	for p in $(grep -lx moat-bridge /proc/[0-9]*/comm 2>/dev/null); do
-		tr '\0' '\n' <"${p%/comm}/cmdline" | grep -qx "$work/state" && basename "${p%/comm}"
+		{ tr '\0' '\n' <"${p%/comm}/cmdline"; } 2>/dev/null | grep -qx "$work/state" && basename "${p%/comm}"
 	done
 	true
 }
@@ -38,7 +38,7 @@ for k in sys.argv[2].split("."):
     v = v[k]
 print(v)' "$1" "$2"
 }
-calls='error value errors interrupted file send set thread socket pipe own-thread other alarm kill'
+calls='error value text errors interrupted file send set thread socket pipe own-thread other alarm kill'
 args() { printf '["notified"'; printf ',"%s"' "$@"; printf ']'; }
 
 # All that an agent does, the same as with crun, whose listener is the host's.
@@ -72,6 +72,10 @@ notify_config "$(args error sleep sleep value)"
 m create -b "$work/b" two >/dev/null || die "create: $(cat "$work/err")"
 same "pid" "$(field two pid) $(field two pid)" "$(state_of "$work/two/state.1" pid) $(state_of "$work/two/state.1" state.pid)"
 [ "$(bridges | wc -l)" = 1 ] || die "bridges: $(bridges)"
+# All that it could do for who takes it over: CAP_SYS_PTRACE, three descriptors beside /dev/null, an empty root.
+p=$(bridges)
+same "what the bridge is left" "CapEff:0000000000080000 NoNewPrivs:1 Seccomp:2 6 0" "$(sed -nE 's/^(CapEff|NoNewPrivs|Seccomp):\t/\1:/p' "/proc/$p/status" |
+	paste -sd' ') $(ls "/proc/$p/fd" | wc -l) $(ls "/proc/$p/root" | wc -l)"
 m start two || die "start: $(cat "$work/err")"
 note two
 
@@ -121,6 +125,20 @@ for who in bridge sentry agent; do
 	m delete -f four || die "delete: $(cat "$work/err")"
 done
 nothing_left
+
+# One that is killed while it makes a container.
+notify_config "$(args value)"
+mkfifo "$work/hold"
+sed -i "s|\"hostname\":\"box\"|&,\"hooks\":{\"createRuntime\":[{\"path\":\"/bin/sh\",\"args\":[\"sh\",\"-c\",\"cat $work/hold\"]}]}|" "$work/b/config.json"
+"$moat" --root "$work/state" create -b "$work/b" half >/dev/null 2>&1 </dev/null &
+half=$!
+until_true eval '[ "$(bridges)" ]'
+exec 5>"$work/hold" # the hook runs
+kill -9 $half
+wait $half 2>/dev/null || true
+exec 5>&-
+until_true no_bridge
+m delete -f half || true
 
 # A container that joins another one's sandbox.
 listen five
