@@ -318,6 +318,8 @@ serve(int sock, int n)
 		r = ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &q);
 		if (r < 0) {
 			printf("recv: %s\n", name(r));
+			if (errno != ENOENT)
+				exit(1);
 			continue;
 		}
 		p.revents = 0;

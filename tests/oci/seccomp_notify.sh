@@ -6,16 +6,16 @@
 gcc -O1 -Wall -pthread -o "$work/seccomp_agent" tests/oci/seccomp_agent.c
 gcc -O1 -Wall -static -pthread -o "$work/b/rootfs/bin/notified" tests/oci/notified.c
 sock=$work/agent.sock
-agents=
-listen() { # FOLDER: an agent, what of it comes into that
+agents= user=
+listen() { # FOLDER [COMMAND...]: an agent, by that command; what of it comes into the folder
 	[ ! "$agents" ] || kill $agents
 	rm -f "$sock"
 	mkdir -p "$work/$1"
-	"$work/seccomp_agent" "$sock" "$work/$1" &
+	"${@:2}" "$work/seccomp_agent" "$sock" "$work/$1" &
 	agents=$!
 	until_true test -S "$sock"
 }
-trap 'say_end $? "$BASH_COMMAND"; [ ! "$agents" ] || kill $agents 2>/dev/null; remove_all' EXIT
+trap 'say_end $? "$BASH_COMMAND"; [ ! "$agents$user" ] || kill $agents $user 2>/dev/null; remove_all' EXIT
 # ARGS-JSON [MORE linux.seccomp fields] [RULES]
 notify_config() {
 	local rules='[{"names":["mkdir","open","readlink"],"action":"SCMP_ACT_NOTIFY"}]'
@@ -23,14 +23,14 @@ notify_config() {
 \"syscalls\":${3:-$rules}${2-,\"listenerPath\":\"$sock\",\"listenerMetadata\":\"some data\"}}"
 }
 # The bridges of this test's containers.
-bridges() {
+bridges() { # [STATE FOLDER]
 	local p
 	for p in $(grep -lx moat-bridge /proc/[0-9]*/comm 2>/dev/null); do
-		{ tr '\0' '\n' <"${p%/comm}/cmdline"; } 2>/dev/null | grep -qx "$work/state" && basename "${p%/comm}"
+		{ tr '\0' '\n' <"${p%/comm}/cmdline"; } 2>/dev/null | grep -qx "${1:-$work/state}" && basename "${p%/comm}"
 	done
 	true
 }
-no_bridge() { [ -z "$(bridges)" ]; }
+no_bridge() { [ -z "$(bridges "$@")" ]; }
 state_of() { # FILE KEYS: what is there, as Python has it
 	python3 -c 'import json, sys
 v = json.load(open(sys.argv[1]))
@@ -186,3 +186,23 @@ unshare -m --propagation private bash -c 'mount --bind /dev/null /dev/fuse && mo
 	timeout -s KILL 60 "$moat" --root "$work/state" run -b "$work/b" bad >"$work/out" 2>"$work/err" </dev/null && die "without FUSE it works"
 grep -q 'linux.seccomp.listenerPath: /dev/fuse cannot be opened: Permission denied' "$work/err" || die "without FUSE: $(cat "$work/err")"
 nothing_left
+
+# In a user namespace it works for agents that are in it.
+chmod 755 "$work"
+unshare -Um sleep 100 &
+user=$!
+inside=(nsenter -t $user -U -m --setuid 0 --setgid 0)
+until_true eval '[ "$(readlink /proc/$user/ns/user)" != "$(readlink /proc/self/ns/user)" ]'
+echo "0 0 65536" >"/proc/$user/uid_map"
+echo "0 0 65536" >"/proc/$user/gid_map"
+mkdir -p "$work/inner"
+notify_config "$(args value)"
+mu() { timeout -s KILL 60 "${inside[@]}" "$moat" --root "$work/inner" "$@" 2>"$work/err" </dev/null; }
+listen outside
+fails 1 'is in another user namespace' mu run -b "$work/b" user
+listen inside "${inside[@]}"
+same "in a user namespace" "/tmp/value: 42 made: 0" "$(echo $(mu run -b "$work/b" user; cat "$work/err"))"
+kill $user
+wait $user 2>/dev/null || true
+user=
+until_true no_bridge "$work/inner"

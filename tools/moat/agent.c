@@ -4,8 +4,11 @@
 #include "agent.h"
 #include "bridge.h"
 #include "create.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* In runc's words, which its users look for. */
@@ -26,12 +29,37 @@ agent_start(struct agent *a, const struct moat_oci *o, struct moat_config *c)
 	return 0;
 }
 
+/* FUSE lets nobody in from outside of the user namespace that it was mounted in. */
+static bool
+is_outside(int sock)
+{
+	struct stat own, theirs;
+	struct ucred peer;
+	socklen_t len = sizeof peer;
+	char path[64];
+
+	if (!rootless())
+		return false;
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+		return true;
+	snprintf(path, sizeof path, "/proc/%d/ns/user", (int)peer.pid);
+	return stat("/proc/self/ns/user", &own) < 0 || stat(path, &theirs) < 0 ||
+	       own.st_dev != theirs.st_dev || own.st_ino != theirs.st_ino;
+}
+
 int
 agent_connect(struct agent *a)
 {
-	if (a->path && a->sock < 0)
-		a->sock = socket_connect(option, a->path);
-	return a->path && a->sock < 0 ? exit_failure : 0;
+	if (!a->path || a->sock >= 0)
+		return 0;
+	a->sock = socket_connect(option, a->path);
+	if (a->sock < 0)
+		return exit_failure;
+	return is_outside(a->sock)
+		       ? complain("linux.seccomp.listenerPath: the agent at %s is in another user "
+				  "namespace, and could not use a file of FUSE of this one",
+				 a->path)
+		       : 0;
 }
 
 int
