@@ -71,18 +71,18 @@ main(int argc, char **argv)
 			p = fork();
 			if (p == 0)
 				_exit(syscall(SYS_mkdir, "/tmp/gone", 0700) < 0);
-			usleep(300000);
+			sleep(1); /* it has been read by then */
 			kill(p, SIGKILL);
 			waitpid(p, &status, 0);
 			printf("killed: %d\n", WIFSIGNALED(status) ? WTERMSIG(status) : -1);
 		} else if (strcmp(argv[i], "alarm") == 0) {
-			ualarm(300000, 0);
+			alarm(1);
 			show("/tmp/gone", syscall(SYS_mkdir, "/tmp/gone", 0700));
 		} else if (strcmp(argv[i], "own-thread") == 0) {
 			pthread_create(&t, NULL, thread, "/tmp/value");
 			pthread_join(t, NULL);
 		} else if (strcmp(argv[i], "sleep") == 0) {
-			usleep(600000);
+			sleep(1);
 		} else if (strcmp(argv[i], "text") == 0) {
 			char text[100] = "";
 

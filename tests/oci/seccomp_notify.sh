@@ -6,7 +6,7 @@
 gcc -O1 -Wall -pthread -o "$work/seccomp_agent" tests/oci/seccomp_agent.c
 gcc -O1 -Wall -static -pthread -o "$work/b/rootfs/bin/notified" tests/oci/notified.c
 sock=$work/agent.sock
-agents= user=
+agents='' user=''
 listen() { # FOLDER [COMMAND...]: an agent, by that command; what of it comes into the folder
 	[ ! "$agents" ] || kill $agents
 	rm -f "$sock"
