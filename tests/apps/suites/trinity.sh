@@ -20,7 +20,9 @@ fuzz() { # USER
 		done
 	)
 	pkill -KILL trinity
-	[ "$(echo ok | tr a-z A-Z)" = OK ] && [ "$(find /usr/bin -name env)" = /usr/bin/env ] && echo "$1: alive"
+	# Told at the end: it finds our output in /proc, too, and truncates it.
+	[ "$(echo ok | tr a-z A-Z)" = OK ] && [ "$(find /usr/bin -name env)" = /usr/bin/env ] && alive+=("$1: alive")
 }
 fuzz root
 fuzz nobody
+printf '%s\n' "${alive[@]}"
