@@ -400,6 +400,55 @@ test_udp(void)
 	close(s);
 }
 
+/* Options that are on or off take any number; others do not. */
+static void
+test_switches(void)
+{
+	static const struct {
+		int family, type, level, opt;
+	} o[] = {{AF_INET, SOCK_STREAM, IPPROTO_TCP, TCP_NODELAY},
+		{AF_INET, SOCK_STREAM, IPPROTO_TCP, TCP_CORK},
+		{AF_INET, SOCK_STREAM, IPPROTO_TCP, TCP_FASTOPEN},
+		{AF_INET, SOCK_DGRAM, IPPROTO_IP, IP_TOS},
+		{AF_INET, SOCK_DGRAM, IPPROTO_IP, IP_RECVERR},
+		{AF_INET, SOCK_DGRAM, IPPROTO_IP, IP_RECVOPTS},
+		{AF_INET, SOCK_DGRAM, IPPROTO_IP, IP_FREEBIND},
+		{AF_INET, SOCK_DGRAM, IPPROTO_IP, IP_MULTICAST_LOOP},
+		{AF_INET, SOCK_DGRAM, SOL_SOCKET, SO_PASSCRED},
+		{AF_INET, SOCK_DGRAM, SOL_SOCKET, SO_DETACH_FILTER},
+		{AF_INET6, SOCK_DGRAM, IPPROTO_IPV6, IPV6_MULTICAST_LOOP},
+		{AF_INET6, SOCK_DGRAM, IPPROTO_IPV6, IPV6_RECVERR},
+		{AF_INET6, SOCK_DGRAM, IPPROTO_IPV6, IPV6_RECVPATHMTU},
+		{AF_INET6, SOCK_DGRAM, IPPROTO_IPV6, IPV6_RECVRTHDR},
+		{AF_INET6, SOCK_DGRAM, IPPROTO_IPV6, IPV6_DONTFRAG}};
+	static const int numbers[] = {1, 0, -1, 2, 1000};
+	struct ucred u;
+	socklen_t n = sizeof u;
+
+	puts("--- switches");
+	for (size_t i = 0; i < sizeof o / sizeof *o; i++) {
+		int s = socket(o[i].family, o[i].type, 0), v;
+
+		printf("%d %d:", o[i].level, o[i].opt);
+		for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++) {
+			int r = setsockopt(s, o[i].level, o[i].opt, &numbers[k], sizeof v);
+
+			printf(" %s", r < 0 ? strerrorname_np(errno) : "ok");
+			v = -7;
+			n = sizeof v;
+			r = getsockopt(s, o[i].level, o[i].opt, &v, &n);
+			printf(" %d", r < 0 ? -errno : v);
+		}
+		puts("");
+		if (i == 0) {
+			n = sizeof u;
+			SHOW(getsockopt(s, SOL_SOCKET, SO_PEERCRED, &u, &n));
+			printf("%d %d %d\n", u.pid, (int)u.uid, (int)u.gid);
+		}
+		close(s);
+	}
+}
+
 static void
 test_errors(void)
 {
@@ -546,6 +595,7 @@ main(void)
 	test_udp();
 	test_gone();
 	test_errors();
+	test_switches();
 	test_named_twice();
 	return 0;
 }

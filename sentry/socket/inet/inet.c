@@ -165,9 +165,9 @@ struct option {
 /* Options that do nothing one could see between two sockets of one machine, or that tune what the
  * stack below us does: kept and shown. What changes what a program receives is not in this list. */
 static const struct option kept[] = {
-	{LX_SOL_TCP, 1, 0, INT32_MAX, 0},	   /* TCP_NODELAY */
+	{LX_SOL_TCP, 1, 0, 1, 0},		   /* TCP_NODELAY */
 	{LX_SOL_TCP, 2, 88, 32767, 65483},	   /* TCP_MAXSEG */
-	{LX_SOL_TCP, 3, 0, INT32_MAX, 0},	   /* TCP_CORK */
+	{LX_SOL_TCP, 3, 0, 1, 0},		   /* TCP_CORK */
 	{LX_SOL_TCP, 4, 1, 32767, 7200},	   /* TCP_KEEPIDLE */
 	{LX_SOL_TCP, 5, 1, 32767, 75},		   /* TCP_KEEPINTVL */
 	{LX_SOL_TCP, 6, 1, 127, 9},		   /* TCP_KEEPCNT */
@@ -175,43 +175,53 @@ static const struct option kept[] = {
 	{LX_SOL_TCP, 8, INT32_MIN, INT32_MAX, 60}, /* TCP_LINGER2 */
 	{LX_SOL_TCP, 9, 0, INT32_MAX,
 		0}, /* TCP_DEFER_ACCEPT: here data is there with the connection */
-	{LX_SOL_TCP, 10, 0, INT32_MAX, 0}, /* TCP_WINDOW_CLAMP */
-	{LX_SOL_TCP, 12, 0, INT32_MAX, 1}, /* TCP_QUICKACK */
-	{LX_SOL_TCP, 18, 0, INT32_MAX, 0}, /* TCP_USER_TIMEOUT */
-	{LX_SOL_TCP, 25, 0, INT32_MAX, 0}, /* TCP_NOTSENT_LOWAT */
-	{LX_SOL_IP, 1, 0, 255, 0},	   /* IP_TOS */
-	{LX_SOL_IP, 2, -1, 255, 64},	   /* IP_TTL */
-	{LX_SOL_IP, 7, 0, 1, 0},	   /* IP_RETOPTS: no packet has options */
-	{LX_SOL_IP, 8, 0, 1, 0},	   /* IP_PKTINFO */
-	{LX_SOL_IP, 10, 0, 5, 1},	   /* IP_MTU_DISCOVER */
-	{LX_SOL_IP, 11, 0, 1, 0},	   /* IP_RECVERR: no error comes from a network */
-	{LX_SOL_IP, 12, 0, 1, 0},	   /* IP_RECVTTL */
-	{LX_SOL_IP, 13, 0, 1, 0},	   /* IP_RECVTOS */
-	{LX_SOL_IP, 15, 0, 1, 0},	   /* IP_FREEBIND */
-	{LX_SOL_IP, 24, 0, 1, 0},	   /* IP_BIND_ADDRESS_NO_PORT */
-	{LX_SOL_IP, 33, -1, 255, 1},	   /* IP_MULTICAST_TTL */
-	{LX_SOL_IP, 34, 0, 1, 1},	   /* IP_MULTICAST_LOOP */
-	{LX_SOL_IPV6, 2, 0, 1, 0},	   /* IPV6_2292PKTINFO */
-	{LX_SOL_IPV6, 8, 0, 1, 0},	   /* IPV6_2292HOPLIMIT */
-	{LX_SOL_IPV6, 16, -1, 255, 64},	   /* IPV6_UNICAST_HOPS */
-	{LX_SOL_IPV6, 18, -1, 255, 1},	   /* IPV6_MULTICAST_HOPS */
-	{LX_SOL_IPV6, 19, 0, 1, 1},	   /* IPV6_MULTICAST_LOOP */
-	{LX_SOL_IPV6, 23, 0, 5, 1},	   /* IPV6_MTU_DISCOVER */
-	{LX_SOL_IPV6, 25, 0, 1, 0},	   /* IPV6_RECVERR */
-	{LX_SOL_IPV6, 49, 0, 1, 0},	   /* IPV6_RECVPKTINFO */
-	{LX_SOL_IPV6, 51, 0, 1, 0},	   /* IPV6_RECVHOPLIMIT */
-	{LX_SOL_IPV6, 66, 0, 1, 0},	   /* IPV6_RECVTCLASS */
-	{LX_SOL_IPV6, 67, -1, 255, 0},	   /* IPV6_TCLASS */
+	{LX_SOL_TCP, 10, 0, INT32_MAX, 0},	   /* TCP_WINDOW_CLAMP */
+	{LX_SOL_TCP, 12, 0, 1, 1},		   /* TCP_QUICKACK */
+	{LX_SOL_TCP, 18, 0, INT32_MAX, 0},	   /* TCP_USER_TIMEOUT */
+	{LX_SOL_TCP, 23, 0, INT32_MAX, 0},	   /* TCP_FASTOPEN: as TCP_DEFER_ACCEPT */
+	{LX_SOL_TCP, 25, INT32_MIN, INT32_MAX, 0}, /* TCP_NOTSENT_LOWAT */
+	{LX_SOL_TCP, 34, 0, 1, 0},		   /* TCP_FASTOPEN_NO_COOKIE */
+	{LX_SOL_IP, 1, 0, 255, 0},		   /* IP_TOS */
+	{LX_SOL_IP, 2, -1, 255, 64},		   /* IP_TTL */
+	{LX_SOL_IP, 6, 0, 1, 0},		   /* IP_RECVOPTS */
+	{LX_SOL_IP, 7, 0, 1, 0},		   /* IP_RETOPTS: no packet has options */
+	{LX_SOL_IP, 8, 0, 1, 0},		   /* IP_PKTINFO */
+	{LX_SOL_IP, 10, 0, 5, 1},		   /* IP_MTU_DISCOVER */
+	{LX_SOL_IP, 11, 0, 1, 0},		   /* IP_RECVERR: no error comes from a network */
+	{LX_SOL_IP, 12, 0, 1, 0},		   /* IP_RECVTTL */
+	{LX_SOL_IP, 13, 0, 1, 0},		   /* IP_RECVTOS */
+	{LX_SOL_IP, 15, 0, 1, 0},		   /* IP_FREEBIND */
+	{LX_SOL_IP, 24, 0, 1, 0},		   /* IP_BIND_ADDRESS_NO_PORT */
+	{LX_SOL_IP, 33, -1, 255, 1},		   /* IP_MULTICAST_TTL */
+	{LX_SOL_IP, 34, 0, 1, 1},		   /* IP_MULTICAST_LOOP */
+	{LX_SOL_IPV6, 2, 0, 1, 0},		   /* IPV6_2292PKTINFO */
+	{LX_SOL_IPV6, 8, 0, 1, 0},		   /* IPV6_2292HOPLIMIT */
+	{LX_SOL_IPV6, 16, -1, 255, 64},		   /* IPV6_UNICAST_HOPS */
+	{LX_SOL_IPV6, 18, -1, 255, 1},		   /* IPV6_MULTICAST_HOPS */
+	{LX_SOL_IPV6, 19, 0, 1, 1},		   /* IPV6_MULTICAST_LOOP */
+	{LX_SOL_IPV6, 23, 0, 5, 1},		   /* IPV6_MTU_DISCOVER */
+	{LX_SOL_IPV6, 25, 0, 1, 0},		   /* IPV6_RECVERR */
+	{LX_SOL_IPV6, 49, 0, 1, 0},		   /* IPV6_RECVPKTINFO */
+	{LX_SOL_IPV6, 51, 0, 1, 0},		   /* IPV6_RECVHOPLIMIT */
+	{LX_SOL_IPV6, 53, 0, 1, 0},		   /* IPV6_RECVHOPOPTS: no packet has any */
+	{LX_SOL_IPV6, 56, 0, 1, 0},		   /* IPV6_RECVRTHDR */
+	{LX_SOL_IPV6, 58, 0, 1, 0},		   /* IPV6_RECVDSTOPTS */
+	{LX_SOL_IPV6, 60, 0, 1, 0},		   /* IPV6_RECVPATHMTU */
+	{LX_SOL_IPV6, 62, 0, 1, 0},		   /* IPV6_DONTFRAG */
+	{LX_SOL_IPV6, 66, 0, 1, 0},		   /* IPV6_RECVTCLASS */
+	{LX_SOL_IPV6, 67, -1, 255, 0},		   /* IPV6_TCLASS */
 };
 
-#define IP_TTL		   2
-#define IP_HDRINCL	   3
-#define IP_MULTICAST_ALL   49
-#define IPV6_UNICAST_HOPS  16
-#define IPV6_MULTICAST_ALL 29
-#define IPV6_V6ONLY	   26
-#define TCP_INFO_OPT	   11
-#define TCP_CONGESTION	   13
+#define IP_TOS		    1
+#define IP_TTL		    2
+#define IP_HDRINCL	    3
+#define IP_MULTICAST_ALL    49
+#define IPV6_UNICAST_HOPS   16
+#define IPV6_MULTICAST_LOOP 19
+#define IPV6_MULTICAST_ALL  29
+#define IPV6_V6ONLY	    26
+#define TCP_INFO_OPT	    11
+#define TCP_CONGESTION	    13
 
 /* Those whose default is one of the network namespace. */
 static const struct {
@@ -245,13 +255,12 @@ find_option(int level, int opt)
 	return NULL;
 }
 
-/* Those that ask for ancillary data: any number turns them on. */
+/* Any number turns them on. */
 static bool
 is_flag(const struct option *o)
 {
-	return o->level == LX_SOL_IP
-		       ? o->opt == 8 || o->opt == 12 || o->opt == 13
-		       : o->level == LX_SOL_IPV6 && (o->opt <= 8 || (o->opt >= 49 && o->opt <= 66));
+	return o->min == 0 && o->max == 1 &&
+	       !(o->level == LX_SOL_IPV6 && o->opt == IPV6_MULTICAST_LOOP);
 }
 
 static int32_t *
@@ -340,7 +349,7 @@ inet_setsockopt(
 		memcpy(&v, val, 4);
 	else if (len >= 1 && level == LX_SOL_IP)
 		v = val[0];
-	else
+	else if (level != LX_SOL_IP || !o || opt == IP_TTL || opt > 13)
 		return -EINVAL;
 	if (!o) {
 		if (i->bound)
@@ -348,8 +357,10 @@ inet_setsockopt(
 		i->v6only = v != 0;
 		return 0;
 	}
-	if (o->min == 0 && o->max == 1 && is_flag(o))
+	if (is_flag(o))
 		v = v != 0;
+	if (level == LX_SOL_IP && opt == IP_TOS)
+		v &= 0xff;
 	if (v < o->min || v > o->max)
 		return -EINVAL;
 	if (v == 0 && level == LX_SOL_IP && opt == IP_TTL)
@@ -363,10 +374,7 @@ inet_setsockopt(
 	}
 	if (v == -1 && o->min == -1)
 		v = o->def;
-	*slot(i, o) =
-		(o->max == INT32_MAX && o->min == 0 && level == LX_SOL_TCP && opt <= 3 ? v != 0
-										       : v) -
-		o->def;
+	*slot(i, o) = v - o->def;
 	return 0;
 }
 
