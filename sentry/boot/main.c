@@ -8,6 +8,7 @@
 #include "internal.h"
 #include "platform/host/confine.h"
 #include "platform/host/err.h"
+#include "platform/host/info.h"
 #include "platform/host/maps.h"
 #include "platform/host/ns.h"
 #include "platform/host/text.h"
@@ -17,6 +18,7 @@
 #include "sentry/kernel/info.h"
 #include "sentry/kernel/init.h"
 #include "sentry/sched/sched.h"
+#include "sentry/sysctl/sysctl.h"
 #include <malloc.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -127,6 +129,7 @@ static const struct tmpfs_memory memory = {.reopen = gofer_reopen, .large = gofe
 int
 main(void)
 {
+	struct host_sysinfo si;
 	struct kernel_config kc = {0};
 	static struct container_fds fds;
 	char platform[8] = "", host[65], domain[65];
@@ -171,6 +174,8 @@ main(void)
 		start.anchor, start.meter, .maker = -1, .nvirtual = start.m->n_virtual};
 	memcpy(fds.virtual, start.virtual, fds.nvirtual * sizeof fds.virtual[0]);
 	gofer_init(kernel_memory_limit);
+	host_sysinfo(&si);
+	sysctl_init(si.total_bytes);
 	tmpfs_set_memory(&memory); /* before a worker runs anything */
 	if ((r = boot_register_fs(&start)) < 0 ||
 		(r = control_start(NS_CONTROL_FD, signals, start.m, &fds, boot_mounts)) < 0 ||

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sentry/cred/user_ns.h"
 #include "base/lock.h"
+#include "sentry/sysctl/sysctl.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -173,7 +174,7 @@ uid_out(const struct user_ns *ns, uint32_t uid)
 {
 	uint32_t v = id_out(ns, 0, uid);
 
-	return ns && v == UINT32_MAX ? LX_OVERFLOW_ID : v;
+	return ns && v == UINT32_MAX ? (uint32_t)sysctl_get(SYSCTL_OVERFLOWUID) : v;
 }
 
 uint32_t
@@ -181,7 +182,7 @@ gid_out(const struct user_ns *ns, uint32_t gid)
 {
 	uint32_t v = id_out(ns, 1, gid);
 
-	return ns && v == UINT32_MAX ? LX_OVERFLOW_ID : v;
+	return ns && v == UINT32_MAX ? (uint32_t)sysctl_get(SYSCTL_OVERFLOWGID) : v;
 }
 
 /* --- maps (user_namespaces(7), "Defining user and group ID mappings") --- */

@@ -15,14 +15,14 @@
 #include "abi/poll.h"
 #include "base/log.h"
 #include "sentry/event/event.h"
+#include "sentry/sysctl/sysctl.h"
 #include "sentry/vfs/rw.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define MAX_NESTING   4	      /* epolls below one, as Linux's EP_MAX_NESTS */
-#define MAX_QUEUES    4	      /* a file polls no more than this many */
-#define MAX_WATCHES   1000000 /* fs.epoll.max_user_watches, here of all users */
+#define MAX_NESTING   4 /* epolls below one, as Linux's EP_MAX_NESTS */
+#define MAX_QUEUES    4 /* a file polls no more than this many */
 #define PRIVATE_BITS  (LX_EPOLLWAKEUP | LX_EPOLLONESHOT | LX_EPOLLET | LX_EPOLLEXCLUSIVE)
 #define ALWAYS_EVENTS (LX_POLLERR | LX_POLLHUP)
 #define PASSED_ON     (1u << 27) /* no event of a file's: for those in epoll_wait alone */
@@ -391,7 +391,8 @@ add_item(struct eventpoll *ep, struct file *f, int fd, const struct lx_epoll_eve
 		free(fi);
 		return -ENOMEM;
 	}
-	if (atomic_fetch_add(&nwatches, 1) >= MAX_WATCHES) {
+	/* of all users together */
+	if (atomic_fetch_add(&nwatches, 1) >= sysctl_get(SYSCTL_EPOLL_MAX_USER_WATCHES)) {
 		atomic_fetch_sub(&nwatches, 1);
 		free(it);
 		free(fi);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sentry/kernel/aio.h"
 #include "sentry/kernel/internal.h"
+#include "sentry/sysctl/sysctl.h"
 #include <stdlib.h>
 
 struct aio_ctx {
@@ -25,10 +26,16 @@ static _Atomic uint64_t events; /* that all contexts have room for, until they a
 static bool
 count_events(uint32_t n)
 {
-	if (atomic_fetch_add(&events, n) + n <= AIO_MAX_EVENTS)
+	if (atomic_fetch_add(&events, n) + n <= (uint64_t)sysctl_get(SYSCTL_AIO_MAX_NR))
 		return true;
 	atomic_fetch_sub(&events, n);
 	return false;
+}
+
+uint64_t
+aio_events(void)
+{
+	return atomic_load(&events);
 }
 
 int

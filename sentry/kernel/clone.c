@@ -357,7 +357,7 @@ task_clone(struct task *t, const struct clone_request *r)
 	}
 	n->flags |= TF_FORKNOEXEC;
 	ptrace_new_task_locked(t, n, event || (f & LX_CLONE_PTRACE));
-	atomic_fetch_add(&g->container->nr_tasks, 1);
+	kernel_count_tasks(g->container, 1);
 	mutex_unlock(&tasklist_lock);
 	task_init_call(n);
 	task_publish_identity(n);

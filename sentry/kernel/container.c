@@ -14,6 +14,7 @@
 #include "sentry/kernel/pid_ns.h"
 #include "sentry/net/link.h"
 #include "sentry/net/sysctl.h"
+#include "sentry/sysctl/sysctl.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -164,12 +165,23 @@ kernel_container_call(struct kernel_container *k, struct call *c)
 
 /* --- limits, as they are shown --- */
 
+static _Atomic int64_t nr_threads; /* of all containers */
+
+void
+kernel_count_tasks(struct kernel_container *k, int n)
+{
+	atomic_fetch_add(&k->nr_tasks, n);
+	atomic_fetch_add(&nr_threads, n);
+}
+
 bool
 kernel_task_allowed(void)
 {
 	struct kernel_container *k = kernel_container_here();
 	uint64_t limit = atomic_load(&k->pids_limit);
 
+	if (atomic_load(&nr_threads) >= sysctl_get(SYSCTL_THREADS_MAX))
+		return false;
 	if (!limit || (uint64_t)atomic_load(&k->nr_tasks) < limit)
 		return true;
 	kernel_limit_met(k, KERNEL_LIMIT_PROCESSES);

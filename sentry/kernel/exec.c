@@ -15,6 +15,7 @@
 #include "sentry/kernel/timers.h"
 #include "sentry/syscall/syscall.h"
 #include "sentry/syscall/trace.h"
+#include "sentry/sysctl/sysctl.h"
 #include "sentry/vfs/mount.h"
 #include "sentry/vfs/path.h"
 #include <string.h>
@@ -254,8 +255,8 @@ task_exec(struct task *t, struct program *p, const struct path *base, const char
 	struct loaded loaded;
 	uint64_t clear_tid = 0;
 	int32_t old_tid = t->tid;
+	int err, randomize = 0;
 	bool secure;
-	int err;
 
 	mutex_lock(&g->sighand->lock);
 	atomic_fetch_add(&g->execs, 1);
@@ -282,8 +283,9 @@ task_exec(struct task *t, struct program *p, const struct path *base, const char
 	}
 	p->no_vdso = time_ns_shifts(t->child_time_ns);
 	mc = (struct mm_call){mm, pt, &g->rlim, cred};
-	err = loader_load(
-		p, &mc, &t->call, cred, secure, !(t->personality & ADDR_NO_RANDOMIZE), &loaded);
+	if (!(t->personality & ADDR_NO_RANDOMIZE))
+		randomize = (int)sysctl_get(SYSCTL_RANDOMIZE_VA_SPACE);
+	err = loader_load(p, &mc, &t->call, cred, secure, randomize, &loaded);
 	if (err) {
 		if (t->pt)
 			die_for_image(t);
@@ -293,7 +295,7 @@ task_exec(struct task *t, struct program *p, const struct path *base, const char
 	mm->exe_put = file_put;
 	if (secure || !may_read(t, p->file) || !may_read(t, p->interp.file) ||
 		!may_read(t, p->script))
-		mm->dumpable = 0;
+		mm->dumpable = (uint8_t)sysctl_get(SYSCTL_SUID_DUMPABLE);
 
 	if (!de_thread(t)) {
 		err = -EAGAIN; /* never seen: the task dies on its way out */

@@ -416,7 +416,7 @@ end_fiber(struct task *t)
 	fiber_set_local(NULL);
 	atomic_fetch_add(&k->dead_calls, atomic_exchange(&t->nr_calls, 0));
 	task_put(t);
-	atomic_fetch_sub(&k->nr_tasks, 1);
+	kernel_count_tasks(k, -1);
 	kernel_container_put(k);
 	kernel_task_gone();
 	fiber_exit();

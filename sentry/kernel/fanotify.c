@@ -11,6 +11,7 @@
 #include "fanotify_priv.h"
 #include "sentry/kernel/fdtable.h"
 #include "sentry/kernel/pidfd.h"
+#include "sentry/sysctl/sysctl.h"
 #include "sentry/vfs/rw.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,7 +58,6 @@ struct lx_fanotify_pidfd {
 };
 
 struct mutex fan_lock = MUTEX_INIT(EVENT);
-_Atomic int32_t fanotify_max_events = 16384, fanotify_max_groups = 128, fanotify_max_marks = 65536;
 static struct list users = LIST_INIT(users);
 
 void
@@ -91,8 +91,9 @@ mergeable(const struct fan_event *a, const struct fan_event *b)
 static uint32_t
 queue_limit(const struct fan_group *g)
 {
-	return g->flags & LX_FAN_UNLIMITED_QUEUE ? FAN_MOST_EVENTS
-						 : (uint32_t)atomic_load(&fanotify_max_events);
+	return g->flags & LX_FAN_UNLIMITED_QUEUE
+		       ? FAN_MOST_EVENTS
+		       : (uint32_t)sysctl_get(SYSCTL_FANOTIFY_MAX_QUEUED_EVENTS);
 }
 
 static void
@@ -616,7 +617,7 @@ fanotify_new(
 	g->user = user_locked(uid);
 	if (!g->user)
 		err = -ENOMEM;
-	else if (g->user->groups >= (uint32_t)atomic_load(&fanotify_max_groups))
+	else if (g->user->groups >= (uint32_t)sysctl_get(SYSCTL_FANOTIFY_MAX_USER_GROUPS))
 		err = -EMFILE;
 	else
 		g->user->groups++;

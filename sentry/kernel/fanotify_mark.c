@@ -7,6 +7,7 @@
  * there, as inotify's watches do. Those of mounts and file systems hold nothing, and go with them.
  */
 #include "fanotify_priv.h"
+#include "sentry/sysctl/sysctl.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,7 +132,7 @@ new_mark_locked(struct fan_group *g, const struct path *p, enum fan_kind kind, u
 {
 	uint32_t limit = g->flags & LX_FAN_UNLIMITED_MARKS
 				 ? FAN_MOST_MARKS
-				 : (uint32_t)atomic_load(&fanotify_max_marks);
+				 : (uint32_t)sysctl_get(SYSCTL_FANOTIFY_MAX_USER_MARKS);
 
 	if (g->user->marks >= limit)
 		return -ENOSPC;

@@ -3,6 +3,7 @@
 #include "sentry/kernel/fdtable.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/socket/socket.h"
+#include "sentry/sysctl/sysctl.h"
 #include "sentry/vfs/file.h"
 #include "sentry/vfs/lock.h"
 #include <stdlib.h>
@@ -216,7 +217,7 @@ fdtable_install(struct fdtable *t, struct file *f, int from, uint64_t limit, boo
 
 	mutex_lock(&t->lock);
 	fd = find_free(t, (uint32_t)from);
-	if ((uint64_t)fd >= limit)
+	if ((uint64_t)fd >= limit || fd >= sysctl_get(SYSCTL_NR_OPEN))
 		err = -EMFILE;
 	else if ((uint32_t)fd >= t->size)
 		err = grow(t, (uint32_t)fd);
@@ -237,6 +238,8 @@ fdtable_install_at(struct fdtable *t, struct file *f, int fd, bool cloexec, stru
 	int err = 0;
 
 	*ret_old = NULL;
+	if (fd >= sysctl_get(SYSCTL_NR_OPEN))
+		return -EMFILE;
 	mutex_lock(&t->lock);
 	if ((uint32_t)fd >= t->size)
 		err = grow(t, (uint32_t)fd);

@@ -6,8 +6,6 @@
 #include "sentry/kernel/timers.h"
 #include "sentry/sched/sched.h"
 
-_Atomic int kernel_uring_disabled;
-
 void
 kernel_meminfo(struct kernel_meminfo *ret)
 {

@@ -93,6 +93,14 @@ fiber_is_killed(void *local)
 	return task_killed(local);
 }
 
+static bool
+opener_capable(int cap)
+{
+	struct task *t = task_current();
+
+	return !t || cred_capable(t->cred, cap);
+}
+
 int
 kernel_init(const struct kernel_config *cfg)
 {
@@ -127,6 +135,7 @@ kernel_init(const struct kernel_config *cfg)
 	if (err)
 		return err;
 	task_watch_syscalls = trace_watches();
+	file_opener_capable = opener_capable;
 	err = sigio_init();
 	if (!err)
 		err = aio_poll_init();
@@ -398,7 +407,7 @@ kernel_start_process(const struct kernel_process *p, int32_t *ret_pid)
 	if (p->init)
 		k->init = g;
 	user_add_process(t->user, 1);
-	atomic_fetch_add(&k->nr_tasks, 1);
+	kernel_count_tasks(k, 1);
 	*ret_pid = t->tid;
 	mutex_unlock(&tasklist_lock);
 

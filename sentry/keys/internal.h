@@ -14,6 +14,7 @@
 #include "base/lock.h"
 #include "sentry/cred/user_ns.h"
 #include "sentry/keys/keys.h"
+#include "sentry/sysctl/sysctl.h"
 #include <uthash.h>
 
 /* Permission bits; shifted left by 24 for the possessor, 16 for the owner, 8 for the group. */
@@ -85,7 +86,8 @@ struct key_ref {
 static inline int
 key_gid_out(const struct user_ns *ns, const struct key *k)
 {
-	return (int)(k->gid == UINT32_MAX ? LX_OVERFLOW_ID : gid_out(ns, k->gid));
+	return (int)(k->gid == UINT32_MAX ? (uint32_t)sysctl_get(SYSCTL_OVERFLOWGID)
+					  : gid_out(ns, k->gid));
 }
 
 extern struct mutex keys_lock;

@@ -3,6 +3,7 @@
 #include "internal.h"
 #include "platform/host/info.h"
 #include "sentry/sched/fiber.h"
+#include "sentry/sysctl/sysctl.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,27 +15,6 @@ struct list keys_all = LIST_INIT(keys_all), keys_all_rings = LIST_INIT(keys_all_
 static struct key *by_serial;
 static struct key_user *users;
 static int64_t next_reap_s = INT64_MAX;
-
-static _Atomic uint32_t tunables[KEY_NTUNABLES] = {
-	[KEY_MAXKEYS] = 200,
-	[KEY_MAXBYTES] = 20000,
-	[KEY_ROOT_MAXKEYS] = 1000000,
-	[KEY_ROOT_MAXBYTES] = 25000000,
-	[KEY_GC_DELAY] = 300,
-	[KEY_PERSISTENT_EXPIRY] = 3 * 24 * 3600,
-};
-
-uint32_t
-keys_tunable(enum key_tunable which)
-{
-	return atomic_load(&tunables[which]);
-}
-
-void
-keys_tune(enum key_tunable which, uint32_t value)
-{
-	atomic_store(&tunables[which], value);
-}
 
 /* --- types --- */
 
@@ -102,8 +82,10 @@ key_users_each(void (*fn)(const struct key_user *u, void *arg), void *arg)
 static bool
 has_room(const struct key_user *u, uint32_t keys, uint32_t bytes)
 {
-	uint64_t maxkeys = keys_tunable(u->uid ? KEY_MAXKEYS : KEY_ROOT_MAXKEYS),
-		 maxbytes = keys_tunable(u->uid ? KEY_MAXBYTES : KEY_ROOT_MAXBYTES);
+	uint64_t maxkeys = (uint32_t)sysctl_get(
+			 u->uid ? SYSCTL_KEYS_MAXKEYS : SYSCTL_KEYS_ROOT_MAXKEYS),
+		 maxbytes = (uint32_t)sysctl_get(
+			 u->uid ? SYSCTL_KEYS_MAXBYTES : SYSCTL_KEYS_ROOT_MAXBYTES);
 
 	return (uint64_t)u->quota_keys + keys <= maxkeys &&
 	       (uint64_t)u->quota_bytes + bytes <= maxbytes;
@@ -345,7 +327,7 @@ key_do_revoke(struct key *k)
 	else
 		wipe(k);
 	(void)key_reserve(k, 0);
-	k->gone_s = key_now() + keys_tunable(KEY_GC_DELAY);
+	k->gone_s = key_now() + (uint32_t)sysctl_get(SYSCTL_KEYS_GC_DELAY);
 	if (k->gone_s < next_reap_s)
 		next_reap_s = k->gone_s;
 }
@@ -422,7 +404,7 @@ void
 key_set_expiry(struct key *k, uint32_t seconds)
 {
 	k->expiry_s = seconds ? key_now() + seconds : 0;
-	k->gone_s = seconds ? k->expiry_s + keys_tunable(KEY_GC_DELAY) : 0;
+	k->gone_s = seconds ? k->expiry_s + (uint32_t)sysctl_get(SYSCTL_KEYS_GC_DELAY) : 0;
 	if (k->gone_s && k->gone_s < next_reap_s)
 		next_reap_s = k->gone_s;
 }

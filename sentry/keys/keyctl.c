@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What keyctl(2) and its kind do to keys, each under keys_lock from the first look to the last. */
 #include "internal.h"
+#include "sentry/sysctl/sysctl.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -394,7 +395,7 @@ get_persistent(const struct key_caller *k, uint32_t uid, int32_t dest_id)
 		err = ring_link(dest.key, ring);
 	if (err)
 		return err;
-	key_set_expiry(ring, keys_tunable(KEY_PERSISTENT_EXPIRY));
+	key_set_expiry(ring, (uint32_t)sysctl_get(SYSCTL_KEYS_PERSISTENT_EXPIRY));
 	return ring->serial;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* /proc/keys and /proc/key-users (proc(5)). */
 #include "internal.h"
+#include "sentry/sysctl/sysctl.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,8 +109,9 @@ show_user(const struct key_user *u, void *arg)
 		return;
 	snprintf(text, sizeof text, "%5u: %5u %u/%u %u/%u %u/%u\n",
 		uid_out(o->k->cred->user_ns, u->uid), u->keys, u->keys, u->keys, u->quota_keys,
-		keys_tunable(u->uid ? KEY_MAXKEYS : KEY_ROOT_MAXKEYS), u->quota_bytes,
-		keys_tunable(u->uid ? KEY_MAXBYTES : KEY_ROOT_MAXBYTES));
+		(uint32_t)sysctl_get(u->uid ? SYSCTL_KEYS_MAXKEYS : SYSCTL_KEYS_ROOT_MAXKEYS),
+		u->quota_bytes,
+		(uint32_t)sysctl_get(u->uid ? SYSCTL_KEYS_MAXBYTES : SYSCTL_KEYS_ROOT_MAXBYTES));
 	o->line(o->arg, text);
 }
 

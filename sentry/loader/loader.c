@@ -5,6 +5,7 @@
 #include "abi/mman.h"
 #include "platform/host/info.h"
 #include "sentry/loader/internal.h"
+#include "sentry/sysctl/sysctl.h"
 #include "sentry/vfs/path.h"
 #include "sentry/vfs/rw.h"
 #include <errno.h>
@@ -249,17 +250,17 @@ random_pages(bool randomize, unsigned bits)
 
 int
 loader_load(struct program *p, const struct mm_call *mc, const struct call *c,
-	const struct cred *new_cred, bool secure, bool randomize, struct loaded *ret)
+	const struct cred *new_cred, bool secure, int randomize, struct loaded *ret)
 {
 	struct mm *mm = mc->mm;
 	uint64_t stack_top, bias = 0, interp_bias = 0, where = 0, brk;
-	int err = mm_layout(mm, mc->rlim, randomize, &stack_top);
+	int err = mm_layout(mm, mc->rlim, randomize != 0, &stack_top);
 
 	if (err)
 		return err;
 	if (p->exe.eh.type == LX_ET_DYN && p->interp.file)
 		where = (DYN_BASE(plat->guest_top()) & ~(LX_PAGE_SIZE - 1)) +
-			random_pages(randomize, 28);
+			random_pages(randomize, (unsigned)sysctl_get(SYSCTL_MMAP_RND_BITS));
 	err = elf_map(&p->exe, mc, c, where, true, &bias);
 	if (err)
 		return err;
@@ -268,7 +269,7 @@ loader_load(struct program *p, const struct mm_call *mc, const struct call *c,
 	brk = p->exe.span_end + bias;
 	if (p->exe.eh.type == LX_ET_DYN && !p->interp.file)
 		brk = DYN_BASE(plat->guest_top()) & ~(LX_PAGE_SIZE - 1);
-	brk += random_pages(randomize, 13);
+	brk += random_pages(randomize > 1, 13);
 	mm->brk_start = mm->brk = brk;
 	if (p->interp.file) {
 		err = elf_map(&p->interp, mc, c, 0, false, &interp_bias);

@@ -9,8 +9,12 @@
 #include <errno.h>
 
 /* vm.max_map_count of most hosts, less the areas of the engine's own in a guest's process. */
-#define MAX_MAP_COUNT (65530 - 1024)
-#define MIN_ADDR      0x10000UL /* vm.mmap_min_addr */
+#define MOST_AREAS	(65530 - 1024)
+#define MIN_ADDR	0x10000UL /* and the least that vm.mmap_min_addr says */
+#define STACK_GUARD_GAP (256UL * LX_PAGE_SIZE)
+
+/* vm.max_map_count, or MOST_AREAS when that is less. */
+uint32_t mm_map_count_limit(void);
 
 /* prctl(PR_SET_MDWE): what can be written is not executed, and what was not executable does not
  * become so. */
@@ -20,7 +24,6 @@ mm_denies_exec(const struct mm *mm, int prot, int before)
 	return atomic_load(&mm->mdwe) && (prot & LX_PROT_EXEC) &&
 	       ((prot & LX_PROT_WRITE) || !(before & LX_PROT_EXEC));
 }
-#define STACK_GUARD_GAP (256UL * LX_PAGE_SIZE)
 
 int vma_cmp(const struct vma *a, const struct vma *b);
 RB_PROTOTYPE(vma_tree, vma, node, vma_cmp)

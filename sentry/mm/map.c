@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The mmap family: mmap, munmap, mremap, brk. */
 #include "sentry/mm/internal.h"
+#include "sentry/sysctl/sysctl.h"
 #include <string.h>
 #include <sys/mman.h>
 
@@ -16,7 +17,7 @@ unmap_range(const struct mm_call *c, uint64_t start, uint64_t end)
 		if (v->flags & VMA_SEALED)
 			return -EPERM;
 	v = vma_find(mm, start);
-	if (mm->nr_vmas >= MAX_MAP_COUNT && v && v->start < start && end < v->end)
+	if (mm->nr_vmas >= mm_map_count_limit() && v && v->start < start && end < v->end)
 		return -ENOMEM; /* one would become two */
 	err = vma_split_at(mm, start);
 	if (!err)
@@ -69,7 +70,8 @@ mm_mmap(const struct mm_call *c, uint64_t addr, uint64_t len, int prot, uint32_t
 		return -EINVAL;
 	if (len > top || (fixed && addr > top - len))
 		return -ENOMEM;
-	if (fixed && addr < MIN_ADDR && !cred_capable(c->cred, LX_CAP_SYS_RAWIO))
+	if (fixed && addr < (uint64_t)sysctl_get(SYSCTL_MMAP_MIN_ADDR) &&
+		!cred_capable(c->cred, LX_CAP_SYS_RAWIO))
 		return -EPERM;
 	if (fixed && addr < MIN_ADDR)
 		return -EPERM; /* the host would not */
@@ -345,7 +347,7 @@ mm_mremap(const struct mm_call *c, uint64_t old, uint64_t old_len, uint64_t new_
 		ret = -ENOMEM;
 		goto out;
 	}
-	if (mm->nr_vmas > MAX_MAP_COUNT - 4) { /* as Linux */
+	if (mm->nr_vmas > mm_map_count_limit() - 4) { /* as Linux */
 		ret = -ENOMEM;
 		goto out;
 	}

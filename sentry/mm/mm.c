@@ -4,6 +4,7 @@
 #include "platform/host/info.h"
 #include "sentry/mm/internal.h"
 #include "sentry/sched/fiber.h"
+#include "sentry/sysctl/sysctl.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -86,6 +87,14 @@ mm_multi(const struct mm *mm)
 	return atomic_load(&((struct mm *)mm)->users) > 1;
 }
 
+uint32_t
+mm_map_count_limit(void)
+{
+	int64_t v = sysctl_get(SYSCTL_MAX_MAP_COUNT);
+
+	return v < MOST_AREAS ? (uint32_t)v : MOST_AREAS;
+}
+
 static uint64_t
 random_pages(bool randomize, unsigned bits)
 {
@@ -101,20 +110,22 @@ mm_layout(struct mm *mm, const struct rlimits *rlim, bool randomize, uint64_t *r
 {
 	uint64_t top = plat->guest_top(), start, len, gap = rlimit_cur(rlim, LX_RLIMIT_STACK);
 
+	unsigned bits = (unsigned)sysctl_get(SYSCTL_MMAP_RND_BITS);
+
 	*ret_stack_top = top - LX_PAGE_SIZE - random_pages(randomize, 22);
 	mm->stack_top = *ret_stack_top;
 	/* Linux, arch/x86/mm/mmap.c: the gap for the stack is between 128 MiB and 5/6 of the space.
 	 */
-	if (gap == LX_RLIM_INFINITY)
+	if (gap == LX_RLIM_INFINITY || sysctl_get(SYSCTL_LEGACY_VA_LAYOUT))
 		mm->legacy_layout = true;
 	if (gap < (128UL << 20))
 		gap = 128UL << 20;
 	if (gap > top / 6 * 5)
 		gap = top / 6 * 5;
 	gap += STACK_GUARD_GAP + (1UL << 34);
-	mm->mmap_base = page_down(top - gap - random_pages(randomize, 28));
+	mm->mmap_base = page_down(top - gap - random_pages(randomize, bits));
 	if (mm->legacy_layout)
-		mm->mmap_base = page_down(top / 3 + random_pages(randomize, 28));
+		mm->mmap_base = page_down(top / 3 + random_pages(randomize, bits));
 
 	plat->vdso_range(&start, &len);
 	if (len) {
@@ -198,7 +209,7 @@ mm_check_limits(
 	uint64_t as = rlimit_cur(c->rlim, LX_RLIMIT_AS), data = rlimit_cur(c->rlim, LX_RLIMIT_DATA);
 
 	(void)prot;
-	if (mm->nr_vmas >= MAX_MAP_COUNT)
+	if (mm->nr_vmas >= mm_map_count_limit())
 		return -ENOMEM;
 	if (len > as || mm->total_bytes > as - len)
 		return -ENOMEM;

@@ -14,7 +14,7 @@ for_range(const struct mm_call *c, uint64_t start, uint64_t end,
 	int (*fn)(const struct mm_call *, struct vma *, void *), void *arg)
 {
 	struct mm *mm = c->mm;
-	int err = mm->nr_vmas + vma_splits(mm, start) + vma_splits(mm, end) > MAX_MAP_COUNT
+	int err = mm->nr_vmas + vma_splits(mm, start) + vma_splits(mm, end) > mm_map_count_limit()
 			  ? -ENOMEM
 			  : vma_split_at(mm, start);
 

@@ -13,6 +13,7 @@
 #include "sentry/kernel/aio.h"
 #include "sentry/mm/mm.h"
 #include "sentry/syscall/file_block.h"
+#include "sentry/sysctl/sysctl.h"
 #include <stdlib.h>
 
 enum {
@@ -55,7 +56,7 @@ sys_io_setup(struct task *t, const uint64_t a[6])
 		return -EFAULT;
 	if (id || !n)
 		return -EINVAL;
-	if (n > AIO_MAX_EVENTS)
+	if (n > sysctl_get(SYSCTL_AIO_MAX_NR))
 		return -EAGAIN;
 	task_mm_call(t, &mc);
 	addr = mm_mmap(&mc, 0, LX_PAGE_SIZE, LX_PROT_READ | LX_PROT_WRITE,

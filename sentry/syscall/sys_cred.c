@@ -3,6 +3,7 @@
 #include "sentry/cred/user_ns.h"
 #include "sentry/mm/mm.h"
 #include "sentry/syscall/internal.h"
+#include "sentry/sysctl/sysctl.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -105,7 +106,8 @@ commit(struct task *t, struct cred *n)
 {
 	if (n->euid != t->cred->euid || n->egid != t->cred->egid ||
 		(n->cap_permitted & ~t->cred->cap_permitted)) {
-		t->mm->dumpable = 0; /* prctl(2), PR_SET_DUMPABLE */
+		t->mm->dumpable =
+			(uint8_t)sysctl_get(SYSCTL_SUID_DUMPABLE); /* prctl(2), PR_SET_DUMPABLE */
 		t->pdeath_signal = 0;
 	}
 	task_set_cred(t, n);

@@ -3,6 +3,7 @@
 #include "sentry/kernel/limits.h"
 #include "sentry/kernel/timers.h"
 #include "sentry/syscall/internal.h"
+#include "sentry/sysctl/sysctl.h"
 #include <string.h>
 
 static bool
@@ -28,8 +29,8 @@ set_limit(struct task *t, struct tgroup *g, unsigned which, const struct lx_rlim
 	mutex_lock(&g->sighand->lock);
 	if (n->max > r->max && !cred_capable(t->cred, LX_CAP_SYS_RESOURCE)) {
 		err = -EPERM;
-	} else if (which == LX_RLIMIT_NOFILE && n->max > 1048576) {
-		err = -EPERM; /* fs.nr_open */
+	} else if (which == LX_RLIMIT_NOFILE && n->max > (uint64_t)sysctl_get(SYSCTL_NR_OPEN)) {
+		err = -EPERM;
 	} else if (most && n->max > most) {
 		err = -EPERM; /* the container's */
 	} else {

@@ -9,6 +9,7 @@
 #include "sentry/mm/mm.h"
 #include "sentry/sched/sched.h"
 #include "sentry/syscall/internal.h"
+#include "sentry/sysctl/sysctl.h"
 #include "sentry/vfs/file.h"
 #include <stdlib.h>
 #include <string.h>
@@ -331,9 +332,14 @@ out:
 int64_t
 sys_syslog(struct task *t, const uint64_t a[6])
 {
-	/* The kernel's log is empty, and only the administrator may look (kernel.dmesg_restrict).
-	 */
-	if (!cred_capable(t->cred, LX_CAP_SYSLOG) && !cred_capable(t->cred, LX_CAP_SYS_ADMIN))
+	static _Atomic int64_t before = -1; /* what the console was told, while it is off */
+	int64_t least = sysctl_get(SYSCTL_PRINTK + 2), old;
+	bool open =
+		!sysctl_get(SYSCTL_DMESG_RESTRICT) && (arg_int(a[0]) == 3 || arg_int(a[0]) == 10);
+
+	/* The kernel's log is empty. */
+	if (!open && !cred_capable(t->cred, LX_CAP_SYSLOG) &&
+		!cred_capable(t->cred, LX_CAP_SYS_ADMIN))
 		return -EPERM;
 	switch (arg_int(a[0])) {
 	case 0:
@@ -348,10 +354,21 @@ sys_syslog(struct task *t, const uint64_t a[6])
 	case 10:
 		return 1 << 17;
 	case 6:
+		old = -1;
+		atomic_compare_exchange_strong(&before, &old, sysctl_get(SYSCTL_PRINTK));
+		sysctl_set(SYSCTL_PRINTK, least);
+		return 0;
 	case 7:
+		old = atomic_exchange(&before, -1);
+		if (old != -1)
+			sysctl_set(SYSCTL_PRINTK, old);
 		return 0;
 	case 8:
-		return arg_int(a[2]) < 1 || arg_int(a[2]) > 8 ? -EINVAL : 0;
+		if (arg_int(a[2]) < 1 || arg_int(a[2]) > 8)
+			return -EINVAL;
+		atomic_store(&before, -1);
+		sysctl_set(SYSCTL_PRINTK, arg_int(a[2]) < least ? least : arg_int(a[2]));
+		return 0;
 	default:
 		return -EINVAL;
 	}

@@ -3,6 +3,7 @@
 #include "abi/sched.h"
 #include "sentry/sched/sched.h"
 #include "sentry/syscall/internal.h"
+#include "sentry/sysctl/sysctl.h"
 #include <string.h>
 
 int64_t
@@ -329,7 +330,8 @@ sys_sched_rr_get_interval(struct task *t, const uint64_t a[6])
 
 	return err ? err
 		   : timespec_out(t, ua(a[1]),
-			     s.policy == LX_SCHED_RR	 ? 100000000
+			     s.policy == LX_SCHED_RR
+				     ? sysctl_get(SYSCTL_SCHED_RR_TIMESLICE_MS) * 1000000
 			     : s.policy == LX_SCHED_FIFO ? 0
 							 : 4000000);
 }

@@ -3,6 +3,7 @@
 #include "sentry/event/event.h"
 #include "sentry/kernel/info.h"
 #include "sentry/mm/mm.h"
+#include "sentry/sysctl/sysctl.h"
 #include "sentry/vfs/file.h"
 #include "uring.h"
 #include <stdlib.h>
@@ -24,17 +25,29 @@ power_of_two(uint32_t n)
 	return p;
 }
 
+/* kernel.io_uring_disabled, io_uring_group */
+static bool
+uring_allowed(const struct cred *c)
+{
+	int64_t off = sysctl_get(SYSCTL_IO_URING_DISABLED);
+	uint32_t group = (uint32_t)sysctl_get(SYSCTL_IO_URING_GROUP);
+
+	if (off == 2)
+		return false;
+	return off == 0 || cred_capable(c, LX_CAP_SYS_ADMIN) ||
+	       (group != UINT32_MAX && (group == c->egid || cred_in_group(c, group)));
+}
+
 int64_t
 sys_io_uring_setup(struct task *t, const uint64_t a[6])
 {
 	uint32_t sq = (uint32_t)a[0], cq;
-	int off = atomic_load(&kernel_uring_disabled);
 	struct lx_uring_params p;
 	struct uring *u;
 	struct file *f;
 	int r, fd;
 
-	if (off == 2 || (off == 1 && !cred_capable(t->cred, LX_CAP_SYS_ADMIN)))
+	if (!uring_allowed(t->cred))
 		return -EPERM;
 	if (copy_in(&t->mem.um, &p, ua(a[1]), sizeof p))
 		return -EFAULT;

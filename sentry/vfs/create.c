@@ -4,6 +4,7 @@
  * The checks come in Linux's order: EEXIST before EROFS before EACCES.
  */
 #include "internal.h"
+#include "sentry/sysctl/sysctl.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -200,7 +201,7 @@ may_link_to(const struct call *c, struct inode *i)
 {
 	uint32_t mode = inode_mode(i);
 
-	if (inode_owner_or_capable(i, c))
+	if (!sysctl_get(SYSCTL_PROTECTED_HARDLINKS) || inode_owner_or_capable(i, c))
 		return 0;
 	if (!LX_S_ISREG(mode) || (mode & LX_S_ISUID) ||
 		(mode & (LX_S_ISGID | 010u)) == (LX_S_ISGID | 010u))

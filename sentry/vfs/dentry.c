@@ -20,6 +20,12 @@ static struct list lru = LIST_INIT(lru);
 static _Atomic uint32_t nr_cached;
 
 uint32_t
+dcache_unused(void)
+{
+	return atomic_load_explicit(&nr_cached, memory_order_relaxed);
+}
+
+uint32_t
 dentry_hash(const char *s, size_t len)
 {
 	uint32_t h = 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Open files: life and death, nameless files, devices by number. */
 #include "mount_internal.h"
+#include "sentry/sysctl/sysctl.h"
 #include "sentry/vfs/lock.h"
 #include "sentry/vfs/rw.h"
 #include <stdio.h>
@@ -12,13 +13,29 @@ void (*file_sigio_gone)(struct file *f);
 int (*vfs_fifo_open)(struct file *f, const struct call *c);
 void (*vfs_fifo_free)(struct inode *i);
 
-struct file *
-file_alloc(const struct call *c, const struct path *p, uint32_t flags)
-{
-	struct file *f = calloc(1, sizeof *f);
+bool (*file_opener_capable)(int cap);
 
+/* fs.file-max. No call: who runs asks. */
+static bool
+table_full(const struct call *c)
+{
+	if (atomic_load_explicit(&live_count[LIVE_FILE], memory_order_relaxed) <
+		sysctl_get(SYSCTL_FILE_MAX))
+		return false;
+	return !(c ? cred_capable(c->cred, LX_CAP_SYS_ADMIN)
+		   : !file_opener_capable || file_opener_capable(LX_CAP_SYS_ADMIN));
+}
+
+int
+file_alloc(const struct call *c, const struct path *p, uint32_t flags, struct file **ret)
+{
+	struct file *f;
+
+	if (table_full(c))
+		return -ENFILE;
+	f = calloc(1, sizeof *f);
 	if (!f)
-		return NULL;
+		return -ENOMEM;
 	ref_init(&f->ref);
 	f->path = *p;
 	path_get(&f->path);
@@ -30,7 +47,8 @@ file_alloc(const struct call *c, const struct path *p, uint32_t flags)
 	mutex_init(&f->pos_lock, LR_FILE);
 	sleeplock_init(&f->pos_sleep);
 	LIVE_INC(FILE);
-	return f;
+	*ret = f;
+	return 0;
 }
 
 struct file *
@@ -131,6 +149,7 @@ file_new_inode(struct inode *inode, const struct file_ops *ops, void *priv, cons
 	struct name n = {text, 0, 0};
 	struct path p = {anon_mnt, NULL};
 	struct file *f;
+	int r;
 	const char *pc = strstr(desc, "%lu");
 
 	if (pc)
@@ -144,10 +163,10 @@ file_new_inode(struct inode *inode, const struct file_ops *ops, void *priv, cons
 		inode_put(inode);
 		return -ENOMEM;
 	}
-	f = file_alloc(NULL, &p, oflags);
+	r = file_alloc(NULL, &p, oflags, &f);
 	dentry_put(p.dentry);
-	if (!f)
-		return -ENOMEM;
+	if (r)
+		return r;
 	f->ops = ops;
 	f->priv = priv;
 	f->mode = LX_FMODE_OPENED;

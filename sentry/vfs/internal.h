@@ -115,7 +115,8 @@ bool mnt_is_mountpoint(const struct call *c, struct dentry *d);
 /* d was removed or replaced: unmount in other namespaces what is mounted on it. */
 void mnt_detach_on(struct dentry *d);
 
-struct file *file_alloc(const struct call *c, const struct path *p, uint32_t flags);
+/* -ENFILE, -ENOMEM */
+int file_alloc(const struct call *c, const struct path *p, uint32_t flags, struct file **ret);
 struct vfs_dev *vfs_dev_find(uint32_t type, uint32_t dev);
 void file_locks_free(struct inode *i);
 int vfs_anon_init(void);

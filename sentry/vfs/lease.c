@@ -10,6 +10,7 @@
 #include "abi/restart.h"
 #include "lock_internal.h"
 #include "sentry/sched/fiber.h"
+#include "sentry/sysctl/sysctl.h"
 #include <stdlib.h>
 
 struct lease {
@@ -24,7 +25,6 @@ struct lease {
 };
 
 void (*file_lease_tell)(struct file *f, int fd);
-_Atomic int32_t lease_break_seconds = 45, leases_enabled = 1;
 
 /* LX_F_UNLCK: k is freed. */
 static void
@@ -112,7 +112,7 @@ take_locked(
 	if (mine) {
 		change_locked(l, mine, type);
 		mine->fd = fd;
-	} else if (!atomic_load(&leases_enabled)) {
+	} else if (!sysctl_get(SYSCTL_LEASES_ENABLE)) {
 		return -EINVAL;
 	} else {
 		mine = *spare;
@@ -215,7 +215,7 @@ in_the_way(const struct lease *k, bool write)
 static void
 mark_locked(struct file_locks *l, bool write)
 {
-	int64_t seconds = atomic_load(&lease_break_seconds);
+	int64_t seconds = sysctl_get(SYSCTL_LEASE_BREAK_TIME);
 	int64_t until = seconds > 0 ? sched_now_ns() + seconds * 1000000000 : 0;
 	struct lease *k;
 

@@ -5,8 +5,6 @@
 
 #include "internal.h"
 
-#define MNT_MAX 100000 /* mounts in a namespace (fs.mount-max) */
-
 struct mount *mount_new(struct super *sb, struct dentry *root, uint32_t flags);
 struct mount *mount_child_locked(struct mount *parent, struct dentry *d);
 void mount_link_locked(struct mount *m, struct mount *parent, struct dentry *d);

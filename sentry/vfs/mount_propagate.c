@@ -7,6 +7,7 @@
  * rings are changed under mnt_mutex too.
  */
 #include "mount_internal.h"
+#include "sentry/sysctl/sysctl.h"
 
 static uint32_t next_group = 1;
 
@@ -175,7 +176,7 @@ mount_attach(struct mount *m, struct mount *parent, struct dentry *d)
 
 		if (!p->ns || !dentry_is_ancestor(p->root, d))
 			continue;
-		if (p->ns->nmounts >= MNT_MAX) {
+		if (p->ns->nmounts >= sysctl_get(SYSCTL_MOUNT_MAX)) {
 			r = -ENOSPC;
 			break;
 		}

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Changes of the mount tree: attach, bind, move, remount, unmount, pivot_root. All hold
- * mnt_tree_lock throughout; nothing here recurses, for guests can stack mounts as deep as MNT_MAX.
+ * mnt_tree_lock throughout; nothing here recurses, for guests can stack mounts as deep as
+ * fs.mount-max.
  */
 #include "mount_internal.h"
 #include "sentry/cred/user_ns.h"
+#include "sentry/sysctl/sysctl.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -193,7 +195,7 @@ attach_checked(struct mount *m, const struct path *on)
 	path_get(&place);
 	mnt_follow_down(&place); /* somebody may have mounted there meanwhile */
 	r = check_place(&place, m->root);
-	if (!r && place.mnt->ns->nmounts + n > MNT_MAX)
+	if (!r && place.mnt->ns->nmounts + n > sysctl_get(SYSCTL_MOUNT_MAX))
 		r = -ENOSPC;
 	if (!r)
 		r = mount_attach(m, place.mnt, place.dentry);

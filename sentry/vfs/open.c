@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* open(2): from a walk to an open file (Linux: path_openat, may_open, do_dentry_open). */
 #include "internal.h"
+#include "sentry/sysctl/sysctl.h"
 #include "sentry/vfs/lock.h"
 #include "sentry/vfs/rw.h"
 #include <stdio.h>
@@ -124,9 +125,9 @@ open_file(
 
 	if (LX_S_ISSOCK(mode))
 		return -ENXIO;
-	f = file_alloc(c, p, how->flags & (KEEP_FLAGS | LX_O_NOCTTY));
-	if (!f)
-		return -ENOMEM;
+	r = file_alloc(c, p, how->flags & (KEEP_FLAGS | LX_O_NOCTTY), &f);
+	if (r)
+		return r;
 	f->mode = LX_FMODE_LSEEK | LX_FMODE_PREAD;
 	switch (how->flags & LX_O_ACCMODE) {
 	case LX_O_RDONLY:
@@ -229,14 +230,15 @@ vfs_open_path(
 	const struct call *c, const struct path *p, const struct open_spec *how, struct file **ret)
 {
 	struct file *f;
+	int r;
 
 	if (!(how->flags & LX_O_PATH))
 		return open_checked(c, p, how, false, ret);
 	if ((how->flags & LX_O_DIRECTORY) && !inode_is_dir(p->dentry->inode))
 		return -ENOTDIR;
-	f = file_alloc(c, p, how->flags & (LX_O_PATH | LX_O_DIRECTORY | LX_O_NOFOLLOW));
-	if (!f)
-		return -ENOMEM;
+	r = file_alloc(c, p, how->flags & (LX_O_PATH | LX_O_DIRECTORY | LX_O_NOFOLLOW), &f);
+	if (r)
+		return r;
 	f->mode = LX_FMODE_PATH;
 	f->ops = &path_fops;
 	*ret = f;
@@ -394,6 +396,25 @@ out:
 	return r;
 }
 
+/* Linux's protected_regular and protected_fifos: in a sticky directory that others may write,
+ * O_CREAT opens only one's own files and those of the directory's owner. */
+static int
+may_open_in_sticky(const struct call *c, const struct inode *dir, const struct inode *i)
+{
+	uint32_t mode = inode_mode(dir), uid = inode_load(i->uid), what = inode_mode(i);
+	int64_t level = LX_S_ISREG(what)    ? sysctl_get(SYSCTL_PROTECTED_REGULAR)
+			: LX_S_ISFIFO(what) ? sysctl_get(SYSCTL_PROTECTED_FIFOS)
+					    : 2;
+
+	if (!(mode & LX_S_ISVTX) || level == 0 || uid == inode_load(dir->uid) ||
+		uid == c->cred->fsuid)
+		return 0;
+	if (mode & 0002u)
+		return -EACCES;
+	return (mode & 0020u) && level == 2 && (LX_S_ISREG(what) || LX_S_ISFIFO(what)) ? -EACCES
+										       : 0;
+}
+
 static int
 open_create(struct walk *w, const struct open_spec *how, struct file **ret)
 {
@@ -447,6 +468,9 @@ open_create(struct walk *w, const struct open_spec *how, struct file **ret)
 		else if (inode_is_dir(p.dentry->inode))
 			r = -EISDIR;
 		else
+			r = created ? 0
+				    : may_open_in_sticky(c, w->path.dentry->inode, p.dentry->inode);
+		if (!r)
 			r = open_checked(c, &p, how, created, ret);
 		path_put(&p);
 		return r;

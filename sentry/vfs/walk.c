@@ -5,6 +5,7 @@
  * met. Symlinks are followed by putting their text in front of what is left.
  */
 #include "internal.h"
+#include "sentry/sysctl/sysctl.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -400,7 +401,8 @@ may_follow(const struct call *c, struct inode *dir, struct inode *link)
 {
 	uint32_t mode = inode_mode(dir);
 
-	if ((mode & (LX_S_ISVTX | 0002u)) != (LX_S_ISVTX | 0002u))
+	if ((mode & (LX_S_ISVTX | 0002u)) != (LX_S_ISVTX | 0002u) ||
+		!sysctl_get(SYSCTL_PROTECTED_SYMLINKS))
 		return 0;
 	if (c->cred->fsuid == inode_load(link->uid) ||
 		inode_load(dir->uid) == inode_load(link->uid))

@@ -11,7 +11,6 @@
 
 #define USER_NS_MAX_LEVEL   32
 #define USER_NS_MAX_EXTENTS 340
-#define LX_OVERFLOW_ID	    65534u
 
 struct user_ns;
 
@@ -33,7 +32,7 @@ bool user_ns_is_below(const struct user_ns *ns, const struct user_ns *above); /*
 /* From a guest of ns: UINT32_MAX when it has no such id. UINT32_MAX itself stays. */
 uint32_t uid_in(const struct user_ns *ns, uint32_t uid);
 uint32_t gid_in(const struct user_ns *ns, uint32_t gid);
-/* For a guest of ns: LX_OVERFLOW_ID for what has no name there. */
+/* For a guest of ns: kernel.overflowuid, overflowgid for what has no name there. */
 uint32_t uid_out(const struct user_ns *ns, uint32_t uid);
 uint32_t gid_out(const struct user_ns *ns, uint32_t gid);
 bool uid_known(const struct user_ns *ns, uint32_t uid);

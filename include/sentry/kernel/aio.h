@@ -18,8 +18,7 @@ struct aio_event { /* as the guest has it */
 	int64_t res, res2;
 };
 
-#define AIO_MAX_EVENTS 65536 /* fs.aio-max-nr: of all contexts */
-
+uint64_t aio_events(void);				   /* that all have room for */
 int aio_ctx_new(struct mm *mm, uint64_t id, uint32_t max); /* -ENOMEM, -EAGAIN: too many */
 struct aio_ctx *aio_ctx_get(struct mm *mm, uint64_t id);   /* a reference, or NULL */
 struct aio_ctx *aio_ctx_ref(struct aio_ctx *c);

@@ -59,6 +59,4 @@ int fanotify_mark_remove(
 	struct file *f, const struct path *p, uint32_t flags, uint32_t mask, uint32_t umask);
 void fanotify_mark_flush(struct file *f, uint32_t flags);
 
-extern _Atomic int32_t fanotify_max_events, fanotify_max_groups, fanotify_max_marks;
-
 #endif

@@ -44,7 +44,4 @@ int64_t kernel_memory_barrier(void);
 int task_peek_poke(
 	struct task *o, struct mm *mm, uint64_t addr, void *buf, uint64_t len, bool write);
 
-/* kernel.io_uring_disabled */
-extern _Atomic int kernel_uring_disabled;
-
 #endif

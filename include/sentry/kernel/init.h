@@ -69,7 +69,8 @@ struct kernel_process {
 int kernel_start_process(const struct kernel_process *p, int32_t *ret_pid);
 /* Signal a process from outside: as if root of the root namespace sent it. */
 int kernel_signal(int32_t pid, int signo);
-bool kernel_task_allowed(void); /* another one */
+bool kernel_task_allowed(void);				    /* another one */
+void kernel_count_tasks(struct kernel_container *k, int n); /* n more */
 /* After sched_run has returned: platform down, and the live-object counters are written to the log
  * (debug). */
 void kernel_log_live(void); /* how many of each object there are, to the debug log */

@@ -76,16 +76,4 @@ int keys_show(const struct key_caller *k, void (*line)(void *arg, const char *te
 int keys_show_users(
 	const struct key_caller *k, void (*line)(void *arg, const char *text), void *arg);
 
-enum key_tunable { /* /proc/sys/kernel/keys */
-	KEY_MAXKEYS,
-	KEY_MAXBYTES,
-	KEY_ROOT_MAXKEYS,
-	KEY_ROOT_MAXBYTES,
-	KEY_GC_DELAY,
-	KEY_PERSISTENT_EXPIRY,
-	KEY_NTUNABLES
-};
-uint32_t keys_tunable(enum key_tunable which);
-void keys_tune(enum key_tunable which, uint32_t value);
-
 #endif

@@ -58,8 +58,9 @@ struct loaded {
 	uint64_t entry, sp;
 };
 
-/* Fill the fresh space of mc with p. new_cred: for AT_UID and the like; secure: AT_SECURE. */
+/* Fill the fresh space of mc with p. new_cred: for AT_UID and the like; secure: AT_SECURE;
+ * randomize: as kernel.randomize_va_space. */
 int loader_load(struct program *p, const struct mm_call *mc, const struct call *c,
-	const struct cred *new_cred, bool secure, bool randomize, struct loaded *ret);
+	const struct cred *new_cred, bool secure, int randomize, struct loaded *ret);
 
 #endif

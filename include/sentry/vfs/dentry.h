@@ -44,6 +44,7 @@ struct dentry {
 #define DENTRY_PINS_SUPER 16u /* without a parent: holds a reference on sb */
 
 extern uint32_t dcache_limit;
+uint32_t dcache_unused(void); /* names that nobody holds */
 
 uint32_t dentry_hash(const char *s, size_t len);
 struct dentry *dentry_get(struct dentry *d);

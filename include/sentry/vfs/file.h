@@ -133,6 +133,8 @@ file_ready(struct file *f, struct poll_table *pt)
 extern void (*file_epoll_gone)(struct file *f);
 /* The same for `sigio`; kernel/ sends SIGIO. */
 extern void (*file_sigio_gone)(struct file *f);
+/* Has who runs a capability over the first user namespace? Set by the kernel. */
+extern bool (*file_opener_capable)(int cap);
 
 struct file *file_get(struct file *f);
 void file_put(struct file *f);

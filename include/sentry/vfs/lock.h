@@ -73,6 +73,5 @@ int file_lease_break(struct inode *i, const struct call *c, uint32_t oflags);
 
 /* A lease of f, set by descriptor fd, is being broken: kernel/ sends the signal. */
 extern void (*file_lease_tell)(struct file *f, int fd);
-extern _Atomic int32_t lease_break_seconds, leases_enabled; /* fs.lease-break-time, leases-enable */
 
 #endif

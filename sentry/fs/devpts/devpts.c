@@ -5,6 +5,7 @@
  */
 #include "internal.h"
 #include "sentry/fs/dev.h"
+#include "sentry/sysctl/sysctl.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +58,11 @@ table_put(struct devpts_super *ds, struct dnode *n, struct tty *t)
 {
 	uint32_t nr;
 
+	/* No instance is that of the machine itself, which the reserve is for. */
+	if (atomic_load(&nr_nodes) + sysctl_get(SYSCTL_PTY_RESERVE) >= sysctl_get(SYSCTL_PTY_MAX)) {
+		inode_put(&n->i);
+		return -ENOSPC;
+	}
 	mutex_lock(&ds->lock);
 	for (nr = 0; nr < ds->max && ds->node[nr]; nr++)
 		;

@@ -12,13 +12,14 @@
 #include "sentry/fs/pipe.h"
 #include "abi/ioctl.h"
 #include "abi/poll.h"
+#include "sentry/sysctl/sysctl.h"
 #include "sentry/vfs/path.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define PIPE_DEFAULT (64u << 10)
-#define PIPE_MAX     (1u << 20) /* fs.pipe-max-size */
+#define PIPE_MAX     (1u << 20) /* and the most that fs.pipe-max-size says */
 #define PIPE_BUF     4096u
 #define MAX_PACKETS  (PIPE_MAX / PIPE_BUF)
 
@@ -479,8 +480,10 @@ resize(struct pipe *p, const struct call *c, uint32_t want)
 		return -EINVAL;
 	while (size < want)
 		size *= 2;
+	if (size > sysctl_get(SYSCTL_PIPE_MAX_SIZE) && !cred_capable(c->cred, LX_CAP_SYS_RESOURCE))
+		return -EPERM;
 	if (size > PIPE_MAX)
-		return cred_capable(c->cred, LX_CAP_SYS_RESOURCE) ? -EINVAL : -EPERM;
+		return -EINVAL;
 	sleeplock_lock(&p->rlock);
 	sleeplock_lock(&p->wlock);
 	n = used(p);

@@ -212,7 +212,7 @@ static const struct pseudo_row core_rows[] = {
 	CONST("optmem_max", "131072"),
 	CONST("netdev_max_backlog", "1000"),
 #define SYSCTL_NET_CORE
-#include "sysctl.def"
+#include "sysctl_net.def"
 #undef SYSCTL_NET_CORE
 	{.name = NULL},
 };
@@ -243,7 +243,7 @@ static const struct pseudo_row ipv4_rows[] = {
 	CONST("tcp_allowed_congestion_control", "reno cubic"),
 	DIR("conf", conf4_rows),
 #define SYSCTL_NET_IPV4
-#include "sysctl.def"
+#include "sysctl_net.def"
 #undef SYSCTL_NET_IPV4
 	{.name = NULL},
 };
