@@ -14,6 +14,7 @@
 #include "abi/ioctl.h"
 #include "abi/poll.h"
 #include "sentry/event/event.h"
+#include "sentry/sysctl/sysctl.h"
 #include "sentry/vfs/dentry.h"
 #include "sentry/vfs/fs.h"
 #include "sentry/vfs/mount.h"
@@ -23,10 +24,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define MAX_EVENTS    16384
-#define MAX_INSTANCES 128   /* of a user */
-#define MAX_WATCHES   65536 /* of a user */
 
 #define IN_ALL_EVENTS 0xfffu
 #define STORED_BITS   (IN_ALL_EVENTS | LX_IN_ONESHOT | LX_IN_EXCL_UNLINK)
@@ -60,6 +57,7 @@ struct inotify {
 	struct list events, watches;
 	struct owner *owner;
 	uint32_t nevents, queued_bytes;
+	uint32_t max_events; /* what fs.inotify.max_queued_events was when it was made */
 	int32_t last_wd;
 	bool overflowed; /* an event says so, at the end of the queue */
 	struct waitq wq;
@@ -122,7 +120,7 @@ queue_locked(struct inotify *in, int32_t wd, uint32_t mask, uint32_t cookie, con
 	}
 	if (in->overflowed)
 		return;
-	if (in->nevents >= MAX_EVENTS || !(e = calloc(1, sizeof *e + room))) {
+	if (in->nevents >= in->max_events || !(e = calloc(1, sizeof *e + room))) {
 		/* One more, that tells of those which are lost. */
 		e = calloc(1, sizeof *e);
 		if (!e)
@@ -422,11 +420,12 @@ inotify_new(uint32_t uid, uint32_t oflags, struct file **ret)
 		return -ENOMEM;
 	list_init(&in->events);
 	list_init(&in->watches);
+	in->max_events = (uint32_t)sysctl_get(SYSCTL_INOTIFY_MAX_QUEUED_EVENTS);
 	mutex_lock(&lock);
 	in->owner = owner_get_locked(uid);
 	if (!in->owner)
 		err = -ENOMEM;
-	else if (in->owner->instances >= MAX_INSTANCES)
+	else if (in->owner->instances >= sysctl_get(SYSCTL_INOTIFY_MAX_USER_INSTANCES))
 		err = -EMFILE;
 	else
 		in->owner->instances++;
@@ -480,7 +479,8 @@ inotify_add(struct file *f, const struct path *p, uint32_t mask)
 	} else if (w) {
 		w->mask = (mask & LX_IN_MASK_ADD ? w->mask : 0) | (mask & STORED_BITS);
 		r = w->wd;
-	} else if (in->owner->watches >= MAX_WATCHES || in->last_wd == INT32_MAX) {
+	} else if (in->owner->watches >= sysctl_get(SYSCTL_INOTIFY_MAX_USER_WATCHES) ||
+		   in->last_wd == INT32_MAX) {
 		r = -ENOSPC;
 	} else {
 		*n = (struct watch){.in = in,

@@ -21,6 +21,7 @@ struct pid_nr {
 
 static struct pid *table[PID_MAX];
 _Atomic int32_t pid_last;
+static _Atomic int32_t first_max = PID_MAX, first_noexec;
 
 /* --- namespaces --- */
 
@@ -40,6 +41,8 @@ pid_ns_new(struct pid_ns *parent, struct user_ns *owner, struct pid_ns **ret)
 	ns->user_ns = user_ns_get(owner);
 	ns->level = level;
 	ns->id = ns_id_new();
+	ns->max = PID_MAX;
+	ns->noexec = pid_ns_memfd_noexec(parent);
 	waitq_init(&ns->empty);
 	*ret = ns;
 	return 0;
@@ -80,15 +83,73 @@ pid_ns_is_below(const struct pid_ns *ns, const struct pid_ns *above)
 	return ns == above;
 }
 
+/* --- values of /proc/sys --- */
+
+int32_t
+pid_ns_max(const struct pid_ns *ns)
+{
+	return atomic_load(ns ? &((struct pid_ns *)ns)->max : &first_max);
+}
+
+void
+pid_ns_set_max(struct pid_ns *ns, int32_t max)
+{
+	atomic_store(ns ? &ns->max : &first_max, max);
+}
+
+int32_t
+pid_ns_last(const struct pid_ns *ns)
+{
+	int32_t last;
+
+	mutex_lock(&tasklist_lock);
+	last = ns ? ns->last : pid_last;
+	mutex_unlock(&tasklist_lock);
+	return last;
+}
+
+void
+pid_ns_set_last(struct pid_ns *ns, int32_t last)
+{
+	mutex_lock(&tasklist_lock);
+	if (ns)
+		ns->last = last;
+	else
+		pid_last = last;
+	mutex_unlock(&tasklist_lock);
+}
+
+int32_t
+pid_ns_memfd_noexec(const struct pid_ns *ns)
+{
+	int32_t level = atomic_load(&first_noexec);
+
+	for (; ns; ns = ns->parent) {
+		int32_t own = atomic_load(&((struct pid_ns *)ns)->noexec);
+
+		if (own > level)
+			level = own;
+	}
+	return level;
+}
+
+void
+pid_ns_set_memfd_noexec(struct pid_ns *ns, int32_t level)
+{
+	atomic_store(ns ? &ns->noexec : &first_noexec, level);
+}
+
 /* --- numbers --- */
 
 static int32_t
 choose_global(int32_t want)
 {
+	int32_t max = pid_ns_max(NULL);
+
 	if (want)
-		return want < 0 || want >= PID_MAX || table[want] ? 0 : want;
+		return want < 0 || want >= max || table[want] ? 0 : want;
 	for (int32_t i = 0, nr = pid_last + 1; i < PID_MAX; i++, nr++) {
-		if (nr >= PID_MAX)
+		if (nr >= max)
 			nr = PID_RESERVED;
 		if (!table[nr]) {
 			pid_last = nr;
@@ -110,12 +171,14 @@ find_in(const struct pid_ns *ns, int32_t nr)
 static int32_t
 choose_in(struct pid_ns *ns, int32_t want)
 {
+	int32_t max = pid_ns_max(ns);
+
 	if (ns->closing)
 		return 0;
 	if (want)
-		return want < 0 || want >= PID_MAX || find_in(ns, want) ? 0 : want;
+		return want < 0 || want >= max || find_in(ns, want) ? 0 : want;
 	for (int32_t i = 0, nr = ns->last + 1; i < PID_MAX; i++, nr++) {
-		if (nr >= PID_MAX)
+		if (nr >= max)
 			nr = PID_RESERVED;
 		if (!find_in(ns, nr)) {
 			ns->last = nr;

@@ -3,6 +3,7 @@
 #include "file_util.h"
 #include "sentry/fs/pipe.h"
 #include "sentry/fs/tmpfs.h"
+#include "sentry/kernel/pid_ns.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +60,7 @@ sys_memfd_create(struct task *t, const uint64_t a[6])
 {
 	uint32_t flags = (uint32_t)a[1], mode = 0777;
 	char name[MFD_NAME_MAX + 2], desc[MFD_NAME_MAX + 16];
+	int32_t noexec; /* vm.memfd_noexec */
 	struct file *f;
 	ssize_t n;
 	int r;
@@ -67,6 +69,11 @@ sys_memfd_create(struct task *t, const uint64_t a[6])
 		return -EINVAL; /* huge pages, too: there are none */
 	if ((flags & LX_MFD_EXEC) && (flags & LX_MFD_NOEXEC_SEAL))
 		return -EINVAL;
+	noexec = pid_ns_memfd_noexec(t->pid->ns);
+	if (!(flags & (LX_MFD_EXEC | LX_MFD_NOEXEC_SEAL)))
+		flags |= noexec ? LX_MFD_NOEXEC_SEAL : LX_MFD_EXEC;
+	if (noexec == 2 && !(flags & LX_MFD_NOEXEC_SEAL))
+		return -EACCES;
 	n = copy_in_str(t->call.um, name, ua(a[0]), MFD_NAME_MAX + 1);
 	if (n < 0)
 		return n == -ENAMETOOLONG ? -EINVAL : n;

@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/fsuid.h>
+#include <sys/inotify.h>
 #include <sys/klog.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -380,6 +381,16 @@ counts(void)
 	SHOW(epoll_ctl(ep, EPOLL_CTL_ADD, p[0], &ev));
 	SHOW(epoll_ctl(ep, EPOLL_CTL_ADD, p[1], &ev));
 	set("fs/epoll/max_user_watches", "1000000");
+	set("fs/inotify/max_user_watches", "1");
+	set("fs/inotify/max_user_instances", "1");
+	ep = inotify_init1(0);
+	SHOW(inotify_init1(0));
+	SHOW(inotify_add_watch(ep, "/", IN_CREATE));
+	SHOW(inotify_add_watch(ep, "/proc", IN_CREATE));
+	set("user/max_inotify_watches", "65536");
+	printf("watches %s\n", get("fs/inotify/max_user_watches"));
+	SHOW(put("fs/inotify/max_user_instances", "129"));
+	set("fs/inotify/max_user_instances", "128");
 	set("fs/mount-max", "1");
 	SHOW(mount("none", "/tmp", "tmpfs", 0, NULL));
 	set("fs/mount-max", "100000");

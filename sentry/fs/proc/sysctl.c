@@ -125,14 +125,6 @@ show_ptys(const struct pseudo_ctx *x, struct sbuf *b)
 }
 
 static int
-show_last_pid(const struct pseudo_ctx *x, struct sbuf *b)
-{
-	(void)x;
-	sbuf_printf(b, "%d\n", kernel_last_pid());
-	return 0;
-}
-
-static int
 show_aio(const struct pseudo_ctx *x, struct sbuf *b)
 {
 	(void)x;
@@ -243,8 +235,19 @@ static const struct pseudo_row kernel_rows[] = {
 		.show = proc_sysctl_show_uts,
 		.write = proc_sysctl_write_uts,
 		.arg = 1},
-	CONST("pid_max", "32768"),
-	SHOW_ROW("ns_last_pid", show_last_pid, 0),
+	{.name = "pid_max",
+		.mode = LX_S_IFREG | 0644,
+		.part = PSEUDO_SYSCTL_OWN,
+		.show = proc_sysctl_show_pid_max,
+		.write = proc_sysctl_write_pid_max,
+		.check = proc_sysctl_check_pid_max,
+		.attr = proc_sysctl_attr_pid_max,
+		.bind = proc_sysctl_bind_pid_ns,
+		.unbind = proc_sysctl_unbind_pid_ns},
+	{.name = "ns_last_pid",
+		.mode = LX_S_IFREG | 0666,
+		.show = proc_sysctl_show_last_pid,
+		.write = proc_sysctl_write_last_pid},
 #define IPC_SYSCTL(n, count, first)                                                                \
 	{.name = (n),                                                                              \
 		.mode = LX_S_IFREG | 0644,                                                         \
@@ -265,8 +268,6 @@ static const struct pseudo_row inotify_rows[] = {
 #define SYSCTL_INOTIFY
 #include "sysctl_rows.h"
 #undef SYSCTL_INOTIFY
-	CONST("max_user_instances", "128"),
-	CONST("max_user_watches", "65536"),
 	{.name = NULL},
 };
 
@@ -320,7 +321,10 @@ static const struct pseudo_row vm_rows[] = {
 #define SYSCTL_VM
 #include "sysctl_rows.h"
 #undef SYSCTL_VM
-	CONST("memfd_noexec", "0"),
+	{.name = "memfd_noexec",
+		.mode = LX_S_IFREG | 0644,
+		.show = proc_sysctl_show_noexec,
+		.write = proc_sysctl_write_noexec},
 	CONST("overcommit_memory", "0"),
 	{.name = NULL},
 };
@@ -352,8 +356,8 @@ static const struct pseudo_row user_rows[] = {
 	CONST("max_net_namespaces", "65536"),
 	CONST("max_cgroup_namespaces", "65536"),
 	CONST("max_time_namespaces", "65536"),
-	CONST("max_inotify_instances", "128"),
-	CONST("max_inotify_watches", "65536"),
+	VALUE_ROW(INOTIFY_MAX_USER_INSTANCES, "max_inotify_instances", 0644),
+	VALUE_ROW(INOTIFY_MAX_USER_WATCHES, "max_inotify_watches", 0644),
 	VALUE_ROW(FANOTIFY_MAX_USER_GROUPS, "max_fanotify_groups", 0644),
 	VALUE_ROW(FANOTIFY_MAX_USER_MARKS, "max_fanotify_marks", 0644),
 	{.name = NULL},

@@ -58,5 +58,18 @@ ssize_t proc_sysctl_write_ipc(const struct pseudo_ctx *x, const char *buf, size_
 int proc_sysctl_show_mqueue(const struct pseudo_ctx *x, struct sbuf *b);
 ssize_t proc_sysctl_write_mqueue(
 	const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos);
+uint64_t proc_sysctl_bind_pid_ns(const struct pseudo_ctx *x);
+void proc_sysctl_unbind_pid_ns(uint64_t bound);
+int proc_sysctl_check_pid_max(const struct pseudo_ctx *x, int mask);
+void proc_sysctl_attr_pid_max(const struct pseudo_ctx *x, struct inode *i);
+int proc_sysctl_show_pid_max(const struct pseudo_ctx *x, struct sbuf *b);
+ssize_t proc_sysctl_write_pid_max(
+	const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos);
+int proc_sysctl_show_last_pid(const struct pseudo_ctx *x, struct sbuf *b);
+ssize_t proc_sysctl_write_last_pid(
+	const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos);
+int proc_sysctl_show_noexec(const struct pseudo_ctx *x, struct sbuf *b);
+ssize_t proc_sysctl_write_noexec(
+	const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos);
 
 #endif

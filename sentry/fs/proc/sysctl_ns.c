@@ -3,6 +3,8 @@
  */
 #include "sentry/ipc/ipc.h"
 #include "sentry/ipc/mqueue.h"
+#include "sentry/kernel/pid_ns.h"
+#include "sentry/sched/sched.h"
 #include "sysctl.h"
 #include <ctype.h>
 #include <stdlib.h>
@@ -107,5 +109,161 @@ proc_sysctl_write_mqueue(const struct pseudo_ctx *x, const char *buf, size_t len
 	if (proc_sysctl_numbers(buf, len, &v, 1, &used) < 1)
 		return -EINVAL;
 	r = x->c->ipc ? mq_limit_set(x->c->ipc, (enum mq_limit)x->row->arg, v) : -ESRCH;
+	return r < 0 ? r : (ssize_t)used;
+}
+
+/* --- pid namespaces --- */
+
+/* Eight for each CPU, and more than are reserved. */
+static int32_t
+pid_max_min(void)
+{
+	uint8_t mask[128] = {0};
+	int32_t n = 0;
+
+	sched_online_cpus(mask, sizeof mask);
+	for (size_t i = 0; i < sizeof mask; i++)
+		n += 8 * __builtin_popcount(mask[i]);
+	return n > 301 ? n : 301;
+}
+
+static struct pid_ns *
+pid_ns_here(void)
+{
+	struct task *t = task_current();
+
+	return t && t->pid ? t->pid->ns : NULL;
+}
+
+static struct user_ns *
+owner_of(const struct pid_ns *ns)
+{
+	return ns ? ns->user_ns : NULL;
+}
+
+uint64_t
+proc_sysctl_bind_pid_ns(const struct pseudo_ctx *x)
+{
+	(void)x;
+	return (uintptr_t)pid_ns_get(pid_ns_here());
+}
+
+void
+proc_sysctl_unbind_pid_ns(uint64_t bound)
+{
+	pid_ns_put((struct pid_ns *)(uintptr_t)bound);
+}
+
+/* pid_table_root_permissions(). The first namespace may be many containers'. */
+int
+proc_sysctl_check_pid_max(const struct pseudo_ctx *x, int mask)
+{
+	const struct user_ns *owner = owner_of(pid_ns_here());
+	uint32_t mode = x->row->mode;
+
+	if (cred_capable_in(x->c->cred, owner, LX_CAP_SYS_ADMIN) ||
+		x->c->cred->euid == uid_in(owner, 0))
+		mode >>= 6;
+	return (uint32_t)mask & ~mode & 7 ? -EACCES : 0;
+}
+
+void
+proc_sysctl_attr_pid_max(const struct pseudo_ctx *x, struct inode *i)
+{
+	const struct user_ns *owner = owner_of(pid_ns_here());
+	uint32_t uid = uid_in(owner, 0), gid = gid_in(owner, 0);
+
+	(void)x;
+	inode_store(i->uid, uid == UINT32_MAX ? 0 : uid);
+	inode_store(i->gid, gid == UINT32_MAX ? 0 : gid);
+}
+
+int
+proc_sysctl_show_pid_max(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	sbuf_printf(b, "%d\n", pid_ns_max((struct pid_ns *)(uintptr_t)x->bound));
+	return 0;
+}
+
+/* One number between low and high: 1; 0: it is not at the beginning, and ignored; -EINVAL. */
+static int
+one_number(const char *buf, size_t len, int64_t pos, int64_t low, int64_t high, int32_t *ret,
+	size_t *ret_used)
+{
+	int64_t v;
+
+	*ret_used = len;
+	if (!proc_sysctl_counts(pos) || !len)
+		return 0;
+	if (proc_sysctl_numbers(buf, len, &v, 1, ret_used) < 1 || v < low || v > high)
+		return -EINVAL;
+	*ret = (int32_t)v;
+	return 1;
+}
+
+ssize_t
+proc_sysctl_write_pid_max(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos)
+{
+	struct pid_ns *ns = (struct pid_ns *)(uintptr_t)x->bound;
+	int32_t v, least = pid_max_min();
+	size_t used;
+	int r;
+
+	if (!ns && !cred_capable(x->c->cred, LX_CAP_SYS_ADMIN))
+		return -EPERM;
+	r = one_number(buf, len, pos, least, PID_MAX, &v, &used);
+	if (r > 0)
+		pid_ns_set_max(ns, v);
+	return r < 0 ? r : (ssize_t)used;
+}
+
+int
+proc_sysctl_show_last_pid(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	(void)x;
+	sbuf_printf(b, "%d\n", pid_ns_last(pid_ns_here()));
+	return 0;
+}
+
+ssize_t
+proc_sysctl_write_last_pid(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos)
+{
+	struct pid_ns *ns = pid_ns_here();
+	struct user_ns *owner = owner_of(ns);
+	int32_t v;
+	size_t used;
+	int r;
+
+	if (!cred_capable_in(x->c->cred, owner, LX_CAP_SYS_ADMIN) &&
+		!cred_capable_in(x->c->cred, owner, LX_CAP_CHECKPOINT_RESTORE))
+		return -EPERM;
+	r = one_number(buf, len, pos, 0, pid_ns_max(ns), &v, &used);
+	if (r > 0)
+		pid_ns_set_last(ns, v);
+	return r < 0 ? r : (ssize_t)used;
+}
+
+int
+proc_sysctl_show_noexec(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	(void)x;
+	sbuf_printf(b, "%d\n", pid_ns_memfd_noexec(pid_ns_here()));
+	return 0;
+}
+
+/* No namespace is more open than the one above it. */
+ssize_t
+proc_sysctl_write_noexec(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos)
+{
+	struct pid_ns *ns = pid_ns_here();
+	int32_t v;
+	size_t used;
+	int r;
+
+	if (!cred_capable_in(x->c->cred, owner_of(ns), LX_CAP_SYS_ADMIN))
+		return -EPERM;
+	r = one_number(buf, len, pos, ns ? pid_ns_memfd_noexec(ns->parent) : 0, 2, &v, &used);
+	if (r > 0)
+		pid_ns_set_memfd_noexec(ns, v);
 	return r < 0 ? r : (ssize_t)used;
 }
