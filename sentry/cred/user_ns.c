@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sentry/cred/user_ns.h"
 #include "base/lock.h"
+#include "sentry/cred/ucount.h"
 #include "sentry/sysctl/sysctl.h"
 #include <errno.h>
 #include <stdio.h>
@@ -21,7 +21,44 @@ struct user_ns {
 	_Atomic uint32_t mapped; /* bit 0: uid is there, bit 1: gid */
 	bool no_setgroups;	 /* lock */
 	struct id_map map[2];
+	_Atomic int32_t max[UCOUNTS]; /* /proc/sys/user */
 };
+
+/* Half of threads-max at most, as fork_init() has it. */
+#define FIRST_MAX 16384
+static _Atomic int32_t first_max[UCOUNTS] = {
+	FIRST_MAX, FIRST_MAX, FIRST_MAX, FIRST_MAX, FIRST_MAX, FIRST_MAX, FIRST_MAX};
+
+/* Of inotify, the first namespace's are those of fs.inotify. */
+static int
+as_sysctl(const struct user_ns *ns, enum ucount what)
+{
+	if (ns || what < UCOUNT_INOTIFY_INSTANCES)
+		return -1;
+	return what == UCOUNT_INOTIFY_INSTANCES ? SYSCTL_INOTIFY_MAX_USER_INSTANCES
+						: SYSCTL_INOTIFY_MAX_USER_WATCHES;
+}
+
+int64_t
+user_ns_max(const struct user_ns *ns, enum ucount what)
+{
+	int k = as_sysctl(ns, what);
+
+	if (k >= 0)
+		return sysctl_get((enum sysctl)k);
+	return atomic_load(ns ? &((struct user_ns *)ns)->max[what] : &first_max[what]);
+}
+
+void
+user_ns_set_max(struct user_ns *ns, enum ucount what, int32_t max)
+{
+	int k = as_sysctl(ns, what);
+
+	if (k >= 0)
+		sysctl_set((enum sysctl)k, max);
+	else
+		atomic_store(ns ? &ns->max[what] : &first_max[what], max);
+}
 
 uint64_t
 ns_id_new(void)
@@ -36,16 +73,23 @@ user_ns_new(const struct cred *c, struct user_ns **ret)
 {
 	struct user_ns *ns;
 	uint32_t level = c->user_ns ? c->user_ns->level + 1 : 1;
+	int r;
 
 	if (level > USER_NS_MAX_LEVEL)
 		return -ENOSPC;
-	if (!uid_known(c->user_ns, c->euid) || !gid_known(c->user_ns, c->egid))
-		return -EPERM;
-	ns = calloc(1, sizeof *ns);
-	if (!ns)
-		return -ENOMEM;
+	r = ucount_take(c->user_ns, c->euid, UCOUNT_USER);
+	if (r)
+		return r;
+	r = uid_known(c->user_ns, c->euid) && gid_known(c->user_ns, c->egid) ? -ENOMEM : -EPERM;
+	ns = r == -ENOMEM ? calloc(1, sizeof *ns) : NULL;
+	if (!ns) {
+		ucount_give(c->user_ns, c->euid, UCOUNT_USER);
+		return r;
+	}
 	ref_init(&ns->ref);
 	mutex_init(&ns->lock, LR_LEAF);
+	for (int i = 0; i < UCOUNTS; i++)
+		ns->max[i] = INT32_MAX;
 	ns->parent = user_ns_get(c->user_ns);
 	ns->owner = c->euid;
 	ns->group = c->egid;
@@ -72,6 +116,7 @@ user_ns_put(struct user_ns *ns)
 	while (ns && ref_put(&ns->ref)) {
 		struct user_ns *parent = ns->parent;
 
+		ucount_give(parent, ns->owner, UCOUNT_USER);
 		if (user_ns_gone)
 			user_ns_gone(ns->id);
 		free(ns->map[0].list);

@@ -13,6 +13,7 @@
 #include "abi/fs.h"
 #include "abi/ioctl.h"
 #include "abi/poll.h"
+#include "sentry/cred/ucount.h"
 #include "sentry/event/event.h"
 #include "sentry/sysctl/sysctl.h"
 #include "sentry/vfs/dentry.h"
@@ -47,15 +48,10 @@ struct event {
 	char name[];
 };
 
-/* How much a user has of each. */
-struct owner {
-	struct list node;
-	uint32_t uid, instances, watches;
-};
-
 struct inotify {
 	struct list events, watches;
-	struct owner *owner;
+	struct user_ns *user_ns; /* a reference, or NULL: with uid, who has it and its watches */
+	uint32_t uid;
 	uint32_t nevents, queued_bytes;
 	uint32_t max_events; /* what fs.inotify.max_queued_events was when it was made */
 	int32_t last_wd;
@@ -80,7 +76,6 @@ struct dropped {
 };
 
 static struct mutex lock = MUTEX_INIT(EVENT);
-static struct list owners = LIST_INIT(owners);
 static struct list all_watches = LIST_INIT(all_watches);
 
 static void
@@ -150,7 +145,7 @@ end_watch_locked(struct watch *w, struct dropped *d)
 	*at = w->next_here;
 	list_del(&w->node);
 	list_del(&w->all_node);
-	w->in->owner->watches--;
+	ucount_give(w->in->user_ns, w->in->uid, UCOUNT_INOTIFY_WATCHES);
 	atomic_fetch_sub(&vfs_watches, 1);
 	queue_locked(w->in, w->wd, LX_IN_IGNORED, 0, NULL, 0);
 	w->next_here = d->watches;
@@ -268,29 +263,11 @@ static const struct vfs_notify_ops notify_ops = {
 
 /* --- instances --- */
 
-static struct owner *
-owner_get_locked(uint32_t uid)
-{
-	struct owner *o;
-
-	list_for_each_entry (o, &owners, node)
-		if (o->uid == uid)
-			return o;
-	o = calloc(1, sizeof *o);
-	if (o) {
-		o->uid = uid;
-		list_push_back(&owners, &o->node);
-	}
-	return o;
-}
-
 static void
-owner_put_locked(struct owner *o)
+forget_user(struct inotify *in)
 {
-	if (o->instances || o->watches)
-		return;
-	list_del(&o->node);
-	free(o);
+	ucount_give(in->user_ns, in->uid, UCOUNT_INOTIFY_INSTANCES);
+	user_ns_put(in->user_ns);
 }
 
 static void
@@ -306,10 +283,9 @@ inotify_release(struct file *f)
 		end_watch_locked(w, &d);
 	list_for_each_entry_safe (e, etmp, &in->events, node)
 		free(e);
-	in->owner->instances--;
-	owner_put_locked(in->owner);
 	mutex_unlock(&lock);
 	drop(&d);
+	forget_user(in);
 	waitq_destroy(&in->wq);
 	free(in);
 }
@@ -411,37 +387,31 @@ static const struct file_ops inotify_ops = {
 };
 
 int
-inotify_new(uint32_t uid, uint32_t oflags, struct file **ret)
+inotify_new(const struct cred *c, uint32_t oflags, struct file **ret)
 {
 	struct inotify *in = calloc(1, sizeof *in);
-	int err = 0;
+	int err;
 
 	if (!in)
 		return -ENOMEM;
+	err = ucount_take(c->user_ns, c->euid, UCOUNT_INOTIFY_INSTANCES);
+	if (err) {
+		free(in);
+		return err == -ENOSPC ? -EMFILE : err;
+	}
+	in->user_ns = user_ns_get(c->user_ns);
+	in->uid = c->euid;
 	list_init(&in->events);
 	list_init(&in->watches);
 	in->max_events = (uint32_t)sysctl_get(SYSCTL_INOTIFY_MAX_QUEUED_EVENTS);
 	mutex_lock(&lock);
-	in->owner = owner_get_locked(uid);
-	if (!in->owner)
-		err = -ENOMEM;
-	else if (in->owner->instances >= sysctl_get(SYSCTL_INOTIFY_MAX_USER_INSTANCES))
-		err = -EMFILE;
-	else
-		in->owner->instances++;
 	vfs_notify_register(&notify_ops);
 	mutex_unlock(&lock);
-	if (err) {
-		free(in);
-		return err;
-	}
 	waitq_init(&in->wq);
 	err = file_new_anon(&inotify_ops, in, "anon_inode:inotify", 0, LX_O_RDONLY | oflags, ret);
 	if (err) {
-		mutex_lock(&lock);
-		in->owner->instances--;
-		owner_put_locked(in->owner);
-		mutex_unlock(&lock);
+		waitq_destroy(&in->wq);
+		forget_user(in);
 		free(in);
 	}
 	return err;
@@ -479,10 +449,9 @@ inotify_add(struct file *f, const struct path *p, uint32_t mask)
 	} else if (w) {
 		w->mask = (mask & LX_IN_MASK_ADD ? w->mask : 0) | (mask & STORED_BITS);
 		r = w->wd;
-	} else if (in->owner->watches >= sysctl_get(SYSCTL_INOTIFY_MAX_USER_WATCHES) ||
-		   in->last_wd == INT32_MAX) {
+	} else if (in->last_wd == INT32_MAX) {
 		r = -ENOSPC;
-	} else {
+	} else if ((r = ucount_take(in->user_ns, in->uid, UCOUNT_INOTIFY_WATCHES)) == 0) {
 		*n = (struct watch){.in = in,
 			.inode = inode_get(inode),
 			.wd = ++in->last_wd,
@@ -493,10 +462,11 @@ inotify_add(struct file *f, const struct path *p, uint32_t mask)
 		list_push_back(&in->watches, &n->node);
 		list_push_back(&all_watches, &n->all_node);
 		__atomic_store_n(&inode->watches, n, __ATOMIC_RELEASE);
-		in->owner->watches++;
 		atomic_fetch_add(&vfs_watches, 1);
 		r = n->wd;
 		n = NULL;
+	} else {
+		in->last_wd++; /* its number is gone, as on Linux */
 	}
 	mutex_unlock(&lock);
 	free(n);

@@ -34,6 +34,7 @@ struct ipc_set {
 struct ipc_ns {
 	struct ref ref;
 	struct user_ns *user_ns; /* a reference, or NULL */
+	uint32_t counted;	 /* (C) for whom; sentry/cred/ucount.h */
 	uint64_t id;
 	struct mutex lock; /* rank FS: all below, and the sets */
 	uint64_t limit[IPC_LIMITS];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the kinds of System V IPC share: namespaces, numbers and keys, permissions (Linux:
  * ipc/util.c). */
-#include "sentry/cred/user_ns.h"
+#include "sentry/cred/ucount.h"
 #include "sentry/ipc/internal.h"
 #include "sentry/ipc/mqueue.h"
 #include <errno.h>
@@ -17,15 +17,18 @@ static const struct {
 };
 
 struct ipc_ns *
-ipc_ns_new(struct user_ns *owner)
+ipc_ns_new(struct user_ns *owner, uint32_t counted)
 {
 	struct ipc_ns *ns = calloc(1, sizeof *ns);
 
-	if (!ns)
+	if (!ns) {
+		ucount_give(owner, counted, UCOUNT_IPC);
 		return NULL;
+	}
 	ref_init(&ns->ref);
 	mutex_init(&ns->lock, LR_FS);
 	ns->user_ns = user_ns_get(owner);
+	ns->counted = counted;
 	ns->id = ns_id_new();
 	for (int i = 0; i < IPC_LIMITS; i++)
 		ns->limit[i] = limits[i].standard;
@@ -40,7 +43,7 @@ ipc_ns_first(void)
 
 	mutex_lock(&lock);
 	if (!first)
-		first = ipc_ns_new(NULL);
+		first = ipc_ns_new(NULL, UCOUNT_NOBODY);
 	mutex_unlock(&lock);
 	return first;
 }
@@ -113,6 +116,7 @@ ipc_ns_put(struct ipc_ns *ns)
 	shm_ns_gone(ns);
 	mq_ns_gone(ns->mq_sb, ns->mq_mnt);
 	mutex_destroy(&ns->lock);
+	ucount_give(ns->user_ns, ns->counted, UCOUNT_IPC);
 	user_ns_put(ns->user_ns);
 	free(ns);
 }

@@ -2,6 +2,7 @@
 /* clone(2) in all its forms. Linux counterpart: kernel/fork.c, whose checks and their order are
  * kept. */
 #include "abi/sched.h"
+#include "sentry/cred/ucount.h"
 #include "sentry/ipc/ipc.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/namespaces.h"
@@ -46,6 +47,7 @@ static int
 copy_parts(struct task *t, struct task *n, uint64_t f)
 {
 	struct tgroup *g = t->tgroup;
+	struct user_ns *owner;
 	int err;
 
 	if (f & LX_CLONE_NEWUSER) {
@@ -55,8 +57,9 @@ copy_parts(struct task *t, struct task *n, uint64_t f)
 	} else {
 		n->cred = cred_get(t->cred);
 	}
+	owner = n->cred->user_ns;
 	if (f & LX_CLONE_NEWPID) {
-		err = pid_ns_new(t->child_pid_ns, n->cred->user_ns, &n->child_pid_ns);
+		err = pid_ns_new(t->child_pid_ns, owner, n->cred->euid, &n->child_pid_ns);
 		if (err)
 			return err;
 	} else {
@@ -65,7 +68,9 @@ copy_parts(struct task *t, struct task *n, uint64_t f)
 	n->time_ns = time_ns_get(t->time_ns);
 	if (!(f & LX_CLONE_NEWTIME))
 		n->child_time_ns = time_ns_get(t->child_time_ns);
-	else if (!(n->child_time_ns = time_ns_new(t->child_time_ns, n->cred->user_ns)))
+	else if ((err = ucount_take(owner, n->cred->euid, UCOUNT_TIME)) != 0)
+		return err;
+	else if (!(n->child_time_ns = time_ns_new(t->child_time_ns, owner, n->cred->euid)))
 		return -ENOMEM;
 	/* who shares memory shares its clocks; it goes there when it executes something */
 	if (!(f & LX_CLONE_VM))
@@ -75,18 +80,32 @@ copy_parts(struct task *t, struct task *n, uint64_t f)
 	if (!n->user)
 		return -ENOMEM;
 	if (f & LX_CLONE_NEWUTS) {
-		n->uts = uts_new(n->cred->user_ns, t->uts->nodename, t->uts->domainname);
+		err = ucount_take(owner, n->cred->euid, UCOUNT_UTS);
+		if (err)
+			return err;
+		n->uts = uts_new(owner, n->cred->euid, t->uts->nodename, t->uts->domainname);
 		if (!n->uts)
 			return -ENOMEM;
 	} else {
 		ref_get(&t->uts->ref);
 		n->uts = t->uts;
 	}
-	if (f & LX_CLONE_NEWIPC)
-		n->ipc = ipc_ns_new(n->cred->user_ns);
-	else
+	if (f & LX_CLONE_NEWIPC) {
+		err = ucount_take(owner, n->cred->euid, UCOUNT_IPC);
+		if (err)
+			return err;
+		n->ipc = ipc_ns_new(owner, n->cred->euid);
+	} else {
 		n->ipc = ipc_ns_get(t->ipc);
-	n->net = f & LX_CLONE_NEWNET ? net_ns_new(n->cred->user_ns) : net_ns_get(t->net);
+	}
+	if (f & LX_CLONE_NEWNET) {
+		err = ucount_take(owner, n->cred->euid, UCOUNT_NET);
+		if (err)
+			return err;
+		n->net = net_ns_new(owner, n->cred->euid);
+	} else {
+		n->net = net_ns_get(t->net);
+	}
 	if (!n->ipc || !n->net)
 		return -ENOMEM;
 	err = keys_clone(n->cred, &t->keys, &n->keys, f & LX_CLONE_THREAD);
@@ -110,7 +129,7 @@ copy_parts(struct task *t, struct task *n, uint64_t f)
 	if (f & LX_CLONE_NEWNS) {
 		struct mnt_ns *ns;
 
-		err = mnt_ns_copy(n->fs->ns, n->fs, n->cred->user_ns, &ns);
+		err = mnt_ns_copy(n->fs->ns, n->fs, owner, n->cred->euid, &ns);
 		if (err)
 			return err;
 		mnt_ns_put(n->fs->ns);

@@ -7,6 +7,7 @@
  * are kicked. System calls that are under way come to their end, and their results wait.
  */
 #include "sentry/kernel/container.h"
+#include "sentry/cred/ucount.h"
 #include "sentry/fs/tty.h"
 #include "sentry/ipc/ipc.h"
 #include "sentry/kernel/info.h"
@@ -41,22 +42,23 @@ kernel_container_new(const struct kernel_container_config *cfg, struct kernel_co
 	sleeplock_init(&k->limit.meter_lock);
 	k->limit.l.meter = -1;
 	atomic_init(&k->cpu_period_us, 100000);
-	r = cfg->pid ? 0 : pid_ns_new(NULL, NULL, &k->pid_ns);
+	r = cfg->pid ? 0 : pid_ns_new(NULL, NULL, UCOUNT_NOBODY, &k->pid_ns);
 	if (cfg->pid)
 		k->pid_ns = pid_ns_get(cfg->pid->pid_ns);
 	if (r == 0 && cfg->ipc)
 		k->ipc = ipc_ns_get(cfg->ipc->ipc);
-	else if (r == 0 && !(k->ipc = first ? ipc_ns_new(NULL) : ipc_ns_first()))
+	else if (r == 0 && !(k->ipc = first ? ipc_ns_new(NULL, UCOUNT_NOBODY) : ipc_ns_first()))
 		r = -ENOMEM;
 	if (r == 0 && cfg->uts) {
 		ref_get(&cfg->uts->uts->ref);
 		k->uts = cfg->uts->uts;
-	} else if (r == 0 && !(k->uts = uts_new(NULL, cfg->hostname, cfg->domainname))) {
+	} else if (r == 0 &&
+		   !(k->uts = uts_new(NULL, UCOUNT_NOBODY, cfg->hostname, cfg->domainname))) {
 		r = -ENOMEM;
 	}
 	if (r == 0 && !(k->net = cfg->net	? net_ns_get(net_ns_first())
 				 : cfg->own_net ? net_ns_get(cfg->own_net)
-						: net_ns_new(NULL)))
+						: net_ns_new(NULL, UCOUNT_NOBODY)))
 		r = -ENOMEM;
 	if (r == 0 && !cfg->net && !cfg->own_net)
 		net_sysctl_open_ping(k->net);

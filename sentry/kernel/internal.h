@@ -36,7 +36,8 @@ struct tgroup *tgroup_alloc(void);
 struct sighand *sighand_new(void);
 struct sighand *sighand_copy(struct sighand *s);
 void sighand_put(struct sighand *s);
-struct uts_ns *uts_new(struct user_ns *owner, const char *nodename, const char *domainname);
+struct uts_ns *uts_new(
+	struct user_ns *owner, uint32_t counted, const char *nodename, const char *domainname);
 void uts_put(struct uts_ns *u);
 void task_init_call(struct task *t);
 

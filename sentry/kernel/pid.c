@@ -5,6 +5,7 @@
  *
  * The first namespace has a plain table; each further one a hash of its own numbers.
  */
+#include "sentry/cred/ucount.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/pid_ns.h"
 #include <stdlib.h>
@@ -26,19 +27,26 @@ static _Atomic int32_t first_max = PID_MAX, first_noexec;
 /* --- namespaces --- */
 
 int
-pid_ns_new(struct pid_ns *parent, struct user_ns *owner, struct pid_ns **ret)
+pid_ns_new(struct pid_ns *parent, struct user_ns *owner, uint32_t counted, struct pid_ns **ret)
 {
 	uint32_t level = parent ? parent->level + 1 : 1;
 	struct pid_ns *ns;
+	int r;
 
 	if (level > PID_NS_MAX_LEVEL)
 		return -ENOSPC;
+	r = ucount_take(owner, counted, UCOUNT_PID);
+	if (r)
+		return r;
 	ns = calloc(1, sizeof *ns);
-	if (!ns)
+	if (!ns) {
+		ucount_give(owner, counted, UCOUNT_PID);
 		return -ENOMEM;
+	}
 	ref_init(&ns->ref);
 	ns->parent = pid_ns_get(parent);
 	ns->user_ns = user_ns_get(owner);
+	ns->counted = counted;
 	ns->level = level;
 	ns->id = ns_id_new();
 	ns->max = PID_MAX;
@@ -63,6 +71,7 @@ pid_ns_put(struct pid_ns *ns)
 		struct pid_ns *parent = ns->parent;
 
 		waitq_destroy(&ns->empty);
+		ucount_give(ns->user_ns, ns->counted, UCOUNT_PID);
 		user_ns_put(ns->user_ns);
 		free(ns);
 		ns = parent;

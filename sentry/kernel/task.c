@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tasks and thread groups as objects: making, references, their view of guest memory. */
 #include "abi/mman.h"
-#include "sentry/cred/user_ns.h"
+#include "sentry/cred/ucount.h"
 #include "sentry/ipc/ipc.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/pid_ns.h"
@@ -113,15 +113,18 @@ sighand_put(struct sighand *s)
 }
 
 struct uts_ns *
-uts_new(struct user_ns *owner, const char *nodename, const char *domainname)
+uts_new(struct user_ns *owner, uint32_t counted, const char *nodename, const char *domainname)
 {
 	struct uts_ns *u = calloc(1, sizeof *u);
 
-	if (!u)
+	if (!u) {
+		ucount_give(owner, counted, UCOUNT_UTS);
 		return NULL;
+	}
 	ref_init(&u->ref);
 	mutex_init(&u->lock, LR_LEAF);
 	u->user_ns = user_ns_get(owner);
+	u->counted = counted;
 	u->id = ns_id_new();
 	strncpy(u->nodename, nodename, sizeof u->nodename - 1);
 	strncpy(u->domainname, domainname, sizeof u->domainname - 1);
@@ -134,6 +137,7 @@ uts_put(struct uts_ns *u)
 	if (!u || !ref_put(&u->ref))
 		return;
 	mutex_destroy(&u->lock);
+	ucount_give(u->user_ns, u->counted, UCOUNT_UTS);
 	user_ns_put(u->user_ns);
 	free(u);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Linux counterpart: kernel/time/namespace.c */
 #include "sentry/kernel/time_ns.h"
+#include "sentry/cred/ucount.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/timers.h"
 #include <stdio.h>
@@ -13,6 +14,7 @@
 struct time_ns {
 	struct ref ref;		 /* tasks, tasks whose children go there, files */
 	struct user_ns *user_ns; /* (C) a reference, or NULL */
+	uint32_t counted;	 /* (C) for whom; sentry/cred/ucount.h */
 	uint64_t id;		 /* (C) inode number of /proc/PID/ns/time */
 	struct mutex lock;	 /* rank LEAF: the following, until it is used */
 	bool used;
@@ -20,15 +22,18 @@ struct time_ns {
 };
 
 struct time_ns *
-time_ns_new(struct time_ns *from, struct user_ns *owner)
+time_ns_new(struct time_ns *from, struct user_ns *owner, uint32_t counted)
 {
 	struct time_ns *ns = calloc(1, sizeof *ns);
 
-	if (!ns)
+	if (!ns) {
+		ucount_give(owner, counted, UCOUNT_TIME);
 		return NULL;
+	}
 	ref_init(&ns->ref);
 	mutex_init(&ns->lock, LR_LEAF);
 	ns->user_ns = user_ns_get(owner);
+	ns->counted = counted;
 	ns->id = ns_id_new();
 	ns->offsets = time_ns_offsets(from);
 	return ns;
@@ -48,6 +53,7 @@ time_ns_put(struct time_ns *ns)
 	if (!ns || !ref_put(&ns->ref))
 		return;
 	mutex_destroy(&ns->lock);
+	ucount_give(ns->user_ns, ns->counted, UCOUNT_TIME);
 	user_ns_put(ns->user_ns);
 	free(ns);
 }

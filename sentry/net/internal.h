@@ -11,6 +11,7 @@ struct net_ns {
 	struct ref ref;
 	uint64_t id;
 	struct user_ns *user_ns; /* a reference, or NULL */
+	uint32_t counted;	 /* (C) for whom; sentry/cred/ucount.h */
 	bool on_host;		 /* what follows `mute` is unused then */
 	int maker;		 /* of sockets in it; -1: the sentry stands in it */
 	uint32_t low_ports;

@@ -7,7 +7,7 @@
 #include "internal.h"
 #include "platform/host/file.h"
 #include "platform/host/socket.h"
-#include "sentry/cred/user_ns.h"
+#include "sentry/cred/ucount.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +29,7 @@ static struct net_addr first_addrs[NET_ADDRS_MAX] = LOOPBACKS;
 static struct net_ns first = {
 	.ref = {1},
 	.id = 4026531992,
+	.counted = UCOUNT_NOBODY,
 	.maker = -1,
 	.lock = MUTEX_INIT(LEAF),
 	.up = true,
@@ -65,18 +66,21 @@ net_ns_first_is_host(uint32_t low_ports)
 }
 
 struct net_ns *
-net_ns_new(struct user_ns *owner)
+net_ns_new(struct user_ns *owner, uint32_t counted)
 {
 	struct net_ns *ns = calloc(1, sizeof *ns);
 
-	if (!ns)
+	if (!ns) {
+		ucount_give(owner, counted, UCOUNT_NET);
 		return NULL;
+	}
 	ref_init(&ns->ref);
 	mutex_init(&ns->lock, LR_LEAF);
 	mutex_init(&ns->taps.lock, LR_SOCKTABLE);
 	list_init(&ns->taps.packet);
 	list_init(&ns->taps.raw);
 	ns->user_ns = user_ns_get(owner);
+	ns->counted = counted;
 	ns->id = ns_id_new();
 	ns->mtu = 65536;
 	ns->maker = -1;
@@ -88,7 +92,7 @@ net_ns_new(struct user_ns *owner)
 struct net_ns *
 net_ns_new_on_host(int maker, uint32_t low_ports)
 {
-	struct net_ns *ns = net_ns_new(NULL);
+	struct net_ns *ns = net_ns_new(NULL, UCOUNT_NOBODY);
 
 	if (!ns) {
 		host_fd_close(maker);
@@ -113,6 +117,7 @@ net_ns_put(struct net_ns *ns)
 {
 	if (!ns || !ref_put(&ns->ref))
 		return;
+	ucount_give(ns->user_ns, ns->counted, UCOUNT_NET);
 	user_ns_put(ns->user_ns);
 	mutex_destroy(&ns->taps.lock);
 	if (ns->maker >= 0)

@@ -13,7 +13,7 @@ sys_inotify_init1(struct task *t, const uint64_t a[6])
 
 	if (flags & ~(uint32_t)(LX_O_CLOEXEC | LX_O_NONBLOCK))
 		return -EINVAL;
-	err = inotify_new(t->cred->uid, flags & LX_O_NONBLOCK, &f);
+	err = inotify_new(t->cred, flags & LX_O_NONBLOCK, &f);
 	return err ? err : task_fd_install_put(t, f, flags & LX_O_CLOEXEC);
 }
 

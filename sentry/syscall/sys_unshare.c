@@ -2,6 +2,7 @@
 /* unshare(2): what a task shares with others becomes its own; setns(2): it enters what others have.
  * Everything new is made before anything is changed. */
 #include "internal.h"
+#include "sentry/cred/ucount.h"
 #include "sentry/ipc/ipc.h"
 #include "sentry/ipc/shm.h"
 #include "sentry/kernel/internal.h"
@@ -43,7 +44,7 @@ fresh_put(struct fresh *n, const struct call *c)
 }
 
 static int
-new_fs(struct task *t, uint64_t flags, struct user_ns *owner, struct fs_ctx **ret)
+new_fs(struct task *t, uint64_t flags, struct user_ns *owner, uint32_t uid, struct fs_ctx **ret)
 {
 	struct fs_ctx *fs = fs_ctx_dup(t->fs);
 	struct mnt_ns *ns;
@@ -52,7 +53,7 @@ new_fs(struct task *t, uint64_t flags, struct user_ns *owner, struct fs_ctx **re
 	if (!fs)
 		return -ENOMEM;
 	if (flags & LX_CLONE_NEWNS) {
-		r = mnt_ns_copy(fs->ns, fs, owner, &ns);
+		r = mnt_ns_copy(fs->ns, fs, owner, uid, &ns);
 		if (r) {
 			fs_ctx_put(fs);
 			return r;
@@ -68,26 +69,38 @@ static int
 make(struct task *t, uint64_t flags, struct fresh *n)
 {
 	struct user_ns *owner;
+	uint32_t uid = t->cred->euid;
 	int r = 0;
 
 	if (flags & LX_CLONE_NEWUSER)
 		r = ns_new_user(t->cred, &n->cred);
 	owner = n->cred ? n->cred->user_ns : t->cred->user_ns;
 	if (!r && (flags & (LX_CLONE_FS | LX_CLONE_NEWNS)))
-		r = new_fs(t, flags, owner, &n->fs);
+		r = new_fs(t, flags, owner, uid, &n->fs);
 	if (!r && (flags & LX_CLONE_FILES) && fdtable_shared(t->files))
 		r = fdtable_dup(t->files, UINT32_MAX, &n->files);
-	if (!r && (flags & LX_CLONE_NEWUTS) &&
-		!(n->uts = uts_new(owner, t->uts->nodename, t->uts->domainname)))
-		r = -ENOMEM;
-	if (!r && (flags & LX_CLONE_NEWIPC) && !(n->ipc = ipc_ns_new(owner)))
-		r = -ENOMEM;
-	if (!r && (flags & LX_CLONE_NEWNET) && !(n->net = net_ns_new(owner)))
-		r = -ENOMEM;
+	if (!r && (flags & LX_CLONE_NEWUTS)) {
+		r = ucount_take(owner, uid, UCOUNT_UTS);
+		if (!r && !(n->uts = uts_new(owner, uid, t->uts->nodename, t->uts->domainname)))
+			r = -ENOMEM;
+	}
+	if (!r && (flags & LX_CLONE_NEWIPC)) {
+		r = ucount_take(owner, uid, UCOUNT_IPC);
+		if (!r && !(n->ipc = ipc_ns_new(owner, uid)))
+			r = -ENOMEM;
+	}
+	if (!r && (flags & LX_CLONE_NEWNET)) {
+		r = ucount_take(owner, uid, UCOUNT_NET);
+		if (!r && !(n->net = net_ns_new(owner, uid)))
+			r = -ENOMEM;
+	}
 	if (!r && (flags & LX_CLONE_NEWPID))
-		r = pid_ns_new(t->child_pid_ns, owner, &n->pid);
-	if (!r && (flags & LX_CLONE_NEWTIME) && !(n->time = time_ns_new(t->child_time_ns, owner)))
-		r = -ENOMEM;
+		r = pid_ns_new(t->child_pid_ns, owner, uid, &n->pid);
+	if (!r && (flags & LX_CLONE_NEWTIME)) {
+		r = ucount_take(owner, uid, UCOUNT_TIME);
+		if (!r && !(n->time = time_ns_new(t->child_time_ns, owner, uid)))
+			r = -ENOMEM;
+	}
 	return r;
 }
 

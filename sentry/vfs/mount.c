@@ -5,6 +5,7 @@
  * fs/namespace.c.
  */
 #include "mount_internal.h"
+#include "sentry/cred/ucount.h"
 #include "sentry/cred/user_ns.h"
 #include <stdlib.h>
 #include <string.h>
@@ -240,6 +241,7 @@ mnt_ns_alloc(void)
 	list_init(&ns->mounts);
 	waitq_init(&ns->pollq);
 	ns->id = atomic_fetch_add(&next_ns_id, 1);
+	ns->counted = UCOUNT_NOBODY;
 	list_init(&ns->all_node);
 	return ns;
 }
@@ -259,6 +261,7 @@ mnt_ns_free(struct mnt_ns *ns)
 	list_del(&ns->all_node);
 	mutex_unlock(&mnt_mutex);
 	waitq_destroy(&ns->pollq);
+	ucount_give(ns->user_ns, ns->counted, UCOUNT_MNT);
 	user_ns_put(ns->user_ns);
 	free(ns);
 }

@@ -5,6 +5,7 @@
  * fs.mount-max.
  */
 #include "mount_internal.h"
+#include "sentry/cred/ucount.h"
 #include "sentry/cred/user_ns.h"
 #include "sentry/sysctl/sysctl.h"
 #include <stdlib.h>
@@ -121,15 +122,23 @@ mount_copy_tree(struct mount *top, struct dentry *d, bool recursive, bool keep_u
 }
 
 int
-mnt_ns_copy(struct mnt_ns *old, struct fs_ctx *fs, struct user_ns *owner, struct mnt_ns **ret)
+mnt_ns_copy(struct mnt_ns *old, struct fs_ctx *fs, struct user_ns *owner, uint32_t counted,
+	struct mnt_ns **ret)
 {
 	bool less = owner != old->user_ns;
-	struct mnt_ns *ns = mnt_ns_alloc();
+	struct mnt_ns *ns;
 	struct path root = {NULL, NULL}, cwd = {NULL, NULL};
-	int r;
+	int r = ucount_take(owner, counted, UCOUNT_MNT);
 
-	if (!ns)
+	if (r)
+		return r;
+	ns = mnt_ns_alloc();
+	if (!ns) {
+		ucount_give(owner, counted, UCOUNT_MNT);
 		return -ENOMEM;
+	}
+	ns->user_ns = user_ns_get(owner);
+	ns->counted = counted;
 	sleeplock_lock(&mnt_tree_lock);
 	r = mount_copy_tree(old->root, old->root->root, true, true, less, &ns->root);
 	if (r) {
@@ -150,7 +159,6 @@ mnt_ns_copy(struct mnt_ns *old, struct fs_ctx *fs, struct user_ns *owner, struct
 		}
 	}
 	mount_set_ns(ns->root, ns);
-	ns->user_ns = user_ns_get(owner);
 	sleeplock_unlock(&mnt_tree_lock);
 	path_put(&root);
 	path_put(&cwd);

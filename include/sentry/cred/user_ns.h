@@ -14,6 +14,22 @@
 
 struct user_ns;
 
+/* What a namespace limits (sentry/cred/ucount.h), for each user. */
+enum ucount {
+	UCOUNT_USER,
+	UCOUNT_PID,
+	UCOUNT_MNT,
+	UCOUNT_UTS,
+	UCOUNT_IPC,
+	UCOUNT_NET,
+	UCOUNT_TIME,
+	UCOUNT_INOTIFY_INSTANCES,
+	UCOUNT_INOTIFY_WATCHES,
+	UCOUNTS
+};
+int64_t user_ns_max(const struct user_ns *ns, enum ucount what);
+void user_ns_set_max(struct user_ns *ns, enum ucount what, int32_t max);
+
 uint64_t ns_id_new(void); /* a number for a namespace of any kind */
 
 /* A child of c's, owned by c's effective ids. -EUSERS (too deep), -EPERM (these ids have no name

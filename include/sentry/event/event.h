@@ -29,8 +29,8 @@ int timerfd_set(struct file *f, bool absolute, const struct timerfd_value *v,
 int timerfd_get(struct file *f, struct timerfd_value *ret);
 
 /* --- inotify --- */
-/* uid: whose limit of instances it counts against, -EMFILE. */
-int inotify_new(uint32_t uid, uint32_t oflags, struct file **ret);
+/* c: whose limit of instances it counts against, -EMFILE. */
+int inotify_new(const struct cred *c, uint32_t oflags, struct file **ret);
 bool inotify_is(const struct file *f);
 int inotify_check_mask(uint32_t mask); /* of inotify_add_watch(2): 0 or -EINVAL */
 /* Watch p's inode, or change the watch that f has on it; f is an inotify file. The watch's number,

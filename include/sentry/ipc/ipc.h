@@ -17,8 +17,9 @@ struct user_ns;
 struct ipc_set;
 struct sem_undo_list;
 
-/* owner: whose capabilities rule it (NULL: the first user namespace). NULL: out of memory. */
-struct ipc_ns *ipc_ns_new(struct user_ns *owner);
+/* owner: whose capabilities rule it (NULL: the first user namespace). counted: for whom it was
+ * taken (sentry/cred/ucount.h); it is given back, on failure too. NULL: out of memory. */
+struct ipc_ns *ipc_ns_new(struct user_ns *owner, uint32_t counted);
 /* The one that the sandbox begins with; borrowed. NULL: out of memory. */
 struct ipc_ns *ipc_ns_first(void);
 uint64_t ipc_ns_id(const struct ipc_ns *ns);

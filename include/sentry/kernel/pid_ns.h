@@ -11,6 +11,7 @@ struct pid_ns {
 	struct ref ref;		 /* pids and children in it, tasks whose children go there, files */
 	struct pid_ns *parent;	 /* (C) a reference, or NULL: the first */
 	struct user_ns *user_ns; /* (C) a reference, or NULL */
+	uint32_t counted;	 /* (C) for whom; sentry/cred/ucount.h */
 	uint32_t level;		 /* (C) 1 and up */
 	uint64_t id;		 /* (C) inode number of /proc/PID/ns/pid */
 	struct tgroup *init;	 /* (T) its first process, which orphans go to; borrowed */
@@ -24,7 +25,7 @@ struct pid_ns {
 };
 
 /* -ENOSPC (too deep), -ENOMEM. */
-int pid_ns_new(struct pid_ns *parent, struct user_ns *owner, struct pid_ns **ret);
+int pid_ns_new(struct pid_ns *parent, struct user_ns *owner, uint32_t counted, struct pid_ns **ret);
 struct pid_ns *pid_ns_get(struct pid_ns *ns);
 void pid_ns_put(struct pid_ns *ns);
 uint64_t pid_ns_id(const struct pid_ns *ns);

@@ -465,6 +465,7 @@ void task_numbers(const struct task *t, int32_t *ret_pid, int32_t *ret_tid, int3
 struct uts_ns {
 	struct ref ref;
 	struct user_ns *user_ns; /* (C) a reference, or NULL */
+	uint32_t counted;	 /* (C) for whom; sentry/cred/ucount.h */
 	uint64_t id;		 /* (C) inode number of /proc/PID/ns/uts */
 	struct mutex lock;	 /* LEAF */
 	char nodename[65], domainname[65];

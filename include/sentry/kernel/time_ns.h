@@ -15,7 +15,7 @@
 struct time_ns;
 
 /* With the offsets of `from`, to be changed until a process is in it. NULL: no memory. */
-struct time_ns *time_ns_new(struct time_ns *from, struct user_ns *owner);
+struct time_ns *time_ns_new(struct time_ns *from, struct user_ns *owner, uint32_t counted);
 struct time_ns *time_ns_get(struct time_ns *ns);
 void time_ns_put(struct time_ns *ns);
 uint64_t time_ns_id(const struct time_ns *ns);		 /* not of the first */

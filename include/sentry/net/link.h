@@ -65,7 +65,7 @@ void net_ns_first_is_host(uint32_t low_ports);
  * from now on. NULL: out of memory. */
 struct net_ns *net_ns_new_on_host(int maker, uint32_t low_ports);
 /* As unshare(2) makes it: lo is down and has no addresses. owner: borrowed; NULL: out of memory. */
-struct net_ns *net_ns_new(struct user_ns *owner);
+struct net_ns *net_ns_new(struct user_ns *owner, uint32_t counted);
 struct net_ns *net_ns_get(struct net_ns *ns);
 void net_ns_put(struct net_ns *ns); /* NULL is fine */
 uint64_t net_ns_id(const struct net_ns *ns);

@@ -48,6 +48,10 @@ sysctl_set(enum sysctl which, int64_t v)
 	atomic_store_explicit(&sysctl_values[which], v, memory_order_relaxed);
 }
 
+/* The most that inotify has for a user, whatever is written. */
+#define INOTIFY_MOST_INSTANCES 128
+#define INOTIFY_MOST_WATCHES   65536
+
 /* Defaults that depend on the memory. Before there are tasks. */
 void sysctl_init(uint64_t memory_bytes);
 

@@ -68,6 +68,7 @@ struct mnt_ns {
 	uint64_t id;		 /* inode number of /proc/PID/ns/mnt; unique */
 	struct list all_node;	 /* of all namespaces; mnt_mutex */
 	struct user_ns *user_ns; /* a reference, or NULL: whose capabilities rule it */
+	uint32_t counted;	 /* for whom; sentry/cred/ucount.h */
 	uint32_t nmounts;
 };
 
@@ -101,7 +102,8 @@ void mount_put(struct mount *m); /* may park */
 int mnt_ns_new(struct super *sb, uint32_t mnt_flags, struct mnt_ns **ret);
 /* unshare(CLONE_NEWNS): copy every mount of ns; fs's root and cwd (if not NULL) move to the copies.
  */
-int mnt_ns_copy(struct mnt_ns *ns, struct fs_ctx *fs, struct user_ns *owner, struct mnt_ns **ret);
+int mnt_ns_copy(struct mnt_ns *ns, struct fs_ctx *fs, struct user_ns *owner, uint32_t counted,
+	struct mnt_ns **ret);
 /* CAP_SYS_ADMIN over the caller's mount namespace. */
 bool mnt_may_mount(const struct call *c);
 struct mnt_ns *mnt_ns_get(struct mnt_ns *ns);

@@ -347,17 +347,25 @@ static const struct pseudo_row abi_rows[] = {
 	{.name = NULL},
 };
 
+#define USER(n, which)                                                                             \
+	{                                                                                          \
+		.name = (n), .mode = LX_S_IFREG | 0644, .part = PSEUDO_SYSCTL_OWN,                 \
+		.show = proc_sysctl_show_user, .write = proc_sysctl_write_user,                    \
+		.check = proc_sysctl_check_user, .bind = proc_sysctl_bind_user_ns,                 \
+		.unbind = proc_sysctl_unbind_user_ns, .arg = UCOUNT_##which                        \
+	}
+/* Of cgroup and fanotify, nothing is counted by namespace. */
 static const struct pseudo_row user_rows[] = {
-	CONST("max_user_namespaces", "65536"),
-	CONST("max_pid_namespaces", "65536"),
-	CONST("max_mnt_namespaces", "65536"),
-	CONST("max_uts_namespaces", "65536"),
-	CONST("max_ipc_namespaces", "65536"),
-	CONST("max_net_namespaces", "65536"),
-	CONST("max_cgroup_namespaces", "65536"),
-	CONST("max_time_namespaces", "65536"),
-	VALUE_ROW(INOTIFY_MAX_USER_INSTANCES, "max_inotify_instances", 0644),
-	VALUE_ROW(INOTIFY_MAX_USER_WATCHES, "max_inotify_watches", 0644),
+	USER("max_user_namespaces", USER),
+	USER("max_pid_namespaces", PID),
+	USER("max_mnt_namespaces", MNT),
+	USER("max_uts_namespaces", UTS),
+	USER("max_ipc_namespaces", IPC),
+	USER("max_net_namespaces", NET),
+	USER("max_time_namespaces", TIME),
+	USER("max_inotify_instances", INOTIFY_INSTANCES),
+	USER("max_inotify_watches", INOTIFY_WATCHES),
+	CONST("max_cgroup_namespaces", "16384"),
 	VALUE_ROW(FANOTIFY_MAX_USER_GROUPS, "max_fanotify_groups", 0644),
 	VALUE_ROW(FANOTIFY_MAX_USER_MARKS, "max_fanotify_marks", 0644),
 	{.name = NULL},

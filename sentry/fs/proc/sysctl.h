@@ -4,6 +4,7 @@
 
 #include "abi/stat.h"
 #include "internal.h"
+#include "sentry/cred/user_ns.h"
 #include "sentry/sysctl/sysctl.h"
 
 extern const struct pseudo_row proc_sys_net_rows[]; /* sysctl_net.c */
@@ -70,6 +71,12 @@ ssize_t proc_sysctl_write_last_pid(
 	const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos);
 int proc_sysctl_show_noexec(const struct pseudo_ctx *x, struct sbuf *b);
 ssize_t proc_sysctl_write_noexec(
+	const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos);
+uint64_t proc_sysctl_bind_user_ns(const struct pseudo_ctx *x);
+void proc_sysctl_unbind_user_ns(uint64_t bound);
+int proc_sysctl_check_user(const struct pseudo_ctx *x, int mask);
+int proc_sysctl_show_user(const struct pseudo_ctx *x, struct sbuf *b);
+ssize_t proc_sysctl_write_user(
 	const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos);
 
 #endif

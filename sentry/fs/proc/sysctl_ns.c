@@ -267,3 +267,54 @@ proc_sysctl_write_noexec(const struct pseudo_ctx *x, const char *buf, size_t len
 		pid_ns_set_memfd_noexec(ns, v);
 	return r < 0 ? r : (ssize_t)used;
 }
+
+/* --- user namespaces --- */
+
+uint64_t
+proc_sysctl_bind_user_ns(const struct pseudo_ctx *x)
+{
+	return (uintptr_t)user_ns_get(x->c->cred->user_ns);
+}
+
+void
+proc_sysctl_unbind_user_ns(uint64_t bound)
+{
+	user_ns_put((struct user_ns *)(uintptr_t)bound);
+}
+
+/* set_permissions() of kernel/ucount.c */
+int
+proc_sysctl_check_user(const struct pseudo_ctx *x, int mask)
+{
+	return (mask & LX_W_OK) && !cred_capable_own(x->c->cred, LX_CAP_SYS_RESOURCE) ? -EACCES : 0;
+}
+
+int
+proc_sysctl_show_user(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	const struct user_ns *ns = (const struct user_ns *)(uintptr_t)x->bound;
+
+	sbuf_printf(b, "%lld\n", (long long)user_ns_max(ns, (enum ucount)x->row->arg));
+	return 0;
+}
+
+/* The first namespace's bounds are many containers', and those of the sentry. */
+ssize_t
+proc_sysctl_write_user(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos)
+{
+	struct user_ns *ns = (struct user_ns *)(uintptr_t)x->bound;
+	enum ucount what = (enum ucount)x->row->arg;
+	int64_t most = ns || what < UCOUNT_INOTIFY_INSTANCES ? INT32_MAX
+		       : what == UCOUNT_INOTIFY_INSTANCES    ? INOTIFY_MOST_INSTANCES
+							     : INOTIFY_MOST_WATCHES;
+	int32_t v;
+	size_t used;
+	int r;
+
+	if (!ns && !cred_capable(x->c->cred, LX_CAP_SYS_ADMIN))
+		return -EPERM;
+	r = one_number(buf, len, pos, 0, most, &v, &used);
+	if (r > 0)
+		user_ns_set_max(ns, what, v);
+	return r < 0 ? r : (ssize_t)used;
+}

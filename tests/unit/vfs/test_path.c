@@ -291,7 +291,7 @@ test_mounts(struct world *w)
 		struct call k = *c;
 
 		k.fs = fs_ctx_dup(c->fs);
-		EQ(mnt_ns_copy(w->ns, k.fs, NULL, &ns), 0);
+		EQ(mnt_ns_copy(w->ns, k.fs, NULL, UINT32_MAX, &ns), 0);
 		mnt_ns_put(k.fs->ns);
 		k.fs->ns = ns;
 		EQ(stat_of(&k, "/m/s1/x", 0, &st), 0);
