@@ -3,6 +3,7 @@
 #include "abi/prctl.h"
 #include "platform/platform.h"
 #include "sentry/mm/mm.h"
+#include "sentry/sysctl/sysctl.h"
 #include "sentry/syscall/internal.h"
 #include <string.h>
 
@@ -85,7 +86,7 @@ set_one(struct task *t, uint64_t what, uint64_t addr)
 	struct mm_call mc;
 	int err;
 
-	if (addr >= plat->guest_top() || addr < 0x10000)
+	if (addr >= plat->guest_top() || addr < (uint64_t)sysctl_get(SYSCTL_MMAP_MIN_ADDR))
 		return -EINVAL;
 	mm_marks(t->mm, &m);
 	switch (what) {
