@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <sys/ipc.h>
+#include <sys/mman.h>
 #include <sys/msg.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
@@ -106,9 +107,18 @@ sem_basics(void)
 	SHOW(semtimedop(id, &(struct sembuf){0, -1, 0}, 1, &bad));
 }
 
+/* A child waits for semaphore n. */
+static void
+until_waits(int n, int what)
+{
+	while (ctl(n, what, 0) != 1)
+		sleep_ms(1);
+}
+
 static void
 sem_waits(void)
 {
+	int *step = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t p;
 	int st;
 
@@ -120,13 +130,13 @@ sem_waits(void)
 		op1(0, -2, 0);
 		_exit(op1(1, 0, 0) ? 1 : 7);
 	}
-	sleep_ms(100);
+	until_waits(0, GETNCNT);
 	SHOW(ctl(0, GETNCNT, 0));
 	op1(0, 1, 0);
 	sleep_ms(50);
 	SHOW(ctl(0, GETNCNT, 0));
 	op1(0, 1, 0);
-	sleep_ms(100);
+	until_waits(1, GETZCNT);
 	SHOW(ctl(0, GETNCNT, 0));
 	SHOW(ctl(1, GETZCNT, 0));
 	op1(1, -2, 0);
@@ -140,13 +150,16 @@ sem_waits(void)
 
 		sigaction(SIGUSR1, &sa, NULL);
 		SHOW(op1(0, -1, 0));
+		*step = 1;
 		SHOW(op1(0, -1, 0));
 		fflush(stdout);
 		_exit(0);
 	}
-	sleep_ms(100);
+	until_waits(0, GETNCNT);
 	kill(p, SIGUSR1);
-	sleep_ms(100);
+	while (!*(volatile int *)step)
+		sleep_ms(1);
+	until_waits(0, GETNCNT);
 	SHOW(semctl(id, 0, IPC_RMID));
 	waitpid(p, &st, 0);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/platform/kern.h"
+#include "abi/restart.h"
 #include <errno.h>
 #include <linux/futex.h>
 #include <poll.h>
@@ -536,6 +537,10 @@ task_main(void *arg)
 			fault(k, &ev);
 			break;
 		case PLAT_EV_FUTEX:
+			if (ev.result == -ERESTARTNOINTR) { /* kicked before it began */
+				plat->futex_native(k->t, PLAT_FUTEX_AS_ASKED);
+				break;
+			}
 			plat->set_result(k->t, ev.result);
 			if (ev.result == -EINTR)
 				note_event(r, &ev);
