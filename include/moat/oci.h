@@ -48,6 +48,8 @@ enum {
 	/* linux.seccomp.listenerPath: `listener_path`, `listener_metadata`, and
 	 * config.seccomp_listener. */
 	MOAT_OCI_SECCOMP_AGENT = 32,
+	/* linux.netDevices: `net_devices`, to be moved when the network namespace is there. */
+	MOAT_OCI_NET_DEVICES = 64,
 };
 
 struct moat_oci_value {
@@ -80,6 +82,9 @@ struct moat_oci {
 	const char *listener_path, *listener_metadata;
 	const struct moat_oci_value *sysctls, *annotations;
 	size_t nsysctls, nannotations;
+	/* Names on the host, each with the one inside, "": the same. Both could be a device's. */
+	const struct moat_oci_value *net_devices;
+	size_t nnet_devices;
 	bool has_oom_score_adj; /* config.oom_score_adj was said */
 	const void *exec_cpus;	/* of execCPUAffinity, as config.cpus has them; NULL: not said */
 	size_t exec_cpus_bytes;

@@ -130,6 +130,7 @@ free(void *p)
 	"{'destination':'/b','type':'bind','source':'rel'}],"                                      \
 	"'linux':{" NAMESPACES ",'uidMappings':[{'containerID':0,'hostID':1,'size':1}],"           \
 	"'sysctl':{'net.ipv4.ip_forward':'1'},'maskedPaths':['/proc/kcore'],'cgroupsPath':'/c',"   \
+	"'netDevices':{'e1':{'name':'eth0'}},"                                                     \
 	"'devices':[{'type':'c','path':'/dev/null','major':1,'minor':3}],"                         \
 	"'resources':{'memory':{'limit':1000000},"                                                 \
 	"'blockIO':{'weightDevice':[{'major':1,'minor':2,'weight':3}]},"                           \
@@ -142,7 +143,7 @@ free(void *p)
 
 #define ALL                                                                                        \
 	(MOAT_OCI_HOOKS | MOAT_OCI_CGROUP | MOAT_OCI_TERMINAL | MOAT_OCI_NAMESPACES |              \
-		MOAT_OCI_SYSCTL | MOAT_OCI_SECCOMP_AGENT)
+		MOAT_OCI_SYSCTL | MOAT_OCI_SECCOMP_AGENT | MOAT_OCI_NET_DEVICES)
 
 /* As JSON; two of a thread live at once. */
 static const char *
@@ -287,6 +288,9 @@ test_care(void)
 	CHECK_INT(o->nsysctls, 1);
 	CHECK(strcmp(o->sysctls[0].name, "net.ipv4.ip_forward") == 0 &&
 		strcmp(o->sysctls[0].value, "1") == 0);
+	CHECK_INT(o->nnet_devices, 1);
+	CHECK(strcmp(o->net_devices[0].name, "e1") == 0 &&
+		strcmp(o->net_devices[0].value, "eth0") == 0);
 	CHECK_INT(o->nannotations, 1);
 	CHECK(strcmp(o->annotations[0].value, "b") == 0);
 	CHECK_INT(o->nwarnings, 2);
@@ -306,6 +310,7 @@ test_care(void)
 	refuses(LARGE, ALL & ~(unsigned)MOAT_OCI_HOOKS, "hooks.poststop: ");
 	refuses(LARGE, ALL & ~(unsigned)MOAT_OCI_CGROUP, "linux.resources: ");
 	refuses(LARGE, ALL & ~(unsigned)MOAT_OCI_SYSCTL, "linux.sysctl.net.ipv4.ip_forward: ");
+	refuses(LARGE, ALL & ~(unsigned)MOAT_OCI_NET_DEVICES, "linux.netDevices.e1: ");
 	refuses("{" VERSION "," ROOT "," PROCESS
 		",'linux':{'resources':{'memory':{'kernelTCP':1}}," NAMESPACES "}}",
 		ALL & ~(unsigned)MOAT_OCI_CGROUP, "linux.resources: ");

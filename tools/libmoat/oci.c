@@ -252,6 +252,7 @@ oci_release(struct oci *o)
 	free(o->devices);
 	free(o->seccomp);
 	free(o->sysctls);
+	free(o->net_devices);
 	free(o->annotations);
 	free(o->lists.io);
 	free(o->lists.hugepages);

@@ -57,7 +57,8 @@ struct oci {
 	/* of another container, whose sandbox this one joins; NULL: its own */
 	const char *pid_path, *ipc_path, *uts_path;
 	struct moat_oci_value *sysctls, *annotations;
-	size_t nsysctls, nannotations;
+	struct moat_oci_value *net_devices;
+	size_t nsysctls, nannotations, nnet_devices;
 	void *seccomp;				       /* what c->seccomp points to */
 	const char *listener_path, *listener_metadata; /* NULL: nothing is left to others */
 	bool terminal, has_oom_score_adj;

@@ -110,6 +110,8 @@ show(struct moat_oci *r)
 	r->listener_metadata = o->listener_metadata;
 	r->sysctls = o->sysctls;
 	r->nsysctls = o->nsysctls;
+	r->net_devices = o->net_devices;
+	r->nnet_devices = o->nnet_devices;
 	r->annotations = o->annotations;
 	r->nannotations = o->nannotations;
 	r->has_oom_score_adj = o->has_oom_score_adj;
@@ -183,6 +185,9 @@ refuse_rest(struct moat_oci *r, unsigned care)
 	if (o->nsysctls && !(care & MOAT_OCI_SYSCTL))
 		return oci_error(o, "linux.sysctl.%.200s: whoever starts this sets none",
 			o->sysctls[0].name);
+	if (o->nnet_devices && !(care & MOAT_OCI_NET_DEVICES))
+		return oci_error(o, "linux.netDevices.%s: whoever starts this moves none",
+			o->net_devices[0].name);
 	return 0;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* config.json: linux. */
 #include "oci.h"
+#include <linux/if.h>
 #include <linux/mempolicy.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -290,6 +291,45 @@ read_devices(struct oci *o, json_t *l, struct moat_config *c)
 	return 0;
 }
 
+/* As the kernel has it, which takes a % for a place where to put a number. */
+static bool
+is_device_name(const char *name)
+{
+	return *name && strlen(name) < IFNAMSIZ && strcmp(name, ".") != 0 &&
+	       strcmp(name, "..") != 0 && !strpbrk(name, "/:% \t\n\v\f\r");
+}
+
+static int
+read_net_devices(struct oci *o, json_t *l)
+{
+	const char *name;
+	json_t *all, *v;
+
+	if (oci_object(o, l, "linux", "netDevices", &all) < 0)
+		return -1;
+	if (!(o->net_devices = oci_alloc(o, json_object_size(all) + 1, sizeof *o->net_devices)))
+		return -1;
+	json_object_foreach(all, name, v)
+	{
+		const char *inside = "";
+		char where[32 + IFNAMSIZ];
+
+		if (!is_device_name(name))
+			return oci_error(
+				o, "linux.netDevices.%.200s: not the name of a device", name);
+		snprintf(where, sizeof where, "linux.netDevices.%s", name);
+		if (!json_is_object(v))
+			return oci_error(o, "%s: not an object", where);
+		if (oci_string(o, v, where, "name", &inside) < 0)
+			return -1;
+		if (*inside && !is_device_name(inside))
+			return oci_error(o, "%s.name: \"%.200s\" is not the name of a device",
+				where, inside);
+		o->net_devices[o->nnet_devices++] = (struct moat_oci_value){name, inside};
+	}
+	return 0;
+}
+
 /* Of the root's mounts among each other. */
 static int
 read_propagation(struct oci *o, const char *name)
@@ -353,6 +393,7 @@ oci_linux(struct oci *o, json_t *l, struct moat_config *c)
 		oci_idmap(o, l, "linux", "uidMappings", &c->uid_map, &c->nuid_map) < 0 ||
 		oci_idmap(o, l, "linux", "gidMappings", &c->gid_map, &c->ngid_map) < 0 ||
 		read_resources(o, l) < 0 || read_devices(o, l, c) < 0 ||
+		read_net_devices(o, l) < 0 ||
 		oci_strings(o, l, "linux", "maskedPaths", &o->masked) < 0 ||
 		oci_strings(o, l, "linux", "readonlyPaths", &o->readonly) < 0 ||
 		oci_string(o, l, "linux", "cgroupsPath", &o->cgroups_path) < 0 ||

@@ -60,7 +60,7 @@ linux_part(void)
 	json_object_set(l, "apparmor", off);
 	json_object_set(l, "selinux", off);
 	json_object_set(l, "intelRdt", off);
-	json_object_set(l, "netDevices", off);
+	json_object_set_new(l, "netDevices", json_pack("{sb}", "enabled", 1));
 	json_object_set_new(l, "mountExtensions", json_pack("{s{sb}}", "idmap", "enabled", 1));
 	json_decref(off);
 	return l;

@@ -9,6 +9,7 @@
 #include "agent.h"
 #include "hooks.h"
 #include "join.h"
+#include "netdev.h"
 #include "network.h"
 #include "notify.h"
 #include "systemd.h"
@@ -46,6 +47,7 @@ struct making {
 	struct moat_join join; /* config.join, if it is in another's sandbox */
 	struct agent agent;
 	struct strings sysctls;
+	struct netdev_moves *netdevs;
 };
 
 static int
@@ -144,6 +146,11 @@ prepare(void *arg, int pid, struct moat_error *err)
 	if (m->own_netns &&
 		network_prepare(pid, json_object_get(json_object_get(m->top, "linux"), "sysctl")))
 		return hook_error(m, err, "the network namespace could not be set up");
+	if (m->oci->nnet_devices) {
+		r = netdev_move(m->oci->net_devices, m->oci->nnet_devices, pid, &m->netdevs, err);
+		if (r < 0)
+			return r;
+	}
 	json_object_set_new(m->c->state, "pid", json_integer(pid));
 	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0] && r == 0; i++) {
 		json_t *j = container_oci_state(m->c, CONTAINER_CREATING);
@@ -168,7 +175,7 @@ has_hooks(const struct making *m, const char *kind)
 static bool
 makes_interfaces(const struct making *m)
 {
-	return has_hooks(m, "prestart") || has_hooks(m, "createRuntime");
+	return m->oci->nnet_devices || has_hooks(m, "prestart") || has_hooks(m, "createRuntime");
 }
 
 /* Those of an IPC namespace, which the sandbox's kernel sets: it looks at the values. */
@@ -225,6 +232,21 @@ set_sysctl(struct making *m)
 	return 0;
 }
 
+/* What is said of the network, once it is known which one it is. */
+static int
+finish_network(struct making *m)
+{
+	if (m->oci->nnet_devices && !m->own_netns)
+		return complain("config.json: linux.netDevices.%s: %s", m->oci->net_devices[0].name,
+			m->join.net ? "the network is that of a sandbox which is there already"
+			: has_network_inside(m)
+				? "the network is inside the sandbox (--network=none), where no "
+				  "device of the host can be"
+				: "there is no network namespace of the container's own, but the "
+				  "host's");
+	return set_sysctl(m);
+}
+
 /* A namespace of its own beside those that it shares. */
 static int
 set_network_beside(struct making *m)
@@ -235,7 +257,7 @@ set_network_beside(struct making *m)
 
 	c->network = "none";
 	if (m->join.net || (!path && !makes_interfaces(m)))
-		return set_sysctl(m);
+		return finish_network(m);
 	if (path && (c->net_fd = network_open(path, &host)) < 0)
 		return exit_failure;
 	if (host)
@@ -243,7 +265,7 @@ set_network_beside(struct making *m)
 				"sandbox that the other namespaces are in");
 	c->network = "namespace";
 	m->own_netns = true;
-	return set_sysctl(m);
+	return finish_network(m);
 }
 
 static int
@@ -269,7 +291,7 @@ set_network(struct making *m)
 		c->network = "namespace"; /* host sockets, in the namespace that was asked for */
 	}
 	m->own_netns = strcmp(c->network, "namespace") == 0;
-	return set_sysctl(m);
+	return finish_network(m);
 }
 
 static int
@@ -514,6 +536,8 @@ undo(struct making *m, struct moat_sandbox *s)
 {
 	struct moat_error err;
 
+	netdev_undo(m->netdevs);
+	m->netdevs = NULL;
 	moat_destroy(s);
 	if (m->systemd.unit && m->cgroup &&
 		systemd_stop(m->systemd.unit, err.text, sizeof err.text) < 0)
@@ -633,6 +657,7 @@ static void
 making_release(struct making *m)
 {
 	moat_cgroup_free(m->cgroup);
+	netdev_moves_free(m->netdevs);
 	moat_destroy(m->join.sandbox);
 	agent_release(&m->agent);
 	if (m->config.listen_fd >= 0)

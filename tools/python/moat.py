@@ -182,7 +182,7 @@ class COci(_Struct):
                 ("network_path", c_char_p), ("pid_path", c_char_p), ("ipc_path", c_char_p), ("uts_path", c_char_p),
                 ("listener_path", c_char_p), ("listener_metadata", c_char_p),
                 ("sysctls", POINTER(COciValue)), ("annotations", POINTER(COciValue)), ("nsysctls", c_size_t),
-                ("nannotations", c_size_t), ("has_oom_score_adj", c_bool), ("exec_cpus", c_void_p),
+                ("nannotations", c_size_t), ("net_devices", POINTER(COciValue)), ("nnet_devices", c_size_t), ("has_oom_score_adj", c_bool), ("exec_cpus", c_void_p),
                 ("exec_cpus_bytes", c_size_t), ("parts", c_void_p)]
 
 
