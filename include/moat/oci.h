@@ -50,10 +50,21 @@ enum {
 	MOAT_OCI_SECCOMP_AGENT = 32,
 	/* linux.netDevices: `net_devices`, to be moved when the network namespace is there. */
 	MOAT_OCI_NET_DEVICES = 64,
+	/* linux.intelRdt: `intel_rdt`. */
+	MOAT_OCI_INTEL_RDT = 128,
 };
 
 struct moat_oci_value {
 	const char *name, *value;
+};
+
+/* A group of the host's resctrl file system. Strings are "" where nothing was said. */
+struct moat_intel_rdt {
+	const char *clos_id; /* its name, or "/" */
+	const char *l3_cache_schema, *mem_bw_schema;
+	const char *const *schemata; /* more lines */
+	size_t nschemata;
+	bool monitoring, cmt, mbm; /* enableMonitoring, enableCMT, enableMBM */
 };
 
 struct moat_oci_parts;
@@ -85,8 +96,9 @@ struct moat_oci {
 	/* Names on the host, each with the one inside, "": the same. Both could be a device's. */
 	const struct moat_oci_value *net_devices;
 	size_t nnet_devices;
-	bool has_oom_score_adj; /* config.oom_score_adj was said */
-	const void *exec_cpus;	/* of execCPUAffinity, as config.cpus has them; NULL: not said */
+	const struct moat_intel_rdt *intel_rdt; /* NULL: not said */
+	bool has_oom_score_adj;			/* config.oom_score_adj was said */
+	const void *exec_cpus; /* of execCPUAffinity, as config.cpus has them; NULL: not said */
 	size_t exec_cpus_bytes;
 
 	struct moat_oci_parts *parts; /* the library's */

@@ -131,6 +131,7 @@ free(void *p)
 	"'linux':{" NAMESPACES ",'uidMappings':[{'containerID':0,'hostID':1,'size':1}],"           \
 	"'sysctl':{'net.ipv4.ip_forward':'1'},'maskedPaths':['/proc/kcore'],'cgroupsPath':'/c',"   \
 	"'netDevices':{'e1':{'name':'eth0'}},"                                                     \
+	"'intelRdt':{'closID':'c','l3CacheSchema':'L3:0=f','schemata':['L2:0=3']},"                \
 	"'devices':[{'type':'c','path':'/dev/null','major':1,'minor':3}],"                         \
 	"'resources':{'memory':{'limit':1000000},"                                                 \
 	"'blockIO':{'weightDevice':[{'major':1,'minor':2,'weight':3}]},"                           \
@@ -143,7 +144,8 @@ free(void *p)
 
 #define ALL                                                                                        \
 	(MOAT_OCI_HOOKS | MOAT_OCI_CGROUP | MOAT_OCI_TERMINAL | MOAT_OCI_NAMESPACES |              \
-		MOAT_OCI_SYSCTL | MOAT_OCI_SECCOMP_AGENT | MOAT_OCI_NET_DEVICES)
+		MOAT_OCI_SYSCTL | MOAT_OCI_SECCOMP_AGENT | MOAT_OCI_NET_DEVICES |\
+		MOAT_OCI_INTEL_RDT)
 
 /* As JSON; two of a thread live at once. */
 static const char *
@@ -291,6 +293,11 @@ test_care(void)
 	CHECK_INT(o->nnet_devices, 1);
 	CHECK(strcmp(o->net_devices[0].name, "e1") == 0 &&
 		strcmp(o->net_devices[0].value, "eth0") == 0);
+	CHECK(o->intel_rdt && strcmp(o->intel_rdt->clos_id, "c") == 0 && !o->intel_rdt->cmt);
+	CHECK(strcmp(o->intel_rdt->l3_cache_schema, "L3:0=f") == 0 &&
+		!*o->intel_rdt->mem_bw_schema);
+	CHECK_INT(o->intel_rdt->nschemata, 1);
+	CHECK(strcmp(o->intel_rdt->schemata[0], "L2:0=3") == 0);
 	CHECK_INT(o->nannotations, 1);
 	CHECK(strcmp(o->annotations[0].value, "b") == 0);
 	CHECK_INT(o->nwarnings, 2);
@@ -311,6 +318,7 @@ test_care(void)
 	refuses(LARGE, ALL & ~(unsigned)MOAT_OCI_CGROUP, "linux.resources: ");
 	refuses(LARGE, ALL & ~(unsigned)MOAT_OCI_SYSCTL, "linux.sysctl.net.ipv4.ip_forward: ");
 	refuses(LARGE, ALL & ~(unsigned)MOAT_OCI_NET_DEVICES, "linux.netDevices.e1: ");
+	refuses(LARGE, ALL & ~(unsigned)MOAT_OCI_INTEL_RDT, "linux.intelRdt: ");
 	refuses("{" VERSION "," ROOT "," PROCESS
 		",'linux':{'resources':{'memory':{'kernelTCP':1}}," NAMESPACES "}}",
 		ALL & ~(unsigned)MOAT_OCI_CGROUP, "linux.resources: ");

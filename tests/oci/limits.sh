@@ -42,6 +42,7 @@ same "MemTotal after update by a file" 65536 "$(shown)"
 same "devices after it" "$devices" "$(host devices devices.list none 2>/dev/null)"
 fails 1 'not a size' m update --memory 1x c1
 fails 1 'cpuset.cpus' m update --cpuset-cpus 9999 c1
+fails 1 'container c1 is in no group of resctrl' m update --l3-cache-schema L3:0=f c1
 m update --resources <(echo '{"cpu":{"nonsense":1}}') c1 || die "update: $(cat "$work/err")"
 grep -q 'resources.cpu.nonsense: not a field' "$work/err" || die "update: $(cat "$work/err")"
 fails 1 'does not exist' m update --memory 64m c2

@@ -246,6 +246,7 @@ oci_release(struct oci *o)
 	oci_texts_free(&o->env);
 	oci_texts_free(&o->masked);
 	oci_texts_free(&o->readonly);
+	oci_texts_free(&o->schemata);
 	free(o->mounts);
 	free(o->rlimits);
 	free(o->groups);

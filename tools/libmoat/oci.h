@@ -38,6 +38,9 @@ struct oci {
 	char err[400]; /* why it is refused: starts with the name of the field */
 	int code;      /* errno */
 	struct oci_texts args, env, masked, readonly;
+	struct moat_intel_rdt rdt; /* if has_rdt */
+	struct oci_texts schemata; /* what rdt.schemata points to */
+	bool has_rdt;
 	struct moat_mount *mounts;
 	struct moat_rlimit *rlimits;
 	uint32_t *groups;
@@ -107,6 +110,7 @@ int oci_mounts(struct oci *o, json_t *root, struct moat_config *c);
 /* Mounts that ask for mappings and name none get the container's, once those are known. */
 int oci_mount_idmaps(struct oci *o, const struct moat_config *c);
 int oci_linux(struct oci *o, json_t *l, struct moat_config *c);
+int oci_rdt(struct oci *o, json_t *l);
 int oci_personality(struct oci *o, json_t *l, struct moat_config *c);
 /* linux.seccomp compiled into c->seccomp (freed with o). */
 int oci_seccomp(struct oci *o, json_t *seccomp, struct moat_config *c);

@@ -112,6 +112,7 @@ show(struct moat_oci *r)
 	r->nsysctls = o->nsysctls;
 	r->net_devices = o->net_devices;
 	r->nnet_devices = o->nnet_devices;
+	r->intel_rdt = o->has_rdt ? &o->rdt : NULL;
 	r->annotations = o->annotations;
 	r->nannotations = o->nannotations;
 	r->has_oom_score_adj = o->has_oom_score_adj;
@@ -188,6 +189,8 @@ refuse_rest(struct moat_oci *r, unsigned care)
 	if (o->nnet_devices && !(care & MOAT_OCI_NET_DEVICES))
 		return oci_error(o, "linux.netDevices.%s: whoever starts this moves none",
 			o->net_devices[0].name);
+	if (o->has_rdt && !(care & MOAT_OCI_INTEL_RDT))
+		return oci_error(o, "linux.intelRdt: whoever starts this enters no group of it");
 	return 0;
 }
 

@@ -393,7 +393,7 @@ oci_linux(struct oci *o, json_t *l, struct moat_config *c)
 		oci_idmap(o, l, "linux", "uidMappings", &c->uid_map, &c->nuid_map) < 0 ||
 		oci_idmap(o, l, "linux", "gidMappings", &c->gid_map, &c->ngid_map) < 0 ||
 		read_resources(o, l) < 0 || read_devices(o, l, c) < 0 ||
-		read_net_devices(o, l) < 0 ||
+		read_net_devices(o, l) < 0 || oci_rdt(o, l) < 0 ||
 		oci_strings(o, l, "linux", "maskedPaths", &o->masked) < 0 ||
 		oci_strings(o, l, "linux", "readonlyPaths", &o->readonly) < 0 ||
 		oci_string(o, l, "linux", "cgroupsPath", &o->cgroups_path) < 0 ||

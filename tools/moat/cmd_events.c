@@ -6,6 +6,7 @@
 #include "container.h"
 #include "moat/cgroup.h"
 #include "options.h"
+#include "rdt.h"
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -91,7 +92,19 @@ io_list(const struct moat_io_use *v, size_t n)
 }
 
 static json_t *
-stats(const struct moat_usage *u)
+rdt_part(const struct container *c)
+{
+	const char *group = container_text(c, "resctrl"),
+		   *monitor = container_text(c, "resctrlMonitor");
+	char *top = *group ? rdt_top() : NULL;
+	json_t *j = top ? rdt_stats(top, group, *monitor ? monitor : group) : json_object();
+
+	free(top);
+	return j;
+}
+
+static json_t *
+stats(const struct container *c, const struct moat_usage *u)
 {
 	json_t *data = json_object(), *pids = json_object(), *io = json_object(),
 	       *huge = json_object();
@@ -111,7 +124,7 @@ stats(const struct moat_usage *u)
 	json_object_set_new(data, "pids", pids);
 	json_object_set_new(data, "blkio", io);
 	json_object_set_new(data, "hugetlb", huge);
-	json_object_set_new(data, "intel_rdt", json_object());
+	json_object_set_new(data, "intel_rdt", rdt_part(c));
 	return data;
 }
 
@@ -130,14 +143,14 @@ print_event(const char *type, const char *id, json_t *data)
 }
 
 static int
-print_stats(const struct moat_cgroup *g, const char *id)
+print_stats(const struct container *c, const struct moat_cgroup *g)
 {
 	struct moat_usage *u = xcalloc(1, sizeof *u);
 	struct moat_error err = {0};
 	int r = moat_cgroup_usage(g, u, &err);
 
 	if (r == 0)
-		print_event("stats", id, stats(u));
+		print_event("stats", c->id, stats(c, u));
 	moat_usage_free(u);
 	free(u);
 	return r;
@@ -190,7 +203,7 @@ follow(struct container *c, const struct moat_cgroup *g, int64_t interval_ms)
 		if (now_ms() < next)
 			continue;
 		next += interval_ms;
-		if (print_stats(g, c->id) < 0)
+		if (print_stats(c, g) < 0)
 			break;
 	}
 	if (fd >= 0)
@@ -379,7 +392,7 @@ cmd_events(int argc, char **argv)
 	else {
 		if (!once)
 			r = follow(&c, g, ms);
-		else if (print_stats(g, c.id) < 0)
+		else if (print_stats(&c, g) < 0)
 			r = complain("the cgroup of container %s is gone", argv[i]);
 		moat_cgroup_free(g);
 	}

@@ -59,7 +59,8 @@ linux_part(void)
 			"supportedFlags", json_texts(flags)));
 	json_object_set(l, "apparmor", off);
 	json_object_set(l, "selinux", off);
-	json_object_set(l, "intelRdt", off);
+	json_object_set_new(l, "intelRdt",
+		json_pack("{sb sb sb}", "enabled", 1, "schemata", 1, "monitoring", 1));
 	json_object_set_new(l, "netDevices", json_pack("{sb}", "enabled", 1));
 	json_object_set_new(l, "mountExtensions", json_pack("{s{sb}}", "idmap", "enabled", 1));
 	json_decref(off);

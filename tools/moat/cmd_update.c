@@ -8,6 +8,7 @@
 #include "json.h"
 #include "moat/cgroup.h"
 #include "options.h"
+#include "rdt.h"
 #include "systemd.h"
 #include <errno.h>
 #include <stdio.h>
@@ -121,6 +122,28 @@ apply(struct container *c, struct moat_resources *res)
 	return r < 0 ? complain("%s", err.text) : 0;
 }
 
+static int
+apply_rdt(struct container *c, const char *l3_cache, const char *mem_bw)
+{
+	const char *group = container_text(c, "resctrl");
+	struct moat_error err;
+	char *top;
+	int r;
+
+	if (!*group)
+		return complain("--l3-cache-schema, --mem-bw-schema: container %s is in no group "
+				"of resctrl (linux.intelRdt)",
+			c->id);
+	top = rdt_top();
+	r = top ? rdt_set(top, group, l3_cache, mem_bw, &err) : 0;
+	if (!top)
+		r = complain("linux.intelRdt: resctrl is no longer mounted");
+	else if (r < 0)
+		r = complain("%s", err.text);
+	free(top);
+	return r;
+}
+
 int
 cmd_update(int argc, char **argv)
 {
@@ -152,12 +175,13 @@ cmd_update(int argc, char **argv)
 		"bytes below which nothing is taken away", "bytes of memory and swap together",
 		"taken; no kernel has it any more", "bytes of TCP buffers",
 		"threads of all programs together"};
-	const char *file = NULL, *rdt = NULL;
+	const char *file = NULL, *l3_cache = NULL, *mem_bw = NULL;
 	struct option_row rows[NLIMITS + 4] = {
 		{OPTION_TEXT, "resources", 'r', &file,
 			"limits as JSON (linux.resources); -: stdin"},
-		{OPTION_TEXT, "l3-cache-schema", 0, &rdt, NULL},
-		{OPTION_TEXT, "mem-bw-schema", 0, &rdt, NULL}};
+		{OPTION_TEXT, "l3-cache-schema", 0, &l3_cache,
+			"shares of the level 3 caches (linux.intelRdt)"},
+		{OPTION_TEXT, "mem-bw-schema", 0, &mem_bw, "shares of the memory's bandwidth"}};
 	struct moat_oci *o = NULL;
 	struct moat_error err;
 	json_t *asked = NULL;
@@ -170,8 +194,6 @@ cmd_update(int argc, char **argv)
 	i = options_parse("update [OPTIONS] ID", rows, NULL, argc, argv, 1, 1);
 	if (i < 0)
 		return i == -2 ? 0 : exit_failure;
-	if (rdt)
-		return complain("--l3-cache-schema, --mem-bw-schema: not supported");
 	if (file)
 		r = read_json("--resources", file, &asked);
 	else
@@ -186,7 +208,10 @@ cmd_update(int argc, char **argv)
 	if (r == 0)
 		warn_all("", o);
 	if (r == 0 && (r = container_open(&c, argv[i], true)) == 0) {
-		r = apply(&c, &o->resources);
+		if (json_object_size(asked) || (!l3_cache && !mem_bw))
+			r = apply(&c, &o->resources);
+		if (r == 0 && (l3_cache || mem_bw))
+			r = apply_rdt(&c, l3_cache, mem_bw);
 		container_close(&c);
 	}
 	json_decref(asked);

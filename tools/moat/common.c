@@ -73,6 +73,19 @@ strings_add(struct strings *s, const char *str)
 	s->v[s->n] = NULL;
 }
 
+int
+refuse(struct moat_error *err, int code, const char *fmt, ...)
+{
+	va_list ap;
+
+	err->code = code;
+	err->exec = false;
+	va_start(ap, fmt);
+	vsnprintf(err->text, sizeof err->text, fmt, ap);
+	va_end(ap);
+	return -code;
+}
+
 void
 strings_set_env(struct strings *s, const char *assignment)
 {

@@ -12,6 +12,7 @@
 #include "netdev.h"
 #include "network.h"
 #include "notify.h"
+#include "rdt.h"
 #include "systemd.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -48,17 +49,8 @@ struct making {
 	struct agent agent;
 	struct strings sysctls;
 	struct netdev_moves *netdevs;
+	struct rdt rdt; /* if there is an oci->intel_rdt */
 };
-
-static int
-hook_error(const struct making *m, struct moat_error *err, const char *text)
-{
-	(void)m;
-	err->code = EINVAL;
-	err->exec = false;
-	snprintf(err->text, sizeof err->text, "%s", text);
-	return -EINVAL;
-}
 
 /* systemd's scope for the first process, and its group from then on. */
 static int
@@ -125,6 +117,8 @@ place(void *arg, int pid, struct moat_error *err)
 		if (r < 0)
 			return r;
 	}
+	if (m->rdt.group && (r = rdt_enter(&m->rdt, pid, err)) < 0)
+		return r;
 	/* The host's own idea of whom to end first. Less than what this process has is not for
 	 * everybody to give. */
 	r = host_oom_score_adj(pid, programs_score(m, pid));
@@ -145,7 +139,7 @@ prepare(void *arg, int pid, struct moat_error *err)
 
 	if (m->own_netns &&
 		network_prepare(pid, json_object_get(json_object_get(m->top, "linux"), "sysctl")))
-		return hook_error(m, err, "the network namespace could not be set up");
+		return refuse(err, EINVAL, "the network namespace could not be set up");
 	if (m->oci->nnet_devices) {
 		r = netdev_move(m->oci->net_devices, m->oci->nnet_devices, pid, &m->netdevs, err);
 		if (r < 0)
@@ -162,7 +156,7 @@ prepare(void *arg, int pid, struct moat_error *err)
 			text, sizeof text);
 		free(state);
 	}
-	return r < 0 ? hook_error(m, err, text) : 0;
+	return r < 0 ? refuse(err, EINVAL, "%s", text) : 0;
 }
 
 static bool
@@ -313,6 +307,9 @@ set_sandbox(struct making *m)
 		if (c->memory_nodes)
 			return complain("config.json: linux.memoryPolicy: the containers of a "
 					"sandbox have one policy");
+		if (m->oci->intel_rdt)
+			return complain("config.json: linux.intelRdt: the containers of a sandbox "
+					"are in one group");
 		m->config.join = &m->join;
 		r = join_note(m->c);
 		return r ? r : set_network_beside(m);
@@ -419,6 +416,12 @@ make_state(struct making *m, const char *bundle)
 		note_file(c, "debugLog", m->config.log_fd);
 	if (m->config.notify)
 		json_object_set_new(c->state, "notify", json_true());
+	if (m->rdt.group)
+		json_object_set_new(c->state, "resctrl", json_string(m->rdt.group));
+	if (m->rdt.own)
+		json_object_set_new(c->state, "resctrlOwn", json_true());
+	if (m->rdt.monitor)
+		json_object_set_new(c->state, "resctrlMonitor", json_string(m->rdt.monitor));
 	if (cgroup)
 		json_object_set_new(c->state, "cgroup", json_string(cgroup));
 	if (m->systemd.unit)
@@ -478,6 +481,16 @@ set_cgroup(struct making *m)
 	if (r == 0)
 		r = moat_cgroup_set(m->cgroup, res, &err);
 	return r < 0 ? complain("linux.resources: %s", err.text) : 0;
+}
+
+static int
+set_rdt(struct making *m)
+{
+	struct moat_error err;
+
+	if (!m->rdt.group || rdt_make(&m->rdt, &err) == 0)
+		return 0;
+	return complain("config.json: %s", err.text);
 }
 
 static int
@@ -544,6 +557,7 @@ undo(struct making *m, struct moat_sandbox *s)
 		warn("%s", err.text);
 	if (m->cgroup && moat_cgroup_destroy(m->cgroup, &err) < 0)
 		warn("%s", err.text);
+	rdt_undo(&m->rdt);
 	container_remove(m->c);
 	container_close(m->c);
 }
@@ -564,12 +578,27 @@ remove_cgroup(struct container *c)
 	}
 }
 
+/* A group that was named in the configuration is others', too. */
+static void
+remove_rdt(struct container *c)
+{
+	const char *monitor = container_text(c, "resctrlMonitor"),
+		   *group = container_text(c, "resctrl");
+
+	if (*monitor)
+		(void)rmdir(monitor);
+	if (json_is_true(json_object_get(c->state, "resctrlOwn")) && rmdir(group) < 0 &&
+		errno != ENOENT)
+		warn("linux.intelRdt: cannot remove %s: %s", group, strerror(errno));
+}
+
 static void
 remove_leftover(struct container *c)
 {
 	if (!c->state)
 		return;
 	remove_cgroup(c);
+	remove_rdt(c);
 	json_decref(c->state);
 	c->state = NULL;
 }
@@ -599,7 +628,7 @@ make(struct making *m, const char *bundle, struct moat_sandbox **ret)
 		r = pass_fds(c, o->preserve_fds, &m->env, m->fds, MAX_PASSED);
 	if (r == 0 && (r = set_sandbox(m)) == 0 && (r = set_terminal(m)) == 0 &&
 		(r = set_cgroup(m)) == 0 && (r = agent_start(&m->agent, m->oci, c)) == 0 &&
-		(r = start_sandbox(m, &s)) == 0 && (r = notes(m, s)) == 0) {
+		(r = set_rdt(m)) == 0 && (r = start_sandbox(m, &s)) == 0 && (r = notes(m, s)) == 0) {
 		r = agent_send(&m->agent, m->c, CONTAINER_CREATING, moat_pid(s));
 		if (r == 0 && o->pidfd_socket)
 			r = send_pidfd(o->pidfd_socket, moat_pid(s));
@@ -653,9 +682,25 @@ name_cgroup(struct making *m, const char *id)
 	return 0;
 }
 
+static int
+name_rdt(struct making *m, const char *id)
+{
+	struct moat_error err;
+	char *top;
+	int r;
+
+	if (!m->oci->intel_rdt)
+		return 0;
+	top = rdt_top();
+	r = rdt_name(&m->rdt, top, m->oci->intel_rdt, id, &err);
+	free(top);
+	return r < 0 ? complain("config.json: %s", err.text) : 0;
+}
+
 static void
 making_release(struct making *m)
 {
+	rdt_release(&m->rdt);
 	moat_cgroup_free(m->cgroup);
 	netdev_moves_free(m->netdevs);
 	moat_destroy(m->join.sandbox);
@@ -706,6 +751,8 @@ container_create(
 		notify_prepare(m.mounts, &m.env, &m.config);
 		r = name_cgroup(&m, id);
 	}
+	if (r == 0)
+		r = name_rdt(&m, id);
 	if (r == 0 && o->common.overlay && strcmp(o->common.overlay, "root:memory") == 0)
 		m.mounts[0].overlay = true;
 	if (r == 0 && (r = container_claim(c, id)) == 0)
@@ -814,6 +861,7 @@ container_delete(struct container *c)
 
 	join_leave_cgroup(c);
 	remove_cgroup(c);
+	remove_rdt(c);
 	container_remove(c);
 	if (json_array_size(json_object_get(hooks, "poststop"))) {
 		j = container_oci_state(c, CONTAINER_STOPPED);

@@ -49,6 +49,10 @@ int complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* What works, but not as asked for: in --log, or on stderr without it. */
 void warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* Why something of a sandbox's cannot be made; returns -code. */
+int refuse(struct moat_error *err, int code, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
 /* A program beside moat-sentry: its path, or -1. */
 int find_program(const char *name, char *path, size_t cap);
 

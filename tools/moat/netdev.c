@@ -13,7 +13,6 @@
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <sched.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,22 +48,6 @@ struct netdev_moves {
 	struct device *v;
 	size_t n;
 };
-
-static int refuse(struct moat_error *err, int code, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static int
-refuse(struct moat_error *err, int code, const char *fmt, ...)
-{
-	va_list ap;
-
-	err->code = code;
-	err->exec = false;
-	va_start(ap, fmt);
-	vsnprintf(err->text, sizeof err->text, fmt, ap);
-	va_end(ap);
-	return -code;
-}
 
 /* error: -errno, of what was tried with it. */
 static int

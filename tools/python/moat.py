@@ -162,6 +162,12 @@ class COciValue(_Struct):
     _fields_ = [("name", c_char_p), ("value", c_char_p)]
 
 
+class CIntelRdt(_Struct):
+    _c_name_ = "moat_intel_rdt"
+    _fields_ = [("clos_id", c_char_p), ("l3_cache_schema", c_char_p), ("mem_bw_schema", c_char_p),
+                ("schemata", POINTER(c_char_p)), ("nschemata", c_size_t), ("monitoring", c_bool), ("cmt", c_bool), ("mbm", c_bool)]
+
+
 class CResources(_Struct):
     _c_name_ = "moat_resources"
     _fields_ = [(n, c_int64) for n in (
@@ -182,12 +188,12 @@ class COci(_Struct):
                 ("network_path", c_char_p), ("pid_path", c_char_p), ("ipc_path", c_char_p), ("uts_path", c_char_p),
                 ("listener_path", c_char_p), ("listener_metadata", c_char_p),
                 ("sysctls", POINTER(COciValue)), ("annotations", POINTER(COciValue)), ("nsysctls", c_size_t),
-                ("nannotations", c_size_t), ("net_devices", POINTER(COciValue)), ("nnet_devices", c_size_t), ("has_oom_score_adj", c_bool), ("exec_cpus", c_void_p),
+                ("nannotations", c_size_t), ("net_devices", POINTER(COciValue)), ("nnet_devices", c_size_t), ("intel_rdt", POINTER(CIntelRdt)), ("has_oom_score_adj", c_bool), ("exec_cpus", c_void_p),
                 ("exec_cpus_bytes", c_size_t), ("parts", c_void_p)]
 
 
 STRUCTS = (CError, CFileAttr, CSpace, CFilesOps, CFiles, CMount, CRlimit, CLimits, CRusage, CIo, CResult, CEvent, CTrace,
-           CConfig, COciValue, CResources, COci)
+           CConfig, COciValue, CIntelRdt, CResources, COci)
 
 _lib = ctypes.CDLL(os.environ.get("MOAT_LIBRARY", "libmoat.so.0"))
 _PROTOTYPES = {
