@@ -104,7 +104,7 @@ test: tests-clear all $(UNIT_BINS) $(GUEST_BINS) $(ESCAPE_BINS) $(LIB_TEST_BINS)
 # grows, or that a limit does not leave, is a sanitizer's own. libcheck's limit of 4 s is for programs at their full speed.
 NOT_SAN := $(addprefix tests/,escape/confinement.sh escape/leaks.sh escape/unasked.sh libmoat/funcd.sh libmoat/install.sh libmoat/judge.sh \
 	libmoat/python.sh oci/activation.sh oci/badinput.sh oci/chaos.sh oci/docs.sh oci/fields.sh \
-	oci/inspect.sh oci/install.sh oci/limits.sh oci/network.sh oci/run.sh oci/seccomp_notify.sh oci/stdio.sh)
+	oci/inspect.sh oci/install.sh oci/limits.sh oci/network.sh oci/oom.sh oci/run.sh oci/seccomp_notify.sh oci/stdio.sh)
 test-san: export MOAT_FLAGS = --weaker-isolation=seccomp
 test-san: export MOAT_WEAKER = seccomp
 test-san: export ASAN_OPTIONS = detect_leaks=0

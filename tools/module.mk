@@ -4,7 +4,7 @@ LIBMOAT_SRCS := $(wildcard tools/libmoat/*.c)
 # What the library takes along of the lower levels.
 LIBMOAT_OBJS := $(LIBMOAT_SRCS:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/platform/host/ns.o \
 	$(BUILD)/obj/platform/host/confine_names.o $(BUILD)/obj/platform/host/anchor.o \
-	$(BUILD)/obj/platform/host/keeper.o $(BUILD)/obj/platform/host/keeper_run.o $(BUILD)/obj/platform/host/keeper_meter.o \
+	$(BUILD)/obj/platform/host/oom.o $(BUILD)/obj/platform/host/keeper.o $(BUILD)/obj/platform/host/keeper_run.o $(BUILD)/obj/platform/host/keeper_meter.o \
 	$(BUILD)/obj/platform/base/json_text.o $(BUILD)/obj/platform/base/cpu_list.o
 CLI_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tools/moat/*.c))
 
@@ -33,7 +33,7 @@ $(BUILD)/libmoat.pc: tools/libmoat/libmoat.pc.in tools/module.mk
 	sed 's|@PREFIX@|$(PREFIX)|' $< >$@
 
 $(BUILD)/moat: $(CLI_OBJS) $(BUILD)/obj/platform/host/confine_names.o $(BUILD)/obj/platform/host/confine.o \
-	$(BUILD)/obj/platform/host/confine_seal.o $(BUILD)/obj/platform/host/text.o $(BUILD)/obj/platform/base/log.o \
+	$(BUILD)/obj/platform/host/confine_seal.o $(BUILD)/obj/platform/host/text.o $(BUILD)/obj/platform/host/oom.o $(BUILD)/obj/platform/base/log.o \
 	$(BUILD)/obj/platform/base/json_text.o $(BUILD)/obj/platform/base/cpu_list.o $(WIRE_OBJS) $(BUILD)/libmoat.a
 	$(CC) $(LDFLAGS_PROG) -o $@ $^ $(LIB_PROTO) $(if $(SAN),-ljansson -lseccomp,-l:libjansson.a -l:libseccomp.a)
 

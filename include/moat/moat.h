@@ -136,6 +136,9 @@ struct moat_config {
 	uint64_t cap_effective, cap_permitted, cap_inheritable, cap_bounding, cap_ambient;
 	bool no_new_privs;
 	uint32_t umask;
+	/* On the host, as inside: the programs'. The sandbox's own processes are ended after them.
+	 */
+	bool has_oom_score_adj; /* else the caller's own */
 	int oom_score_adj;
 	const struct moat_rlimit *rlimits; /* others are those of the caller */
 	size_t nrlimits;

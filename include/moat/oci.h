@@ -97,7 +97,6 @@ struct moat_oci {
 	const struct moat_oci_value *net_devices;
 	size_t nnet_devices;
 	const struct moat_intel_rdt *intel_rdt; /* NULL: not said */
-	bool has_oom_score_adj;			/* config.oom_score_adj was said */
 	const void *exec_cpus; /* of execCPUAffinity, as config.cpus has them; NULL: not said */
 	size_t exec_cpus_bytes;
 

@@ -83,6 +83,7 @@ anchor_start(struct moat_sandbox *s, const struct moat_config *c, int control, i
 		return r;
 	}
 	part_started(s, ANCHOR, a->child);
+	part_score(c, s->pids[ANCHOR]);
 	if (c->place && (r = c->place(c->arg, s->pids[ANCHOR], err)) < 0)
 		return r;
 	return 0;

@@ -6,6 +6,7 @@
 #include "internal.h"
 #include "moat/run.h"
 #include "platform/host/err.h"
+#include "platform/host/oom.h"
 #include "trace.h"
 #include <fcntl.h>
 #include <stdio.h>
@@ -220,6 +221,12 @@ fill_rlimits(const struct moat_config *c, Control__Rlimit *r, Control__Rlimit **
 }
 
 int
+asked_oom_score(const struct moat_config *c)
+{
+	return c->has_oom_score_adj ? c->oom_score_adj : host_oom_own();
+}
+
+int
 process_message_fill(struct process_message *m, const struct moat_config *c)
 {
 	Control__Process *p = &m->p;
@@ -243,7 +250,7 @@ process_message_fill(struct process_message *m, const struct moat_config *c)
 	p->cap_ambient = c->cap_ambient;
 	p->no_new_privs = c->no_new_privs;
 	p->umask = c->umask;
-	p->oom_score_adj = c->oom_score_adj;
+	p->oom_score_adj = asked_oom_score(c);
 	p->terminal = c->terminal;
 	p->killable = c->killable;
 	p->seccomp_bpf = wire_bytes(c->seccomp, c->seccomp_bytes);

@@ -57,6 +57,8 @@ int source_open(const struct moat_mount *m, struct moat_error *err);
 
 /* config.c: what the two programs are told */
 int config_check(const struct moat_config *c, struct moat_error *err);
+/* What the configuration says, or what this process has. */
+int asked_oom_score(const struct moat_config *c);
 int config_send_gofer(int sock, const struct moat_config *c, int conn, struct moat_error *err);
 /* The sentry's ends of its connections, -1: none. */
 struct peers {
@@ -77,6 +79,8 @@ int sandbox_connect(struct moat_sandbox *s, int *ret, struct moat_error *err);
 bool own_network_beside(const struct moat_config *c);
 /* sandbox.c: a child of the keeper is that part */
 void part_started(struct moat_sandbox *s, enum part part, int child);
+/* Before it makes others, which get the same: what programs have when memory runs out */
+void part_score(const struct moat_config *c, int pid);
 /* A name in the folder of moat's own programs */
 const char *program_path(const struct moat_config *c, const char *name, char *buf, size_t cap);
 /* Who the sentry and the anchor run as, when root starts them and their user namespace has that

@@ -64,7 +64,7 @@ struct oci {
 	size_t nsysctls, nannotations, nnet_devices;
 	void *seccomp;				       /* what c->seccomp points to */
 	const char *listener_path, *listener_metadata; /* NULL: nothing is left to others */
-	bool terminal, has_oom_score_adj;
+	bool terminal;
 	uint16_t rows, columns;
 };
 

@@ -115,7 +115,6 @@ show(struct moat_oci *r)
 	r->intel_rdt = o->has_rdt ? &o->rdt : NULL;
 	r->annotations = o->annotations;
 	r->nannotations = o->nannotations;
-	r->has_oom_score_adj = o->has_oom_score_adj;
 	if (o->has_cpus) {
 		r->exec_cpus = o->cpus;
 		r->exec_cpus_bytes = sizeof o->cpus;

@@ -298,7 +298,7 @@ oci_process(struct oci *o, json_t *p, struct moat_config *c)
 	if (adj && (!json_is_integer(adj) || json_integer_value(adj) < -1000 ||
 			   json_integer_value(adj) > 1000))
 		return oci_error(o, "process.oomScoreAdj: not a number between -1000 and 1000");
-	o->has_oom_score_adj = adj != NULL;
+	c->has_oom_score_adj = adj != NULL;
 	if (adj)
 		c->oom_score_adj = (int)json_integer_value(adj);
 	for (size_t i = 0; i < o->env.n; i++)

@@ -9,6 +9,7 @@
 #include "platform/host/err.h"
 #include "platform/host/keeper.h"
 #include "platform/host/ns.h"
+#include "platform/host/oom.h"
 #include "trace.h"
 #include "virtual.h"
 #include <fcntl.h>
@@ -104,6 +105,24 @@ program_path(const struct moat_config *c, const char *name, char *buf, size_t ca
 	return buf;
 }
 
+void
+part_score(const struct moat_config *c, int pid)
+{
+	(void)host_oom_set(pid, host_oom_of_programs(pid, asked_oom_score(c)));
+}
+
+/* What makes the programs' processes has been made, and keeps what it was given. The anchor keeps
+ * it, too: it is what stands for the programs on the host. */
+static void
+spare_parts(const struct moat_sandbox *s, const struct moat_config *c)
+{
+	const enum part own[] = {SENTRY, GOFER};
+
+	for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+		if (s->pids[own[i]])
+			host_oom_spare(s->pids[own[i]], asked_oom_score(c));
+}
+
 struct placing {
 	const struct moat_config *c;
 	struct moat_error *err;
@@ -113,7 +132,10 @@ static int
 place(void *arg, pid_t pid, char *err, size_t cap)
 {
 	struct placing *p = arg;
-	int r = p->c->place(p->c->arg, pid, p->err);
+	int r;
+
+	part_score(p->c, pid);
+	r = p->c->place ? p->c->place(p->c->arg, pid, p->err) : 0;
 
 	/* It is the same text, or will be. */
 	if (r < 0 && err != p->err->text)
@@ -145,7 +167,7 @@ spawn(struct moat_sandbox *s, struct ns_spawn *n, const char *name, const struct
 	n->namespaces = namespaces_less(n->namespaces, s->weaker);
 	n->die_with_parent = c->die_with_parent;
 	n->no_stderr = c->detached;
-	n->place = c->place ? place : NULL;
+	n->place = place;
 	n->place_arg = &placing;
 	r = ns_spawn(n, &s->reports[part], err->text, sizeof err->text);
 	close(sv[1]);
@@ -543,8 +565,10 @@ moat_start(const struct moat_config *c, struct moat_sandbox **ret, struct moat_e
 		goto out;
 	close_ends(&p, own);
 	r = await_all(s, &a, err);
-	if (r == 0)
+	if (r == 0) {
+		spare_parts(s, c);
 		*ret = s;
+	}
 out:
 	close_ends(&p, own);
 	anchor_release(&a);

@@ -12,6 +12,7 @@
 #include "netdev.h"
 #include "network.h"
 #include "notify.h"
+#include "platform/host/oom.h"
 #include "rdt.h"
 #include "systemd.h"
 #include <errno.h>
@@ -66,40 +67,6 @@ make_scope(struct making *m, int pid, struct moat_error *err)
 	return r < 0 ? r : moat_cgroup_set(m->cgroup, &m->oci->resources, err);
 }
 
-/* What config.json says, or what this process has, as with runc. */
-static int
-asked_score(const struct making *m)
-{
-	int v = m->config.oom_score_adj;
-	FILE *f = m->oci->has_oom_score_adj ? NULL : fopen("/proc/self/oom_score_adj", "re");
-
-	if (f && fscanf(f, "%d", &v) != 1)
-		v = 0;
-	if (f)
-		fclose(f);
-	return v;
-}
-
-/* What the guest uses is its programs' to answer for, as in a container without a sandbox: when
- * memory runs out the host is to end one of them, and not the sentry, which is often the largest
- * process. Who may not give that less than others (CAP_SYS_RESOURCE) gives the programs more. */
-static int
-programs_score(const struct making *m, int pid)
-{
-	int v = asked_score(m);
-
-	if (host_oom_score_adj(pid, OOM_LAST) == 0)
-		return v;
-	return v + OOM_SOONER < 1000 ? v + OOM_SOONER : 1000;
-}
-
-static void
-spare(const struct making *m, int pid)
-{
-	if (host_oom_score_adj(pid, OOM_LAST) < 0)
-		(void)host_oom_score_adj(pid, asked_score(m));
-}
-
 /* moat_config.place: into the cgroup, before anything runs. */
 static int
 place(void *arg, int pid, struct moat_error *err)
@@ -119,12 +86,15 @@ place(void *arg, int pid, struct moat_error *err)
 	}
 	if (m->rdt.group && (r = rdt_enter(&m->rdt, pid, err)) < 0)
 		return r;
-	/* The host's own idea of whom to end first. Less than what this process has is not for
-	 * everybody to give. */
-	r = host_oom_score_adj(pid, programs_score(m, pid));
-	if (r < 0 && m->oci->has_oom_score_adj)
-		warn("process.oomScoreAdj: %d cannot be given on the host: %s",
-			m->config.oom_score_adj, strerror(-r));
+	/* Done already, and so only asked whether it may be: less than what this process has is not
+	 * for everybody to give. */
+	if (m->config.has_oom_score_adj) {
+		int score = host_oom_of_programs(pid, m->config.oom_score_adj);
+
+		if ((r = host_oom_set(pid, score)) < 0)
+			warn("process.oomScoreAdj: %d cannot be given on the host: %s",
+				m->config.oom_score_adj, strerror(-r));
+	}
 	return 0;
 }
 
@@ -500,15 +470,11 @@ notes(struct making *m, struct moat_sandbox *s)
 	container_note(m->c, CONTAINER_SENTRY, moat_sentry_pid(s));
 	container_note(m->c, CONTAINER_GOFER, moat_gofer_pid(s));
 	if (m->config.join) {
-		const int score = programs_score(m, moat_sentry_pid(s));
-		const int *adj = m->oci->has_oom_score_adj ? &score : NULL;
+		const int score = host_oom_of_programs(moat_sentry_pid(s), m->config.oom_score_adj);
+		const int *adj = m->config.has_oom_score_adj ? &score : NULL;
 
 		join_place(m->c, moat_zygote_host_pid(s), adj);
 		join_place(m->c, moat_first_host_pid(s), adj);
-	} else {
-		/* What makes the programs' processes has been made, and keeps what it was given. */
-		spare(m, moat_sentry_pid(s));
-		spare(m, moat_gofer_pid(s));
 	}
 	return container_save(m->c);
 }

@@ -8,6 +8,7 @@
  * A folder that has a file "shared" in it belongs to a container that has, or had, company.
  */
 #include "join.h"
+#include "platform/host/oom.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -370,21 +371,6 @@ join_leave_cgroup(const struct container *c)
 	container_close(&other);
 }
 
-int
-host_oom_score_adj(int pid, int value)
-{
-	char path[64], text[16];
-	int fd, r;
-
-	snprintf(path, sizeof path, "/proc/%d/oom_score_adj", pid);
-	snprintf(text, sizeof text, "%d", value);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	r = fd < 0 || write(fd, text, strlen(text)) < 0 ? -errno : 0;
-	if (fd >= 0)
-		close(fd);
-	return r;
-}
-
 void
 join_place(const struct container *c, int inside, const int *oom_score_adj)
 {
@@ -407,7 +393,7 @@ join_place(const struct container *c, int inside, const int *oom_score_adj)
 			err.code != ESRCH) /* it has ended already */
 			warn("%s", err.text);
 		if (oom_score_adj)
-			(void)host_oom_score_adj(kids[i].host, *oom_score_adj);
+			(void)host_oom_set(kids[i].host, *oom_score_adj);
 	}
 	free(kids);
 	moat_cgroup_free(g);

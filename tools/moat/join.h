@@ -17,11 +17,6 @@ int join_note(struct container *self);
 bool join_has_company(const struct container *c);
 /* It is gone, and its sandbox is not: what is left in its cgroup goes to that of another one. */
 void join_leave_cgroup(const struct container *c);
-/* proc(5), oom_score_adj: whom the host ends first when memory runs out. OOM_LAST: when there is
- * nobody else in its cgroup. 0 or -errno. */
-#define OOM_LAST   (-999)
-#define OOM_SOONER 300 /* than the sentry: as if it had 30 % of the limit in addition */
-int host_oom_score_adj(int pid, int value);
 /* In its cgroup, which is not that of the sandbox, and with its oom_score_adj(5), unless that is
  * NULL. inside: a moat_*_host_pid. */
 void join_place(const struct container *c, int inside, const int *oom_score_adj);

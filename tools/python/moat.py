@@ -137,7 +137,7 @@ class CConfig(_Struct):
         ("uid", c_uint32), ("gid", c_uint32), ("groups", POINTER(c_uint32)), ("ngroups", c_size_t),
         ("cap_effective", c_uint64), ("cap_permitted", c_uint64), ("cap_inheritable", c_uint64),
         ("cap_bounding", c_uint64), ("cap_ambient", c_uint64), ("no_new_privs", c_bool), ("umask", c_uint32),
-        ("oom_score_adj", c_int), ("rlimits", POINTER(CRlimit)), ("nrlimits", c_size_t), ("sched_policy", c_int),
+        ("has_oom_score_adj", c_bool), ("oom_score_adj", c_int), ("rlimits", POINTER(CRlimit)), ("nrlimits", c_size_t), ("sched_policy", c_int),
         ("sched_priority", c_int), ("sched_reset", c_bool), ("has_nice", c_bool), ("nice", c_int), ("ioprio", c_uint),
         ("personality", c_uint), ("cpus", c_void_p), ("cpus_bytes", c_size_t), ("stdio", c_int * 3),
         ("killable", c_bool), ("notify", c_bool), ("terminal", c_bool), ("extra_fds", POINTER(c_int)), ("nextra_fds", c_size_t),
@@ -188,7 +188,7 @@ class COci(_Struct):
                 ("network_path", c_char_p), ("pid_path", c_char_p), ("ipc_path", c_char_p), ("uts_path", c_char_p),
                 ("listener_path", c_char_p), ("listener_metadata", c_char_p),
                 ("sysctls", POINTER(COciValue)), ("annotations", POINTER(COciValue)), ("nsysctls", c_size_t),
-                ("nannotations", c_size_t), ("net_devices", POINTER(COciValue)), ("nnet_devices", c_size_t), ("intel_rdt", POINTER(CIntelRdt)), ("has_oom_score_adj", c_bool), ("exec_cpus", c_void_p),
+                ("nannotations", c_size_t), ("net_devices", POINTER(COciValue)), ("nnet_devices", c_size_t), ("intel_rdt", POINTER(CIntelRdt)), ("exec_cpus", c_void_p),
                 ("exec_cpus_bytes", c_size_t), ("parts", c_void_p)]
 
 
