@@ -314,13 +314,12 @@ first_started(void *arg, int err)
 
 /* What the host has set in a network namespace of its own need not be shown here. */
 static int
-set_sysctls(struct container *c, const Control__Start *m, const struct call *call,
-	struct process_fail *why)
+set_sysctls(const Control__Start *m, const struct call *call, struct process_fail *why)
 {
 	for (size_t i = 0; i < m->n_sysctls; i++) {
 		const char *text = (const char *)m->sysctls[i].data;
 		size_t len = m->sysctls[i].len;
-		int r = proc_sysctl_set(call, text, len, c == first);
+		int r = proc_sysctl_set(call, text, len, call->net == net_ns_first());
 
 		if (r < 0 && !(r == -ENOENT && strncmp(text, "net", 3) == 0 &&
 				     net_ns_on_host(call->net))) {
@@ -350,7 +349,7 @@ begin(struct container *c, const Control__Start *m, int *fds, uint32_t nmore,
 	snprintf(why->text, sizeof why->text, "out of memory");
 	kernel_container_call(c->kernel, &call);
 	if (r == 0)
-		r = set_sysctls(c, m, &call, why);
+		r = set_sysctls(m, &call, why);
 	if (r == 0)
 		r = build(m, &c->conns, &call, &c->world, why->text, sizeof why->text);
 	if (r == 0 && m->notify && (r = notify_open(c, &call)) < 0)

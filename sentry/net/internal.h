@@ -14,7 +14,7 @@ struct net_ns {
 	uint32_t counted;	 /* (C) for whom; sentry/cred/ucount.h */
 	bool on_host;		 /* what follows `mute` is unused then */
 	int maker;		 /* of sockets in it; -1: the sentry stands in it */
-	uint32_t low_ports;
+	_Atomic uint32_t low_ports;
 	struct mutex lock;
 	bool mute; /* the maker did not answer */
 	bool up, was_up;

@@ -166,6 +166,12 @@ net_ns_host_socket(struct net_ns *ns, int family, int type, int protocol)
 	return fd;
 }
 
+void
+net_ns_set_low_ports(struct net_ns *ns, uint32_t low_ports)
+{
+	ns->low_ports = low_ports;
+}
+
 uint32_t
 net_ns_low_ports(const struct net_ns *ns)
 {

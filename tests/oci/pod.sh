@@ -136,6 +136,38 @@ same "the other" "running yes" "$(status_of p) $(ex p echo yes)"
 m delete two && m delete --force p || die "delete: $(cat "$work/err")"
 nothing_left
 
+# What one sets of the network is everybody's who has it, as in a namespace of the host's.
+config '["sleep","1000"]' "" "$(pod sandbox p)"
+m run -d -b "$work/b" p >/dev/null || die "run: $(cat "$work/err")"
+note p
+p=$(pid_of p)
+with_sysctl() { # SYSCTLS-JSON: of two, which has the network of p
+	joined two '["sleep","1001"]' "" "$p" "$p" "$p" "$(pod container p)"
+	sed -i 's|"linux":{|&"sysctl":'"$1"',|' "$work/two/config.json"
+}
+with_sysctl '{"net.core.somaxconn":"777","net/ipv4/ip_unprivileged_port_start":"70"}'
+m run -d -b "$work/two" two >/dev/null || die "run in the pod: $(cat "$work/err")"
+note two
+same "words" "" "$(cat "$work/err")"
+same "a setting of the pod" "777 70 777 70" "$(echo $(for c in p two; do
+	ex $c cat /proc/sys/net/core/somaxconn /proc/sys/net/ipv4/ip_unprivileged_port_start; done))"
+m delete --force two
+with_sysctl '{"net.core.nosuch":"777"}'
+fails 1 'cannot set the sysctl net.core.nosuch' m create -b "$work/two" two
+# Another network has its own.
+joined two '["sleep","1001"]' "" "$p" "$p" "" "$(pod container p)"
+sed -i 's|"linux":{|&"sysctl":{"net.core.somaxconn":"778"},|' "$work/two/config.json"
+m run -d -b "$work/two" two >/dev/null || die "run beside: $(cat "$work/err")"
+note two
+same "settings" "777 778" "$(echo $(for c in p two; do ex $c cat /proc/sys/net/core/somaxconn; done))"
+m delete --force two
+# There is one clock.
+joined two '["sleep","1001"]' "" "$p" "$p" "$p" "$(pod container p)"
+sed -i 's|"namespaces":\[|"timeOffsets":{"boottime":{"secs":5}},&{"type":"time"},|' "$work/two/config.json"
+fails 1 'linux.timeOffsets: the containers of a sandbox have one clock' m create -b "$work/two" two
+m delete --force p
+nothing_left
+
 # What cannot be shared.
 joined two '["true"]' $$ "" "" ""
 fails 1 'namespace of the host' m create -b "$work/two" two

@@ -34,20 +34,27 @@ for name in fs.pipe-max-size fs.inotify.max_user_watches kernel.pid_max vm.max_m
 done
 [ -z "$(ls -A "$work/state" 2>/dev/null)" ] || die "the state directory is not empty"
 
-# The network of the sandbox that it is in is not the container's own.
+# A network of its own beside that of the sandbox that it is in has its own; what both have is set for both.
 config '["sleep","1000"]'
 m run -d -b "$work/b" one >/dev/null || die "run: $(cat "$work/err")"
 note one
-config '["cat","/proc/sys/net/core/somaxconn"]' '' '' ',"sysctl":{"net.core.somaxconn":"1234"}'
-sed -i "s|\"type\":\"ipc\"|&,\"path\":\"/proc/$(field one pid)/ns/ipc\"|; s|\"type\":\"network\"|&,\"path\":\"/proc/$(field one pid)/ns/net\"|" "$work/b/config.json"
-out=$(m run -b "$work/b" two) || die "run: $(cat "$work/err")"
-grep -q 'net.core.somaxconn is not set' "$work/err" || die "no warning: $(cat "$work/err")"
-same "that of the sandbox" 4096 "$out"
-# One of its own beside it is.
 config '["cat","/proc/sys/net/core/somaxconn"]' '' '' ',"sysctl":{"net.core.somaxconn":"1234"}'
 sed -i "s|\"type\":\"ipc\"|&,\"path\":\"/proc/$(field one pid)/ns/ipc\"|" "$work/b/config.json"
 out=$(m run -b "$work/b" two) || die "run: $(cat "$work/err")"
 same "its own" 1234 "$out"
 same "the other's" 4096 "$(m exec one cat /proc/sys/net/core/somaxconn)"
+sed -i "s|\"type\":\"network\"|&,\"path\":\"/proc/$(field one pid)/ns/net\"|" "$work/b/config.json"
+out=$(m run -b "$work/b" two) || die "run: $(cat "$work/err")"
+same "words" "" "$(cat "$work/err")"
+same "that of both" "1234 1234" "$out $(m exec one cat /proc/sys/net/core/somaxconn)"
 m delete --force one || die "delete: $(cat "$work/err")"
+nothing_left
+
+# The host's is not.
+config '["cat","/proc/sys/net/core/somaxconn"]' '' '' ',"sysctl":{"net.core.somaxconn":"1234"}'
+sed -i 's|{"type":"network"},||' "$work/b/config.json"
+before=$(cat /proc/sys/net/core/somaxconn)
+m run -b "$work/b" two >/dev/null || die "run: $(cat "$work/err")"
+grep -q 'net.core.somaxconn is not set' "$work/err" || die "no warning: $(cat "$work/err")"
+same "the host's" "$before" "$(cat /proc/sys/net/core/somaxconn)"
 nothing_left

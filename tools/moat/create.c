@@ -45,7 +45,9 @@ struct making {
 	struct moat_cgroup *cgroup;
 	int fds[MAX_PASSED];
 	struct systemd_names systemd;
-	bool own_netns;	       /* the host's is another one: set it up */
+	bool own_netns; /* the host's is another one: set it up */
+	/* Of a sandbox that is there already: "none", "host" or "namespace"; NULL: it is made. */
+	const char *sandbox_network;
 	struct moat_join join; /* config.join, if it is in another's sandbox */
 	struct agent agent;
 	struct strings sysctls;
@@ -98,6 +100,13 @@ place(void *arg, int pid, struct moat_error *err)
 	return 0;
 }
 
+/* Is its network one of the host's that the sandbox had before? */
+static bool
+shares_netns(const struct making *m)
+{
+	return m->join.net && strcmp(m->sandbox_network, "namespace") == 0;
+}
+
 /* moat_config.prepare: the namespaces are there. */
 static int
 prepare(void *arg, int pid, struct moat_error *err)
@@ -107,8 +116,9 @@ prepare(void *arg, int pid, struct moat_error *err)
 	char text[400], *state;
 	int r = 0;
 
-	if (m->own_netns &&
-		network_prepare(pid, json_object_get(json_object_get(m->top, "linux"), "sysctl")))
+	if ((m->own_netns || shares_netns(m)) &&
+		network_prepare(m->own_netns ? pid : m->join.sentry_pid,
+			json_object_get(json_object_get(m->top, "linux"), "sysctl")))
 		return refuse(err, EINVAL, "the network namespace could not be set up");
 	if (m->oci->nnet_devices) {
 		r = netdev_move(m->oci->net_devices, m->oci->nnet_devices, pid, &m->netdevs, err);
@@ -162,7 +172,7 @@ ipc_sysctl(const char *key)
 static bool
 has_network_inside(const struct making *m)
 {
-	return strcmp(m->config.network, "none") == 0 && !m->join.net;
+	return strcmp(m->join.net ? m->sandbox_network : m->config.network, "none") == 0;
 }
 
 /* Those of the network are set in the container's own: on the host, and shown, or inside; so are
@@ -182,14 +192,12 @@ set_sysctl(struct making *m)
 					key);
 		} else if (network_sysctl_path(key, path, sizeof path) < 0) {
 			return complain("config.json: linux.sysctl.%s: not the name of one", key);
-		} else if (!m->own_netns && !has_network_inside(m)) {
+		} else if (!m->own_netns && !shares_netns(m) && !has_network_inside(m)) {
 			/* Engines send some whatever the network is. */
 			warn("linux.sysctl: %s is not set: the network is not the container's own",
 				key);
 			continue;
 		}
-		if (strcmp(key, "net.ipv4.ip_unprivileged_port_start") == 0)
-			m->config.low_ports = (unsigned)atoi(text);
 		strings_add(&m->sysctls, print_text("%s=%s", key, text));
 	}
 	m->config.sysctls = m->sysctls.v;
@@ -261,7 +269,7 @@ set_network(struct making *m)
 static int
 set_sandbox(struct making *m)
 {
-	int r = join_find(m->oci, m->c, &m->join);
+	int r = join_find(m->oci, m->c, &m->join, &m->sandbox_network);
 
 	if (r < 0)
 		return exit_failure;
@@ -466,6 +474,8 @@ set_rdt(struct making *m)
 static int
 notes(struct making *m, struct moat_sandbox *s)
 {
+	json_object_set_new(m->c->state, "sandboxNetwork",
+		json_string(m->config.join ? m->sandbox_network : m->config.network));
 	container_note(m->c, CONTAINER_INIT, moat_pid(s));
 	container_note(m->c, CONTAINER_SENTRY, moat_sentry_pid(s));
 	container_note(m->c, CONTAINER_GOFER, moat_gofer_pid(s));

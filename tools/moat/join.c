@@ -253,8 +253,25 @@ join_note(struct container *self)
 	return 0;
 }
 
+/* Of the sandbox that c is in. */
+static const char *
+network_of(const struct container *c, pid_t sentry)
+{
+	const char *said = container_text(c, "sandboxNetwork");
+	struct stat own;
+
+	if (strcmp(said, "none") == 0)
+		return "none";
+	/* One that this process is in by now is its host's. */
+	if (strcmp(said, "namespace") != 0 || stat("/proc/self/ns/net", &own) < 0 ||
+		same_namespace(sentry, "net", &own))
+		return "host";
+	return "namespace";
+}
+
 int
-join_find(const struct moat_oci *o, const struct container *self, struct moat_join *ret)
+join_find(const struct moat_oci *o, const struct container *self, struct moat_join *ret,
+	const char **ret_network)
 {
 	struct search s = {.wants = {{.kind = "pid", .path = o->pid_path},
 				   {.kind = "ipc", .path = o->ipc_path},
@@ -287,6 +304,7 @@ join_find(const struct moat_oci *o, const struct container *self, struct moat_jo
 		r = complain("container not running: %s", s.id);
 	else
 		r = join_note(&c);
+	*ret_network = network_of(&c, s.sentry);
 	container_close(&c);
 	if (r) {
 		moat_destroy(ret->sandbox);

@@ -8,8 +8,10 @@
 
 /* Which sandbox the configuration belongs into: that of the containers whose pid, ipc or uts
  * namespaces it names, or of the pod that its annotations name. 1, with *ret filled in (its
- * connection is the caller's); 0: one of its own; else complained (-1). */
-int join_find(const struct moat_oci *o, const struct container *self, struct moat_join *ret);
+ * connection is the caller's); 0: one of its own; else complained (-1). *ret_network: what that
+ * sandbox has, as a configuration names it; a constant. */
+int join_find(const struct moat_oci *o, const struct container *self, struct moat_join *ret,
+	const char **ret_network);
 /* Both know from now on that they have company. */
 int join_note(struct container *self);
 

@@ -82,6 +82,8 @@ write_text(const char *path, const char *text)
 	return ok ? 0 : -1;
 }
 
+static const char low_ports[] = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
+
 /* In a child that is in the namespace: the exit status. */
 static int
 set_up(json_t *sysctl)
@@ -98,7 +100,7 @@ set_up(json_t *sysctl)
 	if (ioctl(s, SIOCSIFFLAGS, &ifr) < 0)
 		return 1;
 	/* What is not there (IPv6 off, an old kernel) cannot be opened up either. */
-	(void)write_text("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
+	(void)write_text(low_ports, "0");
 	(void)write_text("/proc/sys/net/ipv4/ping_group_range", "0 2147483647");
 	json_object_foreach(sysctl, key, v)
 	{
@@ -110,6 +112,8 @@ set_up(json_t *sysctl)
 			complain("linux.sysctl: %s is not the name of one", key);
 			return 3;
 		}
+		if (strcmp(path, low_ports) == 0)
+			continue; /* the sandbox's to know */
 		if (write_text(path, json_string_value(v)) < 0) {
 			complain("linux.sysctl: cannot write %s to %s: %s", json_string_value(v),
 				path, strerror(errno));

@@ -13,9 +13,9 @@ struct tgroup;
 struct tgroup *proc_tgroup_of(struct file *f);
 
 /* NAME=VALUE (len bytes), before c's container has tasks: set in its IPC namespace, or in its
- * network namespace; where that is the host's /proc/sys shows it so from now on, if show is set:
- * then there are no other tasks either. -ENOENT: there is no such file; -EPERM: it is not for one
- * container to set; -EINVAL. */
+ * network namespace; where that is the host's, on which it is set already, ports are low by it, and
+ * /proc/sys shows it so from now on, if show is set (it does, of one of those namespaces only).
+ * -ENOENT: there is no such file; -EPERM: it is not for one container to set; -EINVAL. */
 int proc_sysctl_set(const struct call *c, const char *assignment, size_t len, bool show);
 
 int proc_init(void);  /* register "proc" */

@@ -77,6 +77,7 @@ struct net_taps *net_ns_taps(struct net_ns *ns);
 int net_ns_host_socket(struct net_ns *ns, int family, int type, int protocol);
 /* Ports below it take CAP_NET_BIND_SERVICE. */
 uint32_t net_ns_low_ports(const struct net_ns *ns);
+void net_ns_set_low_ports(struct net_ns *ns, uint32_t low_ports); /* of one of the host's */
 
 /* Every interface, address or route of ns. 0 or -errno; fn must not park. */
 int net_links(struct net_ns *ns, void (*fn)(const struct net_link *l, void *arg), void *arg);

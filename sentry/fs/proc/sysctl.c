@@ -17,23 +17,41 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Rows that show what the host has set, instead of what they would. Before there are tasks, then
- * read only. */
-static struct shown {
+/* Rows that show what the host has set, instead of what they would; the newest of a row counts.
+ * They stay for ever, so that readers need no lock. */
+struct shown {
 	const struct pseudo_row *row;
 	char *value;
-} * shown;
-static size_t nshown;
+	struct shown *next;
+};
+static _Atomic(struct shown *) shown;
 
 const char *
 proc_sysctl_shown(const struct pseudo_row *row)
 {
-	const char *text = NULL;
+	for (struct shown *s = atomic_load(&shown); s; s = s->next)
+		if (s->row == row)
+			return s->value;
+	return NULL;
+}
 
-	for (size_t i = 0; i < nshown; i++)
-		if (shown[i].row == row)
-			text = shown[i].value;
-	return text;
+/* value is consumed. */
+static int
+show_value(const struct pseudo_row *row, char *value)
+{
+	const char *old = proc_sysctl_shown(row);
+	struct shown *s = old && strcmp(old, value) == 0 ? NULL : malloc(sizeof *s);
+
+	if (!s) {
+		int r = old && strcmp(old, value) == 0 ? 0 : -ENOMEM;
+
+		free(value);
+		return r;
+	}
+	*s = (struct shown){row, value, atomic_load(&shown)};
+	while (!atomic_compare_exchange_weak(&shown, &s->next, s))
+		;
+	return 0;
 }
 
 int
@@ -409,7 +427,6 @@ proc_sysctl_set(const struct call *c, const char *assignment, size_t len, bool s
 	struct pseudo_ctx x = {.c = c, .row = r, .bound = (uintptr_t)c->net};
 	bool net = eq && len > 3 && memcmp(assignment, "net", 3) == 0,
 	     host = net_ns_on_host(c->net);
-	struct shown *more;
 	char *value;
 	ssize_t n = 0;
 
@@ -423,14 +440,11 @@ proc_sysctl_set(const struct call *c, const char *assignment, size_t len, bool s
 		return -ENOMEM;
 	if (!net || !host) {
 		n = r->write(&x, value, strlen(value), 0);
-	} else if (show) {
-		more = realloc(shown, (nshown + 1) * sizeof *shown);
-		if (more) {
-			shown = more;
-			shown[nshown++] = (struct shown){r, value};
-			return 0;
-		}
-		n = -ENOMEM;
+	} else {
+		if (strcmp(r->name, "ip_unprivileged_port_start") == 0)
+			net_ns_set_low_ports(c->net, (uint32_t)strtoul(value, NULL, 10));
+		if (show)
+			return show_value(r, value);
 	}
 	free(value);
 	return n < 0 ? (int)n : 0;
