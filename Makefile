@@ -4,7 +4,7 @@ BUILD    ?= build
 CC       ?= gcc
 OPT      ?= -O2
 SAN      ?=
-DEB_PKGS := gcc clang make pkg-config libseccomp-dev libcap-dev libnl-3-dev libnl-route-3-dev check \
+DEB_PKGS := gcc clang make pkg-config libseccomp-dev libcap-dev check \
 	libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libjansson-dev libzydis-dev uthash-dev libbsd-dev libsystemd-dev busybox-static iproute2 procps python3 \
 	dbus-daemon python3-dbus python3-gi crun
 

@@ -115,7 +115,7 @@ set_mm(void)
 	printf("%u\n", size);
 	fields(f);
 	map = (struct prctl_mm_map){a, a + 4096, a, a + 4096, (uint64_t)old, (uint64_t)old, a,
-		a + 6, a + 13, a, a + 6, auxv, sizeof auxv, (uint32_t)-1};
+		a + 6, a + 13, a, a + 6, (void *)auxv, sizeof auxv, (uint32_t)-1};
 	say(prctl(PR_SET_MM, PR_SET_MM_MAP, &map, sizeof map - 1, 0));
 	say(prctl(PR_SET_MM, PR_SET_MM_MAP, 8, sizeof map, 0));
 	map.auxv_size = 4096;
