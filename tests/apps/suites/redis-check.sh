@@ -11,4 +11,4 @@ set +e
 # integration/replication sets an option to what it cannot be, and that ends the whole run.
 ./runtest --clients 2 --skipunit integration/replication >/tmp/log 2>&1 </dev/null
 echo "status $?"
-sed 's/\x1b\[[0-9;]*m//g' /tmp/log | grep -E '^\[(ok|err|exception|ignore)\]' | sed -E 's/ \([0-9]+ ms\)//; s/ in tests\/.*//' | grep -vE 'PSYNC2: (---|Set #|\[NEW|cluster is)|PSYNC2 #3899 .*: kill' | sort
+sed 's/\x1b\[[0-9;]*m//g' /tmp/log | grep -E '^\[(ok|err|exception|ignore)\]' | sed -E 's/ \([0-9]+ ms\)//; s/ in tests\/.*//' | grep -vE 'PSYNC2: (---|Set #|\[NEW|cluster is|generate|total)|PSYNC2 #3899 .*: kill' | sort
