@@ -3,8 +3,8 @@
 #include "abi/prctl.h"
 #include "platform/platform.h"
 #include "sentry/mm/mm.h"
-#include "sentry/sysctl/sysctl.h"
 #include "sentry/syscall/internal.h"
+#include "sentry/sysctl/sysctl.h"
 #include <string.h>
 
 enum {

@@ -144,7 +144,7 @@ free(void *p)
 
 #define ALL                                                                                        \
 	(MOAT_OCI_HOOKS | MOAT_OCI_CGROUP | MOAT_OCI_TERMINAL | MOAT_OCI_NAMESPACES |              \
-		MOAT_OCI_SYSCTL | MOAT_OCI_SECCOMP_AGENT | MOAT_OCI_NET_DEVICES |\
+		MOAT_OCI_SYSCTL | MOAT_OCI_SECCOMP_AGENT | MOAT_OCI_NET_DEVICES |                  \
 		MOAT_OCI_INTEL_RDT)
 
 /* As JSON; two of a thread live at once. */

@@ -604,7 +604,8 @@ make(struct making *m, const char *bundle, struct moat_sandbox **ret)
 		r = pass_fds(c, o->preserve_fds, &m->env, m->fds, MAX_PASSED);
 	if (r == 0 && (r = set_sandbox(m)) == 0 && (r = set_terminal(m)) == 0 &&
 		(r = set_cgroup(m)) == 0 && (r = agent_start(&m->agent, m->oci, c)) == 0 &&
-		(r = set_rdt(m)) == 0 && (r = start_sandbox(m, &s)) == 0 && (r = notes(m, s)) == 0) {
+		(r = set_rdt(m)) == 0 && (r = start_sandbox(m, &s)) == 0 &&
+		(r = notes(m, s)) == 0) {
 		r = agent_send(&m->agent, m->c, CONTAINER_CREATING, moat_pid(s));
 		if (r == 0 && o->pidfd_socket)
 			r = send_pidfd(o->pidfd_socket, moat_pid(s));

@@ -54,7 +54,7 @@ int relay_start(struct moat_process *p, int tty);
 /* All that this program takes care of when it makes a container. */
 #define CREATE_CARE                                                                                \
 	(MOAT_OCI_HOOKS | MOAT_OCI_CGROUP | MOAT_OCI_TERMINAL | MOAT_OCI_NAMESPACES |              \
-		MOAT_OCI_SYSCTL | MOAT_OCI_SECCOMP_AGENT | MOAT_OCI_NET_DEVICES |\
+		MOAT_OCI_SYSCTL | MOAT_OCI_SECCOMP_AGENT | MOAT_OCI_NET_DEVICES |                  \
 		MOAT_OCI_INTEL_RDT)
 /* Say in the log what is passed over. */
 void warn_all(const char *where, const struct moat_oci *o);
