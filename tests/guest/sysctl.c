@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Values of /proc/sys that belong to a namespace, in namespaces of the test's own: what can be
  * written by whom, and what it does. */
-#include "guest.h"
+#include "sysctl_file.h"
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <net/if.h>
 #include <netinet/tcp.h>
 #include <sched.h>
@@ -26,52 +25,6 @@ own(int flag, const char *link)
 	}
 	if (before.st_ino == after.st_ino)
 		exit(1);
-}
-
-static int
-put(const char *name, const char *text)
-{
-	char path[128];
-	int fd, n;
-
-	snprintf(path, sizeof path, "/proc/sys/%s", name);
-	fd = open(path, O_WRONLY);
-	if (fd < 0)
-		return -1;
-	n = (int)write(fd, text, strlen(text));
-	close(fd);
-	return n;
-}
-
-static const char *
-get(const char *name)
-{
-	static char text[256];
-	char path[128];
-	ssize_t n;
-	int fd;
-
-	snprintf(path, sizeof path, "/proc/sys/%s", name);
-	fd = open(path, O_RDONLY);
-	n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
-	close(fd);
-	while (n > 0 && text[n - 1] == '\n')
-		n--;
-	text[n > 0 ? n : 0] = 0;
-	return text;
-}
-
-static void
-set(const char *name, const char *text)
-{
-	int n = put(name, text);
-
-	printf("%s <- %.*s: ", name, (int)strcspn(text, "\n"), text);
-	if (n < 0)
-		printf("%s", strerrorname_np(errno));
-	else
-		printf("%d", n);
-	printf(", is %s\n", get(name));
 }
 
 static void
@@ -101,66 +54,66 @@ values(void)
 
 		snprintf(path, sizeof path, "/proc/sys/%s", shown[i]);
 		SHOW(stat(path, &st));
-		printf("%s %o %u: %s\n", shown[i], st.st_mode, st.st_uid, get(shown[i]));
+		printf("%s %o %u: %s\n", shown[i], st.st_mode, st.st_uid, sysctl_get(shown[i]));
 	}
 	SHOW(chmod("/proc/sys/net/core/somaxconn", 0666));
 	SHOW(chown("/proc/sys/net/core/somaxconn", 1, 1));
 	SHOW(chmod("/proc/sys/kernel/shmmax", 0666));
-	set("net/core/somaxconn", "10\n");
-	set("net/core/somaxconn", " \t 11 \n");
-	set("net/core/somaxconn", "12 13\n");
-	set("net/core/somaxconn", "0x10");
-	set("net/core/somaxconn", "010");
-	set("net/core/somaxconn", "-1");
-	set("net/core/somaxconn", "2147483648");
-	set("net/core/somaxconn", "99999999999999999999999999");
-	set("net/core/somaxconn", "many");
-	set("net/core/somaxconn", "7x");
-	set("net/core/somaxconn", "- 7");
-	set("net/core/somaxconn", "\n");
-	set("net/ipv4/ip_default_ttl", "0");
-	set("net/ipv4/ip_default_ttl", "256");
-	set("net/ipv4/ip_default_ttl", "255");
-	set("net/ipv4/tcp_rmem", "4096 65536 1000000");
-	set("net/ipv4/tcp_rmem", "8192");
-	set("net/ipv4/tcp_rmem", "0 1 2");
-	set("net/ipv4/tcp_wmem", "4096\t65536\t1000000\n");
-	set("net/ipv4/ip_local_port_range", "40000 40010");
-	set("net/ipv4/ip_local_port_range", "40000 39999");
-	set("net/ipv4/ip_local_port_range", "41000");
-	set("net/ipv4/ip_local_port_range", "0 100");
-	set("net/ipv4/ip_local_port_range", "100 65536");
-	set("net/ipv4/ip_unprivileged_port_start", "40001");
-	set("net/ipv4/ip_unprivileged_port_start", "40000");
-	set("net/ipv4/ip_local_port_range", "39999 50000");
-	set("net/ipv4/ip_unprivileged_port_start", "0");
-	set("net/ipv4/ip_local_reserved_ports", "8080,9148-9150,9151\n");
-	set("net/ipv4/ip_local_reserved_ports", "5-3");
-	set("net/ipv4/ip_local_reserved_ports", "65536");
-	set("net/ipv4/ip_local_reserved_ports", "1 2");
-	set("net/ipv4/ip_local_reserved_ports", "65535,0-1");
-	set("net/ipv4/ip_local_reserved_ports", "\n");
-	set("net/ipv4/ping_group_range", "5 10");
-	set("net/ipv4/ping_group_range", "10 5");
-	set("net/ipv4/ping_group_range", "0 4294967295");
-	set("net/ipv4/tcp_keepalive_probes", "256");
-	set("net/ipv4/tcp_keepalive_probes", "8");
-	set("net/ipv4/tcp_keepalive_time", "2000000");
-	set("net/ipv4/tcp_fin_timeout", "30");
-	set("net/ipv4/tcp_syncookies", "0");
-	set("net/ipv4/tcp_tw_reuse", "3");
-	set("net/ipv4/tcp_syn_retries", "0");
-	set("net/ipv4/ip_forward", "1");
-	printf("lo forwards: %s\n", get("net/ipv4/conf/lo/forwarding"));
-	set("net/ipv4/conf/all/forwarding", "0");
-	printf("forwards: %s\n", get("net/ipv4/ip_forward"));
-	set("net/ipv4/conf/lo/rp_filter", "2");
-	printf("all: %s\n", get("net/ipv4/conf/all/rp_filter"));
-	set("net/ipv6/conf/all/forwarding", "1");
-	printf("default, lo: %s ", get("net/ipv6/conf/default/forwarding"));
-	printf("%s\n", get("net/ipv6/conf/lo/forwarding"));
-	set("net/ipv6/conf/default/hop_limit", "0");
-	set("net/ipv4/conf/all/mc_forwarding", "1");
+	sysctl_set("net/core/somaxconn", "10\n");
+	sysctl_set("net/core/somaxconn", " \t 11 \n");
+	sysctl_set("net/core/somaxconn", "12 13\n");
+	sysctl_set("net/core/somaxconn", "0x10");
+	sysctl_set("net/core/somaxconn", "010");
+	sysctl_set("net/core/somaxconn", "-1");
+	sysctl_set("net/core/somaxconn", "2147483648");
+	sysctl_set("net/core/somaxconn", "99999999999999999999999999");
+	sysctl_set("net/core/somaxconn", "many");
+	sysctl_set("net/core/somaxconn", "7x");
+	sysctl_set("net/core/somaxconn", "- 7");
+	sysctl_set("net/core/somaxconn", "\n");
+	sysctl_set("net/ipv4/ip_default_ttl", "0");
+	sysctl_set("net/ipv4/ip_default_ttl", "256");
+	sysctl_set("net/ipv4/ip_default_ttl", "255");
+	sysctl_set("net/ipv4/tcp_rmem", "4096 65536 1000000");
+	sysctl_set("net/ipv4/tcp_rmem", "8192");
+	sysctl_set("net/ipv4/tcp_rmem", "0 1 2");
+	sysctl_set("net/ipv4/tcp_wmem", "4096\t65536\t1000000\n");
+	sysctl_set("net/ipv4/ip_local_port_range", "40000 40010");
+	sysctl_set("net/ipv4/ip_local_port_range", "40000 39999");
+	sysctl_set("net/ipv4/ip_local_port_range", "41000");
+	sysctl_set("net/ipv4/ip_local_port_range", "0 100");
+	sysctl_set("net/ipv4/ip_local_port_range", "100 65536");
+	sysctl_set("net/ipv4/ip_unprivileged_port_start", "40001");
+	sysctl_set("net/ipv4/ip_unprivileged_port_start", "40000");
+	sysctl_set("net/ipv4/ip_local_port_range", "39999 50000");
+	sysctl_set("net/ipv4/ip_unprivileged_port_start", "0");
+	sysctl_set("net/ipv4/ip_local_reserved_ports", "8080,9148-9150,9151\n");
+	sysctl_set("net/ipv4/ip_local_reserved_ports", "5-3");
+	sysctl_set("net/ipv4/ip_local_reserved_ports", "65536");
+	sysctl_set("net/ipv4/ip_local_reserved_ports", "1 2");
+	sysctl_set("net/ipv4/ip_local_reserved_ports", "65535,0-1");
+	sysctl_set("net/ipv4/ip_local_reserved_ports", "\n");
+	sysctl_set("net/ipv4/ping_group_range", "5 10");
+	sysctl_set("net/ipv4/ping_group_range", "10 5");
+	sysctl_set("net/ipv4/ping_group_range", "0 4294967295");
+	sysctl_set("net/ipv4/tcp_keepalive_probes", "256");
+	sysctl_set("net/ipv4/tcp_keepalive_probes", "8");
+	sysctl_set("net/ipv4/tcp_keepalive_time", "2000000");
+	sysctl_set("net/ipv4/tcp_fin_timeout", "30");
+	sysctl_set("net/ipv4/tcp_syncookies", "0");
+	sysctl_set("net/ipv4/tcp_tw_reuse", "3");
+	sysctl_set("net/ipv4/tcp_syn_retries", "0");
+	sysctl_set("net/ipv4/ip_forward", "1");
+	printf("lo forwards: %s\n", sysctl_get("net/ipv4/conf/lo/forwarding"));
+	sysctl_set("net/ipv4/conf/all/forwarding", "0");
+	printf("forwards: %s\n", sysctl_get("net/ipv4/ip_forward"));
+	sysctl_set("net/ipv4/conf/lo/rp_filter", "2");
+	printf("all: %s\n", sysctl_get("net/ipv4/conf/all/rp_filter"));
+	sysctl_set("net/ipv6/conf/all/forwarding", "1");
+	printf("default, lo: %s ", sysctl_get("net/ipv6/conf/default/forwarding"));
+	printf("%s\n", sysctl_get("net/ipv6/conf/lo/forwarding"));
+	sysctl_set("net/ipv6/conf/default/hop_limit", "0");
+	sysctl_set("net/ipv4/conf/all/mc_forwarding", "1");
 }
 
 /* A file is of the namespace in which it was opened, for reading and writing, and who writes needs
@@ -171,17 +124,17 @@ namespaces(void)
 	int fd, st, old = open("/proc/self/ns/net", O_RDONLY);
 	char b[16] = {0};
 
-	set("net/core/somaxconn", "77");
+	sysctl_set("net/core/somaxconn", "77");
 	fd = open("/proc/sys/net/core/somaxconn", O_RDWR);
 	own(CLONE_NEWNET, "/proc/self/ns/net");
-	printf("new: %s\n", get("net/core/somaxconn"));
+	printf("new: %s\n", sysctl_get("net/core/somaxconn"));
 	SHOW(pread(fd, b, sizeof b, 0));
 	printf("old: %s", b);
 	SHOW(pwrite(fd, "78", 2, 0));
 	SHOW(pwrite(fd, "79", 2, 1));
-	printf("new: %s\n", get("net/core/somaxconn"));
+	printf("new: %s\n", sysctl_get("net/core/somaxconn"));
 	SHOW(setns(old, CLONE_NEWNET));
-	printf("old: %s\n", get("net/core/somaxconn"));
+	printf("old: %s\n", sysctl_get("net/core/somaxconn"));
 	if (!fork()) {
 		SHOW(setgid(5));
 		SHOW(setuid(5));
@@ -189,21 +142,21 @@ namespaces(void)
 		SHOW(access("/proc/sys/net/core/somaxconn", R_OK));
 		SHOW(access("/proc/sys/net/core/somaxconn", W_OK));
 		SHOW(pwrite(fd, "80", 2, 0));
-		printf("%s\n", get("net/core/somaxconn"));
+		printf("%s\n", sysctl_get("net/core/somaxconn"));
 		/* Who rules a network of its own may; not what it came from. */
 		SHOW(unshare(CLONE_NEWUSER));
-		SHOW(put("net/core/somaxconn", "81"));
+		SHOW(sysctl_put("net/core/somaxconn", "81"));
 		own(CLONE_NEWNET, "/proc/self/ns/net");
-		SHOW(put("net/core/somaxconn", "81"));
-		printf("%s\n", get("net/core/somaxconn"));
+		SHOW(sysctl_put("net/core/somaxconn", "81"));
+		printf("%s\n", sysctl_get("net/core/somaxconn"));
 		SHOW(pwrite(fd, "82", 2, 0));
-		SHOW(put("net/ipv4/ping_group_range", "0 10"));
+		SHOW(sysctl_put("net/ipv4/ping_group_range", "0 10"));
 		fflush(stdout);
 		_exit(0);
 	}
 	wait(&st);
 	SHOW(st);
-	printf("old: %s\n", get("net/core/somaxconn"));
+	printf("old: %s\n", sysctl_get("net/core/somaxconn"));
 	close(fd);
 	close(old);
 }
@@ -241,8 +194,8 @@ ports(void)
 	int s[4], seen[3];
 
 	lo_up();
-	set("net/ipv4/ip_local_port_range", "50001 50004");
-	set("net/ipv4/ip_local_reserved_ports", "50002");
+	sysctl_set("net/ipv4/ip_local_port_range", "50001 50004");
+	sysctl_set("net/ipv4/ip_local_reserved_ports", "50002");
 	for (int i = 0; i < 4; i++) {
 		s[i] = socket(AF_INET, SOCK_DGRAM, 0);
 		WORKS(bind_to(s[i], "127.0.0.1", 0));
@@ -256,10 +209,10 @@ ports(void)
 		close(s[i]);
 	s[0] = socket(AF_INET, SOCK_STREAM, 0);
 	SHOW(bind_to(s[0], "10.9.8.7", 0));
-	set("net/ipv4/ip_nonlocal_bind", "1");
+	sysctl_set("net/ipv4/ip_nonlocal_bind", "1");
 	SHOW(bind_to(s[0], "10.9.8.7", 0));
 	close(s[0]);
-	set("net/ipv4/ip_unprivileged_port_start", "2000");
+	sysctl_set("net/ipv4/ip_unprivileged_port_start", "2000");
 	if (!fork()) {
 		SHOW(setuid(5));
 		SHOW(bind_to(socket(AF_INET, SOCK_STREAM, 0), "127.0.0.1", 1999));
@@ -268,7 +221,7 @@ ports(void)
 		_exit(0);
 	}
 	wait(NULL);
-	set("net/ipv4/ip_unprivileged_port_start", "80");
+	sysctl_set("net/ipv4/ip_unprivileged_port_start", "80");
 	if (!fork()) {
 		SHOW(setuid(5));
 		SHOW(bind_to(socket(AF_INET, SOCK_STREAM, 0), "127.0.0.1", 79));
@@ -288,11 +241,11 @@ options(void)
 	SHOW(setsockopt(b, IPPROTO_TCP, TCP_KEEPIDLE, &v, sizeof v));
 	v = 64;
 	SHOW(setsockopt(b, IPPROTO_IP, IP_TTL, &v, sizeof v));
-	set("net/ipv4/tcp_keepalive_time", "600");
-	set("net/ipv4/tcp_keepalive_intvl", "10");
-	set("net/ipv4/tcp_keepalive_probes", "3");
-	set("net/ipv4/tcp_syn_retries", "2");
-	set("net/ipv4/ip_default_ttl", "33");
+	sysctl_set("net/ipv4/tcp_keepalive_time", "600");
+	sysctl_set("net/ipv4/tcp_keepalive_intvl", "10");
+	sysctl_set("net/ipv4/tcp_keepalive_probes", "3");
+	sysctl_set("net/ipv4/tcp_syn_retries", "2");
+	sysctl_set("net/ipv4/ip_default_ttl", "33");
 	SHOW(option(a, IPPROTO_TCP, TCP_KEEPIDLE));
 	SHOW(option(b, IPPROTO_TCP, TCP_KEEPIDLE));
 	SHOW(option(a, IPPROTO_TCP, TCP_KEEPINTVL));
@@ -303,11 +256,11 @@ options(void)
 	v = -1;
 	SHOW(setsockopt(b, IPPROTO_IP, IP_TTL, &v, sizeof v));
 	SHOW(option(b, IPPROTO_IP, IP_TTL));
-	set("net/ipv6/conf/all/hop_limit", "9");
+	sysctl_set("net/ipv6/conf/all/hop_limit", "9");
 	s6 = socket(AF_INET6, SOCK_DGRAM, 0);
 	SHOW(option(s6, IPPROTO_IPV6, IPV6_UNICAST_HOPS));
 	SHOW(option(s6, IPPROTO_IPV6, IPV6_V6ONLY));
-	set("net/ipv6/bindv6only", "1");
+	sysctl_set("net/ipv6/bindv6only", "1");
 	close(s6);
 	s6 = socket(AF_INET6, SOCK_DGRAM, 0);
 	SHOW(option(s6, IPPROTO_IPV6, IPV6_V6ONLY));
@@ -323,7 +276,7 @@ backlog(void)
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 
 	lo_up();
-	set("net/core/somaxconn", "1");
+	sysctl_set("net/core/somaxconn", "1");
 	l = socket(AF_INET, SOCK_STREAM, 0);
 	bind_to(l, "127.0.0.1", 0);
 	SHOW(listen(l, 100));
@@ -369,11 +322,11 @@ static void
 datagrams(void)
 {
 	SHOW(fill("one"));
-	set("net/unix/max_dgram_qlen", "3");
+	sysctl_set("net/unix/max_dgram_qlen", "3");
 	SHOW(fill("two"));
-	set("net/unix/max_dgram_qlen", "50");
+	sysctl_set("net/unix/max_dgram_qlen", "50");
 	SHOW(fill("three"));
-	set("net/unix/max_dgram_qlen", "1000000");
+	sysctl_set("net/unix/max_dgram_qlen", "1000000");
 	TRUE(fill("four") > 51 && fill("five") < 1000);
 }
 
@@ -381,7 +334,7 @@ static void
 pings(void)
 {
 	SHOW(socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP));
-	set("net/ipv4/ping_group_range", "5 10");
+	sysctl_set("net/ipv4/ping_group_range", "5 10");
 	SHOW(socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP));
 	SHOW(setgid(6));
 	WORKS(socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP));
@@ -406,11 +359,11 @@ static void
 echoes(void)
 {
 	lo_up();
-	set("net/ipv4/ping_group_range", "0 100");
+	sysctl_set("net/ipv4/ping_group_range", "0 100");
 	SHOW(echo());
-	set("net/ipv4/icmp_echo_ignore_all", "1");
+	sysctl_set("net/ipv4/icmp_echo_ignore_all", "1");
 	SHOW(echo());
-	set("net/ipv4/icmp_echo_ignore_all", "2");
+	sysctl_set("net/ipv4/icmp_echo_ignore_all", "2");
 }
 
 static int
@@ -430,10 +383,10 @@ without_ipv6(void)
 {
 	lo_up();
 	SHOW(bind6());
-	set("net/ipv6/conf/all/disable_ipv6", "1");
-	printf("lo: %s\n", get("net/ipv6/conf/lo/disable_ipv6"));
+	sysctl_set("net/ipv6/conf/all/disable_ipv6", "1");
+	printf("lo: %s\n", sysctl_get("net/ipv6/conf/lo/disable_ipv6"));
 	SHOW(bind6());
-	set("net/ipv6/conf/lo/disable_ipv6", "0");
+	sysctl_set("net/ipv6/conf/lo/disable_ipv6", "0");
 	SHOW(bind6());
 }
 
@@ -459,8 +412,8 @@ forced(void)
 	void *at;
 
 	own(CLONE_NEWIPC, "/proc/self/ns/ipc");
-	set("kernel/shm_rmid_forced", "2");
-	set("kernel/shm_rmid_forced", "1");
+	sysctl_set("kernel/shm_rmid_forced", "2");
+	sysctl_set("kernel/shm_rmid_forced", "1");
 	id = segment();
 	SHOW(exists(id)); /* its maker is there */
 	at = shmat(id, NULL, 0);
@@ -488,7 +441,7 @@ forced(void)
 	SHOW(exists(id));
 	shmdt(at);
 	SHOW(exists(id));
-	set("kernel/shm_rmid_forced", "0");
+	sysctl_set("kernel/shm_rmid_forced", "0");
 	id = segment();
 	if (!fork()) {
 		other = segment();
@@ -501,7 +454,7 @@ forced(void)
 	at = shmat(other, NULL, 0);
 	shmdt(at);
 	SHOW(exists(other));
-	set("kernel/shm_rmid_forced", "1");
+	sysctl_set("kernel/shm_rmid_forced", "1");
 	SHOW(exists(other));
 	SHOW(exists(id));
 	SHOW(shmctl(id, IPC_RMID, NULL));

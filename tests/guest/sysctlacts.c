@@ -4,8 +4,7 @@
  * looked at; with the argument "acts" (tests/escape/sysctl.sh) they are written, and have to do
  * something.
  */
-#include "guest.h"
-#include <fcntl.h>
+#include "sysctl_file.h"
 #include <linux/aio_abi.h>
 #include <linux/capability.h>
 #include <linux/io_uring.h>
@@ -22,63 +21,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-
-static int
-put_at(const char *name, const char *text, off_t at)
-{
-	char path[128];
-	int fd, n;
-
-	snprintf(path, sizeof path, "/proc/sys/%s", name);
-	fd = open(path, O_WRONLY);
-	if (fd < 0)
-		return -1;
-	n = (int)pwrite(fd, text, strlen(text), at);
-	close(fd);
-	return n;
-}
-
-static int
-put(const char *name, const char *text)
-{
-	return put_at(name, text, 0);
-}
-
-static const char *
-get(const char *name)
-{
-	static char text[256];
-	char path[128];
-	ssize_t n;
-	int fd;
-
-	snprintf(path, sizeof path, "/proc/sys/%s", name);
-	fd = open(path, O_RDONLY);
-	n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
-	close(fd);
-	text[n > 0 ? n : 0] = 0;
-	text[strcspn(text, "\n")] = 0;
-	return text;
-}
-
-static void
-set_at(const char *name, const char *text, off_t at)
-{
-	int n = put_at(name, text, at);
-
-	printf("%s <- %.*s: ", name, (int)strcspn(text, "\n"), text);
-	if (n < 0)
-		printf("%s", strerrorname_np(errno));
-	else
-		printf("%d", n);
-	printf(", is %s\n", get(name));
-}
-
-static void
-set(const char *name, const char *text)
-{
-	set_at(name, text, 0);
-}
 
 /* Natively too. */
 static void
@@ -102,7 +44,7 @@ look(void)
 	char path[128];
 
 	for (size_t i = 0; i < sizeof same / sizeof *same; i++)
-		printf("%s: %s\n", same[i], get(same[i]));
+		printf("%s: %s\n", same[i], sysctl_get(same[i]));
 	for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
 		snprintf(path, sizeof path, "/proc/sys/%s", modes[i]);
 		if (stat(path, &st))
@@ -133,43 +75,43 @@ keep_caps(uint64_t keep)
 static void
 parsing(void)
 {
-	set("vm/swappiness", "7\n");
-	set("vm/swappiness", "  0x10 \n");
-	set("vm/swappiness", "201");
-	set("vm/swappiness", "-1");
-	set("vm/swappiness", "99999999999999999999");
-	set("vm/swappiness", "1x");
-	set("vm/swappiness", "3 4");
-	set("vm/swappiness", "");
-	set("kernel/printk", "5 4");
-	set("kernel/printk", "6 x");
-	set("kernel/printk", "4 4 1 7");
-	set("fs/mount-max", "5 6");
-	set("fs/mount-max", "-5");
-	set("fs/mount-max", "100000");
-	set("vm/overcommit_kbytes", "9223372036854775808");
-	set("vm/overcommit_kbytes", "4096");
-	set("vm/overcommit_ratio", "60");
-	printf("and overcommit_kbytes %s\n", get("vm/overcommit_kbytes"));
-	set("kernel/core_pattern", "core.%p\nrest");
-	set_at("kernel/core_pattern", ".%e", 7);
-	set("kernel/core_pattern", "core");
-	set("kernel/seccomp/actions_logged", "log errno");
-	set("kernel/seccomp/actions_logged", "log allow");
-	set("kernel/seccomp/actions_logged", "log nothing");
-	set("kernel/random/write_wakeup_threshold", "3");
-	set("fs/pipe-max-size", "5000");
-	set("fs/pipe-max-size", "1048576");
-	set("kernel/sched_rt_runtime_us", "1000001");
-	set("kernel/unprivileged_bpf_disabled", "1");
-	set("kernel/unprivileged_bpf_disabled", "0");
-	set("kernel/modules_disabled", "0");
-	set("kernel/modules_disabled", "1");
+	sysctl_set("vm/swappiness", "7\n");
+	sysctl_set("vm/swappiness", "  0x10 \n");
+	sysctl_set("vm/swappiness", "201");
+	sysctl_set("vm/swappiness", "-1");
+	sysctl_set("vm/swappiness", "99999999999999999999");
+	sysctl_set("vm/swappiness", "1x");
+	sysctl_set("vm/swappiness", "3 4");
+	sysctl_set("vm/swappiness", "");
+	sysctl_set("kernel/printk", "5 4");
+	sysctl_set("kernel/printk", "6 x");
+	sysctl_set("kernel/printk", "4 4 1 7");
+	sysctl_set("fs/mount-max", "5 6");
+	sysctl_set("fs/mount-max", "-5");
+	sysctl_set("fs/mount-max", "100000");
+	sysctl_set("vm/overcommit_kbytes", "9223372036854775808");
+	sysctl_set("vm/overcommit_kbytes", "4096");
+	sysctl_set("vm/overcommit_ratio", "60");
+	printf("and overcommit_kbytes %s\n", sysctl_get("vm/overcommit_kbytes"));
+	sysctl_set("kernel/core_pattern", "core.%p\nrest");
+	sysctl_set_at("kernel/core_pattern", ".%e", 7);
+	sysctl_set("kernel/core_pattern", "core");
+	sysctl_set("kernel/seccomp/actions_logged", "log errno");
+	sysctl_set("kernel/seccomp/actions_logged", "log allow");
+	sysctl_set("kernel/seccomp/actions_logged", "log nothing");
+	sysctl_set("kernel/random/write_wakeup_threshold", "3");
+	sysctl_set("fs/pipe-max-size", "5000");
+	sysctl_set("fs/pipe-max-size", "1048576");
+	sysctl_set("kernel/sched_rt_runtime_us", "1000001");
+	sysctl_set("kernel/unprivileged_bpf_disabled", "1");
+	sysctl_set("kernel/unprivileged_bpf_disabled", "0");
+	sysctl_set("kernel/modules_disabled", "0");
+	sysctl_set("kernel/modules_disabled", "1");
 	/* kernel.sysctl_writes_strict */
-	set_at("vm/swappiness", "50", 1);
-	set("kernel/sysctl_writes_strict", "0");
-	set_at("vm/swappiness", "50", 1);
-	set("kernel/sysctl_writes_strict", "1");
+	sysctl_set_at("vm/swappiness", "50", 1);
+	sysctl_set("kernel/sysctl_writes_strict", "0");
+	sysctl_set_at("vm/swappiness", "50", 1);
+	sysctl_set("kernel/sysctl_writes_strict", "1");
 }
 
 static void
@@ -179,13 +121,13 @@ powerless(void)
 
 	keep_caps(~(1ULL << CAP_SYS_ADMIN));
 	SHOW(write(fd, "9", 1));
-	SHOW(put("kernel/threads-max", "100"));
-	SHOW(put("kernel/core_pattern", "x"));
-	SHOW(put("kernel/seccomp/actions_logged", "log"));
-	SHOW(put("fs/nr_open", "64"));
+	SHOW(sysctl_put("kernel/threads-max", "100"));
+	SHOW(sysctl_put("kernel/core_pattern", "x"));
+	SHOW(sysctl_put("kernel/seccomp/actions_logged", "log"));
+	SHOW(sysctl_put("fs/nr_open", "64"));
 	if (setresuid(1000, 1000, 1000))
 		perror("setresuid");
-	SHOW(put("vm/swappiness", "9"));
+	SHOW(sysctl_put("vm/swappiness", "9"));
 }
 
 /* In a user namespace of one's own one has all capabilities, but not over these. */
@@ -197,7 +139,7 @@ elsewhere(void)
 	SHOW(unshare(CLONE_NEWUSER));
 	SHOW(write(fd, "9", 1));
 	printf("%u %u\n", getuid(), getgid());
-	set("vm/swappiness", "9");
+	sysctl_set("vm/swappiness", "9");
 }
 
 static void
@@ -206,7 +148,7 @@ threads(void)
 	pid_t made[100];
 	int n = 0;
 
-	set("kernel/threads-max", "20");
+	sysctl_set("kernel/threads-max", "20");
 	while (n < 100 && (made[n] = fork()) >= 0) {
 		if (made[n] == 0) {
 			pause();
@@ -227,7 +169,7 @@ descriptors(void)
 	struct rlimit l = {64, 65};
 	int fd = 0, last = -1;
 
-	set("fs/nr_open", "64");
+	sysctl_set("fs/nr_open", "64");
 	SHOW(setrlimit(RLIMIT_NOFILE, &l));
 	while ((fd = dup(0)) >= 0)
 		last = fd;
@@ -235,10 +177,10 @@ descriptors(void)
 	SHOW(fcntl(0, F_DUPFD, 70));
 	SHOW(dup2(0, 70));
 	close(last);
-	set("fs/nr_open", "1048576");
+	sysctl_set("fs/nr_open", "1048576");
 	SHOW(dup2(0, 70));
-	SHOW(strncmp(get("fs/file-nr"), "0\t", 2) != 0);
-	set("fs/file-max", "1");
+	SHOW(strncmp(sysctl_get("fs/file-nr"), "0\t", 2) != 0);
+	sysctl_set("fs/file-max", "1");
 	WORKS(fd = open("/", O_RDONLY));
 	close(fd);
 	keep_caps(~(1ULL << CAP_SYS_ADMIN));
@@ -252,20 +194,20 @@ areas(void)
 	char *p;
 	int i;
 
-	set("vm/max_map_count", "100");
+	sysctl_set("vm/max_map_count", "100");
 	p = mmap(NULL, 400 * 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	for (i = 0; i < 200 && mprotect(p + 2 * i * 4096, 4096, PROT_NONE) == 0; i++)
 		;
 	printf("%s, %s\n", i > 10 && i < 100 ? "some" : "no or too many", strerrorname_np(errno));
-	set("vm/max_map_count", "65530");
+	sysctl_set("vm/max_map_count", "65530");
 	SHOW(mprotect(p + 2 * i * 4096, 4096, PROT_NONE));
-	SHOW(put("vm/max_map_count", "65531"));
-	set("vm/mmap_min_addr", "4096");
-	set("vm/mmap_min_addr", "131072");
+	SHOW(sysctl_put("vm/max_map_count", "65531"));
+	sysctl_set("vm/mmap_min_addr", "4096");
+	sysctl_set("vm/mmap_min_addr", "131072");
 	keep_caps(~(1ULL << CAP_SYS_RAWIO));
 	SHOW(mmap((void *)65536, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
 	SHOW(mmap((void *)131072, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
-	SHOW(put("vm/mmap_min_addr", "65536"));
+	SHOW(sysctl_put("vm/mmap_min_addr", "65536"));
 }
 
 static void
@@ -275,7 +217,7 @@ pipes(void)
 
 	if (pipe(p))
 		perror("pipe");
-	set("fs/pipe-max-size", "8192");
+	sysctl_set("fs/pipe-max-size", "8192");
 	SHOW(fcntl(p[0], F_SETPIPE_SZ, 16384));
 	keep_caps(~(1ULL << CAP_SYS_RESOURCE));
 	SHOW(fcntl(p[0], F_SETPIPE_SZ, 32768));
@@ -318,23 +260,23 @@ sticky(void)
 	as_user("as it is");
 	chmod("regular", 0666);
 	as_user("writable");
-	set("fs/protected_hardlinks", "0");
-	set("fs/protected_symlinks", "0");
-	set("fs/protected_regular", "0");
-	set("fs/protected_fifos", "0");
+	sysctl_set("fs/protected_hardlinks", "0");
+	sysctl_set("fs/protected_symlinks", "0");
+	sysctl_set("fs/protected_regular", "0");
+	sysctl_set("fs/protected_fifos", "0");
 	as_user("all off");
-	set("fs/protected_regular", "1");
-	set("fs/protected_fifos", "1");
+	sysctl_set("fs/protected_regular", "1");
+	sysctl_set("fs/protected_fifos", "1");
 	if (chown(".", 0, 1000) || chmod(".", 01775))
 		perror("sticky");
 	setfsgid(1000);
 	as_user("of a group, 1");
-	set("fs/protected_regular", "2");
-	set("fs/protected_fifos", "2");
+	sysctl_set("fs/protected_regular", "2");
+	sysctl_set("fs/protected_fifos", "2");
 	as_user("of a group, 2");
-	set("fs/protected_hardlinks", "1");
-	set("fs/protected_symlinks", "1");
-	set("fs/protected_fifos", "1");
+	sysctl_set("fs/protected_hardlinks", "1");
+	sysctl_set("fs/protected_symlinks", "1");
+	sysctl_set("fs/protected_fifos", "1");
 }
 
 static int
@@ -350,11 +292,11 @@ rings(void)
 {
 	gid_t group = 77;
 
-	set("kernel/io_uring_disabled", "2");
+	sysctl_set("kernel/io_uring_disabled", "2");
 	SHOW(ring());
-	set("kernel/io_uring_disabled", "1");
+	sysctl_set("kernel/io_uring_disabled", "1");
 	WORKS(ring());
-	set("kernel/io_uring_group", "77");
+	sysctl_set("kernel/io_uring_group", "77");
 	keep_caps(~(1ULL << CAP_SYS_ADMIN));
 	SHOW(ring());
 	SHOW(syscall(SYS_setgroups, 1, &group));
@@ -368,35 +310,35 @@ counts(void)
 	aio_context_t aio = 0;
 	int ep = epoll_create1(0), p[2];
 
-	set("fs/aio-max-nr", "10");
+	sysctl_set("fs/aio-max-nr", "10");
 	SHOW(syscall(SYS_io_setup, 11, &aio));
 	SHOW(syscall(SYS_io_setup, 10, &aio));
-	printf("aio-nr %s\n", get("fs/aio-nr"));
+	printf("aio-nr %s\n", sysctl_get("fs/aio-nr"));
 	SHOW(syscall(SYS_io_destroy, aio));
-	SHOW(put("fs/aio-max-nr", "65537"));
-	set("fs/aio-max-nr", "65536");
-	set("fs/epoll/max_user_watches", "1");
+	SHOW(sysctl_put("fs/aio-max-nr", "65537"));
+	sysctl_set("fs/aio-max-nr", "65536");
+	sysctl_set("fs/epoll/max_user_watches", "1");
 	if (pipe(p))
 		perror("pipe");
 	SHOW(epoll_ctl(ep, EPOLL_CTL_ADD, p[0], &ev));
 	SHOW(epoll_ctl(ep, EPOLL_CTL_ADD, p[1], &ev));
-	set("fs/epoll/max_user_watches", "1000000");
-	set("fs/inotify/max_user_watches", "1");
-	set("fs/inotify/max_user_instances", "1");
+	sysctl_set("fs/epoll/max_user_watches", "1000000");
+	sysctl_set("fs/inotify/max_user_watches", "1");
+	sysctl_set("fs/inotify/max_user_instances", "1");
 	ep = inotify_init1(0);
 	SHOW(inotify_init1(0));
 	SHOW(inotify_add_watch(ep, "/", IN_CREATE));
 	SHOW(inotify_add_watch(ep, "/proc", IN_CREATE));
-	set("user/max_inotify_watches", "65536");
-	printf("watches %s\n", get("fs/inotify/max_user_watches"));
-	SHOW(put("fs/inotify/max_user_instances", "129"));
-	set("fs/inotify/max_user_instances", "128");
-	set("fs/mount-max", "1");
+	sysctl_set("user/max_inotify_watches", "65536");
+	printf("watches %s\n", sysctl_get("fs/inotify/max_user_watches"));
+	SHOW(sysctl_put("fs/inotify/max_user_instances", "129"));
+	sysctl_set("fs/inotify/max_user_instances", "128");
+	sysctl_set("fs/mount-max", "1");
 	SHOW(mount("none", "/tmp", "tmpfs", 0, NULL));
-	set("fs/mount-max", "100000");
-	set("kernel/pty/max", "1024");
+	sysctl_set("fs/mount-max", "100000");
+	sysctl_set("kernel/pty/max", "1024");
 	SHOW(open("/dev/ptmx", O_RDWR));
-	set("kernel/pty/max", "4096");
+	sysctl_set("kernel/pty/max", "4096");
 	WORKS(open("/dev/ptmx", O_RDWR));
 }
 
@@ -406,21 +348,21 @@ others(void)
 	struct sched_param sp = {1};
 	struct timespec ts = {0};
 
-	set("kernel/sched_rr_timeslice_ms", "20");
+	sysctl_set("kernel/sched_rr_timeslice_ms", "20");
 	SHOW(sched_setscheduler(0, SCHED_RR, &sp));
 	SHOW(sched_rr_get_interval(0, &ts));
 	printf("%ld\n", ts.tv_nsec);
-	set("kernel/sched_rr_timeslice_ms", "0");
-	set("kernel/overflowuid", "65536");
-	set("kernel/overflowuid", "4000");
-	set("fs/suid_dumpable", "1");
+	sysctl_set("kernel/sched_rr_timeslice_ms", "0");
+	sysctl_set("kernel/overflowuid", "65536");
+	sysctl_set("kernel/overflowuid", "4000");
+	sysctl_set("fs/suid_dumpable", "1");
 	SHOW(klogctl(8, NULL, 5));
-	printf("printk %s\n", get("kernel/printk"));
+	printf("printk %s\n", sysctl_get("kernel/printk"));
 	SHOW(klogctl(6, NULL, 0));
-	printf("printk %s\n", get("kernel/printk"));
+	printf("printk %s\n", sysctl_get("kernel/printk"));
 	SHOW(klogctl(7, NULL, 0));
-	printf("printk %s\n", get("kernel/printk"));
-	set("kernel/dmesg_restrict", "0");
+	printf("printk %s\n", sysctl_get("kernel/printk"));
+	sysctl_set("kernel/dmesg_restrict", "0");
 	SHOW(unshare(CLONE_NEWUSER));
 	SHOW(getuid());
 	SHOW(klogctl(10, NULL, 0) > 0);
@@ -464,18 +406,18 @@ places(const char *self)
 	where(self, a);
 	where(self, b);
 	printf("apart: %d\n", strcmp(a, b) != 0);
-	set("kernel/randomize_va_space", "0");
+	sysctl_set("kernel/randomize_va_space", "0");
 	where(self, a);
 	where(self, b);
 	printf("apart: %d\n", strcmp(a, b) != 0);
 	if (sscanf(a, "%*p %*p %lx %lx", &first, &second) == 2)
 		printf("upwards: %d\n", second > first);
-	set("vm/legacy_va_layout", "1");
+	sysctl_set("vm/legacy_va_layout", "1");
 	where(self, a);
 	if (sscanf(a, "%*p %*p %lx %lx", &first, &second) == 2)
 		printf("low: %d\n", first < 0x500000000000);
-	set("vm/legacy_va_layout", "0");
-	set("kernel/randomize_va_space", "2");
+	sysctl_set("vm/legacy_va_layout", "0");
+	sysctl_set("kernel/randomize_va_space", "2");
 }
 
 int
@@ -497,13 +439,13 @@ main(int argc, char **argv)
 	in_child("powerless", powerless);
 	in_child("elsewhere", elsewhere);
 	in_child("descriptors", descriptors);
-	set("fs/file-max", "9223372036854775807");
+	sysctl_set("fs/file-max", "9223372036854775807");
 	in_child("areas", areas);
 	in_child("pipes", pipes);
-	set("fs/pipe-max-size", "1048576");
+	sysctl_set("fs/pipe-max-size", "1048576");
 	in_child("sticky", sticky);
 	in_child("rings", rings);
-	set("kernel/io_uring_disabled", "0");
+	sysctl_set("kernel/io_uring_disabled", "0");
 	in_child("counts", counts);
 	in_child("others", others);
 	in_child("dumpable", dumpable);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Values of /proc/sys that belong to a pid namespace, in namespaces of the test's own. */
-#include "guest.h"
-#include <fcntl.h>
+#include "sysctl_file.h"
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -9,29 +8,6 @@
 
 #define MFD_NOEXEC_SEAL 8u
 #define MFD_EXEC	16u
-
-static void
-set(const char *name, const char *text)
-{
-	char path[128], is[32] = "";
-	int fd, n, err;
-
-	snprintf(path, sizeof path, "/proc/sys/%s", name);
-	fd = open(path, O_WRONLY);
-	n = fd < 0 ? -1 : (int)write(fd, text, strlen(text));
-	err = errno;
-	close(fd);
-	fd = open(path, O_RDONLY);
-	if (fd >= 0 && read(fd, is, sizeof is - 1) > 0)
-		is[strcspn(is, "\n")] = 0;
-	close(fd);
-	printf("%s <- %.*s: ", name, (int)strcspn(text, "\n"), text);
-	if (n < 0)
-		printf("%s", strerrorname_np(err));
-	else
-		printf("%d", n);
-	printf(", is %s\n", is);
-}
 
 static pid_t
 child(void)
@@ -51,17 +27,17 @@ numbers(void)
 	pid_t held[8];
 	int n = 0;
 
-	set("kernel/ns_last_pid", "70\n");
+	sysctl_set("kernel/ns_last_pid", "70\n");
 	SHOW(child());
 	SHOW(child());
-	set("kernel/ns_last_pid", "-1");
-	set("kernel/ns_last_pid", "many");
-	set("kernel/pid_max", "0x200");
-	set("kernel/pid_max", "300");
-	set("kernel/pid_max", "4194305");
-	set("kernel/pid_max", "301");
-	set("kernel/ns_last_pid", "302");
-	set("kernel/ns_last_pid", "298");
+	sysctl_set("kernel/ns_last_pid", "-1");
+	sysctl_set("kernel/ns_last_pid", "many");
+	sysctl_set("kernel/pid_max", "0x200");
+	sysctl_set("kernel/pid_max", "300");
+	sysctl_set("kernel/pid_max", "4194305");
+	sysctl_set("kernel/pid_max", "301");
+	sysctl_set("kernel/ns_last_pid", "302");
+	sysctl_set("kernel/ns_last_pid", "298");
 	/* 299 and 300 are there, and then round to 300 again, which is taken */
 	while (n < 8 && (held[n] = fork()) >= 0) {
 		if (held[n] == 0) {
@@ -76,15 +52,15 @@ numbers(void)
 		kill(held[--n], SIGKILL);
 		waitpid(held[n], NULL, 0);
 	}
-	set("kernel/pid_max", "1000");
+	sysctl_set("kernel/pid_max", "1000");
 	SHOW(child());
 }
 
 static void
 nested(void)
 {
-	set("kernel/pid_max", "2000");
-	set("kernel/ns_last_pid", "1500");
+	sysctl_set("kernel/pid_max", "2000");
+	sysctl_set("kernel/ns_last_pid", "1500");
 	SHOW(child());
 }
 
@@ -93,9 +69,9 @@ nobody(void)
 {
 	if (setresuid(1000, 1000, 1000))
 		perror("setresuid");
-	set("kernel/pid_max", "400");
-	set("kernel/ns_last_pid", "10");
-	set("vm/memfd_noexec", "1");
+	sysctl_set("kernel/pid_max", "400");
+	sysctl_set("kernel/ns_last_pid", "10");
+	sysctl_set("vm/memfd_noexec", "1");
 }
 
 static void
@@ -114,11 +90,11 @@ sealed(void)
 static void
 noexec(void)
 {
-	set("vm/memfd_noexec", "3");
+	sysctl_set("vm/memfd_noexec", "3");
 	sealed();
-	set("vm/memfd_noexec", "1");
+	sysctl_set("vm/memfd_noexec", "1");
 	sealed();
-	set("vm/memfd_noexec", "2");
+	sysctl_set("vm/memfd_noexec", "2");
 	sealed();
 	if (unshare(CLONE_NEWPID))
 		perror("unshare");

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a user namespace limits (/proc/sys/user), in a namespace of the test's own. */
-#include "guest.h"
-#include <fcntl.h>
+#include "sysctl_file.h"
 #include <linux/capability.h>
 #include <sched.h>
 #include <sys/inotify.h>
@@ -10,29 +9,6 @@
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x80
 #endif
-
-static void
-set(const char *name, const char *text)
-{
-	char path[128], is[32] = "";
-	int fd, n, err;
-
-	snprintf(path, sizeof path, "/proc/sys/user/%s", name);
-	fd = open(path, O_WRONLY);
-	n = fd < 0 ? -1 : (int)write(fd, text, strlen(text));
-	err = errno;
-	close(fd);
-	fd = open(path, O_RDONLY);
-	if (fd >= 0 && read(fd, is, sizeof is - 1) > 0)
-		is[strcspn(is, "\n")] = 0;
-	close(fd);
-	printf("%s <- %.*s: ", name, (int)strcspn(text, "\n"), text);
-	if (n < 0)
-		printf("%s", strerrorname_np(err));
-	else
-		printf("%d", n);
-	printf(", is %s\n", is);
-}
 
 static int flag;
 
@@ -55,21 +31,23 @@ spaces(void)
 	static const struct {
 		const char *name;
 		int flag;
-	} kinds[] = {{"max_uts_namespaces", CLONE_NEWUTS}, {"max_ipc_namespaces", CLONE_NEWIPC},
-		{"max_net_namespaces", CLONE_NEWNET}, {"max_mnt_namespaces", CLONE_NEWNS},
-		{"max_pid_namespaces", CLONE_NEWPID}, {"max_time_namespaces", CLONE_NEWTIME}};
+	} kinds[] = {{"user/max_uts_namespaces", CLONE_NEWUTS},
+		{"user/max_ipc_namespaces", CLONE_NEWIPC},
+		{"user/max_net_namespaces", CLONE_NEWNET}, {"user/max_mnt_namespaces", CLONE_NEWNS},
+		{"user/max_pid_namespaces", CLONE_NEWPID},
+		{"user/max_time_namespaces", CLONE_NEWTIME}};
 
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
 		flag = kinds[i].flag;
-		set(kinds[i].name, "0\n");
+		sysctl_set(kinds[i].name, "0\n");
 		in_child("none", one);
-		set(kinds[i].name, "1");
+		sysctl_set(kinds[i].name, "1");
 		in_child("one", one);
 		/* what is gone is given back, as soon as it is */
 		sleep_ms(100);
 		if (flag == CLONE_NEWUTS || flag == CLONE_NEWIPC)
 			in_child("two", two);
-		set(kinds[i].name, "1000");
+		sysctl_set(kinds[i].name, "1000");
 	}
 }
 
@@ -78,7 +56,7 @@ deeper(void)
 {
 	/* counted above, too, for who made the namespace */
 	SHOW(unshare(CLONE_NEWUSER));
-	set("max_uts_namespaces", "50");
+	sysctl_set("user/max_uts_namespaces", "50");
 	SHOW(unshare(CLONE_NEWUTS));
 	SHOW(unshare(CLONE_NEWUTS));
 	SHOW(unshare(CLONE_NEWUSER));
@@ -87,10 +65,10 @@ deeper(void)
 static void
 users(void)
 {
-	set("max_uts_namespaces", "1");
-	set("max_user_namespaces", "1");
+	sysctl_set("user/max_uts_namespaces", "1");
+	sysctl_set("user/max_user_namespaces", "1");
 	in_child("deeper", deeper);
-	set("max_user_namespaces", "0");
+	sysctl_set("user/max_user_namespaces", "0");
 	flag = CLONE_NEWUSER;
 	in_child("no user namespace", one);
 }
@@ -100,8 +78,8 @@ watches(void)
 {
 	int a, b;
 
-	set("max_inotify_instances", "1");
-	set("max_inotify_watches", "1");
+	sysctl_set("user/max_inotify_instances", "1");
+	sysctl_set("user/max_inotify_watches", "1");
 	WORKS(a = inotify_init1(0));
 	SHOW(inotify_init1(0));
 	SHOW(inotify_add_watch(a, "/", IN_CREATE));
@@ -124,7 +102,7 @@ powerless(void)
 	syscall(SYS_capget, &h, d);
 	d[0].effective &= ~(1u << CAP_SYS_RESOURCE);
 	SHOW(syscall(SYS_capset, &h, d));
-	set("max_uts_namespaces", "5");
+	sysctl_set("user/max_uts_namespaces", "5");
 }
 
 int
@@ -135,11 +113,11 @@ main(void)
 		perror("unshare");
 		return 77;
 	}
-	set("max_uts_namespaces", "-1");
-	set("max_uts_namespaces", "2147483648");
-	set("max_uts_namespaces", "many");
-	set("max_uts_namespaces", "7 8");
-	set("max_uts_namespaces", "2147483647");
+	sysctl_set("user/max_uts_namespaces", "-1");
+	sysctl_set("user/max_uts_namespaces", "2147483648");
+	sysctl_set("user/max_uts_namespaces", "many");
+	sysctl_set("user/max_uts_namespaces", "7 8");
+	sysctl_set("user/max_uts_namespaces", "2147483647");
 	in_child("spaces", spaces);
 	in_child("powerless", powerless);
 	in_child("watches", watches);

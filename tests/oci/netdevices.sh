@@ -118,6 +118,6 @@ note c1
 m delete -f c1
 same "in the other namespace" "eth1 10.77.0.2/24" "$(nsenter -t "$other" -n ip -o -4 addr show dev eth1 | awk '{print $2, $4}')"
 kill $other
-wait $other 2>/dev/null || true
+wait $other 2>/dev/null || true # its status is that it was killed
 "$moat" features | tr -d ' \n' | grep -q '"netDevices":{"enabled":true}' || die "features: $("$moat" features)"
 nothing_left
