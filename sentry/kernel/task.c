@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tasks and thread groups as objects: making, references, their view of guest memory. */
 #include "abi/mman.h"
+#include "platform/host/file.h"
 #include "sentry/cred/ucount.h"
 #include "sentry/ipc/ipc.h"
 #include "sentry/kernel/internal.h"
@@ -10,6 +11,7 @@
 #include "sentry/kernel/time_ns.h"
 #include "sentry/net/link.h"
 #include "sentry/vfs/mount.h"
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -263,6 +265,25 @@ call_interrupted(const struct call *c)
 	return t && task_interrupted(t);
 }
 
+static bool
+call_ended(const struct call *c)
+{
+	struct task *t = fiber_local();
+	int fd, r = 0;
+
+	(void)c;
+	if (!t)
+		return false;
+	mutex_lock(&t->pt_lock);
+	fd = t->pt ? host_pidfd(plat->host_pid(t->pt)) : -EAGAIN;
+	mutex_unlock(&t->pt_lock);
+	if (fd >= 0) {
+		r = host_fd_poll(fd, POLLIN, 0);
+		host_fd_close(fd);
+	}
+	return r > 0 || fd == -ESRCH || task_killed(t);
+}
+
 struct task *
 task_alloc(void)
 {
@@ -329,6 +350,7 @@ task_init_call(struct task *t)
 		.net = t->net,
 		.pid_ns = t->pid ? t->pid->ns : NULL,
 		.interrupted = call_interrupted,
+		.ended = call_ended,
 		.tgid = task_tgid(t),
 		.tid = t->tid,
 		.files_id = t->files ? fdtable_id(t->files) : 0,

@@ -74,3 +74,14 @@ r=0
 # The shell itself may have been the largest.
 [ $r = 137 ] || same "status" 0 $r
 [ $r = 137 ] || [ "$(tail -n 1 "$work/out")" -gt 0 ] || die "memory has not run out: <$(cat "$work/out")>"
+
+# One call that takes more than there is ends who makes it; the sandbox goes on, and has its memory back.
+for p in trap ptrace; do
+	r=0
+	(
+		echo $BASHPID >"$group/cgroup.procs"
+		exec timeout 60 "$moat" do --platform=$p -- sh -c 'fallocate -l 1G /dev/shm/file; echo "$?, then $(ls -s /dev/shm/file)"'
+	) >"$work/out" 2>"$work/err" || r=$?
+	! grep "^moat:" "$work/err" || die "fallocate on $p: status $r"
+	[ $r = 137 ] || same "fallocate on $p" "0 137, then 0 /dev/shm/file" "$r $(cat "$work/out")" # 137: or the shell was taken first
+done

@@ -146,6 +146,10 @@ struct call {
 	struct fs_ctx *fs;     /* root, cwd, umask (vfs) */
 	/* Is a signal due? Loops that wait below the kernel (gofer requests, file locks) ask it. */
 	bool (*interrupted)(const struct call *c);
+	/* Is there no process any more? Who takes much of the host's memory asks it on the way: the
+	 * host may have ended the process for that, which is seen nowhere else before it is to run.
+	 */
+	bool (*ended)(const struct call *c);
 	int32_t tgid,
 		tid; /* in the root pid namespace of the sandbox; owners of locks, F_SETOWN, ... */
 	uint64_t files_id; /* identity of the descriptor table: owner of POSIX locks */

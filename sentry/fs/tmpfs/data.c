@@ -478,6 +478,36 @@ punch_locked(struct tnode *n, int64_t off, int64_t len)
 	return 0;
 }
 
+#define ALLOCATE_STEP (128 << 10) /* bytes: less than what the end of any process gives back */
+
+/* Memory for [off, off + len), of which nothing stays beyond the end of the file when it cannot be
+ * had, or nobody is there any more who wants it (-EINTR). The sentry is who takes it: where the
+ * host ends programs for a limit it would end one after the other, and at last the sentry. */
+static int
+allocate_locked(struct inode *i, const struct call *c, int64_t off, int64_t len)
+{
+	struct tnode *n = tnode_of(i);
+	int64_t done = 0, keep;
+	int r = 0;
+
+	while (done < len && r == 0) {
+		int64_t step = len - done < ALLOCATE_STEP ? len - done : ALLOCATE_STEP;
+
+		r = host_fd_allocate(n->fd, FALLOC_FL_KEEP_SIZE, off + done, step);
+		if (r == 0)
+			done += step;
+		if (r == 0 && done < len && c->ended && c->ended(c))
+			r = -EINTR;
+	}
+	keep = (int64_t)(pages_of((uint64_t)i->size) * LX_PAGE_SIZE);
+	if (keep < off)
+		keep = off;
+	if (r && off + done > keep)
+		(void)host_fd_allocate(
+			n->fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, keep, off + done - keep);
+	return r;
+}
+
 static int
 reg_fallocate(struct file *f, const struct call *c, int mode, int64_t off, int64_t len)
 {
@@ -507,7 +537,7 @@ reg_fallocate(struct file *f, const struct call *c, int mode, int64_t off, int64
 			if (!tmpfs_charge(i->sb, need)) {
 				r = -ENOSPC;
 			} else {
-				r = host_fd_allocate(n->fd, FALLOC_FL_KEEP_SIZE, off, len);
+				r = allocate_locked(i, c, off, len);
 				tmpfs_uncharge(i->sb, need);
 			}
 			if (!r && !(mode & LX_FALLOC_FL_KEEP_SIZE) && end > i->size)
