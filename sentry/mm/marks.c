@@ -5,6 +5,7 @@
 #include "platform/platform.h"
 #include "sentry/mm/internal.h"
 #include "sentry/mm/mm.h"
+#include "sentry/sysctl/sysctl.h"
 #include <string.h>
 
 void
@@ -37,7 +38,8 @@ mm_check_marks(const struct mm_call *c, const struct lx_prctl_mm_map *m)
 	uint64_t lim = rlimit_cur(c->rlim, LX_RLIMIT_DATA);
 
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-		if (all[i] >= plat->guest_top() || all[i] < MIN_ADDR)
+		if (all[i] >= plat->guest_top() ||
+			all[i] < (uint64_t)sysctl_get(SYSCTL_MMAP_MIN_ADDR))
 			return -EINVAL;
 	if (m->start_code >= m->end_code || m->start_data > m->end_data || m->start_brk > m->brk ||
 		m->arg_start > m->arg_end || m->env_start > m->env_end)

@@ -4,7 +4,6 @@
 #include "platform/platform.h"
 #include "sentry/mm/mm.h"
 #include "sentry/syscall/internal.h"
-#include "sentry/sysctl/sysctl.h"
 #include <string.h>
 
 enum {
@@ -86,8 +85,6 @@ set_one(struct task *t, uint64_t what, uint64_t addr)
 	struct mm_call mc;
 	int err;
 
-	if (addr >= plat->guest_top() || addr < (uint64_t)sysctl_get(SYSCTL_MMAP_MIN_ADDR))
-		return -EINVAL;
 	mm_marks(t->mm, &m);
 	switch (what) {
 	case START_CODE:
