@@ -31,6 +31,8 @@ bundle && printf '{"ociVersion":"1.0.2","ociVersion":"1.0.2"}' >"$work/x/config.
 bundle && sed -i 's/"process"/"pro\x01cess"/' "$work/x/config.json" && refused 'config.json:1:' -b "$work/x"
 bundle && sed -i 's/"cwd":"[^"]*"/"cwd":"tmp"/' "$work/x/config.json" && refused 'cwd' -b "$work/x"
 bundle && sed -i 's/"args":\[[^]]*\]/"args":[]/' "$work/x/config.json" && refused 'args' -b "$work/x"
+bundle && mount_of /there /tmp && sed -i 's|"options":\["bind"\]|"options":["rbind","rshared"]|; s|"process":{|&"capabilities":{"bounding":["CAP_SYS_ADMIN"]},|' "$work/x/config.json" &&
+	refused 'mounts.0..options.1.: "rshared" is not supported with CAP_SYS_ADMIN' -b "$work/x"
 
 # More of something than there can be: at once, and by its name.
 more() { python3 -c 'import json, sys; c = json.load(open(sys.argv[1])); exec(sys.argv[2]); json.dump(c, open(sys.argv[1], "w"))' "$work/x/config.json" "$1"; }

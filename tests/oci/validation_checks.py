@@ -590,7 +590,7 @@ def _(b):
     b.says("it", "/all/sub/f", "ls /one/sub/f /all/sub/f 2>/dev/null")
 
 
-for option, seen in (("rprivate", "1"), ("rslave", "0")):
+for option, seen in (("rprivate", "1"), ("rslave", "0"), ("rshared", "0")):
     @check("mounts", "bind: what the host mounts below later, " + option)
     def _(b, option=option, seen=seen):
         src = b.dir + "/src"

@@ -64,6 +64,7 @@ struct oci {
 	size_t nsysctls, nannotations, nnet_devices;
 	void *seccomp;				       /* what c->seccomp points to */
 	const char *listener_path, *listener_metadata; /* NULL: nothing is left to others */
+	bool may_mount;				       /* the container's capabilities say so */
 	bool terminal;
 	uint16_t rows, columns;
 };

@@ -2,6 +2,7 @@
 /* config.json: root and mounts. */
 #include "oci.h"
 #include <limits.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@
 #define OPT_UNBINDABLE 8
 #define OPT_IDMAP      9
 #define OPT_RIDMAP     10
+#define OPT_SHARED     11 /* as SLAVE for who makes no mounts */
 
 static const struct option {
 	const char *name;
@@ -60,8 +62,8 @@ static const struct option {
 	{"rprivate", 0, 0, OPT_PRIVATE},
 	{"slave", 0, 0, OPT_SLAVE},
 	{"rslave", 0, 0, OPT_SLAVE},
-	{"shared", 0, 0, OPT_REFUSE},
-	{"rshared", 0, 0, OPT_REFUSE},
+	{"shared", 0, 0, OPT_SHARED},
+	{"rshared", 0, 0, OPT_SHARED},
 	{"unbindable", 0, 0, OPT_UNBINDABLE},
 	{"runbindable", 0, 0, OPT_UNBINDABLE},
 	{"idmap", 0, 0, OPT_IDMAP},
@@ -97,6 +99,21 @@ static const struct {
 	{"devtmpfs", MOAT_MOUNT_DEV}, {"devpts", MOAT_MOUNT_DEVPTS}, {"mqueue", MOAT_MOUNT_MQUEUE},
 	{"cgroup", MOAT_MOUNT_CGROUP}, {"cgroup2", MOAT_MOUNT_CGROUP}};
 
+/* What is mounted inside does not come out. Without CAP_SYS_ADMIN nobody mounts anything there, but
+ * in user namespaces, whose mounts propagate to none above. */
+static int
+read_shared(struct oci *o, const char *where, size_t i, const char *name, struct moat_mount *mnt)
+{
+	if (o->may_mount)
+		return oci_error(o,
+			"%s.options[%zu]: \"%s\" is not supported with CAP_SYS_ADMIN: what the "
+			"container mounts does not propagate to the host",
+			where, i, name);
+	mnt->fixed = false;
+	mnt->propagation = MS_SHARED | (*name == 'r' ? MS_REC : 0);
+	return 0;
+}
+
 /* Options to flags; the rest, which is for the file system, goes to data. */
 static int
 read_options(struct oci *o, json_t *m, const char *where, struct moat_mount *mnt, bool *bind,
@@ -125,6 +142,8 @@ read_options(struct oci *o, json_t *m, const char *where, struct moat_mount *mnt
 		if (options[k].special == OPT_REFUSE)
 			r = oci_error(
 				o, "%s.options[%zu]: \"%s\" is not supported", where, i, list.v[i]);
+		if (options[k].special == OPT_SHARED)
+			r = read_shared(o, where, i, list.v[i], mnt);
 		*bind |= options[k].special == OPT_BIND || options[k].special == OPT_RBIND;
 		if (options[k].special == OPT_BIND || options[k].special == OPT_RBIND)
 			mnt->alone = options[k].special == OPT_BIND;
@@ -267,6 +286,8 @@ oci_mounts(struct oci *o, json_t *top, struct moat_config *c)
 		return oci_error(o, "root.path: missing");
 	if (json_array_size(list) > 200)
 		return oci_error(o, "mounts: more than 200");
+	o->may_mount =
+		(c->cap_bounding | c->cap_permitted | c->cap_inheritable) & (1ULL << CAP_SYS_ADMIN);
 	if (!(o->mounts = oci_alloc(o, json_array_size(list) + 2, sizeof *o->mounts)))
 		return -1;
 	o->mounts[0] = (struct moat_mount){.kind = MOAT_MOUNT_HOST,
