@@ -98,6 +98,7 @@ for e in "${@:-docker ctr cri podman rootless}"; do for engine in $e; do
 		cp "$moat" "$(dirname "$moat")/moat-sentry" "$(dirname "$moat")/moat-gofer" \
 			"$(dirname "$moat")/moat-anchor" "$home/build"
 		cp -r "$here" "$home/tests/engines"
+		cp "$here/../../README.md" "$home"
 		cp "$work/bb.tar" "$home"
 		chown -R moatengines: "$home" "/run/user/$uid"
 		[ -z "$tun" ] || chmod 666 /dev/net/tun

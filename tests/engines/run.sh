@@ -11,6 +11,16 @@ work=$(mktemp -d /tmp/engines.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 . "$here/$engine.sh"
 good=0 bad=0
+# Run what the README says under a heading, with the image, names and programs of these tests; what installs is
+# tests/oci/install.sh's. Numbers that differ each time are left out of what it prints.
+readme() { # HEADING SED-SCRIPT
+	local lines out
+	lines=$(awk -v h="### $1" '$0 == h {here = 1; next} /^##/ {here = 0} here && /^```/ {code = !code; next} here && code' "$here/../../README.md" |
+		grep -Ev '^moat install|^ctr image pull' | sed -E "s/\bweb\b/$n/g; $2")
+	out=$(eval "$lines" 2>&1 | sed -E "s/$n/web/; s/^ +[0-9]+ //" | grep -vE '^[0-9a-f]{64}$')
+	[[ $out == *hello*httpd*ps* ]] || echo "not with $runtime:"
+	echo "$out"
+}
 # One operation with one runtime, in a folder of its own.
 one() { # RUNTIME CODE
 	runtime=$1 n=t$RANDOM$RANDOM
