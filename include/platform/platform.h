@@ -212,7 +212,9 @@ struct plat_ops {
 	 * copy-outs. Parks. */
 	void (*run)(struct plat_thread *t, struct plat_event *ev);
 	/* Make a running thread come back with PLAT_EV_INTERRUPT; any thread; no-op when it is not
-	 * running guest code, except that the next run() then returns at once. */
+	 * running guest code, except that the next run() then returns at once. A host thread that
+	 * does not answer for seconds after a kick, whatever it was to do, is ended with its space:
+	 * kick what is to die, too. */
 	void (*kick)(struct plat_thread *t);
 
 	/* Registers: valid until the next run. `get` gives the engine's private copy, complete;

@@ -30,6 +30,8 @@
 
 /* A thread that does not come back for that long after a kick has lost its stub. */
 #define TRAP_KICK_LIMIT_NS 10000000000ll
+#define TRAP_GRACE_NS	   500000000ll /* and once that long when its time is up */
+#define DUE_AGAIN	   1ll	       /* in due_ns: that has been given */
 
 struct trap_sites;
 
@@ -82,7 +84,7 @@ struct plat_thread {
 	_Atomic int gone;	/* (A) */
 	void *cookie;		/* valid while armed */
 	_Atomic int64_t due_ns; /* (A) while armed: when its process is killed if it has not come;
-				   0: never */
+				   0: never. With DUE_AGAIN it has been given more time once */
 	int64_t patience_ns; /* for an exchange: it is due so long after it was asked; 0: never */
 
 	_Atomic bool hot; /* (P) to write; (A) in trap.hot, else in trap.cold */

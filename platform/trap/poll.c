@@ -305,6 +305,14 @@ check_list(struct plat_thread **list, uint32_t n, int64_t now, int64_t *next)
 		if (!atomic_load(&t->armed))
 			continue; /* it is back; what due_ns holds is over */
 		due = atomic_load(&t->due_ns);
+		if (due && now >= due && !(due & DUE_AGAIN)) {
+			/* It may not have run meanwhile: all of the sandbox was frozen, say. */
+			int64_t again = (now + TRAP_GRACE_NS) | DUE_AGAIN;
+
+			if (!atomic_compare_exchange_strong(&t->due_ns, &due, again))
+				continue; /* it has come */
+			due = again;
+		}
 		if ((due && now >= due) || (__atomic_load_n(&t->s->tid, __ATOMIC_RELAXED) == 0))
 			trap_space_kill(t->sp);
 		else if (due && due < *next)

@@ -107,19 +107,10 @@ hand_over(struct plat_thread *t)
 		host_futex_wake(&t->s->state, 1);
 }
 
-int
-trap_begin(struct plat_thread *t, unsigned rflags)
-{
-	if (atomic_load_explicit(&t->gone, memory_order_relaxed))
-		return -ESRCH;
-	write_reply(t, rflags);
-	hand_over(t);
-	return 0;
-}
-
 static void
 set_due(struct plat_thread *t, int64_t due)
 {
+	due &= ~DUE_AGAIN;
 	atomic_store(&t->due_ns, due);
 	/* It may be the last that anybody does, and the poller asleep for good. */
 	if (trap_poll_kicked(due))
@@ -127,15 +118,28 @@ set_due(struct plat_thread *t, int64_t due)
 }
 
 int
-trap_exchange(struct plat_thread *t, unsigned rflags)
+trap_begin(struct plat_thread *t, unsigned rflags)
 {
-	if (trap_begin(t, rflags) < 0)
+	if (atomic_load_explicit(&t->gone, memory_order_relaxed))
 		return -ESRCH;
+	write_reply(t, rflags);
+	hand_over(t);
 	if (t->patience_ns)
 		set_due(t, host_now_ns() + t->patience_ns);
-	if (!(rflags & STUB_R_AGAIN) && atomic_load(&t->kick))
-		host_tgkill(t->sp->pid, t->tid, TRAP_KICK_SIGNAL);
-	return trap_wait_event(t);
+	/* A kick that came before t was armed has set no time, and may have signalled nobody. */
+	if (atomic_load(&t->kick)) {
+		if (!t->patience_ns)
+			set_due(t, host_now_ns() + TRAP_KICK_LIMIT_NS);
+		if (!(rflags & STUB_R_AGAIN))
+			host_tgkill(t->sp->pid, t->tid, TRAP_KICK_SIGNAL);
+	}
+	return 0;
+}
+
+int
+trap_exchange(struct plat_thread *t, unsigned rflags)
+{
+	return trap_begin(t, rflags) < 0 ? -ESRCH : trap_wait_event(t);
 }
 
 void

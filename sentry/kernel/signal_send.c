@@ -106,18 +106,23 @@ task_wake_fiber(struct task *t)
 void
 task_wake_for_work(struct task *t)
 {
+	bool in_guest;
+
 	/* The fiber of a dead one, a leader for instance that others survive, is no more. `dead` is
 	 * set under both locks, of which the caller holds one. */
 	if (t == task_current() || t->dead)
 		return;
-	if (atomic_load(&t->in_guest)) {
+	in_guest = atomic_load(&t->in_guest);
+	/* One that is to end may wait for its own stub, which a hostile guest has led astray: the
+	 * platform ends what does not answer to a kick. */
+	if (in_guest || (atomic_load(&t->work) & TW_EXIT)) {
 		mutex_lock(&t->pt_lock);
 		if (t->pt)
 			plat->kick(t->pt);
 		mutex_unlock(&t->pt_lock);
-	} else {
-		task_wake_fiber(t);
 	}
+	if (!in_guest)
+		task_wake_fiber(t);
 }
 
 static bool

@@ -122,6 +122,54 @@ scribble(uint64_t stub, uint64_t way)
 	}
 }
 
+/* Calls whose answers make the stub work. */
+static void *
+worker(void *arg)
+{
+	static char from[1 << 20];
+	char *p;
+
+	(void)arg;
+	for (;;) {
+		p = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (p == MAP_FAILED)
+			continue;
+		mprotect(p, 4096, PROT_READ);
+		read(STDIN_FILENO, from, sizeof from);
+		getrandom(p + 4096, 100000, 0);
+		munmap(p, 1 << 20);
+		raise(SIGWINCH);
+	}
+	return NULL;
+}
+
+/* What says whose turn it is. */
+static void
+states(uint64_t stub, uint64_t way)
+{
+	pthread_t t;
+
+	seed += way * 77777;
+	for (int i = 0; i < 3; i++)
+		pthread_create(&t, NULL, i == (int)(way % 3) ? caller : worker, &seed);
+	for (long n = 0;; n++) {
+		volatile uint32_t *p = (uint32_t *)(stub + 0x200000 + (1 + rnd() % 3) * 0x40000);
+
+		*p = (uint32_t)(rnd() & 7);
+		for (volatile long k = (long)(rnd() & ((1UL << (8 + way % 16)) - 1)); k > 0; k--)
+			;
+	}
+}
+
+static void
+case_states(void)
+{
+	uint64_t stub = (uint64_t)find_stub();
+
+	for (uint64_t i = 0; stub && i < 48; i++)
+		apart(states, stub, i, 40);
+}
+
 static void
 case_scribble(void)
 {
@@ -696,12 +744,12 @@ case_random(void)
 static const struct {
 	const char *name;
 	void (*fn)(void);
-} cases[] = {{"jump", case_jump}, {"scribble", case_scribble}, {"unmap", case_unmap},
-	{"readonly", case_readonly}, {"unasked", case_unasked}, {"unasked-long", case_unasked_long},
-	{"code", case_code}, {"old-calls", case_old_calls}, {"bases", case_bases},
-	{"sigreturn", case_sigreturn}, {"argv", case_argv}, {"forks", case_forks},
-	{"exhaust", case_exhaust}, {"names", case_names}, {"sockets", case_sockets},
-	{"random", case_random}};
+} cases[] = {{"jump", case_jump}, {"scribble", case_scribble}, {"states", case_states},
+	{"unmap", case_unmap}, {"readonly", case_readonly}, {"unasked", case_unasked},
+	{"unasked-long", case_unasked_long}, {"code", case_code}, {"old-calls", case_old_calls},
+	{"bases", case_bases}, {"sigreturn", case_sigreturn}, {"argv", case_argv},
+	{"forks", case_forks}, {"exhaust", case_exhaust}, {"names", case_names},
+	{"sockets", case_sockets}, {"random", case_random}};
 
 int
 main(int argc, char **argv)
