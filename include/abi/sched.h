@@ -45,4 +45,7 @@
 
 #define LX_SCHED_RESET_ON_FORK 0x40000000
 
+/* rseq(2) */
+#define LX_RSEQ_UNREGISTER 1
+
 #endif

@@ -21,6 +21,7 @@
 #include "platform/platform.h"
 #include "platform/x86_64/first.h"
 #include "platform/x86_64/frame.h"
+#include "platform/x86_64/rseq.h"
 #include "platform/x86_64/stubcalls.h"
 #include <errno.h>
 #include <sched.h>
@@ -97,6 +98,7 @@ struct plat_thread {
 	enum plat_futex futex_how;
 	uint32_t futex_nr;	  /* which call */
 	_Atomic bool futex_waits; /* (A) the host makes it */
+	struct x86_rseq rseq;	  /* (T) */
 	_Atomic int64_t cpu_seen; /* (A) its CPU time when it was last looked at, ns */
 	pid_t child;		  /* (T) what the last event said */
 };

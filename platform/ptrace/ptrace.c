@@ -174,6 +174,32 @@ own_cpu_ns(struct plat_thread *t)
 	return v;
 }
 
+struct rseq_job {
+	uint64_t addr;
+	uint32_t len, flags, sig;
+};
+
+static int64_t
+job_rseq(struct plat_thread *t, void *arg)
+{
+	struct rseq_job *j = arg;
+	int64_t r = pt_make_ops(t);
+
+	if (r == 0)
+		r = pt_syscall(t, SYS_rseq, j->addr, j->len, j->flags, j->sig, 0, 0);
+	if (r == 0)
+		t->rseq = x86_rseq_after(j->addr, j->len, j->flags, j->sig);
+	return r;
+}
+
+static int
+rseq(struct plat_thread *t, uint64_t addr, uint32_t len, uint32_t flags, uint32_t sig)
+{
+	struct rseq_job j = {addr, len, flags, sig};
+
+	return (int)pt_job(job_rseq, t, &j);
+}
+
 struct usage_job {
 	bool thread;
 	struct rusage ru;
@@ -276,6 +302,7 @@ const struct plat_ops ptrace_ops = {
 	.thread_cpu_ns = thread_cpu_ns,
 	.own_cpu_ns = own_cpu_ns,
 	.usage = usage,
+	.rseq = rseq,
 	.in_futex = in_futex,
 	.space_cpu_ns = space_cpu_ns,
 	.set_affinity = pt_set_affinity,

@@ -11,6 +11,7 @@
 #include <linux/audit.h>
 #include <linux/futex.h>
 #include <linux/ptrace.h>
+#include <linux/rseq.h>
 #include <signal.h>
 #include <stddef.h>
 #include <sys/user.h>
@@ -48,11 +49,37 @@ syscall_stop(struct plat_thread *t)
 	pt_complete(t, PLAT_EV_SYSCALL);
 }
 
+/* A signal ends a restartable sequence (rseq(2)). The host does that where it delivers one, which
+ * the tracer never lets it; and it would forget the sequence when it finds the thread in the stub's
+ * code. */
+static void
+leave_sequence(struct plat_thread *t)
+{
+	const uint64_t at = t->rseq.addr + offsetof(struct rseq, rseq_cs), none = 0;
+	struct rseq_cs cs;
+	uint64_t p;
+	uint32_t sig;
+
+	if (!t->rseq.addr || host_vm_read(t->sp->pid, &p, at, sizeof p) < 0 || !p ||
+		host_vm_read(t->sp->pid, &cs, p, sizeof cs) < 0)
+		return;
+	pt_fetch_regs(t);
+	/* What is wrong with it is left to the host, which kills for it. */
+	if (t->regs.rip - cs.start_ip >= cs.post_commit_offset || cs.version ||
+		cs.abort_ip - cs.start_ip < cs.post_commit_offset ||
+		host_vm_read(t->sp->pid, &sig, cs.abort_ip - sizeof sig, sizeof sig) < 0 ||
+		sig != t->rseq.sig || host_vm_write(t->sp->pid, at, &none, sizeof none) < 0)
+		return;
+	t->regs.rip = cs.abort_ip;
+	t->regs_dirty = true;
+}
+
 static void
 fault_stop(struct plat_thread *t, const siginfo_t *si)
 {
 	struct plat_fault *f = &t->ev.fault;
 
+	leave_sequence(t);
 	memset(&t->ev, 0, sizeof t->ev);
 	f->signo = si->si_signo;
 	f->code = si->si_code;
@@ -123,6 +150,7 @@ pt_stopped(struct plat_thread *t, int status)
 		if (t->state == PT_FUTEX) {
 			futex_over(t, true);
 		} else {
+			leave_sequence(t);
 			memset(&t->ev, 0, sizeof t->ev);
 			pt_complete(t, PLAT_EV_INTERRUPT);
 		}

@@ -176,6 +176,8 @@ job_clone(struct plat_thread *t, void *arg)
 		pt_fetch_regs(t);
 	c->regs = a->fresh ? fresh_regs : t->regs;
 	c->regs_known = c->regs_dirty = true;
+	if (!a->thread)
+		c->rseq = t->rseq;
 	c->place = t->place == PT_HOME ? PT_HOME : PT_UNPLACED; /* as the host copied it */
 	c->cpu = t->cpu;
 	c->has_mask = t->has_mask;
@@ -232,8 +234,18 @@ job_exit(struct plat_thread *t, void *arg)
 		host_kill(t->sp->pid, SIGKILL);
 		return 0;
 	}
-	if (clear_tid && host_vm_write(t->sp->pid, clear_tid, &zero, sizeof zero) == 0)
-		pt_syscall(t, SYS_futex, clear_tid, 1 /* FUTEX_WAKE */, 1, 0, 0, 0);
+	/* Who sees that the thread has ended may unmap what the host writes to for rseq(2). So the
+	 * host tells, when it does so no more; or, where the thread does not end for it, comes
+	 * before. */
+	if (clear_tid && t->tid != t->sp->pid) {
+		pt_syscall(t, SYS_set_tid_address, clear_tid, 0, 0, 0, 0, 0);
+	} else if (clear_tid) {
+		if (t->rseq.addr)
+			pt_syscall(t, SYS_rseq, t->rseq.addr, t->rseq.len, LX_RSEQ_UNREGISTER,
+				t->rseq.sig, 0, 0);
+		if (host_vm_write(t->sp->pid, clear_tid, &zero, sizeof zero) == 0)
+			pt_syscall(t, SYS_futex, clear_tid, 1 /* FUTEX_WAKE */, 1, 0, 0, 0);
+	}
 	if (t->state == PT_DEAD) {
 		t->state = PT_EXITING;
 		pt_thread_drop(t);

@@ -77,6 +77,7 @@
 
 #ifndef __ASSEMBLER__
 #include "platform/platform.h"
+#include "platform/x86_64/rseq.h"
 #include <stddef.h>
 #include <stdint.h>
 
@@ -141,6 +142,7 @@ enum stub_op_code {
 	STUB_OP_SETX,	 /* len; 0: as in a fresh process */
 	STUB_OP_CPUTIME, /* result is the thread's CPU time in ns */
 	STUB_OP_USAGE,	 /* who field; result is that word of getrusage(2) */
+	STUB_OP_RSEQ,	 /* addr len flags sig of rseq(2) */
 	STUB_OP_FILE,  /* index, is one there that goes; takes a descriptor to keep as file `index`
 			*/
 	STUB_OP_PREAD, /* dst len off index: of a file that is kept; zero beyond its end */
@@ -243,6 +245,7 @@ struct stub_priv {
 	uint64_t cpu_tsc;	/* when slot.cpu_ns was written */
 	uint32_t no_yield;	/* waits that do not try it: somebody else took the CPU; and */
 	uint32_t no_yield_next; /* how many it will be next time */
+	struct x86_rseq rseq;
 	uint32_t nfds;
 	int32_t fds[STUB_MAX_FDS];
 };

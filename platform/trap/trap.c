@@ -165,6 +165,12 @@ usage(struct plat_thread *t, bool thread, int64_t patience_ns, struct plat_usage
 	return r;
 }
 
+static int
+rseq(struct plat_thread *t, uint64_t addr, uint32_t len, uint32_t flags, uint32_t sig)
+{
+	return (int)trap_op_now(t, STUB_OP_RSEQ, addr, len, flags, sig, 0, 0);
+}
+
 static bool
 in_futex(struct plat_thread *t)
 {
@@ -266,6 +272,7 @@ const struct plat_ops trap_ops = {
 	.thread_cpu_ns = thread_cpu_ns,
 	.own_cpu_ns = own_cpu_ns,
 	.usage = usage,
+	.rseq = rseq,
 	.processes = trap_processes,
 	.in_futex = in_futex,
 	.space_cpu_ns = space_cpu_ns,

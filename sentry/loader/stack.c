@@ -48,7 +48,7 @@ stack_build(struct program *p, const struct mm_call *mc, const struct cred *cred
 	uint64_t at = stack_top - 8, path_at, env_at, arg_at, platform_at, random_at, sp, phdr = 0,
 		 bytes, size;
 	uint64_t rnd[2];
-	uint64_t aux[44];
+	uint64_t aux[48];
 	uint32_t n = 0;
 	int prot = LX_PROT_READ | LX_PROT_WRITE | (p->exec_stack ? LX_PROT_EXEC : 0), err;
 	int64_t a;
@@ -95,11 +95,15 @@ stack_build(struct program *p, const struct mm_call *mc, const struct cred *cred
 	AUX(LX_AT_SECURE, secure);
 	AUX(LX_AT_RANDOM, random_at);
 	AUX(LX_AT_HWCAP2, getauxval(AT_HWCAP2));
+	if (getauxval(LX_AT_RSEQ_FEATURE_SIZE)) {
+		AUX(LX_AT_RSEQ_FEATURE_SIZE, getauxval(LX_AT_RSEQ_FEATURE_SIZE));
+		AUX(LX_AT_RSEQ_ALIGN, getauxval(LX_AT_RSEQ_ALIGN));
+	}
 	AUX(LX_AT_EXECFN, path_at);
 	AUX(LX_AT_PLATFORM, platform_at);
 	AUX(LX_AT_NULL, 0);
 #undef AUX
-	_Static_assert(sizeof aux / sizeof *aux >= 42, "room for every entry");
+	_Static_assert(sizeof aux / sizeof *aux >= 46, "room for every entry");
 
 	bytes = (1 + p->args.count + 1UL + p->envs.count + 1UL + n) * 8;
 	sp = (at - bytes) & ~15UL;

@@ -455,6 +455,24 @@ sys_set_robust_list(struct task *t, const uint64_t a[6])
 }
 
 int64_t
+sys_rseq(struct task *t, const uint64_t a[6])
+{
+	uint8_t area[32]; /* the first version's, which the host writes to at least */
+
+	if ((uint32_t)a[2] & ~(uint32_t)LX_RSEQ_UNREGISTER)
+		return -EINVAL;
+	/* A guest's threads are threads of the host, so the host does what rseq(2) says. It is the
+	 * one who writes when they are preempted, with what is mapped at that time. */
+	if (!(a[2] & LX_RSEQ_UNREGISTER) && (uint32_t)a[1] >= sizeof area) {
+		if (a[0] >= plat->guest_top() || plat->guest_top() - a[0] < (uint32_t)a[1] ||
+			copy_in(&t->mem.um, area, ua(a[0]), sizeof area) ||
+			copy_out(&t->mem.um, ua(a[0]), area, sizeof area))
+			return -EFAULT;
+	}
+	return plat->rseq(t->pt, a[0], (uint32_t)a[1], (uint32_t)a[2], (uint32_t)a[3]);
+}
+
+int64_t
 sys_get_robust_list(struct task *t, const uint64_t a[6])
 {
 	struct task *o = arg_int(a[0]) ? task_find_get(arg_int(a[0])) : task_get(t);

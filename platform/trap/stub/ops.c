@@ -2,6 +2,17 @@
 /* The operations that ride on a reply. Each writes its result where the sentry reads it. */
 #include "platform/trap/stub/stub.h"
 
+long
+stub_rseq(struct stub_slot *s, uint64_t addr, uint64_t len, uint64_t flags, uint64_t sig)
+{
+	long r = sys4(__NR_rseq, addr, len, flags, sig);
+
+	if (r == 0)
+		priv_of(s)->rseq =
+			x86_rseq_after(addr, (uint32_t)len, (uint32_t)flags, (uint32_t)sig);
+	return r;
+}
+
 static long
 futex_word(uint32_t *w, int op, uint32_t v)
 {
@@ -202,6 +213,11 @@ do_thread(struct host_ucontext *uc, uint64_t index, bool mapped)
 static _Noreturn void
 do_exit(struct stub_slot *s, uint64_t clear_tid, bool stays)
 {
+	struct x86_rseq rs = priv_of(s)->rseq;
+
+	/* Who sees that the thread has ended may unmap what the host writes to. */
+	if (rs.addr)
+		stub_rseq(s, rs.addr, rs.len, LX_RSEQ_UNREGISTER, rs.sig);
 	if (clear_tid) {
 		stub_store32((uint32_t *)clear_tid, 0);
 		futex_word((uint32_t *)clear_tid, 1 /* FUTEX_WAKE */, 1);
@@ -578,6 +594,8 @@ do_op(struct stub_slot *s, struct host_ucontext *uc, const struct stub_op *op,
 	case STUB_OP_CPUTIME:
 		r = sys2(__NR_clock_gettime, 3, ts);
 		return r < 0 ? r : (long)(ts[0] * 1000000000ull + ts[1]);
+	case STUB_OP_RSEQ:
+		return stub_rseq(s, a[0], a[1], a[2], a[3]);
 	case STUB_OP_USAGE:
 		r = sys2(__NR_getrusage, a[0], usage);
 		return r < 0 ? r : (long)usage[a[1] % STUB_USAGE_WORDS];

@@ -341,6 +341,22 @@ try_futex(struct stub_slot *s, struct host_ucontext *uc)
 	return true;
 }
 
+/* A thread's restartable sequences are the host's, which writes to the area when it pleases: so it
+ * is to be there. What could be refused, or is to be mapped first, the sentry looks at. */
+static bool
+try_rseq(struct stub_slot *s, int64_t *ret)
+{
+	const uint64_t *a = s->args;
+	uint8_t area[32]; /* the first version's */
+
+	if ((uint32_t)a[2] || (uint32_t)a[1] < sizeof area || a[0] >= (uint64_t)stub_base ||
+		stub_copy(area, (const void *)a[0], sizeof area) != 0 ||
+		stub_copy((void *)a[0], area, sizeof area) != 0)
+		return false;
+	*ret = stub_rseq(s, a[0], (uint32_t)a[1], 0, (uint32_t)a[3]);
+	return true;
+}
+
 /* It will be asked for before the process is left: that saves a trip. */
 static void
 tell_usage(struct stub_slot *s)
@@ -390,6 +406,10 @@ try_answer(struct stub_slot *s, struct host_ucontext *uc)
 		if ((int32_t)s->args[0] != 0)
 			return false;
 		v = s->ident[VEC_GETPGRP];
+		break;
+	case __NR_rseq:
+		if (!try_rseq(s, &v))
+			return false;
 		break;
 	case __NR_sched_yield:
 		v = sys0(__NR_sched_yield);
@@ -561,6 +581,7 @@ thread_state(struct stub_slot *s)
 	set_gs_base((uint64_t)s);
 	if (sys2(__NR_sigaltstack, &ss, 0) < 0)
 		stub_die(2);
+	priv_of(s)->rseq.addr = 0; /* the slot's last thread may have had one */
 }
 
 void

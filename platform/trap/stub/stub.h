@@ -54,6 +54,8 @@ HID _Noreturn void stub_boot(const struct stub_boot *b, struct stub_slot *s);
 /* ops.c: make the operations of the reply; the index of the one that failed, or -1. *s may be
  * another slot afterwards: in the child of a fork, which also sets *ready. */
 HID long stub_sigreturn(struct stub_slot *s, struct host_ucontext *uc);
+/* rseq(2), and a note for the end of the thread. */
+HID long stub_rseq(struct stub_slot *s, uint64_t addr, uint64_t len, uint64_t flags, uint64_t sig);
 HID int stub_ops(struct stub_slot *s, struct host_ucontext *uc, unsigned n, bool *ready);
 
 static inline struct stub_public *

@@ -20,6 +20,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/rseq.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -177,6 +178,68 @@ case_scribble(void)
 
 	for (uint64_t i = 0; stub && i < 24; i++)
 		apart(scribble, stub, i, 80);
+}
+
+/* A restartable sequence that is the stub's text: when a thread is preempted there, the host sends
+ * it to `led_astray`, with the stub's stack and registers. */
+static struct rseq_cs over_stub = {.post_commit_offset = 0x4000};
+static volatile struct rseq *volatile their_area;
+uint64_t astray_sp;
+void led_astray(void);
+void astray(void);
+__asm__(".pushsection .text\n\t"
+	".long 0x53053053\n" /* RSEQ_SIG */
+	"led_astray:\n\t"
+	"movq astray_sp(%rip), %rsp\n\t"
+	"call astray\n\t"
+	".popsection");
+
+void
+astray(void)
+{
+	if (seed & 1)
+		syscall(SYS_getpid);
+	siglongjmp(out, 1);
+}
+
+static void *
+leading(void *arg)
+{
+	(void)arg;
+	for (;;)
+		their_area->rseq_cs = (uint64_t)&over_stub;
+	return NULL;
+}
+
+static void
+sequences(uint64_t stub, uint64_t way)
+{
+	static char stack[65536];
+	pthread_t t;
+
+	seed = way;
+	astray_sp = (uint64_t)stack + sizeof stack;
+	over_stub.start_ip = stub;
+	over_stub.abort_ip = (uint64_t)led_astray;
+	their_area = (struct rseq *)((char *)__builtin_thread_pointer() + __rseq_offset);
+	pthread_create(&t, NULL, leading, NULL);
+	for (volatile int n = 0;; n++) {
+		if (sigsetjmp(out, 0))
+			continue;
+		if (way & 2)
+			worker(NULL);
+		else
+			caller(&seed);
+	}
+}
+
+static void
+case_sequences(void)
+{
+	uint64_t stub = (uint64_t)find_stub();
+
+	for (uint64_t i = 0; i < 8; i++)
+		apart(sequences, stub ? stub : 0x10000, i, 80);
 }
 
 static void
@@ -745,11 +808,11 @@ static const struct {
 	const char *name;
 	void (*fn)(void);
 } cases[] = {{"jump", case_jump}, {"scribble", case_scribble}, {"states", case_states},
-	{"unmap", case_unmap}, {"readonly", case_readonly}, {"unasked", case_unasked},
-	{"unasked-long", case_unasked_long}, {"code", case_code}, {"old-calls", case_old_calls},
-	{"bases", case_bases}, {"sigreturn", case_sigreturn}, {"argv", case_argv},
-	{"forks", case_forks}, {"exhaust", case_exhaust}, {"names", case_names},
-	{"sockets", case_sockets}, {"random", case_random}};
+	{"sequences", case_sequences}, {"unmap", case_unmap}, {"readonly", case_readonly},
+	{"unasked", case_unasked}, {"unasked-long", case_unasked_long}, {"code", case_code},
+	{"old-calls", case_old_calls}, {"bases", case_bases}, {"sigreturn", case_sigreturn},
+	{"argv", case_argv}, {"forks", case_forks}, {"exhaust", case_exhaust},
+	{"names", case_names}, {"sockets", case_sockets}, {"random", case_random}};
 
 int
 main(int argc, char **argv)
