@@ -9,6 +9,7 @@ for f in bin/moat libexec/moat/moat-sentry libexec/moat/moat-gofer libexec/moat/
 	[ -s "$work/to/usr/$f" ] || die "not installed: $f"
 done
 same "the installed one" hi "$("$work/to/usr/bin/moat" do -- echo hi)"
+same "sentry/syscall/README.md is moat syscalls --markdown" "" "$("$moat" syscalls --markdown | diff sentry/syscall/README.md -)"
 doc=$BUILD/doc n=0
 for c in $("$moat" --help | awk '/^  [a-z]/ {print $1}'); do
 	grep -q "^.SS \"$c\"" "$doc/moat.1" || die "moat.1 has no $c"
