@@ -304,12 +304,23 @@ sock_file_ioctl(struct file *f, const struct call *c, uint32_t cmd, uint64_t arg
 	}
 }
 
+static int
+sock_file_mappable(
+	struct file *f, const struct call *c, int prot, bool shared, struct mappable **ret)
+{
+	struct sock *s = f->priv;
+
+	(void)c, (void)prot;
+	return s->ops->mappable ? s->ops->mappable(s, f, shared, ret) : -ENODEV;
+}
+
 static const struct file_ops sock_file_ops = {
 	.release = sock_file_release,
 	.read = sock_file_read,
 	.write = sock_file_write,
 	.poll = sock_file_poll,
 	.ioctl = sock_file_ioctl,
+	.mappable = sock_file_mappable,
 };
 
 int

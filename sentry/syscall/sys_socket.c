@@ -419,7 +419,11 @@ sys_getsockopt(struct task *t, const uint64_t a[6])
 			err = copy_out(&t->mem.um, ua(a[4]), &len, sizeof len) ? -EFAULT : 0;
 	} else {
 		len = room > OPT_MAX ? OPT_MAX : (uint32_t)room;
-		err = sock_getsockopt(s, &t->call, arg_int(a[1]), arg_int(a[2]), val, &len);
+		/* PACKET_HDRLEN answers what it finds there */
+		if (s->family == LX_AF_PACKET && len >= 4)
+			err = copy_in(&t->mem.um, val, ua(a[3]), 4) ? -EFAULT : 0;
+		if (!err)
+			err = sock_getsockopt(s, &t->call, arg_int(a[1]), arg_int(a[2]), val, &len);
 		if (!err && arg_int(a[1]) == LX_SOL_SOCKET && arg_int(a[2]) == LX_SO_PEERCRED &&
 			len == sizeof(struct lx_ucred))
 			show_peer(t, (struct lx_ucred *)val);

@@ -19,6 +19,7 @@
 #include "sentry/usermem/usermem.h"
 
 struct file;
+struct mappable;
 struct sock;
 struct sock_info;
 struct net_ns;
@@ -95,10 +96,13 @@ struct sock_ops {
 	/* Options of other levels than SOL_SOCKET, and those. val holds len bytes. */
 	int (*setsockopt)(struct sock *s, const struct call *c, int level, int opt,
 		const uint8_t *val, uint32_t len);
-	/* *len: room in val, then bytes written. */
+	/* *len: room in val, then bytes written. AF_PACKET's has 4 bytes
+	 * that the caller had there. */
 	int (*getsockopt)(struct sock *s, const struct call *c, int level, int opt, uint8_t *val,
 		uint32_t *len);
 	uint32_t (*poll)(struct sock *s);
+	/* What mmap(2) of its file maps, a new reference; NULL: -ENODEV. */
+	int (*mappable)(struct sock *s, struct file *f, bool shared, struct mappable **ret);
 	int64_t (*ioctl)(struct sock *s, const struct call *c, uint32_t cmd, uint64_t arg);
 	void (*close)(struct sock *s); /* the file is gone; the sock may live on by references */
 	void (*free)(struct sock *s);  /* the last reference is gone; frees s */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * AF_PACKET on lo (packet(7)): each packet is seen as it leaves and as it comes in. No rings
- * (PACKET_RX_RING), no fanout. Locks: each namespace has a list of those to which something can
- * come, under its taps' lock.
+ * AF_PACKET on lo (packet(7)): each packet is seen as it leaves and as it comes in. No rings to
+ * send from, none of version 3, no fanout. Locks: each namespace has a list of those to which
+ * something can come, under its taps' lock.
  */
 #include "sentry/bpf/packet.h"
 #include "abi/poll.h"
+#include "ring.h"
 #include "sentry/cred/user_ns.h"
 #include "sentry/net/link.h"
 #include "sentry/socket/socket.h"
@@ -24,16 +25,13 @@ enum pkttype { PKT_HOST, PKT_BROADCAST, PKT_MULTICAST, PKT_OTHERHOST, PKT_OUTGOI
 enum packet_opt {
 	PACKET_ADD_MEMBERSHIP = 1,
 	PACKET_DROP_MEMBERSHIP = 2,
+	PACKET_RX_RING = 5,
 	PACKET_STATISTICS = 6,
 	PACKET_AUXDATA = 8,
+	PACKET_VERSION = 10,
+	PACKET_HDRLEN = 11,
+	PACKET_RESERVE = 12,
 	PACKET_IGNORE_OUTGOING = 23,
-};
-
-struct sockaddr_ll {
-	uint16_t family, protocol; /* protocol: network order */
-	int32_t ifindex;
-	uint16_t hatype;
-	uint8_t pkttype, halen, addr[8];
 };
 
 struct packet_mreq {
@@ -58,6 +56,9 @@ struct packet_sock {
 	bool auxdata, ignore_outgoing;
 	uint32_t members[MEMBERSHIPS];
 	uint32_t packets, drops; /* since they were last asked for */
+	enum packet_version version;
+	uint32_t reserve;
+	struct packet_ring *ring; /* or NULL: packets go to the queue */
 };
 
 static struct packet_sock *
@@ -147,6 +148,17 @@ hand_to(struct packet_sock *p, const uint8_t *frame, size_t len, enum pkttype ty
 		return;
 	}
 	p->packets++;
+	memcpy(from.addr, frame + ETH_ALEN, ETH_ALEN);
+	if (p->ring) {
+		struct ring_packet r = {k.p, k.len, snap, (uint32_t)(ETH_HEADER - skip), from,
+			sock_stamp(), p->drops != 0};
+
+		if (!packet_ring_add(p->ring, &r))
+			p->drops++;
+		mutex_unlock(&p->s.lock);
+		waitq_notify(&p->s.wq, LX_POLLIN | LX_POLLRDNORM);
+		return;
+	}
 	b = skb_full_locked(&p->s) ? NULL : skb_new(snap);
 	if (!b) {
 		p->drops++;
@@ -155,7 +167,6 @@ hand_to(struct packet_sock *p, const uint8_t *frame, size_t len, enum pkttype ty
 	}
 	memcpy(b->data, k.p, snap);
 	b->len = snap;
-	memcpy(from.addr, frame + ETH_ALEN, ETH_ALEN);
 	memcpy(b->addr, &from, sizeof from);
 	b->addr_len = sizeof from;
 	b->meta.whole = k.len;
@@ -373,6 +384,53 @@ membership(struct packet_sock *p, int opt, const uint8_t *val, uint32_t len)
 	return 0;
 }
 
+/* PACKET_RX_RING: no ring at all with block_nr 0. */
+static int
+set_ring(struct packet_sock *p, const uint8_t *val, uint32_t len)
+{
+	struct packet_ring *r = NULL, *old;
+	struct tpacket_req q;
+	int err = 0;
+
+	if (len < sizeof q)
+		return -EINVAL;
+	memcpy(&q, val, sizeof q);
+	mutex_lock(&p->s.lock);
+	old = p->ring;
+	if (old && (packet_ring_is_mapped(old) || q.block_nr))
+		err = -EBUSY;
+	else if (!q.block_nr)
+		err = q.frame_nr ? -EINVAL : 0;
+	else
+		err = packet_ring_new(p->version, p->reserve, &q, &r);
+	if (!err)
+		p->ring = r;
+	mutex_unlock(&p->s.lock);
+	if (err)
+		return err;
+	packet_ring_put(old);
+	sock_purge(&p->s);
+	return 0;
+}
+
+static int
+set_of_ring(struct packet_sock *p, int opt, int32_t v)
+{
+	int err = 0;
+
+	if (opt == PACKET_VERSION ? v != TPACKET_V1 && v != TPACKET_V2 : v < 0)
+		return -EINVAL;
+	mutex_lock(&p->s.lock);
+	if (p->ring)
+		err = -EBUSY;
+	else if (opt == PACKET_VERSION)
+		p->version = (enum packet_version)v;
+	else
+		p->reserve = (uint32_t)v;
+	mutex_unlock(&p->s.lock);
+	return err;
+}
+
 static int
 packet_setsockopt(
 	struct sock *s, const struct call *c, int level, int opt, const uint8_t *val, uint32_t len)
@@ -385,11 +443,16 @@ packet_setsockopt(
 		return -ENOPROTOOPT;
 	if (opt == PACKET_ADD_MEMBERSHIP || opt == PACKET_DROP_MEMBERSHIP)
 		return membership(p, opt, val, len);
-	if (opt != PACKET_AUXDATA && opt != PACKET_IGNORE_OUTGOING)
+	if (opt == PACKET_RX_RING)
+		return set_ring(p, val, len);
+	if (opt != PACKET_AUXDATA && opt != PACKET_IGNORE_OUTGOING && opt != PACKET_VERSION &&
+		opt != PACKET_RESERVE)
 		return -ENOPROTOOPT;
-	if (len < sizeof v)
+	if (len < sizeof v || (len != sizeof v && (opt == PACKET_VERSION || opt == PACKET_RESERVE)))
 		return -EINVAL;
 	memcpy(&v, val, sizeof v);
+	if (opt == PACKET_VERSION || opt == PACKET_RESERVE)
+		return set_of_ring(p, opt, v);
 	if (opt == PACKET_IGNORE_OUTGOING && (v < 0 || v > 1))
 		return -EINVAL;
 	mutex_lock(&s->lock);
@@ -421,6 +484,20 @@ packet_getsockopt(
 		break;
 	case PACKET_IGNORE_OUTGOING:
 		v[0] = p->ignore_outgoing;
+		break;
+	case PACKET_VERSION:
+		v[0] = p->version;
+		break;
+	case PACKET_RESERVE:
+		v[0] = p->reserve;
+		break;
+	case PACKET_HDRLEN: /* of the version that is given */
+		memcpy(v, val, sizeof *v);
+		if (*len < sizeof *v || (*v != TPACKET_V1 && *v != TPACKET_V2)) {
+			mutex_unlock(&s->lock);
+			return -EINVAL;
+		}
+		v[0] = TPACKET_HEADER;
 		break;
 	default:
 		mutex_unlock(&s->lock);
@@ -456,8 +533,32 @@ static void
 packet_free(struct sock *s)
 {
 	leave(ps(s));
+	packet_ring_put(ps(s)->ring);
 	sock_fini(s);
 	free(ps(s));
+}
+
+static uint32_t
+packet_poll(struct sock *s)
+{
+	uint32_t ev = sock_packet_poll(s);
+
+	mutex_lock(&s->lock);
+	if (ps(s)->ring && packet_ring_ready(ps(s)->ring))
+		ev |= LX_POLLIN | LX_POLLRDNORM;
+	mutex_unlock(&s->lock);
+	return ev;
+}
+
+static int
+packet_mappable(struct sock *s, struct file *f, bool shared, struct mappable **ret)
+{
+	int err;
+
+	mutex_lock(&s->lock);
+	err = ps(s)->ring ? packet_ring_mappable(ps(s)->ring, f, shared, ret) : -EINVAL;
+	mutex_unlock(&s->lock);
+	return err;
 }
 
 static const struct sock_ops packet_ops = {
@@ -471,7 +572,8 @@ static const struct sock_ops packet_ops = {
 	.shutdown = sock_no_shutdown,
 	.setsockopt = packet_setsockopt,
 	.getsockopt = packet_getsockopt,
-	.poll = sock_packet_poll,
+	.poll = packet_poll,
+	.mappable = packet_mappable,
 	.close = packet_close,
 	.free = packet_free,
 };
