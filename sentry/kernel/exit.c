@@ -154,6 +154,9 @@ reparent_children_locked(struct tgroup *g, int32_t *hup, unsigned *nhup, unsigne
 	struct pid_ns *ns = g->pid[PID_TGID]->ns;
 	struct tgroup *reaper = ns ? ns->init : kernel_container_first()->init, *c, *tmp;
 
+	/* Looking for it takes as long as there are generations. */
+	if (list_empty(&g->children))
+		return;
 	for (struct tgroup *a = g->parent; a && a->pid[PID_TGID] && a->pid[PID_TGID]->ns == ns;
 		a = a->parent) {
 		if (a->is_subreaper && !a->group_exit && a->state < TG_ZOMBIE) {

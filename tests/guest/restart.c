@@ -24,7 +24,7 @@
 #define SPAN   1600
 #define FIRST  500
 #define SECOND 1300
-#define LATE   (SPAN + 650)
+#define LATE   (SECOND + SPAN - 100)
 
 static const struct timespec span = {SPAN / 1000, SPAN % 1000 * 1000000L};
 static uint32_t word = 1;
