@@ -317,9 +317,10 @@ struct plat_ops {
 	int (*usage)(
 		struct plat_thread *t, bool thread, int64_t patience_ns, struct plat_usage *ret);
 	/* rseq(2) of the thread, which the host makes: it knows when a thread is preempted. What a
-	 * child of space_fork() inherits is Linux's. The area can be written. Only its fiber; parks.
-	 * 0 or -errno. */
-	int (*rseq)(struct plat_thread *t, uint64_t addr, uint32_t len, uint32_t flags, uint32_t sig);
+	 * child of space_fork() inherits is Linux's. The area can be written. Only its fiber;
+	 * parks. 0 or -errno. */
+	int (*rseq)(
+		struct plat_thread *t, uint64_t addr, uint32_t len, uint32_t flags, uint32_t sig);
 	/* How many processes the host has for this engine, those included that are being made, and
 	 * how often one was to be made so far; any thread. NULL: a guest can make none by itself.
 	 */

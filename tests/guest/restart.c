@@ -20,7 +20,8 @@
 #include <sys/time.h>
 #include <sys/wait.h>
 
-/* ms. Two stops of 100 in it: who began anew with the second would end at SECOND + SPAN. */
+/* ms. Two stops of 100 in it: who began anew with the second would end at SECOND + SPAN, and is
+ * late from a little before that on. */
 #define SPAN   1600
 #define FIRST  500
 #define SECOND 1300

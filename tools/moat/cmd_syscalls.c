@@ -60,9 +60,8 @@ cmd_syscalls(int argc, char **argv)
 		return complain(
 			"syscalls: takes no argument but --markdown, but got \"%s\"", argv[1]);
 	if (argc > 1 && !markdown) {
-		printf("usage: moat syscalls [--markdown]\n\nPrint number, name, status and what "
-		       "is "
-		       "missing of each system call.\n\n"
+		printf("usage: moat syscalls [--markdown]\n\nPrint number, name, status and "
+		       "what is missing of each system call.\n\n"
 		       "  --markdown               as the table of sentry/syscall/README.md\n");
 		return 0;
 	}

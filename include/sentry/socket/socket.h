@@ -96,8 +96,8 @@ struct sock_ops {
 	/* Options of other levels than SOL_SOCKET, and those. val holds len bytes. */
 	int (*setsockopt)(struct sock *s, const struct call *c, int level, int opt,
 		const uint8_t *val, uint32_t len);
-	/* *len: room in val, then bytes written. AF_PACKET's has 4 bytes
-	 * that the caller had there. */
+	/* *len: room in val, then bytes written. With AF_PACKET val holds the 4 bytes that the
+	 * caller had there. */
 	int (*getsockopt)(struct sock *s, const struct call *c, int level, int opt, uint8_t *val,
 		uint32_t *len);
 	uint32_t (*poll)(struct sock *s);

@@ -413,11 +413,16 @@ set_ring(struct packet_sock *p, const uint8_t *val, uint32_t len)
 	return 0;
 }
 
+/* PACKET_VERSION and PACKET_RESERVE, for the ring that is made next. */
 static int
-set_of_ring(struct packet_sock *p, int opt, int32_t v)
+set_for_ring(struct packet_sock *p, int opt, const uint8_t *val, uint32_t len)
 {
+	int32_t v;
 	int err = 0;
 
+	if (len != sizeof v)
+		return -EINVAL;
+	memcpy(&v, val, sizeof v);
 	if (opt == PACKET_VERSION ? v != TPACKET_V1 && v != TPACKET_V2 : v < 0)
 		return -EINVAL;
 	mutex_lock(&p->s.lock);
@@ -445,14 +450,13 @@ packet_setsockopt(
 		return membership(p, opt, val, len);
 	if (opt == PACKET_RX_RING)
 		return set_ring(p, val, len);
-	if (opt != PACKET_AUXDATA && opt != PACKET_IGNORE_OUTGOING && opt != PACKET_VERSION &&
-		opt != PACKET_RESERVE)
+	if (opt == PACKET_VERSION || opt == PACKET_RESERVE)
+		return set_for_ring(p, opt, val, len);
+	if (opt != PACKET_AUXDATA && opt != PACKET_IGNORE_OUTGOING)
 		return -ENOPROTOOPT;
-	if (len < sizeof v || (len != sizeof v && (opt == PACKET_VERSION || opt == PACKET_RESERVE)))
+	if (len < sizeof v)
 		return -EINVAL;
 	memcpy(&v, val, sizeof v);
-	if (opt == PACKET_VERSION || opt == PACKET_RESERVE)
-		return set_of_ring(p, opt, v);
 	if (opt == PACKET_IGNORE_OUTGOING && (v < 0 || v > 1))
 		return -EINVAL;
 	mutex_lock(&s->lock);

@@ -238,8 +238,8 @@ case_sequences(void)
 {
 	uint64_t stub = (uint64_t)find_stub();
 
-	for (uint64_t i = 0; i < 8; i++)
-		apart(sequences, stub ? stub : 0x10000, i, 80);
+	for (uint64_t i = 0; stub && i < 8; i++)
+		apart(sequences, stub, i, 80);
 }
 
 static void
