@@ -157,6 +157,8 @@ job_clone(struct plat_thread *t, void *arg)
 	err = pt_make_ops(t);
 	if (err < 0)
 		return err;
+	if (a->thread)
+		atomic_store(&t->sp->had_many, true); /* the host has the new one before we do */
 	r = pt_syscall(t, SYS_clone, a->thread ? STUB_CLONE_THREAD : STUB_CLONE_PROCESS, 0, word,
 		word, 0, 0);
 	if (r < 0)

@@ -7,6 +7,11 @@
  * tells; pt_woke() takes the signal before pt_poll() asks for stops until there are none. What
  * arrives while a job waits for one thread's stop (pt_wait_stop) is kept in `early`, and is looked
  * at before the tracer sleeps. Who leaves a job makes SIGCHLD pending, too.
+ *
+ * The host looks at every child that it has of ours to answer wait4(-1). Where there are more than
+ * MANY, those are asked for that are likely to have stopped: whom the bell named, which is one of
+ * those that rang it, and who runs at home (place.c). All are looked at, too, but not before SHARE
+ * times as long has gone by as it took the last time; who sleeps gets up for it if the bell rang.
  */
 #include "platform/ptrace/internal.h"
 #include <signal.h>
@@ -14,6 +19,10 @@
 #include <sys/ptrace.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+
+#define MANY   64
+#define LIKELY 16
+#define SHARE  8
 
 struct job {
 	struct job *next;
@@ -37,6 +46,10 @@ static struct job *jobs, **jobs_end = &jobs; /* lock */
 static _Atomic int pending;
 static struct stop *early; /* (T) */
 static uint32_t nearly, early_cap;
+static uint32_t nthreads; /* (T) not reaped */
+static bool rung;	  /* (T) the bell, after all were looked at last */
+static pid_t rang;	  /* (T) who; 0: nobody, or looked at */
+static int64_t look_ns;	  /* (T) when all may be looked at again */
 static __thread bool is_tracer;
 
 static __attribute__((noinline)) bool
@@ -76,6 +89,7 @@ pt_thread_add(struct plat_space *sp, pid_t tid)
 	*bucket(tid) = t;
 	list_init(&t->running);
 	sp->nthreads++;
+	nthreads++;
 	if (atomic_fetch_add(&sp->nlive, 1))
 		atomic_store(&sp->had_many, true);
 	LIVE_INC(PLAT_THREAD);
@@ -158,6 +172,7 @@ died(struct plat_thread *t)
 	while (*at != t)
 		at = &(*at)->hash_next;
 	*at = t->hash_next;
+	nthreads--;
 	list_del(&t->running);
 	early_forget(t->tid);
 	if (was == PT_EXITING) {
@@ -187,19 +202,24 @@ event(pid_t tid, int status)
 	}
 }
 
-/* Wait for that thread to stop; -ESRCH when it has died. All that happens is looked at, not only to
- * that thread: the first thread of a process is reported dead only when the others have been
- * reaped. */
+/* Wait for that thread to stop; -ESRCH when it has died. Of the first of many all
+ * that happens is looked at: its death is reported only when those of the others have been reaped.
+ */
 int
 pt_wait_stop(struct plat_thread *t, int *status)
 {
 	const pid_t tid = t->tid;
+	const pid_t which = tid == t->sp->pid && atomic_load(&t->sp->had_many) ? -1 : tid;
 
 	while (!early_take(tid, status)) {
-		long r = host_call4(SYS_wait4, -1, status, __WALL, NULL);
+		long r = host_call4(SYS_wait4, which, status, __WALL, NULL);
 
 		if (r == -EINTR)
 			continue;
+		if (r == -ECHILD && which == tid) {
+			died(t); /* and was reaped before it was known to be one of ours */
+			return -ESRCH;
+		}
 		if (r < 0)
 			panic("a stub is no child of ours: %ld", r);
 		if (WIFSTOPPED(*status)) {
@@ -291,12 +311,68 @@ make_jobs(void)
 
 /* --- the worker's side --- */
 
+static bool
+look(pid_t which)
+{
+	int status;
+	long r = host_call4(SYS_wait4, which, &status, __WALL | WNOHANG, NULL);
+
+	if (r > 0)
+		event((pid_t)r, status);
+	return r > 0;
+}
+
+static bool
+look_at_all(void)
+{
+	bool any = false;
+
+	rung = false;
+	while (look(-1))
+		any = true;
+	return any;
+}
+
+static bool
+look_at_likely(void)
+{
+	pid_t who[LIKELY];
+	unsigned n = 0;
+	struct plat_thread *t;
+	bool any = false;
+
+	if (rang)
+		who[n++] = rang;
+	rang = 0;
+	/* What has happened to one may change the list. */
+	list_for_each_entry (t, &pt.running, running) {
+		if (n == LIKELY)
+			break;
+		who[n++] = t->tid;
+	}
+	while (n)
+		any |= look(who[--n]);
+	return any;
+}
+
+static bool
+look_at_many(void)
+{
+	bool any = look_at_likely();
+	int64_t now = host_now_ns();
+
+	if (now < look_ns)
+		return any;
+	any |= look_at_all();
+	look_ns = host_now_ns();
+	look_ns += (look_ns - now) * SHARE;
+	return any;
+}
+
 bool
 pt_poll(void)
 {
 	bool any = false;
-	int status;
-	long r;
 
 	if (!on_tracer())
 		return false;
@@ -307,10 +383,7 @@ pt_poll(void)
 		event(s.tid, s.status);
 		any = true;
 	}
-	while ((r = host_call4(SYS_wait4, -1, &status, __WALL | WNOHANG, NULL)) > 0) {
-		event((pid_t)r, status);
-		any = true;
-	}
+	any |= nthreads > MANY ? look_at_many() : look_at_all();
 	return make_jobs() || any;
 }
 
@@ -318,6 +391,8 @@ bool
 pt_prepare_sleep(int64_t *until_ns)
 {
 	pt_place_limit(until_ns);
+	if (nthreads > MANY && rung && look_ns < *until_ns)
+		*until_ns = look_ns;
 	return nearly ? pt_poll() : false;
 }
 
@@ -325,9 +400,12 @@ void
 pt_woke(void)
 {
 	struct signalfd_siginfo si[2];
+	ssize_t n;
 
-	while (host_drain(pt.bell, si, sizeof si) == sizeof si)
-		;
+	while ((n = host_drain(pt.bell, si, sizeof si)) > 0) {
+		rung = true;
+		rang = (pid_t)si[0].ssi_pid;
+	}
 	pt_place_look();
 }
 
