@@ -22,6 +22,7 @@ struct posix_timer {
 	int64_t deadline_ns;	 /* host CLOCK_MONOTONIC, or CPU time; 0: not armed */
 	struct task *task;	 /* SIGEV_THREAD_ID: a reference */
 	struct task *clock_task; /* on whose CPU time it is, a reference; NULL: another clock */
+	int64_t looked_ns;	 /* progress_locked() when that was last known */
 	int32_t overrun, last_overrun;
 	bool pending; /* its signal is queued */
 	bool dead;
@@ -43,12 +44,45 @@ overruns(int64_t *deadline, int64_t interval, int64_t now)
 
 /* --- CPU time --- */
 
+/* What all threads together have used, at least as fast as they do. cpu: that of the group; it lags
+ * where the host's process is not the group's alone. */
+static int64_t
+progress_locked(const struct tgroup *g, int64_t cpu)
+{
+	return atomic_load(&g->shares_space) ? sched_now_ns() * sched_ncpu() : cpu;
+}
+
+static int64_t
+computing_locked(struct tgroup *g)
+{
+	struct task *t;
+	int64_t n = 0;
+
+	list_for_each_entry (t, &g->threads, tg_node)
+		n += task_computes(t);
+	return n;
+}
+
+/* A thread has its share of what all use, so as long as they have not used that many times what is
+ * left to its deadline, it need not be asked: to be asked costs it more than it may have used. */
+static int64_t
+not_before_locked(struct posix_timer *p, int64_t used, int64_t computing)
+{
+	int64_t left = p->deadline_ns - task_cpu_ns(p->clock_task);
+
+	if (computing < 2)
+		return left - (used - p->looked_ns);
+	return __builtin_mul_overflow(left, computing, &left) ? INT64_MAX
+							      : left - (used - p->looked_ns);
+}
+
 /* When to look again. A thread uses no more CPU time than time goes by, all of them together no
  * more than that many times. */
 static void
 arm_cpu_timer_locked(struct tgroup *g, int64_t cpu)
 {
-	int64_t first = INT64_MAX, wait = INT64_MAX;
+	int64_t first = INT64_MAX, wait = INT64_MAX, computing = -1;
+	int64_t used = progress_locked(g, cpu);
 	struct posix_timer *p;
 	uint64_t lim = rlimit_cur(&g->rlim, LX_RLIMIT_CPU);
 
@@ -60,9 +94,16 @@ arm_cpu_timer_locked(struct tgroup *g, int64_t cpu)
 			continue;
 		if (!p->clock_task && p->deadline_ns < first)
 			first = p->deadline_ns;
-		if (p->clock_task && !p->clock_task->dead &&
-			p->deadline_ns - task_cpu_ns(p->clock_task) < wait)
-			wait = p->deadline_ns - task_cpu_ns(p->clock_task);
+		if (p->clock_task && !p->clock_task->dead) {
+			int64_t left = p->deadline_ns - task_cpu_ns(p->clock_task);
+
+			if (computing < 0)
+				computing = computing_locked(g);
+			if (computing > 1)
+				left = not_before_locked(p, used, computing) / sched_ncpu();
+			if (left < wait)
+				wait = left;
+		}
 	}
 	if (lim != LX_RLIM_INFINITY && lim < INT64_MAX / 1000000000 &&
 		(int64_t)lim * 1000000000 < first)
@@ -143,13 +184,16 @@ posix_timer_signal_taken_locked(struct tgroup *g, int32_t id)
 
 /* A thread that runs is asked: the host shows its time to nobody else. */
 static void
-sample_thread_locked(struct posix_timer *p)
+sample_thread_locked(struct posix_timer *p, int64_t used, int64_t computing)
 {
 	struct task *o = p->clock_task;
 
+	if (o == task_current())
+		p->looked_ns = used;
 	if (task_cpu_ns(o) >= p->deadline_ns) {
 		fire_posix_locked(p, task_cpu_ns(o));
 	} else if (o != task_current() && !o->dead && task_computes(o) &&
+		   not_before_locked(p, used, computing) <= 0 &&
 		   !(atomic_fetch_or(&o->work, TW_CPU) & TW_CPU)) {
 		task_wake_for_work(o);
 	}
@@ -159,11 +203,12 @@ static void
 sample(struct tgroup *g)
 {
 	static const int signals[2] = {LX_SIGVTALRM, LX_SIGPROF};
-	int64_t cpu = tgroup_cpu_ns(g);
+	int64_t cpu = tgroup_cpu_ns(g), used, computing = -1;
 	uint64_t lim = rlimit_cur(&g->rlim, LX_RLIMIT_CPU);
 	struct posix_timer *p;
 
 	mutex_lock(&g->sighand->lock);
+	used = progress_locked(g, cpu);
 	for (int i = 0; i < 2; i++) {
 		struct cpu_itimer *it = &g->cpu_itimer[i];
 
@@ -178,8 +223,10 @@ sample(struct tgroup *g)
 	list_for_each_entry (p, &g->posix_timers, node) {
 		if (!clock_is_cpu(p->spec.clock) || !p->deadline_ns)
 			continue;
+		if (p->clock_task && computing < 0)
+			computing = computing_locked(g);
 		if (p->clock_task)
-			sample_thread_locked(p);
+			sample_thread_locked(p, used, computing);
 		else if (cpu >= p->deadline_ns)
 			fire_posix_locked(p, cpu);
 	}
@@ -486,6 +533,7 @@ posix_timer_set(
 	if (p->deadline_ns < 0)
 		p->deadline_ns = 1;
 	if (clock_is_cpu(p->spec.clock)) {
+		p->looked_ns = progress_locked(g, group_now);
 		arm_cpu_timer_locked(g, group_now);
 	} else if (p->deadline_ns) {
 		timer_arm(&p->timer, p->deadline_ns);

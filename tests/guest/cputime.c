@@ -6,6 +6,7 @@
  */
 #include "guest.h"
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
@@ -57,8 +58,11 @@ calibrate(void)
 	per_ms = n / 50;
 }
 
+enum { MANY = 50 };
+
 struct worker {
 	pthread_t th;
+	timer_t timer;
 	int busy;
 	_Atomic int ready, stop;
 	pid_t tid;
@@ -140,6 +144,54 @@ thread_timers(void)
 	about("the idle one", w[1].signals, w[1].used);
 	TRUE(w[1].signals <= 1);
 	TRUE(others == 0);
+}
+
+static void
+on_timer(int sig)
+{
+	(void)sig;
+	if (self)
+		self->signals += 1 + timer_getoverrun(self->timer);
+}
+
+static pthread_barrier_t all;
+
+static void *
+one_of_many(void *arg)
+{
+	struct worker *w = arg;
+
+	pthread_barrier_wait(&all);
+	self = w;
+	make_timer(CLOCK_THREAD_CPUTIME_ID, &w->timer, gettid());
+	for (int i = 0; i < 1000; i++) {
+		spin(per_ms / 30);
+		sched_yield();
+	}
+	w->used = cpu_ns(CLOCK_THREAD_CPUTIME_ID);
+	timer_delete(w->timer);
+	return NULL;
+}
+
+/* More threads than CPUs compute and come and go, each with a timer on its own time. What it takes
+ * to know their times must not be what they use it for. */
+static void
+many_timers(void)
+{
+	static struct worker w[MANY];
+	long long used = 0;
+	int signals = 0;
+
+	signal(SIGUSR1, on_timer);
+	pthread_barrier_init(&all, NULL, MANY);
+	for (int i = 0; i < MANY; i++)
+		pthread_create(&w[i].th, NULL, one_of_many, &w[i]);
+	for (int i = 0; i < MANY; i++) {
+		pthread_join(w[i].th, NULL);
+		used += w[i].used;
+		signals += w[i].signals;
+	}
+	about("many", signals, used);
 }
 
 static void *
@@ -281,6 +333,7 @@ main(void)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	calibrate();
 	thread_timers();
+	many_timers();
 	profile();
 	clocks();
 	sums();
