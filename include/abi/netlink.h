@@ -144,12 +144,31 @@ struct lx_rtmsg {
 	uint32_t flags;
 };
 
-#define LX_RTA_DST	1
-#define LX_RTA_OIF	4
-#define LX_RTA_GATEWAY	5
-#define LX_RTA_PRIORITY 6
-#define LX_RTA_PREFSRC	7
-#define LX_RTA_TABLE	15
+#define LX_RTA_DST	 1
+#define LX_RTA_SRC	 2
+#define LX_RTA_IIF	 3
+#define LX_RTA_OIF	 4
+#define LX_RTA_GATEWAY	 5
+#define LX_RTA_PRIORITY	 6
+#define LX_RTA_PREFSRC	 7
+#define LX_RTA_CACHEINFO 12
+#define LX_RTA_TABLE	 15
+#define LX_RTA_MARK	 16
+#define LX_RTA_PREF	 20
+#define LX_RTA_UID	 25
+
+struct lx_rta_cacheinfo {
+	uint32_t clntref, lastuse;
+	int32_t expires;
+	uint32_t error, used, id, ts, tsage;
+};
+
+/* rtm_flags */
+#define LX_RTM_F_CLONED	   0x200
+#define LX_RTM_F_FIB_MATCH 0x2000
+#define LX_RTCF_BROADCAST  0x10000000u
+#define LX_RTCF_MULTICAST  0x20000000u
+#define LX_RTCF_LOCAL	   0x80000000u
 
 #define LX_FRA_PRIORITY 6
 #define LX_FRA_TABLE	15
@@ -157,6 +176,7 @@ struct lx_rtmsg {
 #define LX_RTN_UNICAST	 1
 #define LX_RTN_LOCAL	 2
 #define LX_RTN_BROADCAST 3
+#define LX_RTN_MULTICAST 5
 
 #define LX_RT_SCOPE_UNIVERSE 0
 #define LX_RT_SCOPE_LINK     253

@@ -86,6 +86,11 @@ int nl_route(
 int nl_diag(
 	struct nl_sock *s, const struct call *c, const struct nl_request *rq, struct nl_reply *r);
 
+/* lookup.c: routes, and which one a packet would take (RTM_GETROUTE without NLM_F_DUMP). */
+void nl_put_route(struct nl_reply *r, uint16_t flags, const struct net_route *x);
+int nl_route_find(
+	struct nl_sock *s, const struct call *c, const struct nl_request *rq, struct nl_reply *r);
+
 /* host.c */
 int nl_host_open(struct nl_sock *s, int protocol);
 extern const struct sock_ops nl_host_ops;

@@ -16,7 +16,6 @@ struct query {
 	uint8_t family;
 	int32_t index; /* 0: all */
 	bool found;
-	const uint8_t *dst; /* of a route */
 };
 
 static void
@@ -89,79 +88,13 @@ one_addr(const struct net_addr *a, void *arg)
 }
 
 static void
-put_route(struct nl_reply *r, uint16_t flags, const struct net_route *x)
-{
-	struct lx_rtmsg m = {.family = x->family,
-		.dst_len = x->dst_len,
-		.table = x->table,
-		.protocol = x->protocol,
-		.scope = x->scope,
-		.type = x->type};
-	size_t len = x->family == LX_AF_INET ? 4 : 16;
-
-	nl_begin(r, LX_RTM_NEWROUTE, flags, &m, sizeof m);
-	nl_put_u32(r, LX_RTA_TABLE, x->table);
-	nl_put(r, LX_RTA_DST, x->dst, len);
-	if (x->family == LX_AF_INET6)
-		nl_put_u32(r, LX_RTA_PRIORITY, x->priority);
-	if (x->has_prefsrc)
-		nl_put(r, LX_RTA_PREFSRC, x->prefsrc, len);
-	nl_put_u32(r, LX_RTA_OIF, (uint32_t)x->oif);
-	nl_end(r);
-}
-
-static void
 one_route(const struct net_route *x, void *arg)
 {
 	struct query *q = arg;
 
 	if (q->family && q->family != x->family)
 		return;
-	put_route(q->r, q->flags, x);
-}
-
-/* The longest prefix that has the destination in it. */
-struct best {
-	struct query *q;
-	struct net_route route;
-};
-
-static void
-better_route(const struct net_route *x, void *arg)
-{
-	struct best *b = arg;
-	unsigned bits = x->dst_len;
-
-	if (x->family != b->q->family || (b->q->found && b->route.dst_len >= x->dst_len))
-		return;
-	if (memcmp(x->dst, b->q->dst, bits / 8) != 0)
-		return;
-	if (bits % 8 && ((x->dst[bits / 8] ^ b->q->dst[bits / 8]) & (0xff00 >> bits % 8) & 0xff))
-		return;
-	b->q->found = true;
-	b->route = *x;
-}
-
-/* ip route get */
-static int
-find_route(struct net_ns *net, const struct nl_request *rq, struct query *q)
-{
-	struct best b = {.q = q};
-	size_t len = 0, want;
-
-	q->dst = nl_attr(rq, sizeof(struct lx_rtmsg), LX_RTA_DST, &len);
-	if (!q->family)
-		q->family = LX_AF_INET;
-	want = q->family == LX_AF_INET ? 4 : 16;
-	if (!q->dst || len != want)
-		return -EINVAL;
-	net_routes(net, better_route, &b);
-	if (!q->found)
-		return -ENETUNREACH;
-	b.route.dst_len = (uint8_t)(8 * want);
-	memcpy(b.route.dst, q->dst, want);
-	put_route(q->r, 0, &b.route);
-	return 0;
+	nl_put_route(q->r, q->flags, x);
 }
 
 static void
@@ -388,7 +321,7 @@ nl_route(struct nl_sock *s, const struct call *c, const struct nl_request *rq, s
 			put_link(r, 0, &l);
 		return err;
 	case LX_RTM_GETROUTE:
-		return rq->len < sizeof(struct lx_rtmsg) ? -EINVAL : find_route(s->s.net, rq, &q);
+		return nl_route_find(s, c, rq, r);
 	case LX_RTM_NEWLINK:
 	case LX_RTM_SETLINK:
 		return set_link(s->s.net, rq);

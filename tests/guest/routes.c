@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which route a packet would take (rtnetlink(7), RTM_GETROUTE without NLM_F_DUMP), as `ip route
+ * get` and nmap ask: each field and attribute of the answer, in its order, where only lo is.
+ */
+#include "guest.h"
+#include "network.h"
+#include <arpa/inet.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+
+enum { LO = 1, NONE = 99 };
+
+struct request {
+	struct nlmsghdr h;
+	struct rtmsg m;
+	char attrs[256];
+};
+
+static int s;
+
+static void
+put(struct request *rq, unsigned short type, const void *data, size_t len)
+{
+	struct rtattr *a = (void *)((char *)rq + NLMSG_ALIGN(rq->h.nlmsg_len));
+
+	a->rta_type = type;
+	a->rta_len = (unsigned short)RTA_LENGTH(len);
+	memcpy(RTA_DATA(a), data, len);
+	rq->h.nlmsg_len = NLMSG_ALIGN(rq->h.nlmsg_len) + RTA_ALIGN(a->rta_len);
+}
+
+static void
+put_address(struct request *rq, unsigned short type, const char *text, unsigned char *bits)
+{
+	unsigned char a[16];
+
+	if (!text || inet_pton(rq->m.rtm_family, text, a) != 1)
+		return;
+	*bits = rq->m.rtm_family == AF_INET ? 32 : 128;
+	put(rq, type, a, *bits / 8u);
+}
+
+static void
+show_attr(const struct rtattr *a)
+{
+	const unsigned char *d = RTA_DATA(a);
+
+	printf(" %d:", a->rta_type);
+	if (a->rta_type == RTA_CACHEINFO) {
+		printf("%d bytes", (int)RTA_PAYLOAD(a)); /* counts, and times */
+		return;
+	}
+	for (size_t i = 0; i < RTA_PAYLOAD(a); i++)
+		printf("%02x", d[i]);
+}
+
+static void
+show(void)
+{
+	static char buf[8192];
+	ssize_t n = recv(s, buf, sizeof buf, 0);
+	const struct nlmsghdr *h = (void *)buf;
+	const struct rtmsg *m = NLMSG_DATA(h);
+	const struct rtattr *a = RTM_RTA(m);
+	size_t left;
+
+	if (n < (ssize_t)sizeof *h || !NLMSG_OK(h, n)) {
+		printf("recv %zd\n", n);
+		return;
+	}
+	if (h->nlmsg_type == NLMSG_ERROR) {
+		const struct nlmsgerr *e = NLMSG_DATA(h);
+
+		printf("%s\n", e->error ? strerrorname_np(-e->error) : "acknowledged");
+		return;
+	}
+	printf("type %d flags %x seq %u: dst %d src %d tos %d table %d protocol %d scope %d type "
+	       "%d "
+	       "flags %x",
+		h->nlmsg_type, h->nlmsg_flags, h->nlmsg_seq, m->rtm_dst_len, m->rtm_src_len,
+		m->rtm_tos, m->rtm_table, m->rtm_protocol, m->rtm_scope, m->rtm_type, m->rtm_flags);
+	left = RTM_PAYLOAD(h);
+	for (; RTA_OK(a, left); a = RTA_NEXT(a, left))
+		show_attr(a);
+	printf("\n");
+}
+
+struct question {
+	const char *what, *dst, *src;
+	int oif, iif;
+	unsigned flags, mark;
+	bool asks_uid;
+};
+
+static void
+ask(int family, const struct question *q)
+{
+	struct request rq = {
+		.h = {.nlmsg_type = RTM_GETROUTE, .nlmsg_flags = NLM_F_REQUEST, .nlmsg_seq = 7},
+		.m = {.rtm_family = (unsigned char)family, .rtm_flags = q->flags}};
+	unsigned uid = 5;
+
+	rq.h.nlmsg_len = NLMSG_LENGTH(sizeof rq.m);
+	put_address(&rq, RTA_DST, q->dst, &rq.m.rtm_dst_len);
+	put_address(&rq, RTA_SRC, q->src, &rq.m.rtm_src_len);
+	if (q->oif)
+		put(&rq, RTA_OIF, &q->oif, 4);
+	if (q->iif)
+		put(&rq, RTA_IIF, &q->iif, 4);
+	if (q->mark)
+		put(&rq, RTA_MARK, &q->mark, 4);
+	if (q->asks_uid)
+		put(&rq, RTA_UID, &uid, 4);
+	printf("%s: ", q->what);
+	if (send(s, &rq, rq.h.nlmsg_len, 0) < 0)
+		printf("%s\n", strerrorname_np(errno));
+	else
+		show();
+}
+
+static const struct question four[] = {
+	{.what = "lo", .dst = "127.0.0.1"},
+	{.what = "another of lo", .dst = "127.0.0.5"},
+	{.what = "broadcast", .dst = "127.255.255.255"},
+	{.what = "nothing"},
+	{.what = "any", .dst = "0.0.0.0"},
+	{.what = "nowhere", .dst = "10.1.1.1"},
+	{.what = "added", .dst = "10.9.8.7"},
+	{.what = "its network", .dst = "10.9.8.1"},
+	{.what = "by lo", .dst = "127.0.0.1", .oif = LO},
+	{.what = "by none", .dst = "127.0.0.1", .oif = NONE},
+	{.what = "nowhere, by lo", .dst = "10.1.1.1", .oif = LO},
+	{.what = "any, by lo", .dst = "0.0.0.0", .oif = LO},
+	{.what = "from", .dst = "127.0.0.1", .src = "127.0.0.2"},
+	{.what = "from nowhere", .dst = "127.0.0.1", .src = "10.2.2.2"},
+	{.what = "from all", .dst = "127.0.0.1", .src = "255.255.255.255"},
+	{.what = "from alone", .src = "127.0.0.2"},
+	{.what = "entry", .dst = "127.0.0.1", .flags = RTM_F_FIB_MATCH},
+	{.what = "entry of a network", .dst = "127.0.0.5", .flags = RTM_F_FIB_MATCH},
+	{.what = "no entry", .dst = "10.1.1.1", .flags = RTM_F_FIB_MATCH},
+	{.what = "no entry, but a way", .dst = "0.0.0.0", .flags = RTM_F_FIB_MATCH},
+	{.what = "table", .dst = "127.0.0.1", .flags = RTM_F_LOOKUP_TABLE},
+	{.what = "came by lo", .dst = "127.0.0.1", .src = "127.0.0.1", .iif = LO},
+	{.what = "came for the added one", .dst = "10.9.8.7", .src = "10.3.3.3", .iif = LO},
+	{.what = "came from the added one", .dst = "10.9.8.7", .src = "10.9.8.7", .iif = LO},
+	{.what = "came for nobody here", .dst = "10.1.1.1", .src = "10.3.3.3", .iif = LO},
+	{.what = "came by none", .dst = "127.0.0.1", .src = "127.0.0.1", .iif = NONE},
+	{.what = "of a user", .dst = "127.0.0.1", .asks_uid = true},
+	{.what = "with a mark", .dst = "127.0.0.1", .mark = 7},
+	{.what = "group", .dst = "224.0.0.1"},
+	{.what = "group, by lo", .dst = "224.0.0.1", .oif = LO},
+	{.what = "group, from", .dst = "224.0.0.1", .src = "127.0.0.1"},
+	{.what = "everybody, by lo", .dst = "255.255.255.255", .oif = LO},
+};
+
+static const struct question six[] = {
+	{.what = "lo", .dst = "::1"},
+	{.what = "nothing"},
+	{.what = "any", .dst = "::"},
+	{.what = "a link's", .dst = "fe80::1"},
+	{.what = "from", .dst = "::1", .src = "::1"},
+	{.what = "from another", .dst = "::1", .src = "::2"},
+	{.what = "by lo", .dst = "::1", .oif = LO},
+	{.what = "by none", .dst = "::1", .oif = NONE},
+	{.what = "table", .dst = "::1", .flags = RTM_F_LOOKUP_TABLE},
+	{.what = "entry", .dst = "::1", .flags = RTM_F_FIB_MATCH},
+	{.what = "no entry", .dst = "2001::1", .flags = RTM_F_FIB_MATCH},
+	{.what = "group, by lo", .dst = "ff02::1", .oif = LO},
+	{.what = "came by lo", .dst = "::1", .src = "::1", .iif = LO},
+	{.what = "came by none", .dst = "::1", .src = "::1", .iif = NONE},
+};
+
+static void
+add_address(void)
+{
+	struct {
+		struct nlmsghdr h;
+		struct ifaddrmsg m;
+		struct rtattr a;
+		unsigned char ip[4];
+	} rq = {.h = {sizeof rq, RTM_NEWADDR, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE, 1, 0},
+		.m = {.ifa_family = AF_INET, .ifa_prefixlen = 24, .ifa_index = LO},
+		.a = {8, IFA_LOCAL},
+		.ip = {10, 9, 8, 7}};
+
+	printf("address: ");
+	SHOW(send(s, &rq, sizeof rq, 0));
+	show();
+}
+
+int
+main(void)
+{
+	const int on = 1;
+
+	own_network();
+	s = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	add_address();
+	for (size_t i = 0; i < sizeof four / sizeof four[0]; i++)
+		ask(AF_INET, &four[i]);
+	printf("--- IPv6\n");
+	for (size_t i = 0; i < sizeof six / sizeof six[0]; i++)
+		ask(AF_INET6, &six[i]);
+	printf("--- no family\n");
+	ask(AF_UNSPEC, &four[0]);
+	printf("--- strictly\n");
+	SHOW(setsockopt(s, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof on));
+	ask(AF_INET, &four[0]);
+	return 0;
+}
