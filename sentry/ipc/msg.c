@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* System V message queues (Linux: ipc/msg.c). */
 #include "sentry/ipc/internal.h"
+#include "sentry/sched/fiber.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@ struct queue {
 	struct ipc_set s;
 	struct lx_msqid_ds ds; /* all but perm */
 	struct list messages;
+	struct list receivers; /* struct msg_receiver, in the order in which they came */
 };
 
 static struct queue *
@@ -62,6 +64,7 @@ msg_get(const struct call *c, int32_t key, int flags)
 		ref_init(&q->s.ref);
 		waitq_init(&q->s.wq);
 		list_init(&q->messages);
+		list_init(&q->receivers);
 		q->s.free = queue_free;
 		q->ds.ctime = ipc_now();
 		q->ds.qbytes = ns->limit[IPC_MSGMNB];
@@ -92,6 +95,66 @@ msg_queue(struct ipc_set *q)
 	return &q->wq;
 }
 
+/* What msgrcv(2) says of the type; not for MSG_COPY, nor which of several a negative one takes. */
+static bool
+matches(const struct msg_receiver *r, const struct message *m)
+{
+	if (r->type == 0)
+		return true;
+	if (r->type > 0)
+		return (m->type == r->type) != !!(r->flags & LX_MSG_EXCEPT);
+	/* the lowest type that is not above -type */
+	return r->type == INT64_MIN || m->type <= -r->type;
+}
+
+static bool
+is_too_long(const struct msg_receiver *r, const struct message *m)
+{
+	return m->len > r->max && !(r->flags & LX_MSG_NOERROR);
+}
+
+/* m, which is in no queue any more, is r's. */
+static void
+take_locked(struct queue *q, struct msg_receiver *r, struct message *m)
+{
+	q->ds.rtime = ipc_now();
+	q->ds.lrpid = r->tgid;
+	r->got_type = m->type;
+	r->text = m->text;
+	r->len = m->len < r->max ? m->len : r->max;
+	m->text = NULL;
+	message_free(m);
+}
+
+static void
+done_locked(struct msg_receiver *r, int result)
+{
+	list_del(&r->node);
+	r->result = result;
+	r->done = true;
+	fiber_wake(r->fiber);
+}
+
+/* To the first who waits for such a one. Who has no room for it is told so. */
+static bool
+hand_over_locked(struct queue *q, struct message *m)
+{
+	struct msg_receiver *r, *next;
+
+	list_for_each_entry_safe (r, next, &q->receivers, node) {
+		if (!matches(r, m))
+			continue;
+		if (is_too_long(r, m)) {
+			done_locked(r, -E2BIG);
+			continue;
+		}
+		take_locked(q, r, m);
+		done_locked(r, 0);
+		return true;
+	}
+	return false;
+}
+
 int
 msg_send(const struct call *c, struct ipc_set *s, int64_t type, void *text, size_t len)
 {
@@ -113,13 +176,14 @@ msg_send(const struct call *c, struct ipc_set *s, int64_t type, void *text, size
 		m->type = type;
 		m->text = text;
 		m->len = len;
-		list_push_back(&q->messages, &m->node);
-		q->ds.cbytes += len;
-		q->ds.qnum++;
 		q->ds.stime = ipc_now();
 		q->ds.lspid = c->tgid;
+		if (!hand_over_locked(q, m)) {
+			list_push_back(&q->messages, &m->node);
+			q->ds.cbytes += len;
+			q->ds.qnum++;
+		}
 		m = NULL;
-		waitq_notify(&s->wq, ~0u);
 	}
 	mutex_unlock(&c->ipc->lock);
 	free(m);
@@ -128,69 +192,86 @@ msg_send(const struct call *c, struct ipc_set *s, int64_t type, void *text, size
 
 /* Which one msgrcv(2) takes. */
 static struct message *
-choose(struct queue *q, int64_t type, int flags)
+choose(struct queue *q, const struct msg_receiver *r)
 {
 	struct message *m, *best = NULL;
 	int64_t at = 0;
 
 	list_for_each_entry (m, &q->messages, node) {
-		if (flags & LX_MSG_COPY) {
-			if (at++ == type)
+		if (r->flags & LX_MSG_COPY) {
+			if (at++ == r->type)
 				return m;
 			continue;
 		}
-		if (type == 0)
+		if (!matches(r, m))
+			continue;
+		if (r->type >= 0)
 			return m;
-		if (type > 0 && ((m->type == type) != !!(flags & LX_MSG_EXCEPT)))
-			return m;
-		/* the lowest type that is not above -type */
-		if (type < 0 && (type == INT64_MIN || m->type <= -type) &&
-			(!best || m->type < best->type))
+		if (!best || m->type < best->type)
 			best = m;
 	}
 	return best;
 }
 
 int
-msg_receive(const struct call *c, struct ipc_set *s, int64_t type, size_t max, int flags,
-	int64_t *ret_type, void **text, size_t *len)
+msg_receive(const struct call *c, struct ipc_set *s, struct msg_receiver *r)
 {
 	struct queue *q = queue_of(s);
-	bool copy = flags & LX_MSG_COPY;
+	const bool copy = r->flags & LX_MSG_COPY;
 	struct message *m = NULL;
-	int r = 0;
+	int err = 0;
 
+	list_init(&r->node);
+	r->tgid = c->tgid;
+	r->done = false;
 	mutex_lock(&c->ipc->lock);
 	if (s->removed)
-		r = -EIDRM;
+		err = -EIDRM;
 	else if (!ipc_may(c, &s->perm, 0444))
-		r = -EACCES;
-	else if (!(m = choose(q, type, flags)))
-		r = -ENOMSG;
-	else if (m->len > max && !(flags & LX_MSG_NOERROR))
-		r = -E2BIG;
-	else if (copy && m->len > max) /* a copy is whole */
-		r = -EINVAL;
-	else if (copy && !(*text = malloc(m->len + 1)))
-		r = -ENOMEM;
-	if (!r && copy) {
-		*ret_type = m->type;
-		memcpy(*text, m->text, m->len);
-		*len = m->len;
-	} else if (!r) {
+		err = -EACCES;
+	else if (!(m = choose(q, r)))
+		err = -ENOMSG;
+	else if (is_too_long(r, m))
+		err = -E2BIG;
+	else if (copy && m->len > r->max) /* a copy is whole */
+		err = -EINVAL;
+	else if (copy && !(r->text = malloc(m->len + 1)))
+		err = -ENOMEM;
+	if (!err && copy) {
+		r->got_type = m->type;
+		memcpy(r->text, m->text, m->len);
+		r->len = m->len;
+	} else if (!err) {
 		q->ds.cbytes -= m->len;
 		q->ds.qnum--;
-		q->ds.rtime = ipc_now();
-		q->ds.lrpid = c->tgid;
-		*ret_type = m->type;
-		*text = m->text;
-		*len = m->len < max ? m->len : max;
-		m->text = NULL;
-		message_free(m);
-		waitq_notify(&s->wq, ~0u);
+		take_locked(q, r, m);
+		waitq_notify(&s->wq, ~0u); /* there may be room for who sends */
+	} else if (err == -ENOMSG && !(r->flags & LX_IPC_NOWAIT)) {
+		list_push_back(&q->receivers, &r->node);
+		err = -EINPROGRESS;
 	}
 	mutex_unlock(&c->ipc->lock);
-	return r;
+	return err;
+}
+
+int
+msg_give_up(const struct call *c, struct ipc_set *s, struct msg_receiver *r, int err)
+{
+	mutex_lock(&c->ipc->lock);
+	if (r->done)
+		err = r->result;
+	else if (s->removed)
+		err = -EIDRM;
+	if (err != -EINPROGRESS)
+		list_del(&r->node);
+	mutex_unlock(&c->ipc->lock);
+	return err;
+}
+
+int
+msg_received(const struct call *c, struct ipc_set *s, struct msg_receiver *r)
+{
+	return msg_give_up(c, s, r, -EINPROGRESS);
 }
 
 int
@@ -213,6 +294,7 @@ msg_stat(const struct call *c, int id, int cmd, struct lx_msqid_ds *ret, int *re
 int
 msg_set(const struct call *c, int id, const struct lx_msqid_ds *ds)
 {
+	struct msg_receiver *w, *next;
 	struct ipc_set *s;
 	int r = 0;
 
@@ -230,6 +312,9 @@ msg_set(const struct call *c, int id, const struct lx_msqid_ds *ds)
 	if (!r) {
 		queue_of(s)->ds.qbytes = ds->qbytes;
 		queue_of(s)->ds.ctime = ipc_now();
+		/* Who waits may have lost the right to, who sends may have room now. */
+		list_for_each_entry_safe (w, next, &queue_of(s)->receivers, node)
+			done_locked(w, -EAGAIN);
 		waitq_notify(&s->wq, ~0u);
 	}
 	mutex_unlock(&c->ipc->lock);

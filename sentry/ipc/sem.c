@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * System V semaphores (Linux: ipc/sem.c). Who waits tries again at every change of its set.
+ * System V semaphores (Linux: ipc/sem.c). At every change of a set its waiters are looked through,
+ * and what has become possible is done for them there and then: so what happens to the set after
+ * that, its removal too, is no matter of theirs.
  *
  * Undo: each process has a list, shared by CLONE_SYSVSEM, with what it owes to each set. An entry
  * holds a reference on the set, not on its namespace: who has the list is in it, or has left it,
  * and then the adjustments are gone with the sets.
  */
 #include "sentry/ipc/internal.h"
+#include "sentry/sched/fiber.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +22,8 @@ struct sem {
 struct sem_set {
 	struct ipc_set s;
 	int64_t otime, ctime;
-	struct list undos; /* what processes owe: struct undo by of_set */
+	struct list undos;   /* what processes owe: struct undo by of_set */
+	struct list waiters; /* struct sem_waiter, in the order in which they came */
 	uint32_t n;
 	struct sem sem[];
 };
@@ -94,6 +98,7 @@ sem_get(const struct call *c, int32_t key, int nsems, int flags)
 		waitq_init(&set->s.wq);
 		set->s.free = sem_free;
 		list_init(&set->undos);
+		list_init(&set->waiters);
 		set->n = (uint32_t)nsems;
 		set->ctime = ipc_now();
 		ipc_perm_init(c, &set->s.perm, key, flags);
@@ -121,6 +126,147 @@ struct waitq *
 sem_queue(struct ipc_set *s)
 {
 	return &s->wq;
+}
+
+/* --- operations --- */
+
+/* As if done, in `new`. -EAGAIN: it would block at w->num; *may_wait: and may. */
+static int
+compute(const struct sem_set *set, struct sem_waiter *w, uint16_t *new, bool *may_wait)
+{
+	const struct lx_sembuf *ops = w->ops;
+
+	for (unsigned i = 0; i < w->n; i++) {
+		unsigned before = i;
+		int v = set->sem[ops[i].num].value, adj = 0;
+
+		/* an earlier operation on the same one */
+		while (before-- > 0) {
+			if (ops[before].num == ops[i].num) {
+				v = new[before];
+				break;
+			}
+		}
+		new[i] = (uint16_t)v;
+		if ((ops[i].op == 0 && v) || v + ops[i].op < 0) {
+			w->num = ops[i].num;
+			w->for_zero = ops[i].op == 0;
+			*may_wait = !(ops[i].flg & LX_IPC_NOWAIT);
+			return -EAGAIN;
+		}
+		if (v + ops[i].op > SEM_VMX)
+			return -ERANGE;
+		if (w->undo && (ops[i].flg & LX_SEM_UNDO)) {
+			adj = w->undo->adj[ops[i].num] - ops[i].op;
+			if (adj < -SEM_VMX - 1 || adj > SEM_VMX)
+				return -ERANGE;
+		}
+		new[i] = (uint16_t)(v + ops[i].op);
+	}
+	return 0;
+}
+
+/* All or none. */
+static int
+perform_locked(struct sem_set *set, struct sem_waiter *w, bool *may_wait)
+{
+	uint16_t new[SEM_OPM_MAX];
+	int r = compute(set, w, new, may_wait);
+
+	if (r)
+		return r;
+	for (unsigned i = 0; i < w->n; i++) {
+		const struct lx_sembuf *o = &w->ops[i];
+
+		set->sem[o->num].value = new[i];
+		set->sem[o->num].pid = w->tgid;
+		if (w->undo && (o->flg & LX_SEM_UNDO))
+			w->undo->adj[o->num] = (int16_t)(w->undo->adj[o->num] - o->op);
+	}
+	set->otime = ipc_now();
+	return 0;
+}
+
+static void
+count_locked(struct sem_set *set, const struct sem_waiter *w, int by)
+{
+	struct sem *sem = &set->sem[w->num];
+
+	if (w->for_zero)
+		sem->zcnt = (uint16_t)(sem->zcnt + by);
+	else
+		sem->ncnt = (uint16_t)(sem->ncnt + by);
+}
+
+/* Look at one that waits. True: it is done, and does not any more. */
+static bool
+settle_locked(struct sem_set *set, struct sem_waiter *w)
+{
+	bool may_wait = false;
+	int r;
+
+	count_locked(set, w, -1);
+	r = perform_locked(set, w, &may_wait);
+	if (r == -EAGAIN && may_wait) {
+		count_locked(set, w, 1); /* maybe at another semaphore */
+		return false;
+	}
+	list_del(&w->node);
+	w->result = r;
+	w->done = true;
+	fiber_wake(w->fiber);
+	return true;
+}
+
+static void
+settle_zeros_locked(struct sem_set *set)
+{
+	struct sem_waiter *w, *next;
+
+	list_for_each_entry_safe (w, next, &set->waiters, node)
+		if (!w->alters)
+			settle_locked(set, w);
+}
+
+/* Could what it did let one go on that was passed by? */
+static bool
+frees_others(const struct sem_waiter *w)
+{
+	for (unsigned i = 0; i < w->n; i++)
+		if (w->ops[i].op > 0)
+			return true;
+	return false;
+}
+
+/* The first of those after `at` that changes the set; NULL: none. */
+static struct sem_waiter *
+next_altering(const struct sem_set *set, const struct list *at)
+{
+	for (at = at->next; at != &set->waiters; at = at->next) {
+		struct sem_waiter *w = list_entry(at, struct sem_waiter, node);
+
+		if (w->alters)
+			return w;
+	}
+	return NULL;
+}
+
+/* The set has changed. Those that wait for zero come first, then who came first. */
+static void
+changed_locked(struct sem_set *set)
+{
+	struct sem_waiter *w = next_altering(set, &set->waiters), *next;
+
+	for (settle_zeros_locked(set); w; w = next) {
+		bool frees = frees_others(w) || w->n > 1;
+
+		next = next_altering(set, &w->node);
+		if (!settle_locked(set, w))
+			continue;
+		settle_zeros_locked(set);
+		if (frees)
+			next = next_altering(set, &set->waiters);
+	}
 }
 
 /* --- undo --- */
@@ -164,7 +310,7 @@ undo_one_locked(struct undo *u, int32_t tgid)
 		set->sem[i].pid = tgid;
 	}
 	set->otime = ipc_now();
-	waitq_notify(&set->s.wq, ~0u);
+	changed_locked(set);
 }
 
 void
@@ -231,103 +377,70 @@ forget_undo_locked(struct sem_set *set, int num)
 				u->adj[i] = 0;
 }
 
-/* --- operations --- */
+/* --- semop --- */
 
 static int
-check_ops(const struct call *c, const struct sem_set *set, const struct lx_sembuf *ops, unsigned n,
-	bool *undo)
+check_ops(const struct call *c, const struct sem_set *set, struct sem_waiter *w, bool *undo)
 {
-	bool alters = false;
-
-	*undo = false;
-	for (unsigned i = 0; i < n; i++) {
-		if (ops[i].num >= set->n)
+	*undo = w->alters = false;
+	for (unsigned i = 0; i < w->n; i++) {
+		if (w->ops[i].num >= set->n)
 			return -EFBIG;
-		alters |= ops[i].op != 0;
-		*undo |= ops[i].op && (ops[i].flg & LX_SEM_UNDO);
+		w->alters |= w->ops[i].op != 0;
+		*undo |= w->ops[i].op && (w->ops[i].flg & LX_SEM_UNDO);
 	}
-	return ipc_may(c, &set->s.perm, alters ? 0222 : 0444) ? 0 : -EACCES;
-}
-
-/* As if done, in `new`. */
-static int
-compute(const struct sem_set *set, const struct lx_sembuf *ops, unsigned n, uint16_t *new,
-	const struct undo *u, struct sem_blocked *blocked)
-{
-	for (unsigned i = 0; i < n; i++) {
-		unsigned before = i;
-		int v = set->sem[ops[i].num].value, adj = 0;
-
-		/* an earlier operation on the same one */
-		while (before-- > 0) {
-			if (ops[before].num == ops[i].num) {
-				v = new[before];
-				break;
-			}
-		}
-		new[i] = (uint16_t)v;
-		if ((ops[i].op == 0 && v) || v + ops[i].op < 0) {
-			*blocked = (struct sem_blocked){
-				ops[i].num, ops[i].op == 0, !(ops[i].flg & LX_IPC_NOWAIT)};
-			return -EAGAIN;
-		}
-		if (v + ops[i].op > SEM_VMX)
-			return -ERANGE;
-		if (u && (ops[i].flg & LX_SEM_UNDO)) {
-			adj = u->adj[ops[i].num] - ops[i].op;
-			if (adj < -SEM_VMX - 1 || adj > SEM_VMX)
-				return -ERANGE;
-		}
-		new[i] = (uint16_t)(v + ops[i].op);
-	}
-	return 0;
+	return ipc_may(c, &set->s.perm, w->alters ? 0222 : 0444) ? 0 : -EACCES;
 }
 
 int
-sem_try(const struct call *c, struct ipc_set *s, const struct lx_sembuf *ops, unsigned n,
-	struct sem_undo_list **undo, struct sem_blocked *blocked)
+sem_try(const struct call *c, struct ipc_set *s, struct sem_waiter *w, struct sem_undo_list **undo)
 {
 	struct sem_set *set = set_of(s);
-	uint16_t new[SEM_OPM_MAX];
-	struct undo *u = NULL;
-	bool wants_undo;
+	bool wants_undo, may_wait = false;
 	int r;
 
+	list_init(&w->node);
+	w->tgid = c->tgid;
+	w->undo = NULL;
+	w->done = false;
 	mutex_lock(&c->ipc->lock);
-	r = s->removed ? -EIDRM : check_ops(c, set, ops, n, &wants_undo);
-	if (!r && wants_undo && !(u = undo_for_locked(c, set, undo)))
+	r = s->removed ? -EIDRM : check_ops(c, set, w, &wants_undo);
+	if (!r && wants_undo && !(w->undo = undo_for_locked(c, set, undo)))
 		r = -ENOMEM;
-	if (!r)
-		r = compute(set, ops, n, new, u, blocked);
 	if (!r) {
-		bool changed = false;
-
-		for (unsigned i = 0; i < n; i++) {
-			set->sem[ops[i].num].value = new[i];
-			set->sem[ops[i].num].pid = c->tgid;
-			changed |= ops[i].op != 0;
-			if (u && (ops[i].flg & LX_SEM_UNDO))
-				u->adj[ops[i].num] = (int16_t)(u->adj[ops[i].num] - ops[i].op);
-		}
-		set->otime = ipc_now();
-		if (changed)
-			waitq_notify(&s->wq, ~0u);
+		r = perform_locked(set, w, &may_wait);
+		if (!r && w->alters)
+			changed_locked(set);
+	}
+	if (r == -EAGAIN && may_wait) {
+		list_push_back(&set->waiters, &w->node);
+		count_locked(set, w, 1);
+		r = -EINPROGRESS;
 	}
 	mutex_unlock(&c->ipc->lock);
 	return r;
 }
 
-void
-sem_waits(const struct call *c, struct ipc_set *s, const struct sem_blocked *b, int by)
+int
+sem_give_up(const struct call *c, struct ipc_set *s, struct sem_waiter *w, int err)
 {
-	struct sem *sem = &set_of(s)->sem[b->num];
-
 	mutex_lock(&c->ipc->lock);
-	if (b->for_zero)
-		sem->zcnt = (uint16_t)(sem->zcnt + by);
-	else
-		sem->ncnt = (uint16_t)(sem->ncnt + by);
+	if (w->done)
+		err = w->result;
+	else if (s->removed)
+		err = -EIDRM;
+	if (err != -EINPROGRESS && !w->done) {
+		list_del(&w->node);
+		count_locked(set_of(s), w, -1);
+	}
 	mutex_unlock(&c->ipc->lock);
+	return err;
+}
+
+int
+sem_waited(const struct call *c, struct ipc_set *s, struct sem_waiter *w)
+{
+	return sem_give_up(c, s, w, -EINPROGRESS);
 }
 
 /* --- semctl --- */
@@ -430,7 +543,7 @@ sem_set_value(const struct call *c, int id, int num, int value)
 		set->sem[num].value = (uint16_t)value;
 		set->sem[num].pid = c->tgid;
 		set->ctime = ipc_now();
-		waitq_notify(&set->s.wq, ~0u);
+		changed_locked(set);
 	}
 	mutex_unlock(&c->ipc->lock);
 	return r;
@@ -473,7 +586,7 @@ sem_all(const struct call *c, int id, uint16_t *values, int n, bool write)
 	if (!r && write) {
 		forget_undo_locked(set, -1);
 		set->ctime = ipc_now();
-		waitq_notify(&set->s.wq, ~0u);
+		changed_locked(set);
 	}
 	mutex_unlock(&c->ipc->lock);
 	return r;

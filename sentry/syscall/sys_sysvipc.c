@@ -33,30 +33,25 @@ sys_semget(struct task *t, const uint64_t a[6])
 static int64_t
 operate(struct task *t, int id, const struct lx_sembuf *ops, unsigned n, int64_t deadline)
 {
-	struct sem_blocked b;
+	struct sem_waiter sw = {.fiber = t->fiber, .ops = ops, .n = n};
 	struct ipc_set *s;
 	struct waiter w;
 	int64_t r = sem_find(&t->call, id, &s);
 
 	if (r)
 		return r;
-	r = sem_try(&t->call, s, ops, n, &t->sem_undo, &b);
-	if (r == -EAGAIN && b.may_wait) {
+	r = sem_try(&t->call, s, &sw, &t->sem_undo);
+	if (r == -EINPROGRESS) {
 		waiter_init_fiber(&w, t->fiber, ~0u);
 		waitq_add(sem_queue(s), &w);
-		for (;;) {
-			int p;
+		while ((r = sem_waited(&t->call, s, &sw)) == -EINPROGRESS) {
+			int p = task_park(t, deadline);
 
-			r = sem_try(&t->call, s, ops, n, &t->sem_undo, &b);
-			if (r != -EAGAIN || !b.may_wait)
+			if (p)
+				r = sem_give_up(
+					&t->call, s, &sw, p == -ETIMEDOUT ? -EAGAIN : -EINTR);
+			if (p)
 				break;
-			sem_waits(&t->call, s, &b, 1);
-			p = task_park(t, deadline);
-			sem_waits(&t->call, s, &b, -1);
-			if (p) {
-				r = p == -ETIMEDOUT ? -EAGAIN : -EINTR;
-				break;
-			}
 		}
 		waitq_remove(&w);
 	}
@@ -235,42 +230,48 @@ sys_msgsnd(struct task *t, const uint64_t a[6])
 	return r;
 }
 
+static int
+receive(struct task *t, struct ipc_set *q, struct msg_receiver *m)
+{
+	struct waiter w;
+	int r;
+
+	waiter_init_fiber(&w, t->fiber, ~0u);
+	waitq_add(msg_queue(q), &w);
+	do {
+		r = msg_receive(&t->call, q, m);
+		while (r == -EINPROGRESS && (r = msg_received(&t->call, q, m)) == -EINPROGRESS)
+			if (task_park(t, INT64_MAX))
+				r = msg_give_up(&t->call, q, m, -ERESTARTNOHAND);
+	} while (r == -EAGAIN);
+	waitq_remove(&w);
+	return r;
+}
+
 int64_t
 sys_msgrcv(struct task *t, const uint64_t a[6])
 {
-	int flags = arg_int(a[4]);
-	int64_t type = (int64_t)a[3], r, got_type = 0;
-	void *text = NULL;
-	size_t len = 0;
+	struct msg_receiver m = {
+		.fiber = t->fiber, .type = (int64_t)a[3], .flags = arg_int(a[4]), .max = a[2]};
 	struct ipc_set *q;
-	struct waiter w;
+	int64_t r;
 
 	if (arg_int(a[0]) < 0 || (int64_t)a[2] < 0)
 		return -EINVAL;
-	if ((flags & LX_MSG_COPY) && ((flags & LX_MSG_EXCEPT) || !(flags & LX_IPC_NOWAIT)))
+	if ((m.flags & LX_MSG_COPY) && ((m.flags & LX_MSG_EXCEPT) || !(m.flags & LX_IPC_NOWAIT)))
 		return -EINVAL;
 	r = msg_find(&t->call, arg_int(a[0]), &q);
 	if (r)
 		return r;
-	waiter_init_fiber(&w, t->fiber, ~0u);
-	waitq_add(msg_queue(q), &w);
-	while ((r = msg_receive(&t->call, q, type, a[2], flags, &got_type, &text, &len)) ==
-			-ENOMSG &&
-		!(flags & LX_IPC_NOWAIT)) {
-		if (task_park(t, INT64_MAX)) {
-			r = -ERESTARTNOHAND;
-			break;
-		}
-	}
-	waitq_remove(&w);
+	r = receive(t, q, &m);
 	msg_put(q);
 	if (!r) {
-		r = (int64_t)len;
-		if (copy_out(&t->mem.um, ua(a[1]), &got_type, sizeof got_type) ||
-			copy_out(&t->mem.um, ua(a[1] + 8), text, len))
+		r = (int64_t)m.len;
+		if (copy_out(&t->mem.um, ua(a[1]), &m.got_type, sizeof m.got_type) ||
+			copy_out(&t->mem.um, ua(a[1] + 8), m.text, m.len))
 			r = -EFAULT;
 	}
-	free(text);
+	free(m.text);
 	return r;
 }
 

@@ -164,6 +164,66 @@ sem_waits(void)
 	waitpid(p, &st, 0);
 }
 
+/* What a waiter waits for is done by who makes it possible: nothing comes between, neither another
+ * operation nor the end of the set. */
+static void
+handed_over(void)
+{
+	int st, passed = 0;
+	pid_t p;
+
+	id = semget(IPC_PRIVATE, 2, 0600);
+	fflush(stdout);
+	p = fork();
+	if (!p)
+		_exit(op1(0, -1, 0) ? 1 : 7);
+	until_waits(0, GETNCNT);
+	op1(0, 1, 0);
+	SHOW(ctl(0, GETVAL, 0));
+	SHOW(ctl(0, GETNCNT, 0));
+	TRUE(ctl(0, GETPID, 0) == p);
+	SHOW(semop(id, &(struct sembuf){0, -1, IPC_NOWAIT}, 1));
+	waitpid(p, &st, 0);
+	printf("child %x\n", st);
+	/* One that wants more than there is lets others pass. */
+	fflush(stdout);
+	for (int i = 0; i < 3; i++) {
+		static const struct sembuf ops[3] = {{0, -5, 0}, {0, -1, 0}, {0, -2, 0}};
+
+		if (!fork()) {
+			semop(id, (struct sembuf *)&ops[i], 1);
+			_exit(0);
+		}
+		while (ctl(0, GETNCNT, 0) != i + 1)
+			sleep_ms(1);
+	}
+	op1(0, 2, 0);
+	SHOW(ctl(0, GETVAL, 0));
+	SHOW(ctl(0, GETNCNT, 0));
+	op1(0, 2, 0);
+	SHOW(ctl(0, GETVAL, 0));
+	SHOW(ctl(0, GETNCNT, 0));
+	op1(0, 4, 0);
+	SHOW(ctl(0, GETVAL, 0));
+	while (wait(NULL) > 0)
+		;
+	semctl(id, 0, IPC_RMID);
+	for (int round = 0; round < 40; round++) {
+		id = semget(IPC_PRIVATE, 1, 0600);
+		ctl(0, SETVAL, 1);
+		for (int i = 0; i < 4; i++)
+			if (!fork())
+				_exit(op1(0, 0, 0) ? 1 : 7);
+		while (ctl(0, GETZCNT, 0) != 4)
+			sleep_ms(1);
+		op1(0, -1, 0);
+		semctl(id, 0, IPC_RMID);
+		while (wait(&st) > 0)
+			passed += WIFEXITED(st) && WEXITSTATUS(st) == 7;
+	}
+	printf("passed %d\n", passed);
+}
+
 static void *
 undo_thread(void *arg)
 {
@@ -349,6 +409,63 @@ rcv(int q, size_t max, long type, int flags)
 		printf("msgrcv(%zu, %ld, %x): %s\n", max, type, flags, strerrorname_np(errno));
 	else
 		printf("msgrcv(%zu, %ld, %x): %zd type %ld %s\n", max, type, flags, n, m.type, m.s);
+}
+
+/* By /proc/PID/stat. */
+static void
+until_sleeps(pid_t p)
+{
+	char path[64], line[512], state = 0;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", p);
+	while (state != 'S') {
+		FILE *f = fopen(path, "r");
+
+		sleep_ms(1);
+		if (f && fgets(line, sizeof line, f) && strrchr(line, ')'))
+			state = strrchr(line, ')')[2];
+		if (f)
+			fclose(f);
+	}
+}
+
+/* Who waits for a message has it when it is sent. */
+static void
+message_handed_over(void)
+{
+	struct msqid_ds ds;
+	int st, got = 0, fds[2];
+	char c;
+
+	fflush(stdout);
+	for (int round = 0; round < 30; round++) {
+		int q = msgget(IPC_PRIVATE, 0600);
+		pid_t p;
+
+		if (pipe(fds) < 0)
+			return;
+		p = fork();
+		if (!p) {
+			close(fds[1]); /* tells that the rest is msgrcv */
+			close(fds[0]);
+			_exit(msgrcv(q, &m, sizeof m.s, 2, 0) == 6 && m.type == 2 ? 7 : 1);
+		}
+		close(fds[1]);
+		if (read(fds[0], &c, 1) != 0)
+			printf("not the end\n");
+		close(fds[0]);
+		until_sleeps(p);
+		snd(q, 1, "other", 0);
+		snd(q, 2, "taken", 0);
+		msgctl(q, IPC_STAT, &ds);
+		if (round == 0)
+			printf("%lu messages, %lu bytes, taken by the child: %s\n", ds.msg_qnum,
+				ds.__msg_cbytes, ds.msg_lrpid == p ? "true" : "false");
+		msgctl(q, IPC_RMID, NULL);
+		waitpid(p, &st, 0);
+		got += WIFEXITED(st) && WEXITSTATUS(st) == 7;
+	}
+	printf("got %d\n", got);
 }
 
 static void
@@ -561,10 +678,12 @@ main(void)
 	setvbuf(stdout, NULL, _IOFBF, 65536);
 	sem_basics();
 	sem_waits();
+	handed_over();
 	undo();
 	owners();
 	mutual();
 	messages();
+	message_handed_over();
 	rights();
 	namespaces();
 	limits();

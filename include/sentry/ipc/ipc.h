@@ -16,6 +16,8 @@ struct ipc_ns;
 struct user_ns;
 struct ipc_set;
 struct sem_undo_list;
+struct undo;
+struct fiber;
 
 /* owner: whose capabilities rule it (NULL: the first user namespace). counted: for whom it was
  * taken (sentry/cred/ucount.h); it is given back, on failure too. NULL: out of memory. */
@@ -46,17 +48,30 @@ int sem_get(const struct call *c, int32_t key, int nsems, int flags);
 /* One that is to be operated on: a reference that sem_put drops; -EINVAL. */
 int sem_find(const struct call *c, int id, struct ipc_set **ret);
 void sem_put(struct ipc_set *s);
+/* Notified when the set is removed. */
 struct waitq *sem_queue(struct ipc_set *s);
-/* All the operations or none: 0, -EAGAIN (would block), -EFBIG, -EACCES, -ERANGE, -EIDRM, -ENOMEM.
- * *undo: the caller's list, made if it is needed. *blocked: the semaphore that it would wait for,
- * whether for zero, and whether the operation lets it wait; sem_waits counts it while it does. */
-struct sem_blocked {
-	uint16_t num;
-	bool for_zero, may_wait;
+
+/* Who waits for a set: as in Linux, what it waits for is done for it by who makes it possible. */
+struct sem_waiter {
+	struct fiber *fiber; /* filled in by the caller, as are ops and n: woken when done */
+	const struct lx_sembuf *ops; /* n of them, borrowed */
+	unsigned n;
+	/* under the namespace's lock, until it is done */
+	struct list node;
+	struct undo *undo; /* or NULL */
+	int32_t tgid;
+	uint16_t num; /* the semaphore that it waits for */
+	bool for_zero, alters, done;
+	int result;
 };
-int sem_try(const struct call *c, struct ipc_set *s, const struct lx_sembuf *ops, unsigned n,
-	struct sem_undo_list **undo, struct sem_blocked *blocked);
-void sem_waits(const struct call *c, struct ipc_set *s, const struct sem_blocked *b, int by);
+/* All the operations or none: 0, -EAGAIN (would block, and is not to), -EFBIG, -EACCES, -ERANGE,
+ * -EIDRM, -ENOMEM. *undo: the caller's list, made if it is needed. -EINPROGRESS: w waits until
+ * sem_waited says something else, or sem_give_up was called. */
+int sem_try(
+	const struct call *c, struct ipc_set *s, struct sem_waiter *w, struct sem_undo_list **undo);
+int sem_waited(const struct call *c, struct ipc_set *s, struct sem_waiter *w);
+/* What became of it after all, or err. */
+int sem_give_up(const struct call *c, struct ipc_set *s, struct sem_waiter *w, int err);
 
 int sem_stat(const struct call *c, int id, int cmd, struct lx_semid_ds *ret, int *ret_id);
 int sem_set(const struct call *c, int id, const struct lx_semid_ds *ds);
@@ -82,10 +97,29 @@ void msg_put(struct ipc_set *q);
 struct waitq *msg_queue(struct ipc_set *q);
 /* Consumes text on success. -EAGAIN: full. -EACCES, -EIDRM. */
 int msg_send(const struct call *c, struct ipc_set *q, int64_t type, void *text, size_t len);
-/* The first that fits; *text is the caller's to free. -ENOMSG: none now; -E2BIG, -EACCES, -EIDRM.
- */
-int msg_receive(const struct call *c, struct ipc_set *q, int64_t type, size_t max, int flags,
-	int64_t *ret_type, void **text, size_t *len);
+/* Who receives; as in Linux it is given a message by who sends one, if it waits already. */
+struct msg_receiver {
+	struct fiber *fiber; /* filled in by the caller, down to max: woken when done */
+	int64_t type;
+	int flags;
+	size_t max;
+	/* what there was, when the result is 0 */
+	int64_t got_type;
+	void *text; /* the caller's to free */
+	size_t len;
+	/* under the namespace's lock, until it is done */
+	struct list node;
+	int32_t tgid;
+	bool done;
+	int result;
+};
+/* The first that fits: 0. -ENOMSG: none now, with IPC_NOWAIT; -E2BIG, -EACCES, -EIDRM.
+ * -EINPROGRESS: r waits until msg_received says something else, or msg_give_up was called;
+ * -EAGAIN of those: it is to be tried anew. */
+int msg_receive(const struct call *c, struct ipc_set *q, struct msg_receiver *r);
+int msg_received(const struct call *c, struct ipc_set *q, struct msg_receiver *r);
+/* What became of it after all, or err. */
+int msg_give_up(const struct call *c, struct ipc_set *q, struct msg_receiver *r, int err);
 int msg_stat(const struct call *c, int id, int cmd, struct lx_msqid_ds *ret, int *ret_id);
 int msg_set(const struct call *c, int id, const struct lx_msqid_ds *ds);
 int msg_remove(const struct call *c, int id);
