@@ -10,7 +10,8 @@
 
 /* vm.max_map_count of most hosts, less the areas of the engine's own in a guest's process. */
 #define MOST_AREAS	(65530 - 1024)
-#define MIN_ADDR	0x10000UL /* and the least that vm.mmap_min_addr says */
+#define MIN_ADDR	0x10000UL    /* and the least that vm.mmap_min_addr says */
+#define LOW_TOP		0x80000000UL /* of MAP_32BIT */
 #define STACK_GUARD_GAP (256UL * LX_PAGE_SIZE)
 
 /* vm.max_map_count, or MOST_AREAS when that is less. */

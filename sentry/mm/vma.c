@@ -297,12 +297,12 @@ place_up(struct mm *mm, uint64_t bottom, uint64_t top, uint64_t len)
 uint64_t
 vma_place(struct mm *mm, uint64_t hint, uint64_t len, bool low)
 {
-	uint64_t top = plat->guest_top(), a;
+	/* MAP_32BIT, as Linux: where it is asked for, if that is below 2 GiB; or in the second GiB
+	 */
+	uint64_t top = low ? LOW_TOP : plat->guest_top(), a;
 
 	if (len > top - MIN_ADDR)
 		return 0;
-	if (low) /* MAP_32BIT, as Linux: in the second GiB */
-		return place_up(mm, 0x40000000, 0x80000000, len);
 	hint = page_up(hint);
 	if (hint >= MIN_ADDR && hint <= top - len && vma_range_free(mm, hint, hint + len)) {
 		struct vma *v = vma_find(mm, hint);
@@ -310,6 +310,8 @@ vma_place(struct mm *mm, uint64_t hint, uint64_t len, bool low)
 		if (!v || v->start - gap_below(v) >= hint + len)
 			return hint;
 	}
+	if (low)
+		return place_up(mm, LOW_TOP / 2, LOW_TOP, len);
 	if (mm->legacy_layout)
 		return place_up(mm, mm->mmap_base, top, len);
 	if (mm->place_hint && mm->place_hint < mm->mmap_base && mm->place_hint > MIN_ADDR) {

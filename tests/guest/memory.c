@@ -314,6 +314,23 @@ test_limits(void)
 	SHOW(munlock(p, PG));
 }
 
+/* Where it is asked for if that is below 2 GiB; else in the second GiB. */
+static void
+test_low(void)
+{
+	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT;
+	char *at = mmap((void *)0x50000000, 0x100000, PROT_READ, flags, -1, 0);
+	char *again = mmap((void *)0x50000000, 0x1000, PROT_READ, flags, -1, 0);
+	char *high = mmap((void *)0x7ffff0000000, 0x1000, PROT_READ, flags, -1, 0);
+
+	TRUE(at == (char *)0x50000000);
+	TRUE(again != at && again >= (char *)0x40000000 && again < (char *)0x80000000);
+	TRUE(high >= (char *)0x40000000 && high < (char *)0x80000000);
+	munmap(at, 0x100000);
+	munmap(again, 0x1000);
+	munmap(high, 0x1000);
+}
+
 int
 main(void)
 {
@@ -322,6 +339,7 @@ main(void)
 	sigaction(SIGSEGV, &sa, NULL);
 	sigaction(SIGBUS, &sa, NULL);
 	test_errors();
+	test_low();
 	test_areas();
 	test_file();
 	test_fork();

@@ -4,6 +4,7 @@
 #include "guest.h"
 #include <fcntl.h>
 #include <grp.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
@@ -384,6 +385,31 @@ openings(void)
 	close(ep);
 }
 
+static void *
+look_at_links(void *arg)
+{
+	struct stat st;
+
+	(void)arg;
+	if (stat("/proc/self/task", &st) == 0)
+		printf("links of task: %d\n", (int)st.st_nlink);
+	return NULL;
+}
+
+/* Of /proc/PID/task they are two more than there are threads. */
+static void
+links(void)
+{
+	struct stat st;
+	pthread_t th;
+
+	look_at_links(NULL);
+	pthread_create(&th, NULL, look_at_links, NULL);
+	pthread_join(th, NULL);
+	if (stat("/proc/sys/kernel", &st) == 0)
+		printf("links of sysctl: %d\n", (int)st.st_nlink);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -393,6 +419,7 @@ main(int argc, char **argv)
 		write(atoi(argv[1]), "x", 1);
 		pause();
 	}
+	in_child("links", links);
 	in_child("a map that another opened", map_by_another);
 	in_child("files of the memory before", exec_with_files);
 	in_child("another's files of the memory before", exec_seen_by_another);

@@ -96,6 +96,16 @@ proc_owner(const struct pseudo_ctx *x, struct inode *i)
 	cred_put(c);
 }
 
+/* By its links programs know whether they have threads (Chromium's zygote, for one). */
+static void
+task_dir_attr(const struct pseudo_ctx *x, struct inode *i)
+{
+	const struct tgroup *g = proc_task(x)->tgroup;
+
+	proc_owner(x, i);
+	inode_set_nlink(i, 2 + g->nr_threads + (!g->leader || g->leader->dead));
+}
+
 int
 proc_may_look(const struct pseudo_ctx *x, int mask)
 {
@@ -900,7 +910,7 @@ const struct pseudo_row proc_pid_rows[] = {
 		.write = write_time_offsets,
 		.attr = proc_owner},
 	REG("coredump_filter", 0644, show_coredump_filter),
-	{.name = "task", .mode = LX_S_IFDIR | 0555, .dir = &proc_task_dir, .attr = proc_owner},
+	{.name = "task", .mode = LX_S_IFDIR | 0555, .dir = &proc_task_dir, .attr = task_dir_attr},
 	{.name = NULL},
 };
 

@@ -27,6 +27,19 @@ pseudo_ino(uint64_t parent, const char *name, size_t len)
 	       0x10000000000ULL; /* never the small numbers that rows may choose */
 }
 
+/* As Linux counts: a name, ".", and ".." of each directory in it; those of sysctl have one. */
+static uint32_t
+links_of(const struct pseudo_row *row, enum pseudo_part part)
+{
+	uint32_t n = 2;
+
+	if (part == PSEUDO_SYSCTL || part == PSEUDO_SYSCTL_OWN)
+		return 1;
+	for (const struct pseudo_row *k = row->rows; k && k->name; k++)
+		n += LX_S_ISDIR(k->mode);
+	return n;
+}
+
 /* obj's reference passes to the node, on failure too. */
 static int
 pnode_new(struct super *sb, const struct pseudo_child *ch, enum pseudo_part part, uint64_t ino,
@@ -54,6 +67,8 @@ pnode_new(struct super *sb, const struct pseudo_child *ch, enum pseudo_part part
 		fops = NULL;
 	}
 	inode_init(&n->i, sb, ops, fops, ino, row->mode, 0, 0);
+	if (LX_S_ISDIR(row->mode))
+		n->i.nlink = links_of(row, part);
 	n->i.rdev = row->rdev;
 	n->i.flags = INODE_NOATIME | INODE_NOWRITE_CHECK;
 	n->row = row;
