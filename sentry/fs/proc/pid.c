@@ -101,9 +101,13 @@ static void
 task_dir_attr(const struct pseudo_ctx *x, struct inode *i)
 {
 	const struct tgroup *g = proc_task(x)->tgroup;
+	uint32_t n;
 
 	proc_owner(x, i);
-	inode_set_nlink(i, 2 + g->nr_threads + (!g->leader || g->leader->dead));
+	mutex_lock(&tasklist_lock);
+	n = g->nr_threads + (!g->leader || g->leader->dead);
+	mutex_unlock(&tasklist_lock);
+	inode_set_nlink(i, 2 + n);
 }
 
 int
