@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #define CPU_SAMPLE_MIN_NS 1000000
+#define FAR_NS		  (INT64_MAX / 4) /* no sum with a time of the clock overflows */
 
 struct posix_timer {
 	struct list node; /* in g->posix_timers */
@@ -70,10 +71,9 @@ not_before_locked(struct posix_timer *p, int64_t used, int64_t computing)
 {
 	int64_t left = p->deadline_ns - task_cpu_ns(p->clock_task);
 
-	if (computing < 2)
-		return left - (used - p->looked_ns);
-	return __builtin_mul_overflow(left, computing, &left) ? INT64_MAX
-							      : left - (used - p->looked_ns);
+	if (__builtin_mul_overflow(left, computing > 1 ? computing : 1, &left))
+		left = FAR_NS;
+	return left - (used - p->looked_ns);
 }
 
 /* When to look again. A thread uses no more CPU time than time goes by, all of them together no
@@ -110,9 +110,12 @@ arm_cpu_timer_locked(struct tgroup *g, int64_t cpu)
 		first = (int64_t)lim * 1000000000;
 	if (first != INT64_MAX && (first - cpu) / (g->nr_threads ? g->nr_threads : 1) < wait)
 		wait = (first - cpu) / (g->nr_threads ? g->nr_threads : 1);
-	if (wait != INT64_MAX)
-		timer_arm(&g->cpu_timer,
-			sched_now_ns() + (wait < CPU_SAMPLE_MIN_NS ? CPU_SAMPLE_MIN_NS : wait));
+	if (wait == INT64_MAX)
+		return;
+	if (wait > FAR_NS)
+		wait = FAR_NS;
+	timer_arm(&g->cpu_timer,
+		sched_now_ns() + (wait < CPU_SAMPLE_MIN_NS ? CPU_SAMPLE_MIN_NS : wait));
 }
 
 static void
