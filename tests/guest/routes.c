@@ -79,8 +79,7 @@ show(void)
 		return;
 	}
 	printf("type %d flags %x seq %u: dst %d src %d tos %d table %d protocol %d scope %d type "
-	       "%d "
-	       "flags %x",
+	       "%d flags %x",
 		h->nlmsg_type, h->nlmsg_flags, h->nlmsg_seq, m->rtm_dst_len, m->rtm_src_len,
 		m->rtm_tos, m->rtm_table, m->rtm_protocol, m->rtm_scope, m->rtm_type, m->rtm_flags);
 	left = RTM_PAYLOAD(h);
@@ -153,6 +152,7 @@ static const struct question four[] = {
 	{.what = "with a mark", .dst = "127.0.0.1", .mark = 7},
 	{.what = "group", .dst = "224.0.0.1"},
 	{.what = "group, by lo", .dst = "224.0.0.1", .oif = LO},
+	{.what = "group without members, by lo", .dst = "239.1.1.1", .oif = LO},
 	{.what = "group, from", .dst = "224.0.0.1", .src = "127.0.0.1"},
 	{.what = "everybody, by lo", .dst = "255.255.255.255", .oif = LO},
 };

@@ -239,6 +239,9 @@ answer4(struct lookup *l, struct nl_reply *r)
 		m.flags |= LX_RTCF_BROADCAST;
 	else if (l->type == LX_RTN_MULTICAST)
 		m.flags |= LX_RTCF_MULTICAST;
+	/* All hosts are in the group of all; who joined another is not looked for. */
+	if (l->type == LX_RTN_MULTICAST && memcmp(l->dst, "\340\0\0\1", 4) != 0)
+		m.flags &= ~LX_RTCF_LOCAL;
 	nl_begin(r, LX_RTM_NEWROUTE, 0, &m, sizeof m);
 	nl_put_u32(r, LX_RTA_TABLE, LX_RT_TABLE_MAIN);
 	nl_put(r, LX_RTA_DST, l->dst, 4);
