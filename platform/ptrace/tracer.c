@@ -202,9 +202,8 @@ event(pid_t tid, int status)
 	}
 }
 
-/* Wait for that thread to stop; -ESRCH when it has died. Of the first of many all
- * that happens is looked at: its death is reported only when those of the others have been reaped.
- */
+/* Wait for that thread to stop; -ESRCH when it has died. Of the first of many all that happens is
+ * looked at: its death is reported only when those of the others have been reaped. */
 int
 pt_wait_stop(struct plat_thread *t, int *status)
 {
@@ -402,10 +401,13 @@ pt_woke(void)
 	struct signalfd_siginfo si[2];
 	ssize_t n;
 
-	while ((n = host_drain(pt.bell, si, sizeof si)) > 0) {
-		rung = true;
-		rang = (pid_t)si[0].ssi_pid;
-	}
+	do {
+		n = host_drain(pt.bell, si, sizeof si);
+		if (n > 0) {
+			rung = true;
+			rang = (pid_t)si[0].ssi_pid;
+		}
+	} while (n == sizeof si);
 	pt_place_look();
 }
 

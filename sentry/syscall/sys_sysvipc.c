@@ -47,11 +47,11 @@ operate(struct task *t, int id, const struct lx_sembuf *ops, unsigned n, int64_t
 		while ((r = sem_waited(&t->call, s, &sw)) == -EINPROGRESS) {
 			int p = task_park(t, deadline);
 
-			if (p)
+			if (p) {
 				r = sem_give_up(
 					&t->call, s, &sw, p == -ETIMEDOUT ? -EAGAIN : -EINTR);
-			if (p)
 				break;
+			}
 		}
 		waitq_remove(&w);
 	}
