@@ -3,6 +3,7 @@
  * them. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,6 +54,38 @@ disarm(void)
 		fflush(stdout);                                                                    \
 	} while (0)
 
+static void
+show_ready(const char *who, int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	poll(&p, 1, 0);
+	printf("%s: %#x\n", who, (unsigned)p.revents);
+}
+
+/* The last writer has gone: who saw one is told, also who came when it was there already. */
+static void
+hang_ups(void)
+{
+	int early = open("ff", O_RDONLY | O_NONBLOCK), writer, waits, later, late;
+
+	show_ready("before there was a writer", early);
+	writer = open("ff", O_WRONLY);
+	waits = open("ff", O_RDONLY);
+	later = open("ff", O_RDONLY | O_NONBLOCK);
+	show_ready("with a writer", waits);
+	close(writer);
+	show_ready("opened before it", early);
+	show_ready("opened after it", waits);
+	show_ready("opened after it, without waiting", later);
+	late = open("ff", O_RDONLY | O_NONBLOCK);
+	show_ready("opened when it had gone", late);
+	close(early);
+	close(waits);
+	close(later);
+	close(late);
+}
+
 int
 main(void)
 {
@@ -78,6 +111,7 @@ main(void)
 	waitpid(pid, NULL, 0);
 	P(read(fd, buf, 100));
 	close(fd);
+	hang_ups();
 
 	pipe(p);
 	pipe(q);

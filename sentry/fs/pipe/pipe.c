@@ -375,8 +375,12 @@ attach(struct file *f, struct pipe *p)
 	f->priv = p;
 	f->mode |= LX_FMODE_WRITEALL;
 	mutex_lock(&p->lock);
-	/* what pos is for a stream: the state at the time of the open */
-	f->pos = (int64_t)(f->mode & LX_FMODE_READ ? p->w_opened : p->r_opened);
+	/* What pos is for a stream: the state at the time of the open. Who finds a partner has seen
+	 * one, and waits for no other. */
+	if (f->mode & LX_FMODE_READ)
+		f->pos = (int64_t)(p->w_opened - (p->writers != 0));
+	else
+		f->pos = (int64_t)(p->r_opened - (p->readers != 0));
 	if (f->mode & LX_FMODE_READ) {
 		p->readers++;
 		p->r_opened++;
