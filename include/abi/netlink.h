@@ -48,6 +48,7 @@ struct lx_nlmsghdr {
 #define LX_NLM_F_REPLACE 0x100
 #define LX_NLM_F_EXCL	 0x200
 #define LX_NLM_F_CREATE	 0x400
+#define LX_NLM_F_APPEND	 0x800
 #define LX_NLM_F_CAPPED	 0x100
 
 #define LX_NLMSG_ERROR	  2
@@ -71,14 +72,23 @@ struct lx_nlattr {
 #define LX_RTM_DELADDR	21
 #define LX_RTM_GETADDR	22
 #define LX_RTM_NEWROUTE 24
+#define LX_RTM_DELROUTE 25
 #define LX_RTM_GETROUTE 26
+#define LX_RTM_NEWNEIGH 28
+#define LX_RTM_DELNEIGH 29
 #define LX_RTM_GETNEIGH 30
 #define LX_RTM_NEWRULE	32
+#define LX_RTM_DELRULE	33
 #define LX_RTM_GETRULE	34
 
 #define LX_RTNLGRP_LINK	       1
+#define LX_RTNLGRP_NEIGH       3
 #define LX_RTNLGRP_IPV4_IFADDR 5
+#define LX_RTNLGRP_IPV4_ROUTE  7
+#define LX_RTNLGRP_IPV4_RULE   8
 #define LX_RTNLGRP_IPV6_IFADDR 9
+#define LX_RTNLGRP_IPV6_ROUTE  11
+#define LX_RTNLGRP_IPV6_RULE   19
 #define LX_RTNLGRP_MAX	       36
 
 struct lx_ifinfomsg {
@@ -170,21 +180,82 @@ struct lx_rta_cacheinfo {
 #define LX_RTCF_MULTICAST  0x20000000u
 #define LX_RTCF_LOCAL	   0x80000000u
 
-#define LX_FRA_PRIORITY 6
-#define LX_FRA_TABLE	15
+#define LX_RTNH_F_ONLINK 4
 
-#define LX_RTN_UNICAST	 1
-#define LX_RTN_LOCAL	 2
-#define LX_RTN_BROADCAST 3
-#define LX_RTN_MULTICAST 5
+/* struct fib_rule_hdr is laid out as struct lx_rtmsg: type is the action. */
+#define LX_FRA_DST	       1
+#define LX_FRA_SRC	       2
+#define LX_FRA_IIFNAME	       3
+#define LX_FRA_GOTO	       4
+#define LX_FRA_PRIORITY	       6
+#define LX_FRA_FWMARK	       10
+#define LX_FRA_SUPPRESS_PREFIX 14
+#define LX_FRA_TABLE	       15
+#define LX_FRA_FWMASK	       16
+#define LX_FRA_OIFNAME	       17
+#define LX_FRA_UID_RANGE       20
+#define LX_FRA_PROTOCOL	       21
+#define LX_FRA_IP_PROTO	       22
+#define LX_FRA_SPORT_RANGE     23
+#define LX_FRA_DPORT_RANGE     24
+
+#define LX_FR_ACT_TO_TBL      1
+#define LX_FR_ACT_GOTO	      2
+#define LX_FR_ACT_NOP	      3
+#define LX_FR_ACT_BLACKHOLE   6
+#define LX_FR_ACT_UNREACHABLE 7
+#define LX_FR_ACT_PROHIBIT    8
+
+#define LX_FIB_RULE_PERMANENT	 0x1
+#define LX_FIB_RULE_INVERT	 0x2
+#define LX_FIB_RULE_UNRESOLVED	 0x4
+#define LX_FIB_RULE_IIF_DETACHED 0x8
+#define LX_FIB_RULE_OIF_DETACHED 0x10
+
+#define LX_RTN_UNICAST	   1
+#define LX_RTN_LOCAL	   2
+#define LX_RTN_BROADCAST   3
+#define LX_RTN_ANYCAST	   4
+#define LX_RTN_MULTICAST   5
+#define LX_RTN_BLACKHOLE   6
+#define LX_RTN_UNREACHABLE 7
+#define LX_RTN_PROHIBIT	   8
+#define LX_RTN_THROW	   9
+#define LX_RTN_MAX	   11
 
 #define LX_RT_SCOPE_UNIVERSE 0
 #define LX_RT_SCOPE_LINK     253
 #define LX_RT_SCOPE_HOST     254
+#define LX_RT_SCOPE_NOWHERE  255
+#define LX_RT_TABLE_COMPAT   252
 #define LX_RT_TABLE_DEFAULT  253
 #define LX_RT_TABLE_MAIN     254
 #define LX_RT_TABLE_LOCAL    255
 #define LX_RTPROT_KERNEL     2
+
+struct lx_ndmsg {
+	uint8_t family, pad1;
+	uint16_t pad2;
+	int32_t index;
+	uint16_t state;
+	uint8_t flags, type;
+};
+
+#define LX_NDA_DST	 1
+#define LX_NDA_LLADDR	 2
+#define LX_NDA_CACHEINFO 3
+#define LX_NDA_PROBES	 4
+
+#define LX_NTF_PROXY  0x08
+#define LX_NTF_ROUTER 0x80
+
+#define LX_NUD_REACHABLE 0x02
+#define LX_NUD_STALE	 0x04
+#define LX_NUD_DELAY	 0x08
+#define LX_NUD_PROBE	 0x10
+#define LX_NUD_FAILED	 0x20
+#define LX_NUD_NOARP	 0x40
+#define LX_NUD_PERMANENT 0x80
 
 /* --- sock_diag --- */
 #define LX_SOCK_DIAG_BY_FAMILY 20

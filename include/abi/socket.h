@@ -76,6 +76,7 @@
 #define LX_SO_SNDBUFFORCE    32
 #define LX_SO_RCVBUFFORCE    33
 #define LX_SO_TIMESTAMPNS    35
+#define LX_SO_MARK	     36
 #define LX_SO_PROTOCOL	     38
 #define LX_SO_DOMAIN	     39
 #define LX_SO_MEMINFO	     55

@@ -233,6 +233,9 @@ got_route(uint16_t type, const uint8_t *body, size_t len, void *arg)
 		case LX_RTA_DST:
 			take(r.dst, sizeof r.dst, d, n);
 			break;
+		case LX_RTA_TABLE:
+			take(&r.table, 4, d, n);
+			break;
 		case LX_RTA_OIF:
 			take(&r.oif, 4, d, n);
 			break;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A network namespace and its own interface: lo, with the addresses and routes that Linux gives it,
- * and what the guest adds. Locks: `lock` guards all of it but the counters and the taps.
+ * A network namespace and its own interface: lo, with the addresses that Linux gives it, and those
+ * that the guest adds. Locks: `lock` guards all of it but the counters and the taps.
  */
 #include "abi/socket.h"
 #include "internal.h"
@@ -56,6 +56,7 @@ net_ns_first_init(void)
 {
 	net_sysctl_init(&first);
 	net_sysctl_open_ping(&first);
+	fib_up_locked(&first);
 }
 
 void
@@ -124,6 +125,10 @@ net_ns_put(struct net_ns *ns)
 		host_fd_close(ns->maker);
 	mutex_destroy(&ns->lock);
 	free(ns->addrs);
+	free(ns->routes);
+	free(ns->rules[0].v);
+	free(ns->rules[1].v);
+	free(ns->neighs);
 	free(ns->reserved);
 	free(ns);
 	LIVE_DEC(NETNS);
@@ -216,88 +221,34 @@ net_links(struct net_ns *ns, void (*fn)(const struct net_link *l, void *arg), vo
 	return 0;
 }
 
+void *
+net_copy(const void *v, size_t n, size_t size)
+{
+	void *copy = n ? calloc(n, size) : NULL;
+
+	if (copy)
+		memcpy(copy, v, n * size);
+	return copy;
+}
+
 int
 net_addrs(struct net_ns *ns, void (*fn)(const struct net_addr *a, void *arg), void *arg)
 {
+	struct net_addr *v;
+	size_t n;
+
 	if (ns->on_host)
 		return net_host_addrs(ns, fn, arg);
 	mutex_lock(&ns->lock);
-	for (int family = LX_AF_INET; family; family = family == LX_AF_INET ? LX_AF_INET6 : 0)
-		for (size_t i = 0; i < ns->naddrs; i++)
-			if (ns->addrs[i].family == family)
-				fn(&ns->addrs[i], arg);
+	n = ns->naddrs;
+	v = net_copy(ns->addrs, n, sizeof *v);
 	mutex_unlock(&ns->lock);
-	return 0;
-}
-
-static void
-mask(uint8_t *addr, unsigned bits, unsigned bytes, bool ones)
-{
-	for (unsigned i = 0; i < bytes; i++) {
-		unsigned keep = bits >= 8 * (i + 1) ? 8 : bits > 8 * i ? bits - 8 * i : 0;
-		uint8_t m = (uint8_t)(0xff00u >> keep);
-
-		addr[i] = ones ? (uint8_t)(addr[i] | (uint8_t)~m) : (uint8_t)(addr[i] & m);
-	}
-}
-
-/* As the kernel makes them when an address is added: the network, the address itself, broadcast. */
-static void
-addr_routes(const struct net_addr *a, void (*fn)(const struct net_route *r, void *arg), void *arg)
-{
-	unsigned bytes = a->family == LX_AF_INET ? 4 : 16;
-	struct net_route r = {.family = a->family,
-		.oif = NET_LO_INDEX,
-		.protocol = LX_RTPROT_KERNEL,
-		.table = LX_RT_TABLE_LOCAL,
-		.type = LX_RTN_LOCAL};
-	struct net_route whole;
-
-	memcpy(r.dst, a->addr, 16);
-	r.dst_len = (uint8_t)(8 * bytes);
-	if (a->family == LX_AF_INET6) {
-		if (memcmp(a->addr, loopback[1].addr, 16) == 0) {
-			fn(&r, arg);
-			return;
-		}
-		whole = r;
-		whole.table = LX_RT_TABLE_MAIN;
-		whole.type = LX_RTN_UNICAST;
-		whole.priority = 256;
-		whole.dst_len = a->prefixlen;
-		mask(whole.dst, a->prefixlen, bytes, false);
-		fn(&whole, arg);
-		fn(&r, arg);
-		return;
-	}
-	r.scope = LX_RT_SCOPE_HOST;
-	r.has_prefsrc = true;
-	memcpy(r.prefsrc, a->addr, 16);
-	if (a->prefixlen < 32) {
-		whole = r;
-		whole.dst_len = a->prefixlen;
-		mask(whole.dst, a->prefixlen, bytes, false);
-		fn(&whole, arg);
-	}
-	fn(&r, arg);
-	if (a->prefixlen < 31) {
-		r.type = LX_RTN_BROADCAST;
-		r.scope = LX_RT_SCOPE_LINK;
-		mask(r.dst, a->prefixlen, bytes, true);
-		fn(&r, arg);
-	}
-}
-
-int
-net_routes(struct net_ns *ns, void (*fn)(const struct net_route *r, void *arg), void *arg)
-{
-	if (ns->on_host)
-		return net_host_routes(ns, fn, arg);
-	mutex_lock(&ns->lock);
-	for (size_t i = 0; ns->up && i < ns->naddrs; i++)
-		addr_routes(&ns->addrs[i], fn, arg);
-	mutex_unlock(&ns->lock);
-	return 0;
+	for (int family = LX_AF_INET; v && family; family = family == LX_AF_INET ? LX_AF_INET6 : 0)
+		for (size_t i = 0; i < n; i++)
+			if (v[i].family == family)
+				fn(&v[i], arg);
+	free(v);
+	return n && !v ? -ENOMEM : 0;
 }
 
 /* --- changes --- */
@@ -333,6 +284,7 @@ add_locked(struct net_ns *ns, const struct net_addr *a)
 		ns->cap = cap;
 	}
 	ns->addrs[ns->naddrs++] = *a;
+	fib_add_addr_locked(ns, a);
 	return 0;
 }
 
@@ -354,6 +306,7 @@ forget6_locked(struct net_ns *ns)
 		if (ns->addrs[i].family == LX_AF_INET)
 			ns->addrs[n++] = ns->addrs[i];
 	ns->naddrs = n;
+	fib_down_locked(ns, LX_AF_INET6);
 }
 
 static bool
@@ -376,15 +329,17 @@ net_lo_set_up(struct net_ns *ns, bool up)
 {
 	mutex_lock(&ns->lock);
 	if (up && !ns->up) {
+		ns->up = ns->was_up = true;
 		if (!has_family(ns, LX_AF_INET))
 			(void)add_locked(ns, &loopback[0]);
 		if (has_ipv6(ns))
 			(void)add_locked(ns, &loopback[1]);
-		ns->was_up = true;
+		fib_up_locked(ns);
 	} else if (!up && ns->up) {
+		ns->up = false;
 		forget6_locked(ns);
+		fib_down_locked(ns, 0);
 	}
-	ns->up = up;
 	mutex_unlock(&ns->lock);
 }
 
@@ -413,75 +368,21 @@ net_lo_add(struct net_ns *ns, const struct net_addr *a)
 int
 net_lo_remove(struct net_ns *ns, const struct net_addr *a)
 {
+	struct net_addr gone;
 	size_t i;
 	int r = -EADDRNOTAVAIL;
 
 	mutex_lock(&ns->lock);
 	i = place(ns, a);
 	if (i < ns->naddrs) {
+		gone = ns->addrs[i];
 		ns->naddrs--;
 		memmove(&ns->addrs[i], &ns->addrs[i + 1], (ns->naddrs - i) * sizeof ns->addrs[0]);
+		fib_remove_addr_locked(ns, &gone);
 		r = 0;
 	}
 	mutex_unlock(&ns->lock);
 	return r;
-}
-
-static bool
-is_v4(const uint8_t ip[16])
-{
-	static const uint8_t mapped[12] = {[10] = 0xff, 0xff};
-
-	return memcmp(ip, mapped, 12) == 0;
-}
-
-static bool
-has_address(struct net_ns *ns, const uint8_t ip[16])
-{
-	bool v4 = is_v4(ip), found = false;
-
-	for (size_t i = 0; !found && i < ns->naddrs; i++) {
-		const struct net_addr *a = &ns->addrs[i];
-		uint8_t x[16];
-
-		if ((a->family == LX_AF_INET) != v4)
-			continue;
-		memcpy(x, v4 ? ip + 12 : ip, v4 ? 4 : 16);
-		/* IPv4 takes all of the network as its own: 127.0.0.0/8. */
-		if (v4) {
-			mask(x, a->prefixlen, 4, false);
-			uint8_t net[4];
-
-			memcpy(net, a->addr, 4);
-			mask(net, a->prefixlen, 4, false);
-			found = memcmp(net, x, 4) == 0;
-		} else {
-			found = memcmp(a->addr, x, 16) == 0;
-		}
-	}
-	return found;
-}
-
-bool
-net_is_local(struct net_ns *ns, const uint8_t ip[16])
-{
-	bool yes;
-
-	mutex_lock(&ns->lock);
-	yes = ns->up && has_address(ns, ip);
-	mutex_unlock(&ns->lock);
-	return yes;
-}
-
-bool
-net_may_bind(struct net_ns *ns, const uint8_t ip[16])
-{
-	bool yes;
-
-	mutex_lock(&ns->lock);
-	yes = has_address(ns, ip) || (is_v4(ip) && !ns->was_up && !ns->naddrs);
-	mutex_unlock(&ns->lock);
-	return yes;
 }
 
 struct find {

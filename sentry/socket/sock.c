@@ -492,7 +492,11 @@ set_socket_option(struct sock *s, const struct call *c, int opt, const uint8_t *
 		memcpy(name, val, len < 15 ? len : 15);
 		if (name[0] && strcmp(name, "lo") != 0)
 			return -ENODEV;
-		return 0; /* there is only lo */
+		if (s->bound_to_lo &&
+			!cred_capable_in(c->cred, net_ns_owner(s->net), LX_CAP_NET_RAW))
+			return -EPERM;
+		s->bound_to_lo = name[0];
+		return 0;
 	}
 	default:
 		break;
@@ -528,6 +532,12 @@ set_socket_option(struct sock *s, const struct call *c, int opt, const uint8_t *
 		return 0;
 	case LX_SO_BROADCAST:
 		s->broadcast = v;
+		return 0;
+	case LX_SO_MARK:
+		if (!cred_capable_in(c->cred, net_ns_owner(s->net), LX_CAP_NET_RAW) &&
+			!cred_capable_in(c->cred, net_ns_owner(s->net), LX_CAP_NET_ADMIN))
+			return -EPERM;
+		s->mark = (uint32_t)v;
 		return 0;
 	case LX_SO_KEEPALIVE:
 		s->keepalive = v;
@@ -683,8 +693,13 @@ get_socket_option(struct sock *s, int opt, uint8_t *val, uint32_t *len)
 			return -EINVAL;
 		return put(val, len, &s->cookie, 8);
 	case LX_SO_BINDTODEVICE:
-		*len = 0;
-		return 0;
+		if (!s->bound_to_lo) {
+			*len = 0;
+			return 0;
+		}
+		return *len < 16 ? -EINVAL : put(val, len, "lo", 3);
+	case LX_SO_MARK:
+		return put_int(val, len, (int32_t)s->mark);
 	case LX_SO_LOCK_FILTER:
 		return s->ops->filters ? put_int(val, len, s->filter_locked) : -ENOPROTOOPT;
 	default:

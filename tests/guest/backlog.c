@@ -134,7 +134,8 @@ waiting(void)
 	printf("state %d\n", state(s2));
 	close(s2);
 	pthread_create(&th, NULL, connect_in_thread, (void *)(long)s);
-	sleep_ms(200);
+	for (int i = 0; i < 100 && state(s) != TCP_SYN_SENT; i++)
+		sleep_ms(50);
 	printf("state %d\n", state(s));
 	SHOW(accept(ls, NULL, NULL) >= 0);
 	pthread_join(th, &r);

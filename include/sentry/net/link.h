@@ -35,14 +35,7 @@ struct net_addr {
 	bool has_broadcast;
 };
 
-struct net_route {
-	uint8_t family, dst_len, table, protocol, scope, type;
-	int32_t oif;
-	uint32_t priority;
-	uint8_t dst[16], gateway[16], prefsrc[16];
-	bool has_gateway, has_prefsrc;
-};
-
+struct net_route; /* sentry/net/route.h */
 struct net_ns;
 struct user_ns;
 
@@ -95,9 +88,10 @@ int net_lo_set_mtu(struct net_ns *ns, uint32_t mtu); /* -EINVAL */
 /* -EEXIST, -EADDRNOTAVAIL, -ENOSPC; -EACCES: IPv6 is disabled */
 int net_lo_add(struct net_ns *ns, const struct net_addr *a);
 int net_lo_remove(struct net_ns *ns, const struct net_addr *a);
-/* May a socket have this address? Any IPv4 one in a namespace that never had any, as in Linux. */
+/* May a socket have this address? Any IPv4 one in a namespace that never had any, as in Linux. ip:
+ * IPv6, or IPv4 mapped. */
 bool net_may_bind(struct net_ns *ns, const uint8_t ip[16]);
-/* Is it an address of this namespace that can be reached? ip: IPv6, or IPv4 mapped. */
+/* Is it an address of this namespace that can be reached? */
 bool net_is_local(struct net_ns *ns, const uint8_t ip[16]);
 
 #endif

@@ -155,6 +155,8 @@ struct sock {
 	enum { STAMP_NONE, STAMP_US, STAMP_NS } stamp; /* SO_TIMESTAMP, SO_TIMESTAMPNS */
 	int32_t linger_s;
 	int32_t priority;
+	uint32_t mark;	  /* SO_MARK */
+	bool bound_to_lo; /* SO_BINDTODEVICE */
 	int32_t rcvlowat;
 	int64_t rcvtimeo_ns, sndtimeo_ns; /* 0: none */
 	struct lx_ucred owner;		  /* of the maker, for SO_PEERCRED */

@@ -4,7 +4,7 @@
 #include "abi/socket.h"
 #include "abi/stat.h"
 #include "internal.h"
-#include "sentry/net/link.h"
+#include "sentry/net/route.h"
 #include "sentry/socket/info.h"
 #include <stdio.h>
 #include <string.h>
@@ -223,6 +223,8 @@ struct names {
 struct named_rows {
 	struct sbuf *b;
 	struct names *names;
+	uint32_t table; /* IPv6 routes: of the last row; 0: none yet */
+	bool has_default;
 };
 
 static void
@@ -249,6 +251,7 @@ name_of(const struct names *n, int32_t index)
 #define RTF_UP	      0x1
 #define RTF_GATEWAY   0x2
 #define RTF_HOST      0x4
+#define RTF_REJECT    0x200
 #define RTF_NONEXTHOP 0x00200000
 #define RTF_LOCAL     0x80000000
 
@@ -258,10 +261,12 @@ route_row(const struct net_route *r, void *arg)
 	struct named_rows *rows = arg;
 	uint32_t dst, gateway, mask = 0;
 	unsigned flags =
-		RTF_UP | (r->has_gateway ? RTF_GATEWAY : 0) | (r->dst_len == 32 ? RTF_HOST : 0);
+		RTF_UP | (r->has_gateway ? RTF_GATEWAY : 0) | (r->dst_len == 32 ? RTF_HOST : 0) |
+		(r->type == LX_RTN_UNREACHABLE || r->type == LX_RTN_PROHIBIT ? RTF_REJECT : 0);
 	size_t from = rows->b->len;
 
-	if (r->family != LX_AF_INET || r->table != LX_RT_TABLE_MAIN || r->type != LX_RTN_UNICAST)
+	if (r->family != LX_AF_INET || r->table != LX_RT_TABLE_MAIN ||
+		r->type == LX_RTN_BROADCAST || r->type == LX_RTN_MULTICAST)
 		return;
 	memcpy(&dst, r->dst, 4);
 	memcpy(&gateway, r->gateway, 4);
@@ -277,7 +282,7 @@ static int
 show_route(const struct pseudo_ctx *x, struct sbuf *b)
 {
 	struct names names = {0};
-	struct named_rows rows = {b, &names};
+	struct named_rows rows = {.b = b, .names = &names};
 	struct net_ns *net = net_of(x);
 	int r = net_links(net, note_name, &names);
 
@@ -297,16 +302,44 @@ put_hex(struct sbuf *b, const uint8_t *p, size_t n)
 		sbuf_printf(b, "%02x", p[i]);
 }
 
+#define NO_TABLE ~0u
+
+/* A table whose default route nobody made ends with the one that refuses. The main and the local
+ * one are always there. */
+static void
+begin_table(struct named_rows *rows, uint32_t table)
+{
+	static const char zeros[] = "00000000000000000000000000000000";
+
+	if (rows->table == table)
+		return;
+	if (table == LX_RT_TABLE_LOCAL && rows->table != LX_RT_TABLE_MAIN)
+		begin_table(rows, LX_RT_TABLE_MAIN);
+	if (table == NO_TABLE && rows->table != LX_RT_TABLE_LOCAL)
+		begin_table(rows, LX_RT_TABLE_LOCAL);
+	if (rows->table && !rows->has_default)
+		sbuf_printf(rows->b, "%s 00 %s 00 %s ffffffff %08x %08x %08x %8s\n", zeros, zeros,
+			zeros, 1, 0, RTF_REJECT | RTF_NONEXTHOP, "lo");
+	rows->table = table;
+	rows->has_default = false;
+}
+
 static void
 route6_row(const struct net_route *r, void *arg)
 {
 	static const uint8_t zero[16];
 	struct named_rows *rows = arg;
-	unsigned flags = RTF_UP | (r->has_gateway ? RTF_GATEWAY : 0) |
-			 (r->type == LX_RTN_LOCAL ? RTF_LOCAL | RTF_NONEXTHOP : 0);
+	unsigned flags = RTF_UP | (r->has_gateway ? RTF_GATEWAY : 0);
 
 	if (r->family != LX_AF_INET6)
 		return;
+	/* Whatever is not this host's, by lo, is a route to nowhere. */
+	if (r->type == LX_RTN_LOCAL)
+		flags |= RTF_LOCAL | (r->protocol == LX_RTPROT_KERNEL ? RTF_NONEXTHOP : 0);
+	else if (r->oif == NET_LO_INDEX)
+		flags = RTF_REJECT | RTF_NONEXTHOP;
+	begin_table(rows, r->table);
+	rows->has_default |= !r->dst_len;
 	put_hex(rows->b, r->dst, 16);
 	sbuf_printf(rows->b, " %02x ", r->dst_len);
 	put_hex(rows->b, zero, 16);
@@ -320,12 +353,47 @@ static int
 show_route6(const struct pseudo_ctx *x, struct sbuf *b)
 {
 	struct names names = {0};
-	struct named_rows rows = {b, &names};
+	struct named_rows rows = {.b = b, .names = &names};
 	struct net_ns *net = net_of(x);
 	int r = net_links(net, note_name, &names);
 
 	if (r == 0)
 		r = net_routes(net, route6_row, &rows);
+	begin_table(&rows, NO_TABLE);
+	net_ns_put(net);
+	return r;
+}
+
+static void
+arp_row(const struct net_neigh *n, void *arg)
+{
+	struct sbuf *b = arg;
+	const uint8_t *a = n->addr, *l = n->lladdr;
+	/* ATF_COM, _PERM, _PUBL */
+	unsigned flags = n->proxy		       ? 0xc
+			 : n->state & LX_NUD_PERMANENT ? 0x6
+			 : n->state & LX_NUD_FAILED    ? 0
+						       : 0x2;
+	char ip[16];
+
+	if (n->family != LX_AF_INET || n->state & LX_NUD_NOARP)
+		return;
+	snprintf(ip, sizeof ip, "%u.%u.%u.%u", a[0], a[1], a[2], a[3]);
+	sbuf_printf(b, "%-16s 0x%-10x0x%-10x%02x:%02x:%02x:%02x:%02x:%02x     *        lo\n", ip,
+		LX_ARPHRD_LOOPBACK, flags, l[0], l[1], l[2], l[3], l[4], l[5]);
+}
+
+static int
+show_arp(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	struct net_ns *net = net_of(x);
+	int r;
+
+	sbuf_puts(b, "IP address       HW type     Flags       HW address            Mask     "
+		     "Device\n");
+	r = net_neighs(net, false, arp_row, b);
+	if (r == 0)
+		r = net_neighs(net, true, arp_row, b);
 	net_ns_put(net);
 	return r;
 }
@@ -350,7 +418,7 @@ static int
 show_addr6(const struct pseudo_ctx *x, struct sbuf *b)
 {
 	struct names names = {0};
-	struct named_rows rows = {b, &names};
+	struct named_rows rows = {.b = b, .names = &names};
 	struct net_ns *net = net_of(x);
 	int r = net_links(net, note_name, &names);
 
@@ -503,8 +571,7 @@ const struct pseudo_row proc_net_rows[] = {
 	TEXT("rt_cache",
 		"Iface\tDestination\tGateway \tFlags\t\tRefCnt\tUse\tMetric\tSource\t\tMTU\t"
 		"Window\tIRTT\tTOS\tHHRef\tHHUptod\tSpecDst\n"),
-	TEXT("arp",
-		"IP address       HW type     Flags       HW address            Mask     Device\n"),
+	SHOW("arp", show_arp, 0),
 	TEXT("raw", "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   "
 		    "uid  timeout inode\n"),
 	TEXT("packet", "sk       RefCnt Type Proto  Iface R Rmem   User   Inode\n"),

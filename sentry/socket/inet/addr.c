@@ -3,7 +3,7 @@
  * socket(7)). */
 #include "internal.h"
 #include "sentry/cred/user_ns.h"
-#include "sentry/net/link.h"
+#include "sentry/net/route.h"
 #include "sentry/net/sysctl.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -329,18 +329,140 @@ inet_find_all(const struct net_ns *net, int protocol, const struct inet_addr *to
 	return n;
 }
 
-int
-inet_route(struct sock *s, struct inet_addr *to)
+static void
+flow_of(const struct sock *s, const struct inet_addr *to, const struct inet_addr *from,
+	struct net_flow *f)
 {
-	if (inet_is_any(to)) {
-		if (s->family == LX_AF_INET || inet_is_v4(to)) {
-			memcpy(to->ip, inet_mapped, sizeof inet_mapped);
-			memcpy(to->ip + 12, (const uint8_t[4]){127, 0, 0, 1}, 4);
-		} else {
-			memcpy(to->ip, loop6, 16);
-		}
+	const struct inet_sock *i = (const struct inet_sock *)s;
+	bool v4 = inet_is_v4(to);
+	size_t skip = v4 ? 12 : 0;
+
+	*f = (struct net_flow){.family = v4 ? LX_AF_INET : LX_AF_INET6,
+		.protocol = (uint8_t)s->protocol,
+		.iif = NET_LO_INDEX,
+		.oif = s->bound_to_lo ? NET_LO_INDEX : 0,
+		.mark = s->mark,
+		.uid = s->owner.uid,
+		.sport = i->local.port,
+		.dport = to->port};
+	memcpy(f->dst, to->ip + skip, 16 - skip);
+	if (!inet_is_any(from) && inet_is_v4(from) == v4)
+		memcpy(f->src, from->ip + skip, 16 - skip);
+}
+
+/* What the kind of a route means for s. Linux takes what it sends over lo by an IPv4 route for its
+ * own, but answers from its own addresses alone. */
+static int
+lead(const struct sock *s, const struct net_flow *f, const struct net_path *p)
+{
+	bool everybody = f->family == LX_AF_INET && memcmp(f->dst, "\377\377\377\377", 4) == 0;
+
+	if (everybody || p->route.type == LX_RTN_BROADCAST) {
+		if (s->type == LX_SOCK_STREAM)
+			return -ENETUNREACH;
+		if (!s->broadcast)
+			return -EACCES;
 	}
-	return net_is_local(s->net, to->ip) ? 0 : -ENETUNREACH;
+	if (!p->up)
+		return INET_LOST;
+	if (everybody || p->own || p->route.type == LX_RTN_LOCAL ||
+		p->route.type == LX_RTN_BROADCAST)
+		return INET_HERE;
+	return f->family == LX_AF_INET ? INET_ONE_WAY : INET_LOST;
+}
+
+static int
+find_way(struct sock *s, struct net_flow *f, bool connects, struct net_path *p)
+{
+	static const uint8_t any[16];
+	int r = net_path_find(s->net, f, p);
+
+	/* ip_route_connect */
+	if (r == 0 && connects && p->has_source && f->family == LX_AF_INET &&
+		memcmp(f->src, any, 4) == 0 && net_has_rules(s->net, f->family)) {
+		memcpy(f->src, p->source, 4);
+		r = net_path_find(s->net, f, p);
+		memcpy(p->source, f->src, 4);
+	}
+	return r ? r : lead(s, f, p);
+}
+
+/* The way is as it was. Then *from and *ret are. */
+static bool
+known_way(struct sock *s, const struct inet_addr *to, struct inet_addr *from, uint64_t generation,
+	int *ret)
+{
+	struct inet_sock *i = is(s);
+	bool any = inet_is_any(from), known;
+
+	mutex_lock(&s->lock);
+	known = i->path.generation == generation && (i->path.has_from || !any) &&
+		memcmp(i->path.to, to->ip, 16) == 0;
+	if (known && any)
+		memcpy(from->ip, i->path.from, 16);
+	if (known)
+		*ret = i->path.way;
+	mutex_unlock(&s->lock);
+	return known;
+}
+
+/* from: NULL if it was not asked for. */
+static void
+note_way(struct sock *s, const struct inet_addr *to, const struct inet_addr *from,
+	uint64_t generation, int way)
+{
+	struct inet_sock *i = is(s);
+
+	mutex_lock(&s->lock);
+	i->path.generation = generation;
+	memcpy(i->path.to, to->ip, 16);
+	i->path.has_from = from;
+	if (from)
+		memcpy(i->path.from, from->ip, 16);
+	i->path.way = way;
+	mutex_unlock(&s->lock);
+}
+
+static void
+loopback_of(const struct sock *s, struct inet_addr *a)
+{
+	if (s->family == LX_AF_INET || inet_is_v4(a)) {
+		memcpy(a->ip, inet_mapped, sizeof inet_mapped);
+		memcpy(a->ip + 12, (const uint8_t[4]){127, 0, 0, 1}, 4);
+	} else {
+		memcpy(a->ip, loop6, 16);
+	}
+}
+
+int
+inet_route(struct sock *s, struct inet_addr *to, struct inet_addr *from, bool connects)
+{
+	uint64_t generation = net_path_generation(s->net);
+	bool any = inet_is_any(from), v4;
+	struct net_path p;
+	struct net_flow f;
+	int r;
+
+	if (inet_is_any(to))
+		loopback_of(s, to);
+	if (known_way(s, to, from, generation, &r))
+		return r;
+	flow_of(s, to, from, &f);
+	v4 = f.family == LX_AF_INET;
+	r = find_way(s, &f, connects, &p);
+	if (r < 0)
+		return r;
+	if (any) {
+		memset(from->ip, 0, 16);
+		if (v4)
+			memcpy(from->ip, inet_mapped, sizeof inet_mapped);
+		if (p.has_source)
+			memcpy(from->ip + (v4 ? 12 : 0), p.source, v4 ? 4 : 16);
+	}
+	/* With rules the way depends on all of the flow, a broadcast's on an option. */
+	if (p.route.type != LX_RTN_BROADCAST && !net_has_rules(s->net, f.family))
+		note_way(s, to, any ? from : NULL, generation, r);
+	return r;
 }
 
 int

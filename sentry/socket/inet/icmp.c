@@ -101,7 +101,7 @@ icmp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t
 	struct sock **wait_at)
 {
 	struct inet_sock *i = is(s);
-	struct inet_addr to;
+	struct inet_addr to, from;
 	uint16_t family;
 	int err;
 
@@ -116,9 +116,10 @@ icmp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t
 		return 0;
 	}
 	err = inet_addr_in(s, addr, len, &to);
+	from = i->local;
 	if (!err)
-		err = inet_route(s, &to);
-	if (err)
+		err = inet_route(s, &to, &from, true);
+	if (err < 0)
 		return err;
 	if (s->type == LX_SOCK_DGRAM)
 		take_id(i);
@@ -128,7 +129,7 @@ icmp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t
 	mutex_unlock(&s->lock);
 	mutex_lock(&taps(i)->lock);
 	if (inet_is_any(&i->local))
-		memcpy(i->local.ip, to.ip, 16);
+		memcpy(i->local.ip, from.ip, 16);
 	mutex_unlock(&taps(i)->lock);
 	return 0;
 }
@@ -287,7 +288,7 @@ inet_travel_in(struct inet_packet *k)
 	if (k->protocol != (k->v6 ? LX_IPPROTO_ICMPV6 : LX_IPPROTO_ICMP) || k->n < 8 ||
 		k->p[0] != request || k->p[1])
 		return;
-	if (!k->v6 && net_sysctl(k->net, NET_ICMP_ECHO_IGNORE_ALL, 0))
+	if (k->one_way || (!k->v6 && net_sysctl(k->net, NET_ICMP_ECHO_IGNORE_ALL, 0)))
 		return;
 	k->head = NULL;
 	k->p[0] = k->v6 ? 129 : 0;
@@ -330,12 +331,13 @@ icmp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 		err = -EPIPE;
 	k.to = i->remote;
 	mutex_unlock(&s->lock);
-	if (!err && m->addr_len) {
+	if (!err && m->addr_len)
 		err = inet_addr_in(s, m->addr, m->addr_len, &k.to);
-		if (!err)
-			err = inet_route(s, &k.to);
-	}
-	if (!err) {
+	k.from = i->local;
+	if (!err)
+		err = inet_route(s, &k.to, &k.from, false);
+	if (err >= 0) {
+		bool lost = err == INET_LOST;
 		size_t n = k.n;
 
 		if (ping) {
@@ -343,7 +345,7 @@ icmp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 			k.p[4] = (uint8_t)(i->local.port >> 8);
 			k.p[5] = (uint8_t)i->local.port;
 		}
-		k.from = inet_is_any(&i->local) ? k.to : i->local;
+		k.one_way = err == INET_ONE_WAY;
 		memcpy(k.meta.to, k.to.ip, 16);
 		k.meta.tos = (uint8_t)(k.v6 ? i->ip6_opt[67] : i->ip_opt[1]); /* TCLASS, TOS */
 		k.meta.ttl = inet_ttl(i, !k.v6);
@@ -353,7 +355,10 @@ icmp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 		if (!err) {
 			if (ping || (k.v6 && !is_tap(i)))
 				put_checksum(&k);
-			inet_travel(&k);
+			if (lost)
+				inet_wire(&k);
+			else
+				inet_travel(&k);
 			err = (int)n;
 		}
 	}

@@ -42,6 +42,7 @@ struct inet_sock {
 	int backlog, nr_accept;
 	/* tcp_connect.c */
 	bool connecting;
+	bool syn_lost;		    /* it waits, and nobody is there; or: */
 	struct sock *syn_to;	    /* a reference on the listener where it waits, or NULL; and */
 	struct list synq, syn_node; /* who waits: under the lock there, */
 	_Atomic uint32_t nr_syn;    /* and how many they are, or more */
@@ -57,8 +58,14 @@ struct inet_sock {
 	uint16_t send_cover, recv_cover; /* UDP-Lite; 0: all of a message */
 	uint32_t memberships;		 /* multicast groups; their list's lock */
 	bool own_groups_only;		 /* IP_MULTICAST_ALL is off */
-	bool mc_lo, mc_lo6;		 /* messages to groups leave by lo */
-	uint8_t mc_addr[4];		 /* as IP_MULTICAST_IF named it */
+	struct {
+		uint64_t generation; /* net_path_generation; 0: none is known */
+		uint8_t to[16], from[16];
+		bool has_from;
+		int way;    /* INET_HERE, ... */
+	} path;		    /* the way to whom it sent last */
+	bool mc_lo, mc_lo6; /* messages to groups leave by lo */
+	uint8_t mc_addr[4]; /* as IP_MULTICAST_IF named it */
 };
 
 static inline struct inet_sock *
@@ -93,8 +100,13 @@ struct sock *inet_find(const struct net_ns *net, int protocol, bool listening,
 unsigned inet_find_all(const struct net_ns *net, int protocol, const struct inet_addr *to,
 	const struct inet_addr *from, struct sock *ret[INET_FIND_MAX]);
 int inet_getname(struct sock *s, bool peer, uint8_t *addr, uint32_t *len);
-/* Where a connection to `to` goes: loopback instead of the unspecified address. -ENETUNREACH. */
-int inet_route(struct sock *s, struct inet_addr *to);
+/* Where what s sends to `to` goes: loopback instead of the unspecified address. *from: what it
+ * comes from, if it is any address before. connects: the address that is chosen has to get there,
+ * too. INET_HERE; INET_ONE_WAY: who takes it gets it, and nobody can answer from there; INET_LOST:
+ * nobody gets it; -errno: the routes refuse it (net_path_find), or it is a broadcast that s may not
+ * make. */
+enum inet_way { INET_HERE, INET_ONE_WAY, INET_LOST };
+int inet_route(struct sock *s, struct inet_addr *to, struct inet_addr *from, bool connects);
 int inet_setsockopt(
 	struct sock *s, const struct call *c, int level, int opt, const uint8_t *val, uint32_t len);
 int inet_getsockopt(
@@ -114,7 +126,8 @@ int inet_multicast_get(const struct inet_sock *i, int level, int opt, uint8_t va
 /* Is there a way to a group, by an option or by the address that i is bound to? And where does what
  * goes that way come from, if i is not bound? */
 bool inet_multicast_route(const struct inet_sock *i, const struct inet_addr *to);
-void inet_multicast_source(const struct inet_sock *i, struct inet_addr *from);
+void inet_multicast_source(
+	const struct inet_sock *i, const struct inet_addr *to, struct inet_addr *from);
 bool inet_has_members(const struct net_ns *net, const struct inet_addr *group);
 /* May i, bound to the port, get what is sent to the group? */
 bool inet_gets_group(const struct inet_sock *i, const struct inet_addr *group);
@@ -127,6 +140,7 @@ struct inet_packet {
 	uint8_t protocol;
 	struct inet_addr from, to; /* without ports */
 	struct sock_meta meta;
+	bool one_way; /* no answer gets back */
 	const uint8_t
 		*head; /* IPv4: the header that a program made, or NULL: one is made of the rest */
 	size_t head_len;

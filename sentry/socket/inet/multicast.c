@@ -5,7 +5,7 @@
  * off. Interfaces other than lo have nobody behind them.
  */
 #include "internal.h"
-#include "sentry/net/link.h"
+#include "sentry/net/route.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,15 +132,30 @@ inet_has_members(const struct net_ns *net, const struct inet_addr *group)
 	return r;
 }
 
-/* What an interface is named by, an address or a number (0: the one that the routes say, and there
- * is no route to groups): 0 or -ENODEV. */
-static int
-is_lo(struct sock *s, const uint8_t addr[4], int32_t index)
+/* By a route that the guest has made. */
+static bool
+routed(struct net_ns *net, const struct inet_addr *group, struct net_path *ret)
 {
+	struct net_flow f = {.iif = NET_LO_INDEX};
+	size_t skip = inet_is_v4(group) ? 12 : 0;
+
+	f.family = skip ? LX_AF_INET : LX_AF_INET6;
+	memcpy(f.dst, group->ip + skip, 16 - skip);
+	return net_path_find(net, &f, ret) == 0 && ret->up;
+}
+
+/* What an interface is named by, an address or a number (0: the one that the routes say): 0 or
+ * -ENODEV. group: NULL if there is none. */
+static int
+is_lo(struct sock *s, const struct inet_addr *group, const uint8_t addr[4], int32_t index)
+{
+	struct net_path p;
 	uint8_t ip[16];
 
 	if (index)
 		return index == NET_LO_INDEX ? 0 : -ENODEV;
+	if (group && memcmp(addr, "\0\0\0\0", 4) == 0 && routed(s->net, group, &p))
+		return 0;
 	memcpy(ip, inet_mapped, sizeof inet_mapped);
 	memcpy(ip + 12, addr, 4);
 	return memcmp(addr, "\0\0\0\0", 4) != 0 && net_is_local(s->net, ip) ? 0 : -ENODEV;
@@ -177,7 +192,7 @@ option4(struct inet_sock *i, int opt, const uint8_t *val, uint32_t len)
 			memset(i->mc_addr, 0, 4);
 			return 0;
 		}
-		if (is_lo(&i->s, val, index))
+		if (is_lo(&i->s, NULL, val, index))
 			return -EADDRNOTAVAIL;
 		i->mc_lo = true;
 		memcpy(i->mc_addr, val, 4); /* none, where the interface was named by its number */
@@ -191,7 +206,8 @@ option4(struct inet_sock *i, int opt, const uint8_t *val, uint32_t len)
 			memcpy(&index, val + 8, 4);
 		if (opt == IP_DROP && !index && !memcmp(val + 4, none, 4))
 			return -ENODEV;
-		return change(i, opt == IP_ADD_MEMBERSHIP, &group, is_lo(&i->s, val + 4, index));
+		return change(
+			i, opt == IP_ADD_MEMBERSHIP, &group, is_lo(&i->s, &group, val + 4, index));
 	default:
 		return -ENOPROTOOPT;
 	}
@@ -281,7 +297,10 @@ bool
 inet_multicast_route(const struct inet_sock *i, const struct inet_addr *to)
 {
 	static const uint8_t lo4[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1};
+	struct net_path p;
 
+	if (routed(i->s.net, to, &p))
+		return true;
 	/* Linux gives lo no route to IPv6 groups, whatever the options say. */
 	if (!inet_is_v4(to) || !net_is_local(i->s.net, lo4))
 		return false;
@@ -290,8 +309,17 @@ inet_multicast_route(const struct inet_sock *i, const struct inet_addr *to)
 }
 
 void
-inet_multicast_source(const struct inet_sock *i, struct inet_addr *from)
+inet_multicast_source(const struct inet_sock *i, const struct inet_addr *to, struct inet_addr *from)
 {
-	memcpy(from->ip, inet_mapped, sizeof inet_mapped);
-	memcpy(from->ip + 12, i->mc_addr, 4);
+	static const uint8_t none[4];
+	bool v4 = inet_is_v4(to);
+	struct net_path p;
+
+	memset(from->ip, 0, 16);
+	if (v4) {
+		memcpy(from->ip, inet_mapped, sizeof inet_mapped);
+		memcpy(from->ip + 12, i->mc_addr, 4);
+	}
+	if ((!v4 || !memcmp(i->mc_addr, none, 4)) && routed(i->s.net, to, &p) && p.has_source)
+		memcpy(from->ip + (v4 ? 12 : 0), p.source, v4 ? 4 : 16);
 }

@@ -43,16 +43,20 @@ take_out_locked(struct inet_sock *i)
 	return ls;
 }
 
-/* NULL: s does not wait, or somebody else decides. */
-static struct sock *
+/* False: s does not wait, or somebody else decides. */
+static bool
 claim(struct sock *s)
 {
 	struct sock *ls;
+	bool lost;
 
 	mutex_lock(&syn_lock);
+	lost = is(s)->syn_lost;
+	is(s)->syn_lost = false;
 	ls = is(s)->syn_to ? take_out_locked(is(s)) : NULL;
 	mutex_unlock(&syn_lock);
-	return ls;
+	sock_put(ls);
+	return lost || ls;
 }
 
 /* What became of connecting; err: positive, or 0. told: the caller tells it. */
@@ -61,8 +65,10 @@ decided(struct sock *s, int err, bool told)
 {
 	struct inet_sock *i = is(s);
 
-	if (err) /* before another connect can begin */
+	if (err && told) /* before another connect can begin */
 		inet_unask(i);
+	else if (err && !i->port_asked)
+		inet_unbind(i);
 	mutex_lock(&s->lock);
 	if (i->connecting) {
 		i->connecting = false;
@@ -78,17 +84,14 @@ decided(struct sock *s, int err, bool told)
 static void
 too_late(struct timer *t)
 {
-	struct sock *s = t->arg, *ls;
+	struct sock *s = t->arg;
 	bool late;
 
 	mutex_lock(&s->lock);
 	late = sched_now_ns() >= is(s)->syn_until; /* else it is of a connection before */
 	mutex_unlock(&s->lock);
-	ls = late ? claim(s) : NULL;
-	if (!ls)
-		return;
-	decided(s, ETIMEDOUT, false);
-	sock_put(ls);
+	if (late && claim(s))
+		decided(s, ETIMEDOUT, false);
 }
 
 void
@@ -112,7 +115,7 @@ tcp_connect_stop(struct sock *s)
 		s->err = ECONNRESET; /* for who waits, as in Linux */
 	mutex_unlock(&s->lock);
 	if (was) {
-		sock_put(claim(s));
+		(void)claim(s);
 		(void)timer_cancel(&i->syn_timer);
 		waitq_notify(&s->wq, ~0u);
 	}
@@ -124,7 +127,7 @@ tcp_connect_fini(struct sock *s)
 {
 	(void)tcp_connect_stop(s);
 	if (is(s)->syn_until) { /* it has waited */
-		sock_put(claim(s));
+		(void)claim(s);
 		(void)timer_cancel_sync(&is(s)->syn_timer);
 	}
 }
@@ -190,6 +193,28 @@ wait_for_room(struct sock *s, struct sock *ls, const struct inet_addr *to, bool 
 	if (err == -EINPROGRESS && !first)
 		timer_arm(&i->syn_timer, i->syn_until);
 	return err;
+}
+
+/* What s sends gets lost. -EINPROGRESS. */
+static int
+wait_in_vain(struct sock *s, const struct inet_addr *to)
+{
+	struct inet_sock *i = is(s);
+	bool wanted;
+
+	mutex_lock(&syn_lock);
+	mutex_lock(&s->lock);
+	wanted = i->connecting;
+	if (wanted) {
+		i->remote = *to;
+		i->syn_until = syn_deadline(i);
+	}
+	mutex_unlock(&s->lock);
+	i->syn_lost = wanted;
+	mutex_unlock(&syn_lock);
+	if (wanted)
+		timer_arm(&i->syn_timer, i->syn_until);
+	return -EINPROGRESS;
 }
 
 /* --- connections --- */
@@ -408,10 +433,11 @@ tcp_listen(struct sock *s, const struct call *c, int backlog)
 
 /* s is connecting. The same as join_or_wait. */
 static int
-connect_to(struct sock *s, const struct call *c, const struct inet_addr *to)
+connect_to(struct sock *s, const struct call *c, const struct inet_addr *to,
+	const struct inet_addr *source, bool lost)
 {
 	struct inet_sock *i = is(s);
-	struct inet_addr from = *to;
+	struct inet_addr from = *source;
 	struct sock *ls;
 	int err = 0;
 
@@ -427,6 +453,8 @@ connect_to(struct sock *s, const struct call *c, const struct inet_addr *to)
 		i->local.port = port;
 		mutex_unlock(&s->lock);
 	}
+	if (lost)
+		return wait_in_vain(s, to);
 	from = i->local;
 	ls = inet_find(s->net, LX_IPPROTO_TCP, true, to, &from);
 	if (!ls) {
@@ -481,6 +509,7 @@ static int
 begin_connect(struct sock *s, bool nonblock)
 {
 	struct inet_sock *i = is(s);
+	bool forget = false;
 	int err = 0;
 
 	mutex_lock(&s->lock);
@@ -495,8 +524,11 @@ begin_connect(struct sock *s, bool nonblock)
 		err = s->err ? -s->err : -ECONNABORTED;
 		s->err = 0;
 		i->refused = false;
+		forget = true;
 	}
 	mutex_unlock(&s->lock);
+	if (forget)
+		inet_unask(i);
 	return err;
 }
 
@@ -505,9 +537,9 @@ tcp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t 
 	struct sock **wait_at)
 {
 	struct inet_sock *i = is(s);
-	struct inet_addr to;
+	struct inet_addr to, from;
 	uint16_t family;
-	bool later;
+	bool later, lost;
 	int err;
 
 	if (len < sizeof family)
@@ -522,9 +554,11 @@ tcp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t 
 		return err > 0 ? 0 : err;
 	if (s->family == LX_AF_INET6 && i->v6only && inet_is_v4(&to))
 		return -ENETUNREACH;
-	err = inet_route(s, &to);
-	if (err)
+	from = i->local;
+	err = inet_route(s, &to, &from, true);
+	if (err < 0)
 		return err;
+	lost = err != INET_HERE;
 	mutex_lock(&s->lock);
 	err = i->connecting ? -EALREADY : i->connected ? -EISCONN : 0;
 	if (!err) {
@@ -534,7 +568,7 @@ tcp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t 
 	mutex_unlock(&s->lock);
 	if (err)
 		return err;
-	err = connect_to(s, c, &to);
+	err = connect_to(s, c, &to, &from, lost);
 	if (err == -EINPROGRESS)
 		return wait_at ? -EAGAIN : err;
 	/* Without waiting, the answer of the other side is always still to come (connect(2),

@@ -14,22 +14,19 @@
 #define MAX_PAYLOAD 65507u
 #define HEADER	    8u
 
-/* The address that a message to `to` comes from, of a socket that has none. */
-static void
-set_source(const struct inet_sock *i, const struct inet_addr *to, struct inet_addr *ret)
-{
-	if (inet_is_multicast(to))
-		inet_multicast_source(i, ret);
-	else
-		memcpy(ret->ip, to->ip, 16);
-}
-
+/* As inet_route, also to groups. */
 static int
-route(struct inet_sock *i, struct inet_addr *to)
+route(struct inet_sock *i, struct inet_addr *to, struct inet_addr *from, bool connects)
 {
+	if (inet_is_multicast(from))
+		memset(from->ip, 0, 16);
 	if (!inet_is_multicast(to))
-		return inet_route(&i->s, to);
-	return inet_multicast_route(i, to) ? 0 : -ENETUNREACH;
+		return inet_route(&i->s, to, from, connects);
+	if (!inet_multicast_route(i, to))
+		return -ENETUNREACH;
+	if (inet_is_any(from))
+		inet_multicast_source(i, to, from);
+	return INET_HERE;
 }
 
 static int
@@ -37,7 +34,7 @@ udp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t 
 	struct sock **wait_at)
 {
 	struct inet_sock *i = is(s);
-	struct inet_addr to;
+	struct inet_addr to, from;
 	uint16_t family;
 	int err;
 
@@ -53,12 +50,13 @@ udp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t 
 		return 0;
 	}
 	err = inet_addr_in(s, addr, len, &to);
+	from = i->local;
 	if (!err)
-		err = route(i, &to);
-	if (err)
+		err = route(i, &to, &from, true);
+	if (err < 0)
 		return err;
 	if (!i->bound) {
-		err = inet_autobind(s, inet_is_multicast(&to) ? NULL : &to);
+		err = inet_autobind(s, inet_is_multicast(&to) ? NULL : &from);
 		if (err)
 			return err == -EADDRNOTAVAIL ? -EAGAIN : err;
 	}
@@ -66,7 +64,7 @@ udp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t 
 	i->remote = to;
 	i->connected = true;
 	if (inet_is_any(&i->local))
-		set_source(i, &to, &i->local);
+		memcpy(i->local.ip, from.ip, 16);
 	mutex_unlock(&s->lock);
 	return 0;
 }
@@ -165,7 +163,7 @@ udp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	struct sock_meta meta = {.ttl = 64};
 	struct sock *dst;
 	struct skb *b;
-	int err;
+	int err, way;
 
 	(void)c;
 	if (m->flags & LX_MSG_OOB)
@@ -178,6 +176,7 @@ udp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	if (!err && !m->addr_len && !i->connected)
 		err = -EDESTADDRREQ;
 	to = i->remote;
+	from = i->local;
 	mutex_unlock(&s->lock);
 	if (err)
 		return err;
@@ -185,21 +184,17 @@ udp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 		err = inet_addr_in(s, m->addr, m->addr_len, &to);
 		if (!err && !to.port)
 			err = -EINVAL;
-		if (!err)
-			err = route(i, &to);
 		if (err)
 			return err;
 	}
-	if (!i->bound) {
-		err = inet_autobind(s, NULL);
-		if (err)
-			return -EAGAIN;
-	}
+	way = route(i, &to, &from, false);
+	if (way < 0)
+		return way;
+	if (!i->bound && inet_autobind(s, NULL))
+		return -EAGAIN;
 	mutex_lock(&s->lock);
-	from = i->local;
+	from.port = i->local.port;
 	mutex_unlock(&s->lock);
-	if (inet_is_any(&from) || inet_is_multicast(&from))
-		set_source(i, &to, &from);
 	memcpy(meta.to, to.ip, 16);
 	meta_of_options(i, inet_is_v4(&to), (uint32_t)n, &meta);
 	err = inet_ctl_in(s, m, &from, &meta);
@@ -220,12 +215,16 @@ udp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 		err = deliver_all(s, b, &to, &from);
 		return err ? err : (ssize_t)n;
 	}
+	if (way == INET_LOST) {
+		skb_free(b);
+		return (ssize_t)n;
+	}
 	dst = inet_find(s->net, s->protocol, false, &to, &from);
 	if (!dst) {
 		/* ICMP port unreachable comes back: told to a connected socket only. */
 		skb_free(b);
 		mutex_lock(&s->lock);
-		if (i->connected)
+		if (i->connected && way == INET_HERE)
 			s->err = ECONNREFUSED;
 		mutex_unlock(&s->lock);
 		waitq_notify(&s->wq, LX_POLLERR);

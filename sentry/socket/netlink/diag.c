@@ -68,7 +68,7 @@ inet(const struct net_ns *net, const struct nl_request *rq, struct nl_reply *r)
 	if (err == 0 && q.one && !q.found)
 		err = -ENOENT;
 	if (err == 0 && !q.one)
-		nl_done(r);
+		nl_done(r, 0);
 	return err;
 }
 
@@ -119,7 +119,7 @@ local(const struct net_ns *net, const struct nl_request *rq, struct nl_reply *r)
 	if (err == 0 && q.one && !q.found)
 		err = -ENOENT;
 	if (err == 0 && !q.one)
-		nl_done(r);
+		nl_done(r, 0);
 	return err;
 }
 

@@ -8,7 +8,7 @@
 #define SENTRY_SOCKET_NETLINK_INTERNAL_H
 
 #include "abi/netlink.h"
-#include "sentry/net/link.h"
+#include "sentry/net/route.h"
 #include "sentry/sched/sched.h"
 #include "sentry/socket/info.h"
 
@@ -58,8 +58,8 @@ void nl_begin(struct nl_reply *r, uint16_t type, uint16_t flags, const void *hea
 void nl_put(struct nl_reply *r, uint16_t type, const void *data, size_t len);
 void nl_end(struct nl_reply *r);
 void nl_flush(struct nl_reply *r); /* hand over what is there */
-/* The end of a dump. */
-void nl_done(struct nl_reply *r);
+/* The end of a dump. err: 0, or why it ends here. */
+void nl_done(struct nl_reply *r, int err);
 
 static inline void
 nl_put_u32(struct nl_reply *r, uint16_t type, uint32_t v)
@@ -86,8 +86,32 @@ int nl_route(
 int nl_diag(
 	struct nl_sock *s, const struct call *c, const struct nl_request *rq, struct nl_reply *r);
 
-/* lookup.c: routes, and which one a packet would take (RTM_GETROUTE without NLM_F_DUMP). */
-void nl_put_route(struct nl_reply *r, uint16_t flags, const struct net_route *x);
+/* The objects of rtnetlink, each with its questions and changes. */
+int nl_link(struct nl_sock *s, const struct nl_request *rq, struct nl_reply *r);
+int nl_addr(struct nl_sock *s, const struct nl_request *rq, struct nl_reply *r);
+int nl_fib(
+	struct nl_sock *s, const struct call *c, const struct nl_request *rq, struct nl_reply *r);
+int nl_neigh(struct nl_sock *s, const struct nl_request *rq, struct nl_reply *r);
+int nl_rule(
+	struct nl_sock *s, const struct call *c, const struct nl_request *rq, struct nl_reply *r);
+
+/* A change that a request has made, to who listens to the group; and to who made it, if it asked
+ * for that (NLM_F_ECHO). */
+void nl_tell(struct nl_sock *s, const struct nl_request *rq, uint32_t group,
+	void (*build)(struct nl_reply *r, void *arg), void *arg);
+
+static inline bool
+nl_is_dump(const struct nl_request *rq)
+{
+	return (rq->h.type & 3) == 2 && rq->h.flags & LX_NLM_F_DUMP;
+}
+
+/* Attributes after the first `head` bytes: 1; 0: it is not there; -EINVAL: not of that size. */
+int nl_take_attr(const struct nl_request *rq, size_t head, uint16_t type, void *ret, size_t bytes);
+
+void nl_put_cacheinfo(struct nl_reply *r); /* how IPv6 routes end */
+void nl_put_route(struct nl_reply *r, uint16_t type, uint16_t flags, const struct net_route *x);
+/* lookup.c: which route a packet would take (RTM_GETROUTE without NLM_F_DUMP). */
 int nl_route_find(
 	struct nl_sock *s, const struct call *c, const struct nl_request *rq, struct nl_reply *r);
 

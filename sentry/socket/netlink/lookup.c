@@ -14,120 +14,26 @@ struct lookup {
 	struct net_ns *net;
 	struct lx_rtmsg m;
 	size_t bytes; /* of an address */
-	uint8_t dst[16], src[16];
+	struct net_flow f;
+	uint32_t iif, uid;     /* as they are asked, and shown */
 	bool has_dst, has_src; /* not all zero */
-	uint32_t oif, iif, mark, uid;
 	/* the answer */
-	uint8_t source[16]; /* what the packet would come from */
-	bool has_source, found;
-	uint8_t type; /* LX_RTN_*, IPv4 */
-	struct net_route route;
-};
-
-static void
-put_cacheinfo(struct nl_reply *r)
-{
-	struct lx_rta_cacheinfo ci = {0};
-	uint8_t medium = 0;
-
-	nl_put(r, LX_RTA_CACHEINFO, &ci, sizeof ci);
-	nl_put(r, LX_RTA_PREF, &medium, 1);
-}
-
-void
-nl_put_route(struct nl_reply *r, uint16_t flags, const struct net_route *x)
-{
-	struct lx_rtmsg m = {.family = x->family,
-		.dst_len = x->dst_len,
-		.table = x->table,
-		.protocol = x->protocol,
-		.scope = x->scope,
-		.type = x->type};
-	size_t len = x->family == LX_AF_INET ? 4 : 16;
-
-	nl_begin(r, LX_RTM_NEWROUTE, flags, &m, sizeof m);
-	nl_put_u32(r, LX_RTA_TABLE, x->table);
-	nl_put(r, LX_RTA_DST, x->dst, len);
-	if (x->family == LX_AF_INET6)
-		nl_put_u32(r, LX_RTA_PRIORITY, x->priority);
-	if (x->has_prefsrc)
-		nl_put(r, LX_RTA_PREFSRC, x->prefsrc, len);
-	nl_put_u32(r, LX_RTA_OIF, (uint32_t)x->oif);
-	if (x->family == LX_AF_INET6)
-		put_cacheinfo(r);
-	nl_end(r);
-}
-
-/* --- the table --- */
-
-struct best {
-	uint8_t family;
-	const uint8_t *to;
 	bool found;
-	struct net_route route;
+	uint8_t type; /* LX_RTN_*, IPv4 */
+	struct net_path path;
 };
 
-/* The longest prefix that has the address in it. */
-static void
-better_route(const struct net_route *x, void *arg)
-{
-	struct best *b = arg;
-	unsigned bits = x->dst_len;
-
-	if (x->family != b->family || (b->found && b->route.dst_len >= bits))
-		return;
-	if (memcmp(x->dst, b->to, bits / 8) != 0)
-		return;
-	if (bits % 8 && ((x->dst[bits / 8] ^ b->to[bits / 8]) & (0xff00 >> bits % 8) & 0xff))
-		return;
-	b->found = true;
-	b->route = *x;
-}
-
 static bool
-route_to(const struct lookup *l, const uint8_t *to, struct net_route *ret)
+is_ours(const struct lookup *l, const uint8_t *ip)
 {
-	struct best b = {.family = l->m.family, .to = to};
-
-	net_routes(l->net, better_route, &b);
-	*ret = b.route;
-	return b.found;
+	return net_address_type(l->net, LX_AF_INET, ip) == LX_RTN_LOCAL;
 }
 
-static bool
-is_ours(const struct lookup *l, const uint8_t *to)
-{
-	struct net_route r;
-
-	return route_to(l, to, &r) && r.type == LX_RTN_LOCAL;
-}
-
-struct source {
-	struct lookup *l;
-	uint8_t scope; /* at most */
-};
-
-static void
-take_source(const struct net_addr *a, void *arg)
-{
-	struct source *s = arg;
-
-	if (a->family != s->l->m.family || s->l->has_source)
-		return;
-	if (a->family == LX_AF_INET && a->scope > s->scope)
-		return;
-	memcpy(s->l->source, a->addr, sizeof a->addr);
-	s->l->has_source = true;
-}
-
-/* inet_select_addr(): the first address of lo whose scope is no narrower. */
 static void
 select_source(struct lookup *l, uint8_t scope)
 {
-	struct source s = {l, scope};
-
-	if (!l->has_source)
-		net_addrs(l->net, take_source, &s);
+	if (!l->path.has_source)
+		l->path.has_source = net_source_in_scope(l->net, scope, l->path.source);
 }
 
 /* --- IPv4 --- */
@@ -148,72 +54,90 @@ is_limited_broadcast(const uint8_t *a)
 static int
 input4(struct lookup *l)
 {
+	const uint8_t *dst = l->f.dst, *src = l->f.src;
 	struct net_link link;
+	int err;
 
-	if (net_link_find(l->net, (int32_t)l->iif, NULL, &link) < 0)
+	if (net_link_find(l->net, l->f.iif, NULL, &link) < 0)
 		return -ENODEV;
-	if (l->dst[0] == 127 || l->src[0] == 127 || l->src[0] == 0 || is_multicast(l->src) ||
-		is_limited_broadcast(l->src) || is_ours(l, l->src))
+	if (dst[0] == 127 || src[0] == 127 || src[0] == 0 || is_multicast(src) ||
+		is_limited_broadcast(src) || is_ours(l, src))
 		return -EINVAL; /* martians */
-	l->type = LX_RTN_LOCAL;
-	l->found = route_to(l, l->dst, &l->route) && l->route.type == LX_RTN_LOCAL;
-	return l->found ? 0 : -EHOSTUNREACH;
+	err = net_path_find(l->net, &l->f, &l->path);
+	l->type = l->path.route.type;
+	l->found = !err && l->type == LX_RTN_LOCAL;
+	return l->found ? 0 : err && err != -ENETUNREACH ? err : -EHOSTUNREACH;
 }
 
+/* What the flow itself decides: 0, and *ret_done: nothing is left to be looked for. */
 static int
-output4(struct lookup *l)
+before_route4(struct lookup *l, bool *ret_done)
 {
+	const uint8_t *dst = l->f.dst, *src = l->f.src;
+	const bool everybody = is_limited_broadcast(dst), group = is_multicast(dst);
 	struct net_link link;
-	const bool everybody = is_limited_broadcast(l->dst), group = is_multicast(l->dst);
-	bool on_link = false;
 
 	if (l->has_src) {
-		if (l->src[0] == 0 || is_multicast(l->src) || is_limited_broadcast(l->src))
+		if (src[0] == 0 || is_multicast(src) || is_limited_broadcast(src))
 			return -EINVAL;
-		if (!is_ours(l, l->src))
+		if (!is_ours(l, src))
 			return -ENETUNREACH;
-		on_link = !l->oif && (group || everybody);
+		*ret_done = !l->f.oif && (group || everybody);
 	}
-	memcpy(l->source, l->src, sizeof l->source);
-	l->has_source = l->has_src;
-	if (l->oif) {
-		if (net_link_find(l->net, (int32_t)l->oif, NULL, &link) < 0)
+	if (l->f.oif) {
+		if (net_link_find(l->net, l->f.oif, NULL, &link) < 0)
 			return -ENODEV;
 		if (!(link.flags & LX_IFF_UP))
 			return -ENETUNREACH;
-		if (everybody || (group && memcmp(l->dst, "\340\0\0", 3) == 0)) {
+		if (everybody || (group && memcmp(dst, "\340\0\0", 3) == 0)) {
 			select_source(l, LX_RT_SCOPE_LINK);
-			on_link = true;
+			*ret_done = true;
 		} else if (group) {
 			select_source(l, LX_RT_SCOPE_UNIVERSE);
 		} else if (!l->has_dst) {
 			select_source(l, LX_RT_SCOPE_HOST);
 		}
 	}
+	return 0;
+}
+
+static int
+output4(struct lookup *l)
+{
+	const uint8_t *dst = l->f.dst;
+	const bool everybody = is_limited_broadcast(dst), group = is_multicast(dst);
+	struct net_path found;
+	bool done = false;
+	int err;
+
+	memcpy(l->path.source, l->f.src, sizeof l->path.source);
+	l->path.has_source = l->has_src;
+	err = before_route4(l, &done);
+	if (err)
+		return err;
 	l->type = everybody ? LX_RTN_BROADCAST : group ? LX_RTN_MULTICAST : LX_RTN_UNICAST;
-	if (on_link)
+	if (done)
 		return 0;
 	if (!l->has_dst) {
 		/* What goes to nobody in particular goes to oneself. */
-		if (!l->has_source)
-			memcpy(l->source, (const uint8_t[4]){127, 0, 0, 1}, 4);
-		l->has_source = true;
+		if (!l->path.has_source)
+			memcpy(l->path.source, (const uint8_t[4]){127, 0, 0, 1}, 4);
+		l->path.has_source = true;
 		l->type = LX_RTN_LOCAL;
 		return 0;
 	}
-	l->found = route_to(l, l->dst, &l->route);
-	if (l->found) {
-		if (!group && !everybody)
-			l->type = l->route.type;
-		if (!l->has_source)
-			memcpy(l->source, l->route.has_prefsrc ? l->route.prefsrc : l->dst, 4);
-		l->has_source = true;
-	} else if (l->oif) {
-		select_source(l, LX_RT_SCOPE_LINK); /* it is said to be there, so it may be */
-	} else {
-		return -ENETUNREACH;
+	err = net_path_find(l->net, &l->f, &found);
+	if (err)
+		return err;
+	l->found = found.found;
+	if (!group && !everybody)
+		l->type = found.route.type;
+	l->path.route = found.route;
+	if (!l->path.has_source) {
+		memcpy(l->path.source, found.source, 4);
+		l->path.has_source = found.has_source;
 	}
-	return group || everybody || l->dst[0] != 0 ? 0 : -EINVAL;
+	return group || everybody || dst[0] != 0 ? 0 : -EINVAL;
 }
 
 static int
@@ -230,9 +154,7 @@ answer4(struct lookup *l, struct nl_reply *r)
 	if (l->m.flags & LX_RTM_F_FIB_MATCH) {
 		if (!l->found)
 			return -EHOSTUNREACH;
-		/* Without rules of somebody's own, the local table is one with the main one. */
-		l->route.table = LX_RT_TABLE_MAIN;
-		nl_put_route(r, 0, &l->route);
+		nl_put_route(r, LX_RTM_NEWROUTE, 0, &l->path.route);
 		return 0;
 	}
 	if (l->type == LX_RTN_BROADCAST)
@@ -240,18 +162,20 @@ answer4(struct lookup *l, struct nl_reply *r)
 	else if (l->type == LX_RTN_MULTICAST)
 		m.flags |= LX_RTCF_MULTICAST;
 	/* All hosts are in the group of all; who joined another is not looked for. */
-	if (l->type == LX_RTN_MULTICAST && memcmp(l->dst, "\340\0\0\1", 4) != 0)
+	if (l->type == LX_RTN_MULTICAST && memcmp(l->f.dst, "\340\0\0\1", 4) != 0)
 		m.flags &= ~LX_RTCF_LOCAL;
 	nl_begin(r, LX_RTM_NEWROUTE, 0, &m, sizeof m);
-	nl_put_u32(r, LX_RTA_TABLE, LX_RT_TABLE_MAIN);
-	nl_put(r, LX_RTA_DST, l->dst, 4);
+	nl_put_u32(r, LX_RTA_TABLE, m.table);
+	nl_put(r, LX_RTA_DST, l->f.dst, 4);
 	if (l->has_src)
-		nl_put(r, LX_RTA_SRC, l->src, 4);
+		nl_put(r, LX_RTA_SRC, l->f.src, 4);
 	nl_put_u32(r, LX_RTA_OIF, NET_LO_INDEX);
-	if (!l->iif && l->has_source && memcmp(l->source, l->src, 4) != 0)
-		nl_put(r, LX_RTA_PREFSRC, l->source, 4);
-	if (l->mark)
-		nl_put_u32(r, LX_RTA_MARK, l->mark);
+	if (!l->iif && l->path.has_source && memcmp(l->path.source, l->f.src, 4) != 0)
+		nl_put(r, LX_RTA_PREFSRC, l->path.source, 4);
+	if (l->found && l->path.route.has_gateway)
+		nl_put(r, LX_RTA_GATEWAY, l->path.route.gateway, 4);
+	if (l->f.mark)
+		nl_put_u32(r, LX_RTA_MARK, l->f.mark);
 	if (l->iif)
 		nl_put_u32(r, LX_RTA_IIF, l->iif);
 	else
@@ -267,48 +191,41 @@ static int
 find6(struct lookup *l)
 {
 	struct net_link link;
+	int err;
 
 	if (l->iif && net_link_find(l->net, (int32_t)l->iif, NULL, &link) < 0)
 		return -ENODEV;
-	l->found = route_to(l, l->dst, &l->route);
-	if (!l->found || (l->oif && l->oif != (uint32_t)l->route.oif))
-		return -ENETUNREACH;
-	if (l->route.type == LX_RTN_LOCAL) {
-		memcpy(l->source, l->dst, 16);
-		l->has_source = true;
-	} else {
-		select_source(l, LX_RT_SCOPE_HOST);
-	}
-	return 0;
+	err = net_path_find(l->net, &l->f, &l->path);
+	return err == -EADDRNOTAVAIL ? -ENETUNREACH : err;
 }
 
 static int
 answer6(const struct lookup *l, struct nl_reply *r)
 {
-	const struct net_route *x = &l->route;
+	const struct net_route *x = &l->path.route;
 	struct lx_rtmsg m = {.family = LX_AF_INET6,
 		.dst_len = 128,
 		.src_len = 128,
-		.table = x->table,
+		.table = x->table < 256 ? (uint8_t)x->table : LX_RT_TABLE_COMPAT,
 		.protocol = x->protocol,
 		.scope = x->scope,
 		.type = x->type};
 
 	if (l->m.flags & LX_RTM_F_FIB_MATCH) {
-		nl_put_route(r, 0, x);
+		nl_put_route(r, LX_RTM_NEWROUTE, 0, x);
 		return 0;
 	}
 	nl_begin(r, LX_RTM_NEWROUTE, 0, &m, sizeof m);
 	nl_put_u32(r, LX_RTA_TABLE, x->table);
-	nl_put(r, LX_RTA_DST, l->dst, 16);
-	nl_put(r, LX_RTA_SRC, l->src, 16);
+	nl_put(r, LX_RTA_DST, l->f.dst, 16);
+	nl_put(r, LX_RTA_SRC, l->f.src, 16);
 	if (l->iif)
 		nl_put_u32(r, LX_RTA_IIF, l->iif);
-	else if (l->has_source)
-		nl_put(r, LX_RTA_PREFSRC, l->source, 16);
+	else if (l->path.has_source)
+		nl_put(r, LX_RTA_PREFSRC, l->path.source, 16);
 	nl_put_u32(r, LX_RTA_PRIORITY, x->priority);
-	nl_put_u32(r, LX_RTA_OIF, (uint32_t)x->oif);
-	put_cacheinfo(r);
+	nl_put_u32(r, LX_RTA_OIF, NET_LO_INDEX);
+	nl_put_cacheinfo(r);
 	nl_end(r);
 	return 0;
 }
@@ -322,32 +239,6 @@ is_zero(const uint8_t *a, size_t n)
 		if (a[--n])
 			return false;
 	return true;
-}
-
-static int
-take_address(const struct lookup *l, const struct nl_request *rq, uint16_t type, uint8_t *ret)
-{
-	size_t len = 0;
-	const uint8_t *a = nl_attr(rq, sizeof l->m, type, &len);
-
-	if (a && len != l->bytes)
-		return -EINVAL;
-	if (a)
-		memcpy(ret, a, len);
-	return 0;
-}
-
-static int
-take_number(const struct nl_request *rq, uint16_t type, uint32_t *ret)
-{
-	size_t len = 0;
-	const uint8_t *a = nl_attr(rq, sizeof(struct lx_rtmsg), type, &len);
-
-	if (a && len != sizeof *ret)
-		return -EINVAL;
-	if (a)
-		memcpy(ret, a, len);
-	return a != NULL;
 }
 
 /* Who asked for strictness may only ask for one address, and for nothing of the table. */
@@ -364,21 +255,24 @@ is_strict(const struct lookup *l)
 static int
 take(struct lookup *l, const struct call *c, const struct nl_request *rq)
 {
+	const size_t head = sizeof l->m;
 	int r;
 
-	if (take_address(l, rq, LX_RTA_DST, l->dst) < 0 ||
-		take_address(l, rq, LX_RTA_SRC, l->src) < 0 ||
-		take_number(rq, LX_RTA_OIF, &l->oif) < 0 ||
-		take_number(rq, LX_RTA_IIF, &l->iif) < 0 ||
-		take_number(rq, LX_RTA_MARK, &l->mark) < 0)
+	if (nl_take_attr(rq, head, LX_RTA_DST, l->f.dst, l->bytes) < 0 ||
+		nl_take_attr(rq, head, LX_RTA_SRC, l->f.src, l->bytes) < 0 ||
+		nl_take_attr(rq, head, LX_RTA_OIF, &l->f.oif, 4) < 0 ||
+		nl_take_attr(rq, head, LX_RTA_IIF, &l->iif, 4) < 0 ||
+		nl_take_attr(rq, head, LX_RTA_MARK, &l->f.mark, 4) < 0)
 		return -EINVAL;
-	r = take_number(rq, LX_RTA_UID, &l->uid);
+	r = nl_take_attr(rq, head, LX_RTA_UID, &l->uid, 4);
 	if (r < 0 || (r > 0 && l->uid == ~0u))
 		return -EINVAL;
 	if (r == 0)
 		l->uid = uid_out(c->cred->user_ns, c->cred->uid);
-	l->has_dst = !is_zero(l->dst, l->bytes);
-	l->has_src = !is_zero(l->src, l->bytes);
+	l->f.uid = r ? uid_in(c->cred->user_ns, l->uid) : c->cred->uid;
+	l->f.iif = l->iif ? (int32_t)l->iif : NET_LO_INDEX;
+	l->has_dst = !is_zero(l->f.dst, l->bytes);
+	l->has_src = !is_zero(l->f.src, l->bytes);
 	return 0;
 }
 
@@ -395,6 +289,7 @@ nl_route_find(
 	if (l.m.family != LX_AF_INET && l.m.family != LX_AF_INET6)
 		return -EOPNOTSUPP;
 	l.bytes = l.m.family == LX_AF_INET ? 4 : 16;
+	l.f.family = l.m.family;
 	if (s->strict && !is_strict(&l))
 		return -EINVAL;
 	err = take(&l, c, rq);

@@ -267,9 +267,9 @@ nl_end(struct nl_reply *r)
 }
 
 void
-nl_done(struct nl_reply *r)
+nl_done(struct nl_reply *r, int err)
 {
-	int32_t status = 0;
+	int32_t status = err;
 
 	nl_begin(r, LX_NLMSG_DONE, LX_NLM_F_MULTI, &status, sizeof status);
 	nl_end(r);
@@ -292,6 +292,19 @@ nl_attr(const struct nl_request *rq, size_t head, uint16_t type, size_t *len)
 		at += LX_NLA_ALIGN(a.len);
 	}
 	return NULL;
+}
+
+int
+nl_take_attr(const struct nl_request *rq, size_t head, uint16_t type, void *ret, size_t bytes)
+{
+	size_t len = 0;
+	const uint8_t *a = nl_attr(rq, head, type, &len);
+
+	if (a && len != bytes)
+		return -EINVAL;
+	if (a)
+		memcpy(ret, a, len);
+	return a != NULL;
 }
 
 bool
@@ -334,6 +347,21 @@ nl_broadcast(const struct net_ns *net, int protocol, uint32_t group, uint32_t ex
 	mutex_unlock(&table_lock);
 }
 
+void
+nl_tell(struct nl_sock *s, const struct nl_request *rq, uint32_t group,
+	void (*build)(struct nl_reply *r, void *arg), void *arg)
+{
+	struct nl_reply echo = {.to = s, .group = group, .pid = s->portid, .seq = rq->h.seq};
+	bool wanted = rq->h.flags & LX_NLM_F_ECHO;
+
+	nl_broadcast(s->s.net, s->s.protocol, group, wanted ? s->portid : 0, s->portid, rq->h.seq,
+		build, arg);
+	if (wanted) {
+		build(&echo, arg);
+		nl_flush(&echo);
+	}
+}
+
 /* --- requests --- */
 
 static void
@@ -370,7 +398,8 @@ answer(struct nl_sock *s, const struct call *c, const struct nl_request *rq)
 		err = s->s.protocol == LX_NETLINK_ROUTE ? nl_route(s, c, rq, &r)
 							: nl_diag(s, c, rq, &r);
 	nl_flush(&r);
-	if (err || rq->h.flags & LX_NLM_F_ACK)
+	/* A dump ends with a message of its own. */
+	if (err || (rq->h.flags & LX_NLM_F_ACK && !nl_is_dump(rq)))
 		acknowledge(s, rq, err);
 }
 

@@ -1,334 +1,205 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * rtnetlink(7) over the sandbox's own interface: questions about links, addresses, routes,
- * neighbours (there are none) and rules; lo can be switched on and off, and get more addresses.
+ * rtnetlink(7): routes. What a route may have here: a destination, a table, a type, a scope, lo or
+ * a gateway, a metric, a source, a protocol. Metrics of a path, several next hops, encapsulation
+ * and the like are refused (EOPNOTSUPP). Linux: net/ipv4/fib_frontend.c, net/ipv6/route.c.
  */
 #include "abi/socket.h"
 #include "internal.h"
-#include "sentry/cred/user_ns.h"
 #include <errno.h>
 #include <string.h>
 
-/* What a question asks for, and where the answer goes. */
-struct query {
-	struct nl_reply *r;
-	uint16_t flags;
-	uint8_t family;
-	int32_t index; /* 0: all */
-	bool found;
-};
+/* --- shown --- */
 
-static void
-put_link(struct nl_reply *r, uint16_t flags, const struct net_link *l)
+void
+nl_put_cacheinfo(struct nl_reply *r)
 {
-	struct lx_ifinfomsg m = {.type = l->type, .index = l->index, .flags = l->flags};
-	uint32_t stats[24] = {0};
-	uint8_t zero = 0;
+	struct lx_rta_cacheinfo ci = {0};
+	uint8_t medium = 0;
 
-	nl_begin(r, LX_RTM_NEWLINK, flags, &m, sizeof m);
-	nl_put(r, LX_IFLA_IFNAME, l->name, strlen(l->name) + 1);
-	nl_put_u32(r, LX_IFLA_TXQLEN, l->txqlen);
-	nl_put(r, LX_IFLA_OPERSTATE, &l->operstate, 1);
-	nl_put(r, LX_IFLA_LINKMODE, &zero, 1);
-	nl_put_u32(r, LX_IFLA_MTU, l->mtu);
-	nl_put_u32(r, LX_IFLA_GROUP, 0);
-	nl_put_u32(r, LX_IFLA_PROMISCUITY, 0);
-	nl_put_u32(r, LX_IFLA_NUM_TX_QUEUES, 1);
-	nl_put_u32(r, LX_IFLA_NUM_RX_QUEUES, 1);
-	nl_put(r, LX_IFLA_CARRIER, &l->carrier, 1);
-	nl_put(r, LX_IFLA_QDISC, l->no_qdisc ? "noop" : "noqueue", l->no_qdisc ? 5 : 8);
-	nl_put(r, LX_IFLA_ADDRESS, l->hwaddr, l->hwaddr_len);
-	nl_put(r, LX_IFLA_BROADCAST, l->broadcast, l->hwaddr_len);
-	nl_put(r, LX_IFLA_STATS64, &l->stats, sizeof l->stats);
-	for (int i = 0; i < 10; i++)
-		stats[i] = (uint32_t)(&l->stats.rx_packets)[i];
-	nl_put(r, LX_IFLA_STATS, stats, sizeof stats);
-	nl_end(r);
+	nl_put(r, LX_RTA_CACHEINFO, &ci, sizeof ci);
+	nl_put(r, LX_RTA_PREF, &medium, 1);
 }
 
-static void
-one_link(const struct net_link *l, void *arg)
+/* The order of attributes is that of fib_dump_info, and of rt6_fill_node. */
+void
+nl_put_route(struct nl_reply *r, uint16_t type, uint16_t flags, const struct net_route *x)
 {
-	struct query *q = arg;
-
-	if (q->index && q->index != l->index)
-		return;
-	q->found = true;
-	put_link(q->r, q->flags, l);
-}
-
-static void
-put_addr(struct nl_reply *r, uint16_t type, uint16_t flags, const struct net_addr *a)
-{
-	struct lx_ifaddrmsg m = {a->family, a->prefixlen, a->flags, a->scope, (uint32_t)a->index};
-	uint32_t cache[4] = {0xffffffff, 0xffffffff, 0, 0}; /* for ever */
-	size_t len = a->family == LX_AF_INET ? 4 : 16;
+	struct lx_rtmsg m = {.family = x->family,
+		.dst_len = x->dst_len,
+		.table = x->table < 256 ? (uint8_t)x->table : LX_RT_TABLE_COMPAT,
+		.protocol = x->protocol,
+		.scope = x->scope,
+		.type = x->type,
+		.flags = x->onlink ? LX_RTNH_F_ONLINK : 0};
+	bool v4 = x->family == LX_AF_INET;
+	size_t len = v4 ? 4 : 16;
 
 	nl_begin(r, type, flags, &m, sizeof m);
-	nl_put(r, LX_IFA_ADDRESS, a->addr, len);
-	if (a->family == LX_AF_INET) {
-		nl_put(r, LX_IFA_LOCAL, a->addr, len);
-		if (a->has_broadcast)
-			nl_put(r, LX_IFA_BROADCAST, a->broadcast, len);
-		nl_put(r, LX_IFA_LABEL, "lo", 3);
-	}
-	nl_put_u32(r, LX_IFA_FLAGS, a->flags);
-	nl_put(r, LX_IFA_CACHEINFO, cache, sizeof cache);
+	nl_put_u32(r, LX_RTA_TABLE, x->table);
+	if (x->dst_len)
+		nl_put(r, LX_RTA_DST, x->dst, len);
+	if (v4 && x->priority)
+		nl_put_u32(r, LX_RTA_PRIORITY, x->priority);
+	if (x->has_prefsrc)
+		nl_put(r, LX_RTA_PREFSRC, x->prefsrc, len);
+	if (!v4)
+		nl_put_u32(r, LX_RTA_PRIORITY, x->priority);
+	if (x->has_gateway)
+		nl_put(r, LX_RTA_GATEWAY, x->gateway, len);
+	if (x->oif)
+		nl_put_u32(r, LX_RTA_OIF, (uint32_t)x->oif);
+	if (!v4)
+		nl_put_cacheinfo(r);
 	nl_end(r);
 }
 
-static void
-one_addr(const struct net_addr *a, void *arg)
-{
-	struct query *q = arg;
-
-	if ((q->family && q->family != a->family) || (q->index && q->index != a->index))
-		return;
-	put_addr(q->r, LX_RTM_NEWADDR, q->flags, a);
-}
+/* What a dump is of; 0: all. */
+struct wanted {
+	struct nl_reply *r;
+	uint8_t family, protocol, type;
+	uint32_t table;
+	int32_t oif;
+};
 
 static void
 one_route(const struct net_route *x, void *arg)
 {
-	struct query *q = arg;
+	const struct wanted *w = arg;
 
-	if (q->family && q->family != x->family)
+	if ((w->family && w->family != x->family) || (w->protocol && w->protocol != x->protocol) ||
+		(w->type && w->type != x->type) || (w->table && w->table != x->table) ||
+		(w->oif && w->oif != x->oif))
 		return;
-	nl_put_route(q->r, q->flags, x);
+	nl_put_route(w->r, LX_RTM_NEWROUTE, LX_NLM_F_MULTI, x);
 }
 
-static void
-put_rules(struct query *q, uint8_t family)
+/* Only who asked for strictness may ask for less than all of a family (ip_valid_fib_dump_req). */
+static int
+take_filter(const struct nl_request *rq, struct wanted *w)
 {
-	static const struct {
-		uint8_t table;
-		uint32_t priority;
-	} rules[] = {
-		{LX_RT_TABLE_LOCAL, 0}, {LX_RT_TABLE_MAIN, 32766}, {LX_RT_TABLE_DEFAULT, 32767}};
+	struct lx_rtmsg m;
 
-	if (q->family && q->family != family)
-		return;
-	for (int i = 0; i < (family == LX_AF_INET ? 3 : 2); i++) {
-		struct lx_rtmsg m = {.family = family, .table = rules[i].table, .type = 1};
-
-		nl_begin(q->r, LX_RTM_NEWRULE, q->flags, &m, sizeof m);
-		nl_put_u32(q->r, LX_FRA_TABLE, rules[i].table);
-		if (rules[i].priority)
-			nl_put_u32(q->r, LX_FRA_PRIORITY, rules[i].priority);
-		nl_end(q->r);
-	}
+	if (rq->len < sizeof m)
+		return -EINVAL;
+	memcpy(&m, rq->body, sizeof m);
+	if (m.dst_len || m.src_len || m.tos || m.scope)
+		return -EINVAL;
+	w->protocol = m.protocol;
+	w->type = m.type;
+	w->table = m.table;
+	return nl_take_attr(rq, sizeof m, LX_RTA_TABLE, &w->table, 4) < 0 ||
+			       nl_take_attr(rq, sizeof m, LX_RTA_OIF, &w->oif, 4) < 0
+		       ? -EINVAL
+		       : 0;
 }
 
 static int
-dump(const struct nl_sock *s, const struct nl_request *rq, struct query *q)
+dump(struct nl_sock *s, const struct nl_request *rq, struct nl_reply *r)
 {
-	q->flags = LX_NLM_F_MULTI;
-	switch (rq->h.type) {
-	case LX_RTM_GETLINK:
-		net_links(s->s.net, one_link, q);
-		break;
-	case LX_RTM_GETADDR:
-		/* Only who asked for strictness may ask for less than all. */
-		if (s->strict && rq->len >= sizeof(struct lx_ifaddrmsg)) {
-			struct lx_ifaddrmsg m;
+	struct wanted w = {.r = r, .family = rq->body[0]};
+	int err = s->strict ? take_filter(rq, &w) : 0;
 
-			memcpy(&m, rq->body, sizeof m);
-			q->index = (int32_t)m.index;
-		}
-		net_addrs(s->s.net, one_addr, q);
-		break;
-	case LX_RTM_GETROUTE:
-		net_routes(s->s.net, one_route, q);
-		break;
-	case LX_RTM_GETNEIGH:
-		break;
-	case LX_RTM_GETRULE:
-		put_rules(q, LX_AF_INET);
-		put_rules(q, LX_AF_INET6);
-		break;
-	default:
-		return -EOPNOTSUPP;
+	if (err)
+		return err;
+	if (w.table && w.family && !net_ns_on_host(s->s.net) &&
+		!net_table_exists(s->s.net, w.family, w.table)) {
+		nl_done(r, -ENOENT);
+		return 0;
 	}
-	nl_done(q->r);
+	err = net_routes(s->s.net, one_route, &w);
+	nl_done(r, err);
 	return 0;
 }
 
-/* The link that a request names by number or by name. */
-static int
-named_link(
-	struct net_ns *net, const struct nl_request *rq, struct lx_ifinfomsg *m, struct net_link *l)
-{
-	char name[16] = "";
-	const uint8_t *a;
-	size_t len = 0;
-
-	if (rq->len < sizeof *m)
-		return -EINVAL;
-	memcpy(m, rq->body, sizeof *m);
-	a = nl_attr(rq, sizeof *m, LX_IFLA_IFNAME, &len);
-	if (a && len > 0)
-		memcpy(name, a, len < sizeof name ? len : sizeof name - 1);
-	if (m->index <= 0 && !name[0])
-		return -EINVAL;
-	return net_link_find(net, m->index, name, l);
-}
-
-static void
-tell_link(struct nl_reply *r, void *arg)
-{
-	put_link(r, 0, arg);
-}
+/* --- changed --- */
 
 static int
-set_link(struct net_ns *net, const struct nl_request *rq)
+take_route(const struct nl_request *rq, struct net_route *x)
 {
-	static const uint16_t changeable[] = {LX_IFLA_IFNAME, LX_IFLA_MTU, LX_IFLA_EXT_MASK, 0};
-	struct lx_ifinfomsg m;
-	struct net_link l;
-	const uint8_t *a;
-	size_t len = 0;
-	int r = named_link(net, rq, &m, &l);
-
-	if (r == -ENODEV && rq->h.flags & LX_NLM_F_CREATE)
-		return -EOPNOTSUPP; /* no kind of link can be made */
-	if (r < 0)
-		return r;
-	if (rq->h.flags & LX_NLM_F_EXCL)
-		return -EEXIST;
-	/* Only its MTU, and whether it is up; no other name, address, namespace, nor other flags.
-	 */
-	if (!nl_attrs_only(rq, sizeof m, changeable) ||
-		(m.change && m.change != ~0u && m.change & ~(uint32_t)LX_IFF_UP))
-		return -EOPNOTSUPP;
-	a = nl_attr(rq, sizeof m, LX_IFLA_IFNAME, &len);
-	if (a && (len == 0 || strnlen((const char *)a, len) != strlen(l.name) ||
-			 memcmp(a, l.name, strlen(l.name)) != 0))
-		return -EOPNOTSUPP;
-	a = nl_attr(rq, sizeof m, LX_IFLA_MTU, &len);
-	if (a && len == 4) {
-		uint32_t mtu;
-
-		memcpy(&mtu, a, 4);
-		r = net_lo_set_mtu(net, mtu);
-		if (r < 0)
-			return r;
-	}
-	/* Without a mask, all of the flags are meant. */
-	if (!m.change || m.change & LX_IFF_UP)
-		if (m.change || m.flags)
-			net_lo_set_up(net, m.flags & LX_IFF_UP);
-	if (net_link_find(net, NET_LO_INDEX, NULL, &l) == 0)
-		nl_broadcast(net, LX_NETLINK_ROUTE, LX_RTNLGRP_LINK, 0, 0, 0, tell_link, &l);
-	return 0;
-}
-
-struct addr_news {
-	uint16_t type;
-	const struct net_addr *a;
-};
-
-static void
-tell_addr(struct nl_reply *r, void *arg)
-{
-	const struct addr_news *n = arg;
-
-	put_addr(r, n->type, 0, n->a);
-}
-
-static int
-change_addr(struct nl_sock *s, const struct nl_request *rq)
-{
-	/* No lifetimes, labels, peers' metrics: addresses of lo stay until they are removed. */
-	static const uint16_t known[] = {
-		LX_IFA_ADDRESS, LX_IFA_LOCAL, LX_IFA_BROADCAST, LX_IFA_FLAGS, 0};
-	struct net_addr a = {.flags = LX_IFA_F_PERMANENT};
-	struct lx_ifaddrmsg m;
-	const uint8_t *x;
-	size_t len = 0, want;
+	static const uint16_t known[] = {LX_RTA_DST, LX_RTA_OIF, LX_RTA_GATEWAY, LX_RTA_PRIORITY,
+		LX_RTA_PREFSRC, LX_RTA_TABLE, LX_RTA_PREF, 0};
+	static const uint8_t zero[16];
+	struct lx_rtmsg m;
+	size_t len;
+	uint8_t pref;
 	int r;
 
 	if (rq->len < sizeof m)
 		return -EINVAL;
 	memcpy(&m, rq->body, sizeof m);
 	if (m.family != LX_AF_INET && m.family != LX_AF_INET6)
-		return -EAFNOSUPPORT;
-	want = m.family == LX_AF_INET ? 4 : 16;
-	x = nl_attr(rq, sizeof m, LX_IFA_LOCAL, &len);
-	if (!x)
-		x = nl_attr(rq, sizeof m, LX_IFA_ADDRESS, &len);
-	if (!x || len != want || m.prefixlen > 8 * want)
-		return -EINVAL;
-	if (m.index != NET_LO_INDEX)
-		return -ENODEV;
-	if (rq->h.type == LX_RTM_NEWADDR && !nl_attrs_only(rq, sizeof m, known))
 		return -EOPNOTSUPP;
-	a.family = m.family;
-	a.prefixlen = m.prefixlen;
-	a.scope = m.scope;
-	a.index = NET_LO_INDEX;
-	memcpy(a.addr, x, want);
-	if (m.family == LX_AF_INET6)
-		a.scope =
-			a.addr[15] == 1 && a.addr[0] == 0 ? LX_RT_SCOPE_HOST : LX_RT_SCOPE_UNIVERSE;
-	x = nl_attr(rq, sizeof m, LX_IFA_BROADCAST, &len);
-	if (x && len == want) {
-		memcpy(a.broadcast, x, want);
-		a.has_broadcast = true;
-	}
-	r = rq->h.type == LX_RTM_NEWADDR ? net_lo_add(s->s.net, &a) : net_lo_remove(s->s.net, &a);
-	if (r == -EEXIST && rq->h.flags & LX_NLM_F_REPLACE && !(rq->h.flags & LX_NLM_F_EXCL))
-		r = 0;
-	if (r == 0) {
-		struct addr_news n = {rq->h.type, &a};
-		struct nl_reply echo = {.to = s,
-			.group = a.family == LX_AF_INET ? LX_RTNLGRP_IPV4_IFADDR
-							: LX_RTNLGRP_IPV6_IFADDR,
-			.pid = s->portid,
-			.seq = rq->h.seq};
-		bool wanted = rq->h.flags & LX_NLM_F_ECHO;
+	len = m.family == LX_AF_INET ? 4 : 16;
+	if (m.dst_len > 8 * len || m.src_len || m.type > LX_RTN_MAX)
+		return -EINVAL;
+	if (m.tos || m.flags & ~(uint32_t)LX_RTNH_F_ONLINK)
+		return -EOPNOTSUPP;
+	*x = (struct net_route){.family = m.family,
+		.dst_len = m.dst_len,
+		.protocol = m.protocol,
+		.scope = m.scope,
+		.type = m.type,
+		.table = m.table,
+		.onlink = m.flags & LX_RTNH_F_ONLINK};
+	r = nl_take_attr(rq, sizeof m, LX_RTA_GATEWAY, x->gateway, len);
+	if (r < 0)
+		return r;
+	x->has_gateway = r > 0 && memcmp(x->gateway, zero, len) != 0;
+	r = nl_take_attr(rq, sizeof m, LX_RTA_PREFSRC, x->prefsrc, len);
+	if (r < 0)
+		return r;
+	x->has_prefsrc = r > 0 && memcmp(x->prefsrc, zero, len) != 0;
+	if (nl_take_attr(rq, sizeof m, LX_RTA_DST, x->dst, len) < 0 ||
+		nl_take_attr(rq, sizeof m, LX_RTA_OIF, &x->oif, 4) < 0 ||
+		nl_take_attr(rq, sizeof m, LX_RTA_PRIORITY, &x->priority, 4) < 0 ||
+		nl_take_attr(rq, sizeof m, LX_RTA_TABLE, &x->table, 4) < 0)
+		return -EINVAL;
+	/* IPv6, of routers; it is shown for those alone. */
+	if (nl_take_attr(rq, sizeof m, LX_RTA_PREF, &pref, 1) < 0)
+		return -EINVAL;
+	if (!x->table)
+		x->table = LX_RT_TABLE_MAIN;
+	return nl_attrs_only(rq, sizeof m, known) ? 0 : -EOPNOTSUPP;
+}
 
-		nl_broadcast(s->s.net, LX_NETLINK_ROUTE, echo.group, wanted ? s->portid : 0,
-			s->portid, rq->h.seq, tell_addr, &n);
-		if (wanted) {
-			tell_addr(&echo, &n);
-			nl_flush(&echo);
-		}
-	}
-	return r;
+struct news {
+	uint16_t type, flags;
+	const struct net_route *x;
+};
+
+static void
+tell(struct nl_reply *r, void *arg)
+{
+	const struct news *n = arg;
+
+	nl_put_route(r, n->type, n->flags, n->x);
 }
 
 int
-nl_route(struct nl_sock *s, const struct call *c, const struct nl_request *rq, struct nl_reply *r)
+nl_fib(struct nl_sock *s, const struct call *c, const struct nl_request *rq, struct nl_reply *r)
 {
-	struct query q = {.r = r};
-	struct lx_ifinfomsg m;
-	struct net_link l;
+	struct net_route x;
+	struct news n = {.type = rq->h.type, .x = &x};
 	int err;
 
-	/* Every body begins with the family. */
-	if (rq->len < 1)
-		return 0;
-	q.family = rq->body[0];
-	if ((rq->h.type & 3) != 2 &&
-		!cred_capable_in(c->cred, net_ns_owner(s->s.net), LX_CAP_NET_ADMIN))
-		return -EPERM;
-	if ((rq->h.type & 3) == 2 && rq->h.flags & LX_NLM_F_DUMP)
-		return dump(s, rq, &q);
-	switch (rq->h.type) {
-	case LX_RTM_GETLINK:
-		err = named_link(s->s.net, rq, &m, &l);
-		if (err == 0)
-			put_link(r, 0, &l);
-		return err;
-	case LX_RTM_GETROUTE:
+	if (nl_is_dump(rq))
+		return dump(s, rq, r);
+	if (rq->h.type == LX_RTM_GETROUTE)
 		return nl_route_find(s, c, rq, r);
-	case LX_RTM_NEWLINK:
-	case LX_RTM_SETLINK:
-		return set_link(s->s.net, rq);
-	case LX_RTM_NEWADDR:
-	case LX_RTM_DELADDR:
-		return change_addr(s, rq);
-	default:
-		return -EOPNOTSUPP;
+	err = take_route(rq, &x);
+	if (err)
+		return err;
+	if (rq->h.type == LX_RTM_NEWROUTE) {
+		err = net_route_add(s->s.net, &x, rq->h.flags, &n.flags);
+		if (err || !n.flags)
+			return err;
+	} else {
+		err = net_route_remove(s->s.net, &x);
+		if (err)
+			return err;
 	}
+	nl_tell(s, rq, x.family == LX_AF_INET ? LX_RTNLGRP_IPV4_ROUTE : LX_RTNLGRP_IPV6_ROUTE, tell,
+		&n);
+	return 0;
 }
