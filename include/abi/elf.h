@@ -50,6 +50,7 @@ struct lx_elf64_phdr {
 #define LX_AT_SECURE		23
 #define LX_AT_RANDOM		25
 #define LX_AT_HWCAP2		26
+#define LX_HWCAP2_FSGSBASE	2UL
 #define LX_AT_RSEQ_FEATURE_SIZE 27
 #define LX_AT_RSEQ_ALIGN	28
 #define LX_AT_EXECFN		31

@@ -157,6 +157,10 @@ struct plat_ops {
 	 * job for that one.) */
 	bool one_worker;
 
+	/* GS may be the engine's: guests are not to change its base but by arch_prctl(2) and signal
+	 * frames, so they must not find FSGSBASE in AT_HWCAP2. */
+	bool keeps_gs;
+
 	/* Start the engine; once per sentry, before it is sealed, by a thread that lives as long as
 	 * the sentry: the host kills the stubs when it ends. May block SIGCHLD in the
 	 * calling thread, of which threads that are made later inherit it: all have to. Creates the

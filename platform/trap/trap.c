@@ -218,6 +218,7 @@ host_pid(struct plat_thread *t)
 
 const struct plat_ops trap_ops = {
 	.name = "trap",
+	.keeps_gs = true,
 	.init = trap_init,
 	.shutdown = trap_shutdown,
 	.poll = trap_poll,

@@ -94,7 +94,7 @@ stack_build(struct program *p, const struct mm_call *mc, const struct cred *cred
 	AUX(LX_AT_EGID, cred->egid);
 	AUX(LX_AT_SECURE, secure);
 	AUX(LX_AT_RANDOM, random_at);
-	AUX(LX_AT_HWCAP2, getauxval(AT_HWCAP2));
+	AUX(LX_AT_HWCAP2, getauxval(AT_HWCAP2) & (plat->keeps_gs ? ~LX_HWCAP2_FSGSBASE : ~0UL));
 	if (getauxval(LX_AT_RSEQ_FEATURE_SIZE)) {
 		AUX(LX_AT_RSEQ_FEATURE_SIZE, getauxval(LX_AT_RSEQ_FEATURE_SIZE));
 		AUX(LX_AT_RSEQ_ALIGN, getauxval(LX_AT_RSEQ_ALIGN));

@@ -2,7 +2,9 @@
 /* System call instructions that a program uses often, and what stands around them: what is done to
  * make them cheap must not be seen. */
 #include "guest.h"
+#include <asm/prctl.h>
 #include <signal.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -135,6 +137,32 @@ beside(void)
 	WORKS(by_cmp(SYS_gettid));
 }
 
+/* GS set as AT_HWCAP2 says that it may be, for a while, between calls from places that made many
+ * before. */
+static void
+own_segment(void)
+{
+	static unsigned long segment[600] = {0xabcdef};
+	unsigned long old = 0, seen;
+	int wrong = 0;
+
+	for (int i = 0; i < TIMES; i++) {
+		if (getauxval(AT_HWCAP2) & 2)
+			__asm__ volatile("wrgsbase %0" : : "r"(segment));
+		else
+			syscall(SYS_arch_prctl, ARCH_SET_GS, segment);
+		wrong += by_cmp(SYS_gettid) != by_cmp(SYS_getpid);
+		__asm__ volatile("movq %%gs:0, %0" : "=r"(seen));
+		wrong += seen != segment[0];
+		if (getauxval(AT_HWCAP2) & 2)
+			__asm__ volatile("wrgsbase %0" : : "r"(old));
+		else
+			syscall(SYS_arch_prctl, ARCH_SET_GS, old);
+		wrong += by_cmp(SYS_gettid) != by_cmp(SYS_getpid);
+	}
+	printf("wrong: %d\n", wrong);
+}
+
 int
 main(void)
 {
@@ -142,6 +170,7 @@ main(void)
 	for (int i = 0; i < TIMES; i++)
 		(void)by_cmp(SYS_gettid);
 	beside();
+	in_child("own segment", own_segment);
 	own_steps();
 	return 0;
 }
