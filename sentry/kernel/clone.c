@@ -138,6 +138,8 @@ copy_parts(struct task *t, struct task *n, uint64_t f)
 	memcpy(n->comm, t->comm, sizeof n->comm);
 	n->blocked = t->blocked;
 	n->personality = t->personality;
+	n->loginuid = t->loginuid;
+	n->sessionid = t->sessionid;
 	n->ioprio = t->ioprio;
 	n->mem_policy = t->mem_policy;
 	n->mem_nodes = t->mem_nodes;

@@ -79,6 +79,8 @@ helper_new(struct task *t)
 	h->user = user_get(t->cred->uid);
 	h->blocked = ~0ULL;
 	h->personality = t->personality;
+	h->loginuid = t->loginuid;
+	h->sessionid = t->sessionid;
 	memcpy(h->comm, t->comm, sizeof h->comm);
 	task_init_call(h);
 	if (!h->user) {

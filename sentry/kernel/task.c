@@ -305,6 +305,7 @@ task_alloc(void)
 	t->mem.um.ops = &task_mem_ops;
 	t->mem.task = t;
 	t->timer_slack_ns = 50000;
+	t->loginuid = t->sessionid = UINT32_MAX;
 	t->start_ns = sched_now_ns();
 	return t;
 }

@@ -290,6 +290,9 @@ struct task {
 
 	int32_t pdeath_signal; /* (O) prctl(PR_SET_PDEATHSIG) */
 	uint32_t personality;
+	/* who logged in, and the how-manieth login: /proc/PID/loginuid, sessionid; UINT32_MAX:
+	 * none. (O) writes */
+	_Atomic uint32_t loginuid, sessionid;
 	int ioprio; /* ioprio_set(2); kept and shown (P) */
 	uint16_t mem_policy,
 		mem_nodes; /* set_mempolicy(2): the same; nodes: a bit for the only one */

@@ -50,6 +50,10 @@ ssize_t proc_write_id_map(const struct pseudo_ctx *x, const char *buf, size_t le
 int proc_show_setgroups(const struct pseudo_ctx *x, struct sbuf *b);
 ssize_t proc_write_setgroups(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos);
 int proc_open_setgroups(const struct pseudo_ctx *x, struct file *f);
+/* login.c */
+int proc_show_loginuid(const struct pseudo_ctx *x, struct sbuf *b);
+ssize_t proc_write_loginuid(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos);
+int proc_show_sessionid(const struct pseudo_ctx *x, struct sbuf *b);
 /* machine.c */
 extern const struct pseudo_row proc_sysvipc_rows[];
 int proc_show_locks(const struct pseudo_ctx *x, struct sbuf *b);

@@ -865,8 +865,12 @@ write_time_offsets(const struct pseudo_ctx *x, const char *buf, size_t len, int6
 		GUARDED("syscall", 0400, show_syscall, 0),                                         \
 		GUARDED("personality", 0400, show_personality, 0),                                 \
 		REGA("wchan", 0444, show_text, "0"), REGA("cgroup", 0444, show_text, "0::/\n"),    \
-		REGA("loginuid", 0644, show_text, "4294967295"),                                   \
-		REGA("sessionid", 0444, show_text, "4294967295"),                                  \
+		{.name = "loginuid",                                                               \
+			.mode = LX_S_IFREG | 0644,                                                 \
+			.show = proc_show_loginuid,                                                \
+			.write = proc_write_loginuid,                                              \
+			.attr = proc_owner},                                                       \
+		REG("sessionid", 0444, proc_show_sessionid),                                       \
 		RWA("uid_map", proc_show_id_map, proc_write_id_map, 0),                            \
 		RWA("gid_map", proc_show_id_map, proc_write_id_map, 1),                            \
 		{.name = "setgroups",                                                              \

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* loginuid and sessionid of a task: as whom somebody logged in, whatever its ids have become since.
+ * pam_loginuid(8) says it once, children keep it. Nothing here audits: the numbers are kept and
+ * shown (Linux: proc_loginuid_write, audit_set_loginuid). */
+#include "internal.h"
+#include "sentry/cred/user_ns.h"
+
+static _Atomic uint32_t sessions;
+
+static const struct user_ns *
+file_ns(const struct pseudo_ctx *x)
+{
+	const struct cred *cred = x->opener ? x->opener : x->c ? x->c->cred : NULL;
+
+	return cred ? cred->user_ns : NULL;
+}
+
+int
+proc_show_loginuid(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	const struct user_ns *ns = file_ns(x);
+	uint32_t uid = proc_task(x)->loginuid;
+
+	sbuf_printf(b, "%u", uid_known(ns, uid) ? uid_out(ns, uid) : UINT32_MAX);
+	return 0;
+}
+
+int
+proc_show_sessionid(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	sbuf_printf(b, "%u", (unsigned)proc_task(x)->sessionid);
+	return 0;
+}
+
+static int
+parse_uid(const char *buf, uint32_t *ret)
+{
+	uint64_t v = 0;
+
+	if (*buf == '+')
+		buf++;
+	if (*buf < '0' || *buf > '9')
+		return -EINVAL;
+	for (; *buf >= '0' && *buf <= '9'; buf++) {
+		v = v * 10 + (uint64_t)(*buf - '0');
+		if (v > UINT32_MAX)
+			return -ERANGE;
+	}
+	if (*buf == '\n')
+		buf++;
+	*ret = (uint32_t)v;
+	return *buf ? -EINVAL : 0;
+}
+
+ssize_t
+proc_write_loginuid(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos)
+{
+	struct task *t = proc_task(x);
+	uint32_t named, uid;
+	int err;
+
+	if (t != task_current())
+		return -EPERM;
+	if (pos)
+		return -EINVAL;
+	err = parse_uid(buf, &named);
+	if (err)
+		return err;
+	uid = uid_in(file_ns(x), named);
+	if (uid == UINT32_MAX && named != UINT32_MAX)
+		return -EINVAL;
+	/* Who has not logged in may say once as whom. */
+	if (t->loginuid != UINT32_MAX && !cred_capable(x->c->cred, LX_CAP_AUDIT_CONTROL))
+		return -EPERM;
+	t->sessionid = uid == UINT32_MAX ? UINT32_MAX : atomic_fetch_add(&sessions, 1) + 1;
+	t->loginuid = uid;
+	return (ssize_t)len;
+}
