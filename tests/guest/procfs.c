@@ -21,6 +21,31 @@
 
 static char line[4096];
 
+static int
+oom_score_at(const char *adj)
+{
+	FILE *f = fopen("/proc/self/oom_score_adj", "w");
+	int score = -1;
+
+	if (!f || fputs(adj, f) < 0 || fclose(f))
+		return -1;
+	f = fopen("/proc/self/oom_score", "r");
+	if (!f || fscanf(f, "%d", &score) != 1)
+		score = -1;
+	if (f)
+		fclose(f);
+	return score;
+}
+
+/* What memory this has counts for nearly nothing. */
+static void
+oom(void)
+{
+	SHOW(oom_score_at("0") / 10);
+	SHOW(oom_score_at("500") / 10);
+	SHOW(oom_score_at("1000") / 10);
+}
+
 /* Lines with `word` in them, without what varies: numbers of processes and inodes. */
 static void
 locks(void)
@@ -424,6 +449,7 @@ main(int argc, char **argv)
 	in_child("files of the memory before", exec_with_files);
 	in_child("another's files of the memory before", exec_seen_by_another);
 	unreadable();
+	in_child("oom", oom);
 	locks();
 	sysv();
 	pages();

@@ -43,6 +43,7 @@ int proc_show_smaps(const struct pseudo_ctx *x, struct sbuf *b);
 int proc_show_stat(const struct pseudo_ctx *x, struct sbuf *b);
 int proc_show_status(const struct pseudo_ctx *x, struct sbuf *b);
 int proc_show_statm(const struct pseudo_ctx *x, struct sbuf *b);
+int proc_show_oom_score(const struct pseudo_ctx *x, struct sbuf *b);
 int proc_show_numa_maps(const struct pseudo_ctx *x, struct sbuf *b);
 /* ids.c */
 int proc_show_id_map(const struct pseudo_ctx *x, struct sbuf *b);

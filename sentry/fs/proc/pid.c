@@ -861,8 +861,8 @@ write_time_offsets(const struct pseudo_ctx *x, const char *buf, size_t len, int6
 			.show = show_oom_score_adj,                                                \
 			.write = write_oom_score_adj,                                              \
 			.attr = proc_owner},                                                       \
-		REGA("oom_score", 0444, show_text, "0\n"), REG("schedstat", 0444, show_schedstat), \
-		GUARDED("syscall", 0400, show_syscall, 0),                                         \
+		REG("oom_score", 0444, proc_show_oom_score),                                       \
+		REG("schedstat", 0444, show_schedstat), GUARDED("syscall", 0400, show_syscall, 0), \
 		GUARDED("personality", 0400, show_personality, 0),                                 \
 		REGA("wchan", 0444, show_text, "0"), REGA("cgroup", 0444, show_text, "0::/\n"),    \
 		{.name = "loginuid",                                                               \

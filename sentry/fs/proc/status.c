@@ -113,6 +113,26 @@ proc_show_statm(const struct pseudo_ctx *x, struct sbuf *b)
 	return 0;
 }
 
+/* How much the OOM killer would want it (Linux: proc_oom_score): 0 never, 666 with no memory to
+ * speak of and no adjustment, 1332 the most. */
+int
+proc_show_oom_score(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	int adj = proc_task(x)->tgroup->oom_score_adj;
+	struct kernel_meminfo all;
+	int64_t thousandths = adj;
+	struct mem m;
+
+	memory_of(x, &m);
+	kernel_meminfo(&all);
+	if (all.total_bytes)
+		thousandths += (int64_t)(m.rss / (all.total_bytes / 1000 + 1));
+	if (adj == -1000 || !m.size)
+		thousandths = -1000;
+	sbuf_printf(b, "%d\n", (int)((1000 + thousandths) * 2 / 3));
+	return 0;
+}
+
 /* Under tasklist_lock: numbers of the process tree. */
 struct ids {
 	int32_t ppid, pgid, sid, tpgid, tracer;
