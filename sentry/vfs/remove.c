@@ -264,7 +264,7 @@ rename_cache(struct rename *rn)
 	}
 	if (dentry_move(old, rn->new_dir, &rn->to.last))
 		dentry_drop(old);
-	else
+	else if (!(rn->flags & LX_RENAME_WHITEOUT))
 		dentry_set_missing(rn->old_dir, &rn->from.last);
 }
 
@@ -377,9 +377,9 @@ vfs_rename(const struct call *c, const struct path *old_base, const char *old,
 	memset(&rn, 0, sizeof rn);
 	rn.c = c;
 	rn.flags = flags;
-	if (flags & ~(uint32_t)(LX_RENAME_NOREPLACE | LX_RENAME_EXCHANGE))
+	if (flags & ~(uint32_t)(LX_RENAME_NOREPLACE | LX_RENAME_EXCHANGE | LX_RENAME_WHITEOUT))
 		return -EINVAL;
-	if ((flags & LX_RENAME_NOREPLACE) && (flags & LX_RENAME_EXCHANGE))
+	if ((flags & LX_RENAME_EXCHANGE) && (flags & (LX_RENAME_NOREPLACE | LX_RENAME_WHITEOUT)))
 		return -EINVAL;
 	r = rename_prepare(&rn, old_base, old, new_base, new_path);
 	if (!r) {

@@ -125,8 +125,9 @@ struct inode_ops {
 		struct inode *dir, const struct call *c, const struct name *n, struct inode *inode);
 	/* Both directories' dir_locks are held (and, for a target, its own), and super.rename_lock
 	 * when they differ. target: what new_name is now, or NULL. flags: LX_RENAME_NOREPLACE, or
-	 * LX_RENAME_EXCHANGE (then target is set). Types fit, no loop arises, (the vfs checked); a
-	 * target directory must be found empty by the file system (-ENOTEMPTY). NULL: -EPERM. */
+	 * LX_RENAME_EXCHANGE (then target is set), LX_RENAME_WHITEOUT (-EINVAL where old_name
+	 * cannot become a whiteout). Types fit, no loop arises, (the vfs checked); a target
+	 * directory must be found empty by the file system (-ENOTEMPTY). NULL: -EPERM. */
 	int (*rename)(struct inode *old_dir, const struct call *c, const struct name *old_name,
 		struct inode *inode, struct inode *new_dir, const struct name *new_name,
 		struct inode *target, uint32_t flags);

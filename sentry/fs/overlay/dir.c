@@ -348,9 +348,9 @@ dir_rename(struct inode *old_dir, const struct call *c, const struct name *on, s
 	struct onode *od = onode_of(old_dir), *nd = onode_of(new_dir);
 	bool isdir = inode_is_dir(inode), exchange = flags & LX_RENAME_EXCHANGE;
 	struct oentry *oe, *ne;
-	int r = 0;
+	int r = flags & LX_RENAME_WHITEOUT ? -EINVAL : 0;
 
-	if (target && !exchange && isdir)
+	if (!r && target && !exchange && isdir)
 		r = check_empty(onode_of(target), c);
 	if (!r)
 		r = reserve(nd, nn, target != NULL, &ne);

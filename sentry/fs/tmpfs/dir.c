@@ -277,22 +277,51 @@ exchange(struct tnode *od, const struct name *on, struct tnode *a, struct tnode 
 	return 0;
 }
 
+/* What overlays and unions of the guest take for "nothing here" (Linux: shmem_whiteout). */
+static int
+whiteout_new(struct inode *dir, const struct call *c, struct tnode **ret)
+{
+	struct inode_spec spec = {.mode = LX_S_IFCHR, .uid = c->cred->fsuid, .gid = c->cred->fsgid};
+
+	if (inode_mode(dir) & LX_S_ISGID)
+		spec.gid = inode_load(dir->gid);
+	return tnode_new(dir->sb, &spec, ret);
+}
+
+/* Take an entry out whose target has another name now; a whiteout, when there is one, stays. */
+static void
+leave(struct tnode *d, const struct name *n, struct tnode *whiteout)
+{
+	if (!whiteout) {
+		take(d, n);
+		return;
+	}
+	find(d, n)->target = whiteout;
+	inode_touch(&d->i, INODE_T_MTIME | INODE_T_CTIME);
+}
+
 static int
 dir_rename(struct inode *old_dir, const struct call *c, const struct name *on, struct inode *inode,
 	struct inode *new_dir, const struct name *nn, struct inode *target, uint32_t flags)
 {
 	struct tnode *od = tnode_of(old_dir), *nd = tnode_of(new_dir);
+	struct tnode *whiteout = NULL;
 	bool isdir = inode_is_dir(inode);
 	int r;
 
 	if (flags & LX_RENAME_EXCHANGE)
 		return exchange(od, on, tnode_of(inode), nd, nn, tnode_of(target));
+	if (target && inode_is_dir(target) && tnode_of(target)->nentries)
+		return -ENOTEMPTY;
+	if (flags & LX_RENAME_WHITEOUT) {
+		r = whiteout_new(old_dir, c, &whiteout);
+		if (r)
+			return r;
+	}
 	if (target) {
-		if (inode_is_dir(target) && tnode_of(target)->nentries)
-			return -ENOTEMPTY;
 		/* what can fail is done: put the inode in the target's place */
 		find(nd, nn)->target = tnode_of(inode);
-		take(od, on);
+		leave(od, on, whiteout);
 		if (isdir) {
 			inode_add_nlink(old_dir, -1);
 			inode_set_nlink(target, 0);
@@ -304,16 +333,18 @@ dir_rename(struct inode *old_dir, const struct call *c, const struct name *on, s
 		inode_put(target);
 	} else {
 		r = add(nd, nn, tnode_of(inode));
-		if (r)
+		if (r) {
+			if (whiteout)
+				inode_put(&whiteout->i);
 			return r;
-		take(od, on);
+		}
+		leave(od, on, whiteout);
 		if (isdir && old_dir != new_dir) {
 			inode_add_nlink(old_dir, -1);
 			inode_add_nlink(new_dir, 1);
 		}
 	}
 	inode_touch(inode, INODE_T_CTIME);
-	(void)c;
 	return 0;
 }
 

@@ -214,7 +214,7 @@ tmpfs_mount(const struct fs_type *type, const struct call *c, const struct mount
 	}
 	sb->priv = t;
 	sb->magic = TMPFS_MAGIC;
-	sb->flags |= SUPER_POSIXACL;
+	sb->flags |= SUPER_POSIXACL | (c && c->cred && c->cred->user_ns ? SUPER_NODEV : 0);
 	/* names are found as fast in the directory itself, but the cache may hold what is missing
 	 */
 	t->max_pages = host_pages() / 2;
