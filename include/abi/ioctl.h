@@ -3,6 +3,12 @@
 #ifndef ABI_IOCTL_H
 #define ABI_IOCTL_H
 
+#define LX_FIGETBSZ	  0x2u
+#define LX_FICLONE	  0x40049409u
+#define LX_FICLONERANGE	  0x4020940du
+#define LX_FIFREEZE	  0xc0045877u
+#define LX_FITHAW	  0xc0045878u
+#define LX_FS_IOC_FIEMAP  0xc020660bu
 #define LX_FIONREAD	  0x541Bu
 #define LX_FIONBIO	  0x5421u
 #define LX_FIONCLEX	  0x5450u

@@ -34,6 +34,9 @@ int ustr_get(struct task *t, uint64_t addr, size_t cap, char **ret);
  * The descriptor, or -errno; consumes f. */
 int64_t file_open_finish(struct task *t, struct file *f, uint32_t drop, bool cloexec);
 
+/* FICLONE from descriptor `from`: always an error. */
+int64_t file_clone(struct task *t, struct file *to, int from);
+
 /* The parts of openat and openat2, for who reads the arguments first and opens later. at_once: with
  * -EAGAIN instead of asking a file system where the path leads, and as with O_NONBLOCK, which the
  * file then has only if `how` says so. */

@@ -337,6 +337,42 @@ regular_ioctl(struct task *t, struct file *f, uint32_t cmd, uint64_t arg)
 	return copy_out(t->call.um, ua(arg), &v, sizeof v);
 }
 
+#define NOT_OF_VFS 1
+
+/* What the vfs answers for any file, before the file is asked (Linux: do_vfs_ioctl). */
+static int64_t
+vfs_ioctl(struct task *t, struct file *f, uint32_t cmd, uint64_t arg)
+{
+	uint32_t type = inode_mode(f->inode) & LX_S_IFMT;
+	int64_t from[4]; /* struct file_clone_range: a descriptor first */
+	uint64_t bytes;
+
+	switch (cmd) {
+	case LX_FIGETBSZ:
+		return copy_out(t->call.um, ua(arg), &f->inode->sb->blksize, sizeof(uint32_t));
+	case LX_FIOQSIZE:
+		if (type != LX_S_IFREG && type != LX_S_IFDIR)
+			return -ENOTTY;
+		bytes = inode_load(f->inode->blocks) * 512;
+		return copy_out(t->call.um, ua(arg), &bytes, sizeof bytes);
+	case LX_FIFREEZE:
+	case LX_FITHAW:
+		return cred_capable_in(t->cred, f->inode->sb->user_ns, LX_CAP_SYS_ADMIN)
+			       ? -EOPNOTSUPP
+			       : -EPERM;
+	case LX_FS_IOC_FIEMAP:
+		return -EOPNOTSUPP;
+	case LX_FICLONE:
+		return file_clone(t, f, arg_int(arg));
+	case LX_FICLONERANGE:
+		if (copy_in(t->call.um, from, ua(arg), sizeof from))
+			return -EFAULT;
+		return file_clone(t, f, arg_int((uint64_t)from[0]));
+	default:
+		return NOT_OF_VFS;
+	}
+}
+
 static int64_t
 open_peer(struct task *t, struct file *f, uint32_t flags)
 {
@@ -372,7 +408,9 @@ sys_ioctl(struct task *t, const uint64_t a[6])
 		r = open_peer(t, f, (uint32_t)a[2]);
 		break;
 	default:
-		r = f->ops->ioctl ? f->ops->ioctl(f, &t->call, cmd, a[2]) : -ENOTTY;
+		r = vfs_ioctl(t, f, cmd, a[2]);
+		if (r == NOT_OF_VFS)
+			r = f->ops->ioctl ? f->ops->ioctl(f, &t->call, cmd, a[2]) : -ENOTTY;
 		if (r == -ENOTTY && LX_S_ISREG(inode_mode(f->inode)))
 			r = regular_ioctl(t, f, cmd, a[2]);
 		break;

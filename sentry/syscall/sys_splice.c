@@ -491,6 +491,21 @@ check_copy_files(const struct move *m)
 	return m->in->inode->sb == m->out->inode->sb ? 0 : -EXDEV;
 }
 
+/* FICLONE: what is never shared here, after the checks that come before (Linux:
+ * do_clone_file_range). */
+int64_t
+file_clone(struct task *t, struct file *to, int from)
+{
+	struct move m = {.t = t, .in = task_file(t, from), .out = to};
+	int r;
+
+	if (!m.in)
+		return -EBADF;
+	r = m.in->inode->sb != to->inode->sb ? -EXDEV : check_copy_files(&m);
+	file_put(m.in);
+	return r ? r : -EOPNOTSUPP;
+}
+
 /* Within one file no more than there is now: what is copied to its end would be read again. */
 static int
 check_copy_range(const struct move *m, size_t *len)

@@ -4,6 +4,8 @@
 #include "guest.h"
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
 #include <mqueue.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -144,6 +146,15 @@ say(const char *call, const char *kind, long r)
 	}
 #define ALL_OK(expr) ALL((expr) < 0 ? -1 : 0)
 
+/* Of the file system that the test runs in, which is not the same everywhere. */
+static bool
+on_disk(int fd)
+{
+	struct stat a, b;
+
+	return fstat(fd, &a) == 0 && stat("text", &b) == 0 && a.st_dev == b.st_dev;
+}
+
 static bool
 is_ring(int fd)
 {
@@ -251,6 +262,8 @@ ones(void)
 	struct flock lk = {.l_type = F_RDLCK};
 	struct termios tio;
 	struct winsize ws;
+	struct fiemap extents = {.fm_length = 1};
+	long qsize;
 	struct itimerspec its;
 	struct sockaddr_storage ss;
 	socklen_t len = 0;
@@ -305,6 +318,11 @@ ones(void)
 	ALL_OK(ioctl(fd, FIOCLEX));
 	ALL_OK(ioctl(fd, FIONBIO, (int[]){1}));
 	ALL_OK(ioctl(fd, 0x12345678, &n));
+	ALL_OK(ioctl(fd, FIGETBSZ, &n));
+	ALL_OK(ioctl(fd, FIOQSIZE, &qsize));
+	/* that of a disk's file system is its own */
+	ALL_OK(ioctl(fd, FICLONERANGE, NULL));
+	ALL_OK(on_disk(fd) ? 0 : ioctl(fd, FS_IOC_FIEMAP, &extents));
 	ALL(fgetxattr(fd, "user.none", buf, sizeof buf));
 	ALL_OK(flistxattr(fd, buf, sizeof buf));
 	ALL(map(fd, PROT_READ, MAP_PRIVATE));
@@ -364,6 +382,18 @@ pidfd(void)
 	close(fd);
 }
 
+/* What is no file of a disk has no extents to share; which of the kinds without names are of one
+ * file system is nobody's business. */
+static bool
+may_clone(int from, int to)
+{
+	struct stat a = {0}, b = {0};
+
+	fstat(from, &a);
+	fstat(to, &b);
+	return (S_ISREG(a.st_mode) || S_ISREG(b.st_mode)) && !(on_disk(from) && on_disk(to));
+}
+
 #define PAIRS(expr)                                                                                \
 	for (int i = 0; i < nkinds; i++)                                                           \
 		for (int k = 0; k < nkinds; k++) {                                                 \
@@ -388,6 +418,7 @@ pairs(void)
 	PAIRS(splice(from, NULL, to, NULL, 0, SPLICE_F_NONBLOCK));
 	PAIRS(splice(from, NULL, to, NULL, 1000, SPLICE_F_NONBLOCK | 0x40));
 	PAIRS(tee(from, to, 0, SPLICE_F_NONBLOCK));
+	PAIRS(may_clone(from, to) ? ioctl(to, FICLONE, from) : 0);
 }
 
 int
