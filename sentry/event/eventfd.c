@@ -12,6 +12,7 @@ struct eventfd {
 	struct mutex lock; /* rank EVENT: count */
 	uint64_t count;
 	bool semaphore;
+	uint32_t id; /* tells one from another in fdinfo */
 	struct waitq wq;
 };
 
@@ -106,7 +107,8 @@ eventfd_fdinfo(struct file *f, char *buf, size_t cap)
 	struct eventfd *e = f->priv;
 
 	mutex_lock(&e->lock);
-	snprintf(buf, cap, "eventfd-count: %16llx\n", (unsigned long long)e->count);
+	snprintf(buf, cap, "eventfd-count: %16llx\neventfd-id: %u\neventfd-semaphore: %d\n",
+		(unsigned long long)e->count, e->id, e->semaphore);
 	mutex_unlock(&e->lock);
 }
 
@@ -122,6 +124,7 @@ static const struct file_ops eventfd_ops = {
 int
 eventfd_new(uint64_t count, bool semaphore, uint32_t oflags, struct file **ret)
 {
+	static _Atomic uint32_t made;
 	struct eventfd *e = calloc(1, sizeof *e);
 	int err;
 
@@ -131,6 +134,7 @@ eventfd_new(uint64_t count, bool semaphore, uint32_t oflags, struct file **ret)
 	waitq_init(&e->wq);
 	e->count = count;
 	e->semaphore = semaphore;
+	e->id = atomic_fetch_add(&made, 1) & INT32_MAX;
 	err = file_new_anon(&eventfd_ops, e, "anon_inode:[eventfd]", 0, LX_O_RDWR | oflags, ret);
 	if (err) {
 		waitq_destroy(&e->wq);

@@ -88,6 +88,36 @@ two_waiters(void)
 	close(pool);
 }
 
+static int
+eventfd_number(int fd)
+{
+	char path[40], line[100];
+	int number = -1;
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
+	f = fopen(path, "r");
+	while (f && fgets(line, sizeof line, f))
+		sscanf(line, "eventfd-id: %d", &number);
+	if (f)
+		fclose(f);
+	return number;
+}
+
+/* fdinfo tells one from another, wherever a descriptor of it is. */
+static void
+eventfd_numbers(void)
+{
+	int a = eventfd(0, 0), b = eventfd(0, 0), again = dup(a);
+
+	TRUE(eventfd_number(a) >= 0);
+	TRUE(eventfd_number(a) != eventfd_number(b));
+	TRUE(eventfd_number(a) == eventfd_number(again));
+	close(a);
+	close(b);
+	close(again);
+}
+
 int
 main(void)
 {
@@ -285,5 +315,6 @@ main(void)
 	sigprocmask(SIG_BLOCK, NULL, &mask);
 	TRUE(sigismember(&mask, SIGUSR1));
 	two_waiters();
+	eventfd_numbers();
 	return 0;
 }
