@@ -160,10 +160,18 @@ is_raise(struct task *o, const struct task_sched *from, const struct task_sched 
 #define KEEP_POLICY (-1)
 #define KEEP_NICE   100
 
-/* policy: with LX_SCHED_RESET_ON_FORK, or KEEP_POLICY. nice: for SCHED_OTHER and SCHED_BATCH. */
+struct sched_wish {
+	int policy; /* with LX_SCHED_RESET_ON_FORK, or KEEP_POLICY */
+	int priority;
+	int nice;	  /* for SCHED_OTHER and SCHED_BATCH, or KEEP_NICE */
+	bool keep_params; /* priority and nice stay */
+	int missing;	  /* -errno of what is well asked for, but not there: for who may ask */
+};
+
 static int64_t
-set_policy(struct task *t, int32_t pid, int policy, int priority, int nice)
+set_policy(struct task *t, int32_t pid, const struct sched_wish *w)
 {
+	int policy = w->policy, priority = w->priority, nice = w->nice;
 	struct task_sched s;
 	int min, max;
 	struct task *o;
@@ -176,10 +184,15 @@ set_policy(struct task *t, int32_t pid, int policy, int priority, int nice)
 		return -ESRCH;
 	mutex_lock(&o->pt_lock);
 	s = o->sched;
+	if (w->keep_params && is_rt(s.policy))
+		priority = s.priority;
+	else if (w->keep_params)
+		nice = s.nice;
 	if (policy != KEEP_POLICY) {
 		s.reset = (policy & LX_SCHED_RESET_ON_FORK) != 0;
 		policy &= ~LX_SCHED_RESET_ON_FORK;
-		if (policy == LX_SCHED_DEADLINE || priority_range(policy, &min, &max))
+		if ((policy == LX_SCHED_DEADLINE && !w->missing) ||
+			priority_range(policy, &min, &max))
 			err = -EINVAL;
 		s.policy = (uint8_t)policy;
 	}
@@ -188,9 +201,13 @@ set_policy(struct task *t, int32_t pid, int policy, int priority, int nice)
 	s.priority = priority;
 	if (nice != KEEP_NICE && (s.policy == LX_SCHED_OTHER || s.policy == LX_SCHED_BATCH))
 		s.nice = nice;
-	if (!err && (!may_schedule(t, o) || is_raise(o, &o->sched, &s)) &&
+	if (!err &&
+		(!may_schedule(t, o) || s.policy == LX_SCHED_DEADLINE ||
+			is_raise(o, &o->sched, &s)) &&
 		!cred_capable(t->cred, LX_CAP_SYS_NICE))
 		err = -EPERM;
+	if (!err)
+		err = w->missing;
 	if (!err)
 		task_sched_set_locked(o, &s);
 	mutex_unlock(&o->pt_lock);
@@ -207,7 +224,8 @@ sys_sched_setscheduler(struct task *t, const uint64_t a[6])
 		return -EINVAL;
 	if (copy_in(&t->mem.um, &prio, ua(a[2]), sizeof prio))
 		return -EFAULT;
-	return set_policy(t, arg_int(a[0]), arg_int(a[1]), prio, KEEP_NICE);
+	return set_policy(t, arg_int(a[0]),
+		&(struct sched_wish){.policy = arg_int(a[1]), .priority = prio, .nice = KEEP_NICE});
 }
 
 int64_t
@@ -219,7 +237,8 @@ sys_sched_setparam(struct task *t, const uint64_t a[6])
 		return -EINVAL;
 	if (copy_in(&t->mem.um, &prio, ua(a[1]), sizeof prio))
 		return -EFAULT;
-	return set_policy(t, arg_int(a[0]), KEEP_POLICY, prio, KEEP_NICE);
+	return set_policy(t, arg_int(a[0]),
+		&(struct sched_wish){.policy = KEEP_POLICY, .priority = prio, .nice = KEEP_NICE});
 }
 
 static int
@@ -257,8 +276,14 @@ sys_sched_getparam(struct task *t, const uint64_t a[6])
 	return err ? err : copy_out(&t->mem.um, ua(a[1]), &s.priority, sizeof s.priority);
 }
 
-#define FLAG_RESET_ON_FORK 1u
-#define FLAG_KEEP_POLICY   8u
+#define FLAG_RESET_ON_FORK 0x1u
+#define FLAG_RECLAIM	   0x2u /* this and the next: of SCHED_DEADLINE */
+#define FLAG_DL_OVERRUN	   0x4u
+#define FLAG_KEEP_POLICY   0x8u
+#define FLAG_KEEP_PARAMS   0x10u
+#define FLAG_UTIL_CLAMP	   0x60u
+
+#define SCHED_ATTR_SIZE_VER0 48u
 
 struct lx_sched_attr {
 	uint32_t size, policy;
@@ -269,35 +294,75 @@ struct lx_sched_attr {
 	uint32_t util_min, util_max;
 };
 
+/* Linux: __checkparam_dl */
+static bool
+deadline_is_sane(const struct lx_sched_attr *s)
+{
+	uint64_t period = s->period ? s->period : s->deadline;
+
+	return s->deadline && s->runtime >= 1024 && !((s->deadline | s->period) >> 63) &&
+	       s->runtime <= s->deadline && s->deadline <= period && period >= 100000 &&
+	       period <= (1ULL << 22) * 1000;
+}
+
+/* What a newer program knows beyond us has to be zero; it is told what we know. */
+static int
+attr_in(struct task *t, uint64_t addr, struct lx_sched_attr *s, uint32_t *size)
+{
+	static const uint32_t known = sizeof *s;
+	unsigned char buf[LX_PAGE_SIZE];
+	bool fits;
+
+	if (copy_in(&t->mem.um, size, ua(addr), sizeof *size))
+		return -EFAULT;
+	if (!*size)
+		*size = SCHED_ATTR_SIZE_VER0;
+	fits = *size >= SCHED_ATTR_SIZE_VER0 && *size <= LX_PAGE_SIZE;
+	if (fits && copy_in(&t->mem.um, buf, ua(addr), *size))
+		return -EFAULT;
+	for (uint32_t i = sizeof *s; fits && i < *size; i++)
+		fits = !buf[i];
+	if (!fits)
+		return copy_out(&t->mem.um, ua(addr), &known, sizeof known) ? -EFAULT : -E2BIG;
+	memcpy(s, buf, *size < sizeof *s ? *size : sizeof *s);
+	return 0;
+}
+
 int64_t
 sys_sched_setattr(struct task *t, const uint64_t a[6])
 {
 	struct lx_sched_attr s = {0};
+	struct sched_wish w = {0};
 	uint32_t size;
-	int policy;
+	int err;
 
 	if (!a[1] || arg_int(a[0]) < 0 || a[2])
 		return -EINVAL;
-	if (copy_in(&t->mem.um, &size, ua(a[1]), sizeof size))
-		return -EFAULT;
-	if (!size)
-		size = 48;
-	if (size < 48 || size > LX_PAGE_SIZE)
-		return -E2BIG;
-	if (copy_in(&t->mem.um, &s, ua(a[1]), size < sizeof s ? size : sizeof s))
-		return -EFAULT;
-	if ((s.flags & ~(uint64_t)(FLAG_RESET_ON_FORK | FLAG_KEEP_POLICY)) ||
-		s.policy > INT32_MAX || (s.policy & LX_SCHED_RESET_ON_FORK) || s.priority > 99)
+	err = attr_in(t, a[1], &s, &size);
+	if (err)
+		return err;
+	if ((s.flags & ~(uint64_t)(FLAG_RESET_ON_FORK | FLAG_RECLAIM | FLAG_DL_OVERRUN |
+				   FLAG_KEEP_POLICY | FLAG_KEEP_PARAMS | FLAG_UTIL_CLAMP)) ||
+		((s.flags & FLAG_UTIL_CLAMP) && size < sizeof s) || s.policy > INT32_MAX ||
+		(s.policy & LX_SCHED_RESET_ON_FORK) || s.priority > 99)
 		return -EINVAL;
 	if (s.nice < -20)
 		s.nice = -20;
 	if (s.nice > 19)
 		s.nice = 19;
-	policy = s.flags & FLAG_KEEP_POLICY
-			 ? KEEP_POLICY
-			 : (int)s.policy |
-				   (s.flags & FLAG_RESET_ON_FORK ? LX_SCHED_RESET_ON_FORK : 0);
-	return set_policy(t, arg_int(a[0]), policy, (int)s.priority, s.nice);
+	w.policy = s.flags & FLAG_KEEP_POLICY
+			   ? KEEP_POLICY
+			   : (int)s.policy |
+				     (s.flags & FLAG_RESET_ON_FORK ? LX_SCHED_RESET_ON_FORK : 0);
+	w.priority = (int)s.priority;
+	w.nice = s.nice;
+	w.keep_params = (s.flags & FLAG_KEEP_PARAMS) != 0;
+	/* The host's scheduler decides: no reservations, and no hints about the load. */
+	if (!(s.flags & FLAG_KEEP_POLICY) && s.policy == LX_SCHED_DEADLINE && deadline_is_sane(&s))
+		w.missing = -EINVAL;
+	else if (s.flags & FLAG_UTIL_CLAMP)
+		w.missing = -EOPNOTSUPP;
+	return set_policy(t, arg_int(a[0]), &w);
 }
 
 int64_t
@@ -316,7 +381,6 @@ sys_sched_getattr(struct task *t, const uint64_t a[6])
 	s.flags = o.reset ? FLAG_RESET_ON_FORK : 0;
 	s.priority = (uint32_t)o.priority;
 	s.nice = is_rt(o.policy) ? 0 : o.nice;
-	s.util_max = 1024;
 	if (a[2] < s.size)
 		s.size = (uint32_t)a[2];
 	return copy_out(&t->mem.um, ua(a[1]), &s, s.size);

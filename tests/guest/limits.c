@@ -82,6 +82,53 @@ policies(void)
 	SHOW(CALL(sched_yield));
 }
 
+/* SCHED_DEADLINE is not for everybody, whatever it asks for; what is wrong is seen first. */
+static void
+attributes(void)
+{
+	struct attr {
+		unsigned size, policy;
+		unsigned long flags;
+		int nice;
+		unsigned priority;
+		unsigned long runtime, deadline, period;
+		unsigned util_min, util_max;
+		unsigned long unknown;
+	} a = {.size = 48, .policy = 6, .runtime = 1000000, .deadline = 2000000, .period = 3000000};
+
+	if (getuid() == 0 && setresuid(65534, 65534, 65534))
+		printf("not nobody\n");
+	SHOW(CALL(sched_setattr, 0, &a, 0));
+	a.runtime = 3000000;
+	SHOW(CALL(sched_setattr, 0, &a, 0));
+	a.runtime = 1000;
+	SHOW(CALL(sched_setattr, 0, &a, 0));
+	a = (struct attr){.size = 48, .policy = SCHED_BATCH, .nice = 4};
+	SHOW(CALL(sched_setattr, 0, &a, 0));
+	SHOW(CALL(getpriority, PRIO_PROCESS, 0));
+	/* the policy, or the parameters, stay */
+	a = (struct attr){.size = 48, .policy = SCHED_IDLE, .flags = 8, .nice = 6};
+	SHOW(CALL(sched_setattr, 0, &a, 0));
+	a = (struct attr){.size = 48, .policy = SCHED_OTHER, .flags = 0x10, .nice = 10};
+	SHOW(CALL(sched_setattr, 0, &a, 0));
+	SHOW(CALL(sched_getscheduler, 0));
+	SHOW(CALL(getpriority, PRIO_PROCESS, 0));
+	a.flags = 2 | 4; /* of SCHED_DEADLINE */
+	SHOW(CALL(sched_setattr, 0, &a, 0));
+	a.flags = 0x20; /* needs what is behind byte 48 */
+	SHOW(CALL(sched_setattr, 0, &a, 0));
+	a.flags = 0x80;
+	SHOW(CALL(sched_setattr, 0, &a, 0));
+	a = (struct attr){.size = 47};
+	SHOW(CALL(sched_setattr, 0, &a, 0));
+	printf("size %u\n", a.size >= 48);
+	a = (struct attr){.size = sizeof a};
+	SHOW(CALL(sched_setattr, 0, &a, 0));
+	a.unknown = 1;
+	SHOW(CALL(sched_setattr, 0, &a, 0));
+	printf("size %u\n", a.size < sizeof a);
+}
+
 static void
 inherited(void)
 {
@@ -391,6 +438,7 @@ main(void)
 {
 	signal(SIGUSR1, SIG_IGN);
 	in_child("policies", policies);
+	in_child("attributes", attributes);
 	in_child("children", children);
 	in_child("cpus", cpus);
 	in_child("priorities", priorities);
