@@ -42,6 +42,7 @@
 #define LX_PER_MASK    0xff
 #define LX_PER_LINUX   0
 #define LX_PER_LINUX32 8
+#define LX_PER_UNAME26 0x20000 /* a flag beside them */
 
 #define LX_SCHED_RESET_ON_FORK 0x40000000
 

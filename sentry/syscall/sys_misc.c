@@ -11,8 +11,20 @@
 #include "sentry/syscall/internal.h"
 #include "sentry/sysctl/sysctl.h"
 #include "sentry/vfs/file.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* As a kernel 2.6.60 and later would be named, for programs that expect three numbers and a small
+ * one (setarch --uname-2.6; Linux: override_release). */
+static void
+release_as_26(char *release, size_t size)
+{
+	const char *dot = strchr(uts_release, '.');
+
+	snprintf(release, size, "2.6.%lu%s", 60 + strtoul(dot + 1, NULL, 10),
+		uts_release + strspn(uts_release, "0123456789."));
+}
 
 int64_t
 sys_uname(struct task *t, const uint64_t a[6])
@@ -26,6 +38,8 @@ sys_uname(struct task *t, const uint64_t a[6])
 	memcpy(u[5], t->uts->domainname, 65);
 	mutex_unlock(&t->uts->lock);
 	strncpy(u[2], uts_release, 64);
+	if (t->personality & LX_PER_UNAME26)
+		release_as_26(u[2], sizeof u[2]);
 	strncpy(u[3], uts_version, 64);
 	strcpy(u[4], (t->personality & LX_PER_MASK) == LX_PER_LINUX32 ? "i686" : "x86_64");
 	return copy_out(&t->mem.um, ua(a[0]), u, sizeof u);

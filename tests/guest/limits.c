@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
@@ -417,6 +418,12 @@ facts(void)
 	SHOW(CALL(personality, 0xffffffff));
 	SHOW(CALL(personality, 0x0040000));
 	SHOW(CALL(personality, 0xffffffff));
+	TRUE(strncmp(u.release, "2.6.", 4) == 0);
+	SHOW(CALL(personality, UNAME26));
+	SHOW(CALL(uname, &u));
+	TRUE(strncmp(u.release, "2.6.", 4) == 0);
+	TRUE(atoi(u.release + 4) >= 60);
+	SHOW(CALL(personality, 0x0040000));
 	SHOW(CALL(get_robust_list, 0, &head, &len));
 	SHOW(len);
 	SHOW(CALL(get_robust_list, NOBODY, &head, &len));
