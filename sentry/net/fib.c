@@ -94,9 +94,41 @@ place(const struct net_ns *ns, const struct net_route *x, bool behind)
 	return i;
 }
 
+static bool
+has_table(const struct net_ns *ns, uint8_t family, uint32_t id)
+{
+	bool found = id == LX_RT_TABLE_MAIN || id == LX_RT_TABLE_LOCAL;
+
+	for (size_t i = 0; !found && i < ns->ntables; i++)
+		found = ns->tables[i].family == family && ns->tables[i].id == id;
+	return found;
+}
+
+/* A table is there from its first route on, also when it is empty again. */
+static int
+make_table(struct net_ns *ns, uint8_t family, uint32_t id)
+{
+	struct fib_table *v;
+
+	if (has_table(ns, family, id))
+		return 0;
+	if (ns->ntables == NET_ROUTES_MAX)
+		return -ENOBUFS;
+	v = realloc(ns->tables, (ns->ntables + 1) * sizeof *v);
+	if (!v)
+		return -ENOMEM;
+	ns->tables = v;
+	v[ns->ntables++] = (struct fib_table){family, id};
+	return 0;
+}
+
 static int
 insert(struct net_ns *ns, const struct net_route *x, size_t at)
 {
+	int err = make_table(ns, x->family, x->table);
+
+	if (err)
+		return err;
 	if (ns->nroutes == ns->routes_cap) {
 		size_t cap = ns->routes_cap ? 2 * ns->routes_cap : 8;
 		struct net_route *v;
@@ -256,6 +288,7 @@ fib_up_locked(struct net_ns *ns)
 {
 	for (size_t i = 0; i < ns->naddrs; i++)
 		fib_add_addr_locked(ns, &ns->addrs[i]);
+	net_path_changed(ns);
 }
 
 /* fib_sync_down_dev: of IPv4, what is this host stays; of IPv6, nothing. */
@@ -321,11 +354,10 @@ fib_type_locked(const struct net_ns *ns, uint8_t family, const uint8_t *ip)
 bool
 net_table_exists(struct net_ns *ns, uint8_t family, uint32_t table)
 {
-	bool found = table == LX_RT_TABLE_MAIN || table == LX_RT_TABLE_LOCAL;
+	bool found;
 
 	mutex_lock(&ns->lock);
-	for (size_t i = 0; !found && i < ns->nroutes; i++)
-		found = ns->routes[i].family == family && ns->routes[i].table == table;
+	found = has_table(ns, family, table);
 	mutex_unlock(&ns->lock);
 	return found;
 }

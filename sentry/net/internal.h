@@ -10,9 +10,14 @@
 /* Of one family. As long as none was changed, they are those that Linux begins with, and v is NULL.
  */
 struct rules {
-	size_t n;
-	struct net_rule *v; /* NET_RULES_MAX at most, in order */
+	size_t n, cap;
+	struct net_rule *v; /* in order */
 	bool changed;
+};
+
+struct fib_table {
+	uint8_t family;
+	uint32_t id;
 };
 
 struct net_ns {
@@ -31,6 +36,8 @@ struct net_ns {
 	struct net_addr *addrs;
 	size_t nroutes, routes_cap;
 	struct net_route *routes; /* in the order of a dump (fib.c) */
+	size_t ntables;
+	struct fib_table *tables; /* that were made, beside the main and the local one */
 	struct rules rules[2];	  /* IPv4, IPv6 */
 	size_t nneighs;
 	struct net_neigh *neighs;

@@ -126,6 +126,7 @@ net_ns_put(struct net_ns *ns)
 	mutex_destroy(&ns->lock);
 	free(ns->addrs);
 	free(ns->routes);
+	free(ns->tables);
 	free(ns->rules[0].v);
 	free(ns->rules[1].v);
 	free(ns->neighs);

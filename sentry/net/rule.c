@@ -192,7 +192,8 @@ own(struct rules *r, uint8_t family)
 {
 	if (r->changed)
 		return 0;
-	r->v = calloc(NET_RULES_MAX, sizeof *r->v);
+	r->cap = 8;
+	r->v = calloc(r->cap, sizeof *r->v);
 	if (!r->v)
 		return -ENOMEM;
 	r->n = nr_at_first(family);
@@ -200,6 +201,23 @@ own(struct rules *r, uint8_t family)
 	for (size_t i = 0; i < r->n; i++)
 		r->v[i].family = family;
 	r->changed = true;
+	return 0;
+}
+
+static int
+make_room(struct rules *r)
+{
+	struct net_rule *v;
+
+	if (r->n == NET_RULES_MAX)
+		return -ENOBUFS;
+	if (r->n < r->cap)
+		return 0;
+	v = realloc(r->v, 2 * r->cap * sizeof *v);
+	if (!v)
+		return -ENOMEM;
+	r->v = v;
+	r->cap *= 2;
 	return 0;
 }
 
@@ -241,8 +259,8 @@ net_rule_add(struct net_ns *ns, struct net_rule *r, bool has_priority, uint16_t 
 	for (size_t i = 0; !err && nlm_flags & LX_NLM_F_EXCL && i < of->n; i++)
 		if (equal(&of->v[i], r))
 			err = -EEXIST;
-	if (!err && of->n == NET_RULES_MAX)
-		err = -ENOBUFS;
+	if (!err)
+		err = make_room(of);
 	if (!err) {
 		while (at < of->n && of->v[at].priority <= r->priority)
 			at++;

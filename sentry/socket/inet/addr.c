@@ -459,8 +459,9 @@ inet_route(struct sock *s, struct inet_addr *to, struct inet_addr *from, bool co
 		if (p.has_source)
 			memcpy(from->ip + (v4 ? 12 : 0), p.source, v4 ? 4 : 16);
 	}
-	/* With rules the way depends on all of the flow, a broadcast's on an option. */
-	if (p.route.type != LX_RTN_BROADCAST && !net_has_rules(s->net, f.family))
+	/* With rules the way depends on all of the flow, a broadcast's on an option, and what is
+	 * only assumed to be there on another. */
+	if (p.found && p.route.type != LX_RTN_BROADCAST && !net_has_rules(s->net, f.family))
 		note_way(s, to, any ? from : NULL, generation, r);
 	return r;
 }

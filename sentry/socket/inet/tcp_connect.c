@@ -554,7 +554,9 @@ tcp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t 
 		return err > 0 ? 0 : err;
 	if (s->family == LX_AF_INET6 && i->v6only && inet_is_v4(&to))
 		return -ENETUNREACH;
+	mutex_lock(&s->lock);
 	from = i->local;
+	mutex_unlock(&s->lock);
 	err = inet_route(s, &to, &from, true);
 	if (err < 0)
 		return err;
