@@ -164,7 +164,7 @@ struct sched_wish {
 	int policy; /* with LX_SCHED_RESET_ON_FORK, or KEEP_POLICY */
 	int priority;
 	int nice;	  /* for SCHED_OTHER and SCHED_BATCH, or KEEP_NICE */
-	bool keep_params; /* priority and nice stay */
+	bool keep_params; /* all stays, after the checks, as in Linux' __sched_setscheduler */
 	int missing;	  /* -errno of what is well asked for, but not there: for who may ask */
 };
 
@@ -208,7 +208,7 @@ set_policy(struct task *t, int32_t pid, const struct sched_wish *w)
 		err = -EPERM;
 	if (!err)
 		err = w->missing;
-	if (!err)
+	if (!err && !w->keep_params)
 		task_sched_set_locked(o, &s);
 	mutex_unlock(&o->pt_lock);
 	task_put(o);
