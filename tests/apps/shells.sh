@@ -3,6 +3,7 @@
 # What shell scripts lean on: procps, util-linux, coreutils on processes.
 cd /tmp || exit 1
 sleep 100 & p=$!
+for _ in {1..100}; do ps -o stat=,comm= -p $p | grep -q '^S.* sleep' && break; sleep 0.1; done
 ps -o pid=,stat=,comm= -p $p | tr -s ' ' | cut -d' ' -f3-; pgrep -x sleep | wc -l; pidof sleep | wc -w
 kill -STOP $p; sleep 0.1; ps -o stat= -p $p; kill -CONT $p; renice -n 5 -p $p >/dev/null; ps -o ni= -p $p | tr -d ' '
 taskset -cp 0 $p | tail -n 1 | sed 's/.*: //'; chrt -p $p | sed 's/.*: //;s/pid.*//' | head -n 1; ionice -p $p
