@@ -5,8 +5,10 @@
 cd /tmp || exit 1
 strace -f -e trace=execve,exit_group -o o sh -c 'ls / >/dev/null; (exec true)'
 sed -E 's/^[0-9]+ +//; s/si_pid=[0-9]+/si_pid=N/; s/si_utime=.*\}/TIMES}/; s/0x[0-9a-f]+/ADDR/; s/\/\* .* \*\///' o | grep -v '^$' | sort | uniq -c
-sleep 5 &
-strace -o o2 -p $! 2>/dev/null & s=$!
+sleep 5 & p=$!
+until [ "$(cat /proc/$p/comm)" = sleep ] && grep -q '^State:.S' /proc/$p/status; do sleep 0.1; done
+strace -o o2 -p $p 2>/dev/null & s=$!
+until grep -q '^TracerPid:.[1-9]' /proc/$p/status; do sleep 0.1; done
 sleep 0.5
 kill -INT $s; wait $s; grep -c . o2
 kill %1; wait
