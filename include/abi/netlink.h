@@ -206,7 +206,6 @@ struct lx_rta_cacheinfo {
 #define LX_FR_ACT_UNREACHABLE 7
 #define LX_FR_ACT_PROHIBIT    8
 
-#define LX_FIB_RULE_PERMANENT	 0x1
 #define LX_FIB_RULE_INVERT	 0x2
 #define LX_FIB_RULE_UNRESOLVED	 0x4
 #define LX_FIB_RULE_IIF_DETACHED 0x8

@@ -131,11 +131,8 @@ insert(struct net_ns *ns, const struct net_route *x, size_t at)
 		return err;
 	if (ns->nroutes == ns->routes_cap) {
 		size_t cap = ns->routes_cap ? 2 * ns->routes_cap : 8;
-		struct net_route *v;
+		struct net_route *v = realloc(ns->routes, cap * sizeof *v);
 
-		if (ns->nroutes >= NET_ROUTES_MAX)
-			return -ENOBUFS;
-		v = realloc(ns->routes, cap * sizeof *v);
 		if (!v)
 			return -ENOMEM;
 		ns->routes = v;
@@ -533,6 +530,8 @@ net_route_add(struct net_ns *ns, struct net_route *x, uint16_t nlm_flags, uint16
 	}
 	mutex_lock(&ns->lock);
 	err = v4 ? check4(ns, x) : check6(ns, x);
+	if (!err && ns->nroutes >= NET_ROUTES_MAX)
+		err = -ENOBUFS;
 	if (!err)
 		err = v4 ? add4(ns, x, nlm_flags, ret_news) : add6(ns, x, nlm_flags, ret_news);
 	mutex_unlock(&ns->lock);

@@ -71,8 +71,9 @@ int rules_find_locked(const struct net_ns *ns, const struct net_flow *f, struct 
  * nothing. */
 void *net_copy(const void *v, size_t n, size_t size);
 void net_path_changed(struct net_ns *ns);
-/* Do the first bits of two addresses agree? And all bits of one behind them: are they zero? */
+/* Do the first bits of two addresses agree? */
 bool net_prefix_is(const uint8_t *a, const uint8_t *b, unsigned bits);
+/* What is behind them becomes zeros, or ones. */
 void net_mask(uint8_t *addr, unsigned bits, unsigned bytes, bool ones);
 
 /* sysctl.c: the defaults. */

@@ -104,12 +104,9 @@ find_merged(const struct net_ns *ns, const struct net_flow *f, struct net_route 
 {
 	int err = fib_find_locked(ns, f, LX_RT_TABLE_LOCAL, LX_RT_TABLE_MAIN, ret);
 
-	if (err)
-		err = err == -EAGAIN ? fib_find_locked(
-					       ns, f, LX_RT_TABLE_DEFAULT, LX_RT_TABLE_DEFAULT, ret)
-				     : err;
-	else
-		ret->table = LX_RT_TABLE_MAIN;
+	if (err == -EAGAIN)
+		return fib_find_locked(ns, f, LX_RT_TABLE_DEFAULT, LX_RT_TABLE_DEFAULT, ret);
+	ret->table = LX_RT_TABLE_MAIN;
 	return err;
 }
 

@@ -9,7 +9,7 @@
 
 #include "sentry/net/link.h"
 
-#define NET_ROUTES_MAX 4096 /* of one namespace; -ENOBUFS */
+#define NET_ROUTES_MAX 4096 /* with those more are not added to a namespace (-ENOBUFS) */
 #define NET_RULES_MAX  1024 /* of one family in it */
 #define NET_NEIGHS_MAX 1024
 

@@ -42,8 +42,7 @@ proc_write_id_map(const struct pseudo_ctx *x, const char *buf, size_t len, int64
 	if (pos || len >= LX_PAGE_SIZE)
 		err = -EINVAL;
 	else
-		err = user_ns_write_map(
-			ns, x->c->cred, x->opener ? x->opener : x->c->cred, x->row->arg, buf);
+		err = user_ns_write_map(ns, x->c->cred, proc_asker(x), x->row->arg, buf);
 	if (!err)
 		kernel_ids_changed();
 	user_ns_put(ns);

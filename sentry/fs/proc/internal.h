@@ -51,6 +51,13 @@ ssize_t proc_write_id_map(const struct pseudo_ctx *x, const char *buf, size_t le
 int proc_show_setgroups(const struct pseudo_ctx *x, struct sbuf *b);
 ssize_t proc_write_setgroups(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos);
 int proc_open_setgroups(const struct pseudo_ctx *x, struct file *f);
+/* Whose rights count: those of who opened the file, where that is known. */
+static inline const struct cred *
+proc_asker(const struct pseudo_ctx *x)
+{
+	return x->opener ? x->opener : x->c->cred;
+}
+
 /* login.c */
 int proc_show_loginuid(const struct pseudo_ctx *x, struct sbuf *b);
 ssize_t proc_write_loginuid(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos);

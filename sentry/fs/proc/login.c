@@ -7,18 +7,10 @@
 
 static _Atomic uint32_t sessions;
 
-static const struct user_ns *
-file_ns(const struct pseudo_ctx *x)
-{
-	const struct cred *cred = x->opener ? x->opener : x->c ? x->c->cred : NULL;
-
-	return cred ? cred->user_ns : NULL;
-}
-
 int
 proc_show_loginuid(const struct pseudo_ctx *x, struct sbuf *b)
 {
-	const struct user_ns *ns = file_ns(x);
+	const struct user_ns *ns = proc_asker(x)->user_ns;
 	uint32_t uid = proc_task(x)->loginuid;
 
 	sbuf_printf(b, "%u", uid_known(ns, uid) ? uid_out(ns, uid) : UINT32_MAX);
@@ -66,7 +58,7 @@ proc_write_loginuid(const struct pseudo_ctx *x, const char *buf, size_t len, int
 	err = parse_uid(buf, &named);
 	if (err)
 		return err;
-	uid = uid_in(file_ns(x), named);
+	uid = uid_in(proc_asker(x)->user_ns, named);
 	if (uid == UINT32_MAX && named != UINT32_MAX)
 		return -EINVAL;
 	/* Who has not logged in may say once as whom. */

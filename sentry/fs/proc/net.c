@@ -224,7 +224,7 @@ struct named_rows {
 	struct sbuf *b;
 	struct names *names;
 	uint32_t table; /* IPv6 routes: of the last row; 0: none yet */
-	bool has_default;
+	bool has_default, has_main, has_local;
 };
 
 static void
@@ -302,25 +302,27 @@ put_hex(struct sbuf *b, const uint8_t *p, size_t n)
 		sbuf_printf(b, "%02x", p[i]);
 }
 
-#define NO_TABLE ~0u
-
-/* A table whose default route nobody made ends with the one that refuses. The main and the local
- * one are always there. */
+/* How a table ends whose default route nobody made: with the one that refuses. */
 static void
-begin_table(struct named_rows *rows, uint32_t table)
+refusing_row(struct sbuf *b)
 {
 	static const char zeros[] = "00000000000000000000000000000000";
 
-	if (rows->table == table)
-		return;
-	if (table == LX_RT_TABLE_LOCAL && rows->table != LX_RT_TABLE_MAIN)
-		begin_table(rows, LX_RT_TABLE_MAIN);
-	if (table == NO_TABLE && rows->table != LX_RT_TABLE_LOCAL)
-		begin_table(rows, LX_RT_TABLE_LOCAL);
+	sbuf_printf(b, "%s 00 %s 00 %s ffffffff %08x %08x %08x %8s\n", zeros, zeros, zeros, 1, 0,
+		RTF_REJECT | RTF_NONEXTHOP, "lo");
+}
+
+/* Behind the rows of one table. Two are there also when they are empty. */
+static void
+end_table(struct named_rows *rows, uint32_t next)
+{
 	if (rows->table && !rows->has_default)
-		sbuf_printf(rows->b, "%s 00 %s 00 %s ffffffff %08x %08x %08x %8s\n", zeros, zeros,
-			zeros, 1, 0, RTF_REJECT | RTF_NONEXTHOP, "lo");
-	rows->table = table;
+		refusing_row(rows->b);
+	if (next == LX_RT_TABLE_LOCAL && !rows->has_main)
+		refusing_row(rows->b);
+	rows->has_main |= next == LX_RT_TABLE_MAIN || next == LX_RT_TABLE_LOCAL;
+	rows->has_local |= next == LX_RT_TABLE_LOCAL;
+	rows->table = next;
 	rows->has_default = false;
 }
 
@@ -338,7 +340,8 @@ route6_row(const struct net_route *r, void *arg)
 		flags |= RTF_LOCAL | (r->protocol == LX_RTPROT_KERNEL ? RTF_NONEXTHOP : 0);
 	else if (r->oif == NET_LO_INDEX)
 		flags = RTF_REJECT | RTF_NONEXTHOP;
-	begin_table(rows, r->table);
+	if (r->table != rows->table)
+		end_table(rows, r->table);
 	rows->has_default |= !r->dst_len;
 	put_hex(rows->b, r->dst, 16);
 	sbuf_printf(rows->b, " %02x ", r->dst_len);
@@ -359,7 +362,9 @@ show_route6(const struct pseudo_ctx *x, struct sbuf *b)
 
 	if (r == 0)
 		r = net_routes(net, route6_row, &rows);
-	begin_table(&rows, NO_TABLE);
+	if (!rows.has_local)
+		end_table(&rows, LX_RT_TABLE_LOCAL);
+	end_table(&rows, 0);
 	net_ns_put(net);
 	return r;
 }

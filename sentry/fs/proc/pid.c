@@ -744,7 +744,7 @@ write_time_offsets(const struct pseudo_ctx *x, const char *buf, size_t len, int6
 	if (!text)
 		return -ENOMEM;
 	(void)ns_of_task(proc_task(x), NS_TIME_CHILDREN, &r);
-	done = time_ns_write(r.ns, x->opener ? x->opener : x->c->cred, text, len);
+	done = time_ns_write(r.ns, proc_asker(x), text, len);
 	ns_ref_put(&r);
 	free(text);
 	return done;

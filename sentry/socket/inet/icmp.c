@@ -71,6 +71,17 @@ take_id(struct inet_sock *i)
 	mutex_unlock(&taps(i)->lock);
 }
 
+static struct inet_addr
+own_name(struct inet_sock *i)
+{
+	struct inet_addr a;
+
+	mutex_lock(&taps(i)->lock);
+	a = i->local;
+	mutex_unlock(&taps(i)->lock);
+	return a;
+}
+
 static int
 icmp_bind(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len)
 {
@@ -116,7 +127,7 @@ icmp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t
 		return 0;
 	}
 	err = inet_addr_in(s, addr, len, &to);
-	from = i->local;
+	from = own_name(i);
 	if (!err)
 		err = inet_route(s, &to, &from, true);
 	if (err < 0)
@@ -333,7 +344,7 @@ icmp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	mutex_unlock(&s->lock);
 	if (!err && m->addr_len)
 		err = inet_addr_in(s, m->addr, m->addr_len, &k.to);
-	k.from = i->local;
+	k.from = own_name(i);
 	if (!err)
 		err = inet_route(s, &k.to, &k.from, false);
 	if (err >= 0) {

@@ -150,6 +150,25 @@ syn_deadline(const struct inet_sock *i)
 	return sched_now_ns() + at * SECOND;
 }
 
+/* Is s to connect still? Then it waits, for as long as a SYN is sent again; as_before: it did
+ * already. syn_lock is held. */
+static bool
+begin_wait_locked(struct sock *s, const struct inet_addr *to, bool as_before)
+{
+	struct inet_sock *i = is(s);
+	bool wanted;
+
+	mutex_lock(&s->lock);
+	wanted = i->connecting;
+	if (wanted) {
+		i->remote = *to;
+		if (!as_before)
+			i->syn_until = syn_deadline(i);
+	}
+	mutex_unlock(&s->lock);
+	return wanted;
+}
+
 /* s waits for room at ls; first: before all others, as it did already. -EINPROGRESS: so it is;
  * -EAGAIN: there is room now; -ECONNREFUSED. */
 static int
@@ -157,18 +176,9 @@ wait_for_room(struct sock *s, struct sock *ls, const struct inet_addr *to, bool 
 {
 	struct inet_sock *i = is(s), *l = is(ls);
 	int err = -EINPROGRESS;
-	bool wanted;
 
 	mutex_lock(&syn_lock);
-	mutex_lock(&s->lock);
-	wanted = i->connecting;
-	if (wanted) {
-		i->remote = *to;
-		if (!first)
-			i->syn_until = syn_deadline(i);
-	}
-	mutex_unlock(&s->lock);
-	if (!wanted) {
+	if (!begin_wait_locked(s, to, first)) {
 		mutex_unlock(&syn_lock);
 		return -EINPROGRESS;
 	}
@@ -203,13 +213,7 @@ wait_in_vain(struct sock *s, const struct inet_addr *to)
 	bool wanted;
 
 	mutex_lock(&syn_lock);
-	mutex_lock(&s->lock);
-	wanted = i->connecting;
-	if (wanted) {
-		i->remote = *to;
-		i->syn_until = syn_deadline(i);
-	}
-	mutex_unlock(&s->lock);
+	wanted = begin_wait_locked(s, to, false);
 	i->syn_lost = wanted;
 	mutex_unlock(&syn_lock);
 	if (wanted)

@@ -50,7 +50,9 @@ udp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t 
 		return 0;
 	}
 	err = inet_addr_in(s, addr, len, &to);
+	mutex_lock(&s->lock);
 	from = i->local;
+	mutex_unlock(&s->lock);
 	if (!err)
 		err = route(i, &to, &from, true);
 	if (err < 0)

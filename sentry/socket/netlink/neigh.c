@@ -2,6 +2,7 @@
 /* rtnetlink(7): neighbours. Linux: net/core/neighbour.c. */
 #include "abi/socket.h"
 #include "internal.h"
+#include "sentry/sched/fiber.h"
 #include <errno.h>
 #include <string.h>
 
@@ -13,7 +14,8 @@ put_neigh(struct nl_reply *r, uint16_t type, uint16_t flags, const struct net_ne
 		.state = n->state,
 		.flags = n->flags | (n->proxy ? LX_NTF_PROXY : 0),
 		.type = n->proxy ? LX_RTN_UNICAST : LX_RTN_LOCAL};
-	uint32_t cache[4] = {0, 0, 0, 0}; /* confirmed, used, updated, references */
+	uint32_t age = (uint32_t)((sched_now_ns() - n->changed_ns) / 10000000);
+	uint32_t cache[4] = {age, age, age, 0}; /* confirmed, used, updated; references */
 
 	nl_begin(r, type, flags, &m, sizeof m);
 	nl_put(r, LX_NDA_DST, n->addr, n->family == LX_AF_INET ? 4 : 16);
