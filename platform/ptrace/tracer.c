@@ -20,9 +20,10 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 
-#define MANY   64
-#define LIKELY 16
-#define SHARE  8
+#define MANY	   64
+#define LIKELY	   16
+#define SHARE	   8
+#define LONGEST_NS 50000000
 
 struct job {
 	struct job *next;
@@ -365,6 +366,8 @@ look_at_many(void)
 	any |= look_at_all();
 	look_ns = host_now_ns();
 	look_ns += (look_ns - now) * SHARE;
+	if (look_ns > now + LONGEST_NS)
+		look_ns = now + LONGEST_NS; /* it was not the look that took so long */
 	return any;
 }
 
@@ -390,9 +393,12 @@ bool
 pt_prepare_sleep(int64_t *until_ns)
 {
 	pt_place_limit(until_ns);
-	if (nthreads > MANY && rung && look_ns < *until_ns)
+	/* When the bell was looked at they may have been MANY, and not now. */
+	if (nearly || (rung && nthreads <= MANY))
+		return pt_poll();
+	if (rung && look_ns < *until_ns)
 		*until_ns = look_ns;
-	return nearly ? pt_poll() : false;
+	return false;
 }
 
 void

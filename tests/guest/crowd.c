@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A few that work among many that wait: processes and threads, the working ones with short and with
- * long spans between their calls, ends of both kinds, and a chain of vforks. */
+ * long spans between their calls, ends of both kinds, their number going up and down, and a chain
+ * of vforks. */
 #include "guest.h"
 #include <pthread.h>
 #include <signal.h>
@@ -15,6 +16,11 @@ enum {
 	THREADS = 120,
 	TURNS = 2000,
 	CHAIN = 300,
+	FEW = 44,
+	STEP = 2,
+	MOST = 66,
+	PASSING = 16,
+	ROUNDS = 10,
 };
 
 static pid_t
@@ -30,7 +36,7 @@ idle(const int *fds)
 }
 
 static pid_t
-busy(int i, const int *fds)
+busy(int i, const int *fds, int calls)
 {
 	pid_t p = fork();
 
@@ -46,7 +52,7 @@ busy(int i, const int *fds)
 			getppid();
 		}
 	else
-		for (int k = 0; k < CALLS; k++)
+		for (int k = 0; k < calls; k++)
 			getppid();
 	_exit(i);
 }
@@ -62,7 +68,7 @@ processes(void)
 	for (int i = 0; i < IDLE; i++)
 		idles[i] = idle(fds);
 	for (int i = 0; i < BUSY; i++)
-		work[i] = busy(i, fds);
+		work[i] = busy(i, fds, CALLS);
 	for (int i = 0; i < BUSY; i++)
 		worked += waitpid(work[i], &st, 0) == work[i] && WIFEXITED(st) &&
 			  WEXITSTATUS(st) == i;
@@ -77,6 +83,35 @@ processes(void)
 		ended += waitpid(idles[i], &st, 0) == idles[i] && WIFEXITED(st) &&
 			 WEXITSTATUS(st) == 7;
 	printf("worked %d, killed %d, ended %d\n", worked, killed, ended);
+}
+
+/* Some come and go while few, and then more and more, are there. */
+static void
+tide(void)
+{
+	pid_t idles[MOST], passing[PASSING];
+	int fds[2], st, n = 0, came = 0, ended = 0;
+
+	if (pipe(fds) < 0)
+		return;
+	for (int k = 0; k < FEW; k++)
+		idles[n++] = idle(fds);
+	while (n < MOST) {
+		for (int k = 0; k < ROUNDS; k++) {
+			for (int i = 0; i < PASSING; i++)
+				passing[i] = busy(0, fds, 2 + 3 * i);
+			for (int i = 0; i < PASSING; i++)
+				came += waitpid(passing[i], &st, 0) == passing[i] && st == 0;
+		}
+		for (int k = 0; k < STEP; k++)
+			idles[n++] = idle(fds);
+	}
+	close(fds[0]);
+	close(fds[1]);
+	for (int i = 0; i < n; i++)
+		ended += waitpid(idles[i], &st, 0) == idles[i] && WIFEXITED(st) &&
+			 WEXITSTATUS(st) == 7;
+	printf("came %d, ended %d\n", came, ended);
 }
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -167,6 +202,7 @@ int
 main(void)
 {
 	processes();
+	tide();
 	threads();
 	chain();
 	return 0;
