@@ -8,6 +8,7 @@
 #include "sentry/fs/devpts.h"
 #include "sentry/fs/fuse.h"
 #include "sentry/fs/hostfile.h"
+#include "sentry/fs/overlayfs.h"
 #include "sentry/fs/pipe.h"
 #include "sentry/fs/proc.h"
 #include "sentry/fs/tmpfs.h"
@@ -24,8 +25,8 @@ int
 boot_register_fs(const struct start *s)
 {
 	static int (*const inits[])(void) = {vfs_init, tmpfs_init, pipe_init, hostfile_init,
-		dev_init, devpts_init, proc_init, sysfs_init, mqueue_init, cgroupfs_init,
-		fuse_init};
+		dev_init, devpts_init, proc_init, sysfs_init, mqueue_init, cgroupfs_init, fuse_init,
+		overlayfs_init};
 	int r;
 
 	for (size_t i = 0; i < sizeof inits / sizeof inits[0]; i++) {

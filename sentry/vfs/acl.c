@@ -197,6 +197,13 @@ forget(struct inode *i, const char *name)
 	mutex_unlock(&i->lock);
 }
 
+void
+inode_acl_changed(struct inode *i)
+{
+	forget(i, ACL_ACCESS);
+	forget(i, ACL_DEFAULT);
+}
+
 /* --- permission --- */
 
 /* The whole of acl(5), "access check algorithm"; the owner was looked at before. */

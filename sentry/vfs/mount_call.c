@@ -215,15 +215,21 @@ mnt_super_options(struct super *sb, char *buf, size_t cap)
 }
 
 static void
+put_options(FILE *f, struct super *sb)
+{
+	char opts[LX_PATH_MAX];
+
+	mnt_super_options(sb, opts, sizeof opts);
+	fputs(opts, f);
+}
+
+static void
 put_super_flags(FILE *f, struct super *sb)
 {
-	char opts[1024];
-
 	fputs(atomic_load(&sb->flags) & SUPER_RDONLY ? "ro" : "rw", f);
 	if (atomic_load(&sb->flags) & SUPER_SYNCHRONOUS)
 		fputs(",sync", f);
-	mnt_super_options(sb, opts, sizeof opts);
-	fputs(opts, f);
+	put_options(f, sb);
 }
 
 static void
@@ -246,12 +252,7 @@ show_one(FILE *f, struct mount *m, const char *where, const char *root, uint64_t
 		if (atomic_load(&sb->flags) & SUPER_SYNCHRONOUS)
 			fputs(",sync", f);
 		put_mnt_flags(f, fl);
-		{
-			char opts[1024];
-
-			mnt_super_options(sb, opts, sizeof opts);
-			fputs(opts, f);
-		}
+		put_options(f, sb);
 		fputs(" 0 0\n", f);
 		break;
 	case MNT_SHOW_MOUNTINFO:

@@ -267,6 +267,8 @@ int inode_access(struct inode *i, const struct call *c, int mask);     /* for ac
 bool inode_capable(const struct inode *i, const struct cred *c, int cap);
 /* CAP_FOWNER, or the owner. */
 bool inode_owner_or_capable(struct inode *i, const struct call *c);
+/* Who stands on i set or removed an ACL of it by its inode_ops. */
+void inode_acl_changed(struct inode *i);
 /* A read happened: update atime by the mount's rules (relatime by default). mnt may be NULL. */
 void inode_accessed(struct inode *i, struct mount *mnt);
 

@@ -2,6 +2,7 @@
 /* overlay: directories. What the table of a directory says comes before what its lower directory
  * has. */
 #include "internal.h"
+#include "sentry/fs/stacked.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -284,9 +285,7 @@ probe_emit(
 	struct name n = {name, (uint32_t)len, dentry_hash(name, len)};
 
 	(void)ino, (void)type, (void)next;
-	if (name[0] == '.' && (len == 1 || (len == 2 && name[1] == '.')))
-		return true;
-	if (!find(p->d, &n))
+	if (!stacked_is_dots(name, len) && !find(p->d, &n))
 		p->found = true;
 	return !p->found;
 }
@@ -347,11 +346,15 @@ dir_rename(struct inode *old_dir, const struct call *c, const struct name *on, s
 {
 	struct onode *od = onode_of(old_dir), *nd = onode_of(new_dir);
 	bool isdir = inode_is_dir(inode), exchange = flags & LX_RENAME_EXCHANGE;
+	const struct inode_spec device = {.mode = LX_S_IFCHR};
+	struct onode *whiteout = NULL; /* Linux's, which is an entry like others here */
 	struct oentry *oe, *ne;
-	int r = flags & LX_RENAME_WHITEOUT ? -EINVAL : 0;
+	int r = 0;
 
-	if (!r && target && !exchange && isdir)
+	if (target && !exchange && isdir)
 		r = check_empty(onode_of(target), c);
+	if (!r && (flags & LX_RENAME_WHITEOUT))
+		r = onode_new(old_dir->sb, &device, &whiteout);
 	if (!r)
 		r = reserve(nd, nn, target != NULL, &ne);
 	if (!r) {
@@ -363,8 +366,11 @@ dir_rename(struct inode *old_dir, const struct call *c, const struct name *on, s
 		else if (r && !ne->target && target)
 			ne->target = onode_of(inode_get(target));
 	}
-	if (r)
+	if (r) {
+		if (whiteout)
+			inode_put(&whiteout->i);
 		return r;
+	}
 	onode_pin(onode_of(inode));
 	inode_get(inode);
 	if (exchange) {
@@ -380,7 +386,7 @@ dir_rename(struct inode *old_dir, const struct call *c, const struct name *on, s
 		}
 		inode_touch(target, INODE_T_CTIME);
 	} else {
-		point(od, on, oe, NULL);
+		point(od, on, oe, whiteout);
 		point(nd, nn, ne, onode_of(inode));
 		if (isdir) {
 			inode_add_nlink(old_dir, -1);
@@ -394,56 +400,14 @@ dir_rename(struct inode *old_dir, const struct call *c, const struct name *on, s
 	return 0;
 }
 
-/* --- reading: the merged list is made when reading starts, so that positions are plain numbers ---
- */
-
-struct listed {
-	uint64_t ino;
-	uint8_t type, len;
-	uint32_t at; /* of the name, in text */
-};
+/* --- reading --- */
 
 struct odir {
 	struct dir_emit e;
 	struct onode *d;
-	struct listed *list;
-	size_t n, cap;
-	char *text;
-	size_t used, room;
-	bool failed, built;
+	struct stacked_list l;
+	bool built;
 };
-
-static void
-list_add(struct odir *o, const char *name, size_t len, uint64_t ino, uint8_t type)
-{
-	if (o->failed || len > LX_NAME_MAX)
-		return;
-	if (o->n == o->cap) {
-		size_t cap = o->cap ? 2 * o->cap : 32;
-		struct listed *nl = realloc(o->list, cap * sizeof *nl);
-
-		if (!nl) {
-			o->failed = true;
-			return;
-		}
-		o->list = nl;
-		o->cap = cap;
-	}
-	if (o->room - o->used < len) {
-		size_t room = (o->room ? 2 * o->room : 512) + len;
-		char *nt = room <= UINT32_MAX ? realloc(o->text, room) : NULL;
-
-		if (!nt) {
-			o->failed = true;
-			return;
-		}
-		o->text = nt;
-		o->room = room;
-	}
-	memcpy(o->text + o->used, name, len);
-	o->list[o->n++] = (struct listed){ino, type, (uint8_t)len, (uint32_t)o->used};
-	o->used += len;
-}
 
 static bool
 list_emit(
@@ -453,11 +417,9 @@ list_emit(
 	struct name n = {name, (uint32_t)len, dentry_hash(name, len)};
 
 	(void)next;
-	if (name[0] == '.' && (len == 1 || (len == 2 && name[1] == '.')))
-		return true;
-	if (!find(o->d, &n))
-		list_add(o, name, len, ino, type);
-	return !o->failed;
+	if (!stacked_is_dots(name, len) && !find(o->d, &n))
+		stacked_list_add(&o->l, &n, ino, type);
+	return !o->l.failed;
 }
 
 static int
@@ -466,14 +428,16 @@ list_build(struct odir *o, const struct call *c)
 	struct oentry *k;
 	int r;
 
-	o->n = o->used = 0;
-	o->failed = false;
-	list_for_each_entry (k, &o->d->entries, node)
+	stacked_list_clear(&o->l);
+	list_for_each_entry (k, &o->d->entries, node) {
+		struct name n = {k->name, k->len, k->hash};
+
 		if (k->target)
-			list_add(o, k->name, k->len, k->target->i.ino,
+			stacked_list_add(&o->l, &n, k->target->i.ino,
 				(uint8_t)(inode_mode(&k->target->i) >> 12));
+	}
 	r = lower_iterate(o->d, c, &o->e);
-	if (!r && o->failed)
+	if (!r && o->l.failed)
 		r = -ENOMEM;
 	o->built = !r;
 	return r;
@@ -498,16 +462,7 @@ dir_iterate(struct file *f, const struct call *c, struct dir_emit *e)
 		if (r)
 			return r;
 	}
-	if (!file_emit_dots(f, e))
-		return 0;
-	for (uint64_t i = (uint64_t)f->pos - 2; i < o->n; i++) {
-		const struct listed *l = &o->list[i];
-
-		if (!e->fn(e, o->text + l->at, l->len, l->ino, l->type, (int64_t)i + 3))
-			break;
-		f->pos = (int64_t)i + 3;
-	}
-	return 0;
+	return stacked_list_emit(&o->l, f, e);
 }
 
 static void
@@ -515,10 +470,8 @@ dir_release(struct file *f)
 {
 	struct odir *o = f->priv;
 
-	if (o) {
-		free(o->list);
-		free(o->text);
-	}
+	if (o)
+		stacked_list_free(&o->l);
 	free(o);
 }
 

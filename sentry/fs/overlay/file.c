@@ -5,62 +5,13 @@
  * before. Both stay until the file is closed, so that readers need no lock.
  */
 #include "internal.h"
-#include "sentry/mm/mappable.h"
+#include "sentry/fs/stacked.h"
 #include <stdlib.h>
 #include <string.h>
-
-#define COPY_CHUNK (256u << 10)
 
 struct ofile {
 	_Atomic(struct file *) lower, data; /* references */
 };
-
-static bool
-all_zero(const char *p, size_t n)
-{
-	return n == 0 || (p[0] == 0 && !memcmp(p, p + 1, n - 1));
-}
-
-static ssize_t
-page_end(ssize_t at, ssize_t n)
-{
-	return n - at < 4096 ? n : at + 4096;
-}
-
-static int
-copy_data(struct file *from, struct file *to, const struct call *c, int64_t size)
-{
-	char *buf = malloc(COPY_CHUNK);
-	int64_t pos = 0;
-	int r = buf ? 0 : -ENOMEM;
-
-	while (!r && pos < size) {
-		size_t want = size - pos < COPY_CHUNK ? (size_t)(size - pos) : COPY_CHUNK;
-		int64_t at = pos;
-		ssize_t n = vfs_read_kernel(from, c, buf, want, &pos);
-
-		if (n < 0)
-			r = (int)n;
-		if (n <= 0)
-			break;
-		/* what was a hole, or might have been, stays one */
-		for (ssize_t k = 0, end; !r && k < n; k = end) {
-			int64_t wpos = at + k;
-			ssize_t w;
-
-			end = page_end(k, n);
-			if (all_zero(buf + k, (size_t)(end - k)))
-				continue;
-			while (end < n && !all_zero(buf + end, (size_t)(page_end(end, n) - end)))
-				end = page_end(end, n);
-			w = vfs_write_kernel(to, c, buf + k, (size_t)(end - k), &wpos);
-			if (w != end - k)
-				r = w < 0 ? (int)w : -ENOSPC;
-		}
-	}
-	free(buf);
-	return r;
-}
 
 int
 onode_copy_up(struct onode *n, const struct call *c, int64_t size)
@@ -85,7 +36,7 @@ onode_copy_up(struct onode *n, const struct call *c, int64_t size)
 		if (!r)
 			r = file_open_inode(c, data, LX_O_RDWR, &to);
 		if (!r)
-			r = copy_data(from, to, &k, size);
+			r = stacked_copy(from, to, &k, size);
 		file_put(from);
 		file_put(to);
 	}
@@ -261,43 +212,13 @@ reg_fallocate(struct file *f, const struct call *c, int mode, int64_t off, int64
 	return r;
 }
 
-/* --- mapping: the real file's, under the name of the overlay's --- */
-
-struct omap {
-	struct mappable m, *real;
-};
-
-static int
-map_fd(struct mappable *m, int prot, bool shared)
-{
-	struct mappable *real = container_of(m, struct omap, m)->real;
-
-	return real->ops->host_fd(real, prot, shared);
-}
-
-static void
-map_release(struct mappable *m)
-{
-	struct omap *o = container_of(m, struct omap, m);
-
-	if (ref_put(&o->real->ref))
-		o->real->ops->release(o->real);
-	file_put(m->file);
-	free(o);
-}
-
-static const struct mappable_ops map_ops = {.host_fd = map_fd, .release = map_release};
-
 static int
 reg_mappable(struct file *f, const struct call *c, int prot, bool shared, struct mappable **ret)
 {
 	struct onode *n = onode_of(f->inode);
-	struct omap *o = calloc(1, sizeof *o);
 	struct file *real;
 	int r = 0;
 
-	if (!o)
-		return -ENOMEM;
 	/* a shared mapping has to see later writes, and to be writable by mprotect if the file is
 	 */
 	if (shared && !atomic_load(&n->data) && (f->mode & LX_FMODE_WRITE)) {
@@ -308,19 +229,10 @@ reg_mappable(struct file *f, const struct call *c, int prot, bool shared, struct
 	if (!r)
 		r = real_of(f, c, &real);
 	if (!r)
-		r = real->ops->mappable ? real->ops->mappable(real, c, prot, shared, &o->real)
-					: -ENODEV;
-	if (r) {
-		free(o);
-		return r;
-	}
-	ref_init(&o->m.ref);
-	o->m.ops = &map_ops;
-	o->m.file = file_get(f);
-	o->m.memory = o->real->memory;
-	inode_accessed(f->inode, f->path.mnt);
-	*ret = &o->m;
-	return 0;
+		r = stacked_mappable(f, real, c, prot, shared, ret);
+	if (!r)
+		inode_accessed(f->inode, f->path.mnt);
+	return r;
 }
 
 const struct file_ops overlay_reg_fops = {
