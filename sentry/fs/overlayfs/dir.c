@@ -145,23 +145,16 @@ move_in(struct ovl_super *o, struct place *p, const char *temp, bool is_dir)
 }
 
 static int
-make_at(struct ovl_node *d, struct place *p, const struct inode_spec *spec, struct dentry **ret)
+make_at(struct ovl_super *o, struct place *p, const struct inode_spec *spec, struct dentry **ret)
 {
-	struct ovl_super *o = ovl_super_of(d->i.sb);
 	const bool is_dir = LX_S_ISDIR(spec->mode);
 	const struct path work = ovl_work_path(o);
 	char temp[OVL_TEMP_NAME];
 	struct path made = {o->upper.mnt, NULL};
 	int r;
 
-	if (!p->whiteout) {
-		r = ovl_make(&p->k, &p->dir, p->name, spec, ret);
-		/* nothing of a lower directory is to be seen in it later, either */
-		made.dentry = *ret;
-		if (!r && is_dir && d->nlower)
-			ovl_set_opaque(o, &p->k, &made);
-		return r;
-	}
+	if (!p->whiteout)
+		return ovl_make(&p->k, &p->dir, p->name, spec, ret);
 	ovl_temp_name(temp);
 	r = ovl_make(&p->k, &work, temp, spec, &made.dentry);
 	if (r)
@@ -193,7 +186,7 @@ dir_create(struct inode *dir, const struct call *c, const struct name *n,
 	if (!r && p.there && !p.whiteout)
 		r = -EEXIST;
 	if (!r)
-		r = make_at(d, &p, spec, &made);
+		r = make_at(ovl_super_of(dir->sb), &p, spec, &made);
 	place_close(&p);
 	if (r)
 		return r;
@@ -365,7 +358,7 @@ keep_apart(struct ovl_super *o, struct inode *i, const struct place *to, struct 
 
 	if (!inode_is_dir(i))
 		return 0;
-	covered = is_covered(to_dir, &to->k, &to->n);
+	covered = to->whiteout ? 1 : is_covered(to_dir, &to->k, &to->n);
 	return covered > 0 ? ovl_set_opaque(o, &to->k, &p) : covered;
 }
 

@@ -214,6 +214,7 @@ const struct inode_ops ovl_reg_iops = {
 	.open = reg_open,
 	.permission = ovl_permission,
 	.refresh = ovl_refresh,
+	.getattr = ovl_getattr,
 	.setattr = ovl_setattr,
 	.getxattr = ovl_getxattr,
 	.setxattr = ovl_setxattr,

@@ -151,6 +151,7 @@ void ovl_node_free(struct inode *i);
 void ovl_node_hash(struct ovl_node *n, struct inode *key);
 /* Bring the attributes up to date with the real ones. */
 int ovl_refresh(struct inode *i, const struct call *c, bool force);
+int ovl_getattr(struct inode *i, const struct call *c, struct lx_stat_all *st);
 int ovl_permission(struct inode *i, const struct call *c, int mask);
 int ovl_setattr(struct inode *i, const struct call *c, const struct iattr *a);
 ssize_t ovl_readlink(struct inode *i, const struct call *c, char *buf, size_t cap);

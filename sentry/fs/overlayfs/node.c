@@ -229,6 +229,19 @@ ovl_refresh(struct inode *i, const struct call *c, bool force)
 	return 0;
 }
 
+/* As Linux without an index: a lower file that has lost its name here still shows the names that it
+ * has there. */
+int
+ovl_getattr(struct inode *i, const struct call *c, struct lx_stat_all *st)
+{
+	struct ovl_node *n = ovl_node_of(i);
+
+	(void)c;
+	if (n->gone && !atomic_load(&n->upper) && !inode_is_dir(i))
+		st->nlink = inode_load(n->lower[0].dentry->inode->nlink);
+	return 0;
+}
+
 /* Both have to be allowed to: the caller by what is shown, and who mounted by what is there. */
 int
 ovl_permission(struct inode *i, const struct call *c, int mask)
@@ -284,6 +297,7 @@ const struct inode_ops ovl_iops = {
 	.readlink = ovl_readlink,
 	.permission = ovl_permission,
 	.refresh = ovl_refresh,
+	.getattr = ovl_getattr,
 	.setattr = ovl_setattr,
 	.getxattr = ovl_getxattr,
 	.setxattr = ovl_setxattr,
