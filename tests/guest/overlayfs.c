@@ -455,6 +455,10 @@ in_user_ns(void)
 	/* without them nothing can be opaque */
 	SHOW(overlay("lowerdir=l1,upperdir=u,workdir=w"));
 	SHOW(put("m/f", "again"));
+	SHOW(mkdir("m/new", 0755));
+	SHOW(rename("m/new", "m/newer"));
+	SHOW(rmdir("m/d"));
+	SHOW(mkdir("m/d", 0755));
 	show_text("u/f");
 	SHOW(umount("m"));
 }

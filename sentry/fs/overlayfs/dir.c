@@ -349,17 +349,13 @@ can_move(struct inode *i)
 	return !inode_is_dir(i) || ovl_node_of(i)->nlower == 0;
 }
 
-/* A directory comes where it would be merged with what is below. */
+/* A directory comes where it would be merged with what is below, or, as Linux has it, might be. */
 static int
 keep_apart(struct ovl_super *o, struct inode *i, const struct place *to, struct ovl_node *to_dir)
 {
 	const struct path p = ovl_upper_path(o, ovl_node_of(i));
-	int covered;
 
-	if (!inode_is_dir(i))
-		return 0;
-	covered = to->whiteout ? 1 : is_covered(to_dir, &to->k, &to->n);
-	return covered > 0 ? ovl_set_opaque(o, &to->k, &p) : covered;
+	return inode_is_dir(i) && to_dir->nlower && ovl_set_opaque(o, &to->k, &p) ? -EXDEV : 0;
 }
 
 /* Move old to the place of target, or where there is none; with a whiteout for what shows then. */
