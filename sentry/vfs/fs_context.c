@@ -320,7 +320,7 @@ fs_context_mount(struct file *f, const struct call *c, uint32_t mnt_flags, struc
 	sleeplock_lock(&x->lock);
 	if (!x->sb)
 		r = -EINVAL;
-	else if (mnt_reveals(c, x->type))
+	else if (mnt_reveals(c, x->type, &mnt_flags))
 		r = -EPERM;
 	else if (x->phase != PHASE_MOUNT)
 		r = -EBUSY;

@@ -22,12 +22,15 @@ flags_of_ms(uint64_t ms)
 	return f;
 }
 
-/* A fresh proc or sysfs shows what somebody may have covered in the one that is there: it has to
- * be there, and whole (Linux: mount_too_revealing). */
+/* A fresh proc or sysfs shows what somebody may have covered in the one that is there, and can be
+ * written where that one may be for reading only: it has to be there, whole, and to allow as much
+ * (Linux: mount_too_revealing). */
 bool
-mnt_reveals(const struct call *c, const struct fs_type *t)
+mnt_reveals(const struct call *c, const struct fs_type *t, uint32_t *mnt_flags)
 {
+	const uint32_t locked_ro = MNT_LOCK_FLAGS | MNT_RDONLY;
 	struct mount *m, *k;
+	uint32_t keep = MNT_LOCK_FLAGS;
 	bool whole = false;
 
 	if (!c->cred->user_ns)
@@ -40,11 +43,19 @@ mnt_reveals(const struct call *c, const struct fs_type *t)
 
 		if (m->sb->type != t || m->root != m->sb->root)
 			continue;
+		if ((atomic_load(&m->flags) & locked_ro) == locked_ro && !(*mnt_flags & MNT_RDONLY))
+			continue;
 		list_for_each_entry (k, &c->fs->ns->mounts, ns_node)
 			covered |= k->parent == m && (atomic_load(&k->flags) & MNT_LOCKED);
-		whole |= !covered;
+		if (covered)
+			continue;
+		whole = true;
+		/* what it may not, the new one may not either */
+		if ((atomic_load(&m->flags) & locked_ro) != locked_ro)
+			keep = 0;
 	}
 	sleeplock_unlock(&mnt_tree_lock);
+	*mnt_flags |= keep;
 	return !whole;
 }
 
@@ -82,7 +93,7 @@ new_mount(const struct call *c, const struct path *on, const char *source, const
 	r = mnt_new_super(c, type, &rq, &sb);
 	if (r)
 		return r;
-	r = mnt_reveals(c, sb->type) ? -EPERM : mnt_attach_super(on, sb, mnt_flags);
+	r = mnt_reveals(c, sb->type, &mnt_flags) ? -EPERM : mnt_attach_super(on, sb, mnt_flags);
 	super_put(sb);
 	return r;
 }

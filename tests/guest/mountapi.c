@@ -434,6 +434,40 @@ in_user_namespace(void)
 	SHOW(umount("b"));
 }
 
+/* A fresh sysfs may not allow more than those that are there. */
+static void
+sysfs_again(void)
+{
+	pid_t p;
+
+	(void)mount(NULL, "/sys", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL);
+	mkdir("s", 0755), mkdir("s2", 0755);
+	SHOW(mount("s", "s", "sysfs", MS_RDONLY, NULL));
+	p = fork();
+	if (!p) {
+		SHOW(unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET));
+		SHOW(mount("s", "s2", "sysfs", 0, NULL));
+		SHOW(mount("s", "s2", "sysfs", MS_RDONLY, NULL));
+		SHOW(mount(NULL, "s2", NULL, MS_REMOUNT | MS_BIND, NULL));
+		SHOW(umount("s2"));
+		fflush(stdout);
+		_exit(0);
+	}
+	waitpid(p, NULL, 0);
+	SHOW(mount(NULL, "s", NULL, MS_REMOUNT | MS_BIND, NULL));
+	p = fork();
+	if (!p) {
+		SHOW(unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET));
+		SHOW(mount("s", "s2", "sysfs", 0, NULL));
+		SHOW(umount("s2"));
+		fflush(stdout);
+		_exit(0);
+	}
+	waitpid(p, NULL, 0);
+	SHOW(umount("s"));
+	rmdir("s"), rmdir("s2");
+}
+
 int
 main(void)
 {
@@ -448,5 +482,6 @@ main(void)
 	propagation();
 	without_rights();
 	in_user_namespace();
+	sysfs_again();
 	return 0;
 }

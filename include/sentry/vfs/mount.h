@@ -168,8 +168,9 @@ bool mnt_is_ours(const struct call *c, const struct mount *m);
 /* A super by the caller's rights, for a mount that is to come. -ENODEV, -EPERM. */
 int mnt_new_super(
 	const struct call *c, const char *type, const struct mount_request *rq, struct super **ret);
-/* Would a fresh mount of that type show what is covered in the one that is there? */
-bool mnt_reveals(const struct call *c, const struct fs_type *t);
+/* Would a fresh mount of that type show, or allow, what the one that is there does not? If not,
+ * flags that the new one has to keep come to mnt_flags. */
+bool mnt_reveals(const struct call *c, const struct fs_type *t, uint32_t *mnt_flags);
 /* mount(2) whole: flags as of the guest, strings in sentry memory. */
 int vfs_mount(const struct call *c, const char *source, const char *target, const char *type,
 	uint64_t flags, const char *options);

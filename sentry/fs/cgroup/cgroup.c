@@ -12,6 +12,8 @@
 #include "sentry/kernel/init.h"
 #include "sentry/vfs/mount.h"
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define CGROUP2_MAGIC 0x63677270
 
@@ -132,12 +134,33 @@ static const struct pseudo_row root_rows[] = {
 static const struct pseudo_row root_row = {.mode = LX_S_IFDIR | 0555, .rows = root_rows};
 
 static int
+check_option(const char *name, const char *val)
+{
+	/* none of them changes what a group without others has to show */
+	static const char *const known[] = {"nsdelegate", "favordynmods", "nofavordynmods",
+		"memory_localevents", "memory_recursiveprot", "memory_hugetlb_accounting",
+		"pids_localevents"};
+
+	for (size_t i = 0; !val && i < sizeof known / sizeof known[0]; i++)
+		if (!strcmp(name, known[i]))
+			return 0;
+	return -EINVAL;
+}
+
+static int
 cgroupfs_mount(const struct fs_type *type, const struct call *c, const struct mount_request *rq,
 	struct super **ret)
 {
-	(void)rq;
+	char *text = rq->options ? strdup(rq->options) : NULL, *list = text, *name, *val;
+	int r = rq->options && !text ? -ENOMEM : 0;
+
 	if (!cred_capable(c->cred, LX_CAP_SYS_ADMIN))
-		return -EPERM;
+		r = -EPERM;
+	while (!r && fs_option_next(&list, &name, &val))
+		r = check_option(name, val);
+	free(text);
+	if (r)
+		return r;
 	return pseudo_super_new(
 		type, NULL, &root_row, SUPER_NODEV | SUPER_NOEXEC, CGROUP2_MAGIC, ret);
 }
@@ -145,8 +168,10 @@ cgroupfs_mount(const struct fs_type *type, const struct call *c, const struct mo
 int
 cgroupfs_init(void)
 {
-	static struct fs_type type = {
-		.name = "cgroup2", .flags = FS_TYPE_NODEV, .mount = cgroupfs_mount};
+	static struct fs_type type = {.name = "cgroup2",
+		.flags = FS_TYPE_NODEV | FS_TYPE_USERNS_MOUNT,
+		.mount = cgroupfs_mount,
+		.check = check_option};
 
 	fs_type_register(&type);
 	return 0;
