@@ -188,10 +188,18 @@ ovl_node_free(struct inode *i)
 	free(n->name);
 	inode_fini(i);
 	free(n);
-	/* A node is let go before its dentry, which holds that of the parent: never the last one.
-	 */
-	if (parent)
-		inode_put(&parent->i);
+	/* By a loop, not by recursion: guests choose how deep directories are. A directory that we
+	 * alone hold nobody finds any more. */
+	while (parent) {
+		struct ovl_node *p = parent;
+
+		parent = NULL;
+		if (atomic_load(&p->i.ref.n) == 1) {
+			parent = p->parent;
+			p->parent = NULL;
+		}
+		inode_put(&p->i);
+	}
 }
 
 /* --- attributes --- */
