@@ -144,7 +144,7 @@ copy_parts(struct task *t, struct task *n, uint64_t f)
 	n->mem_policy = t->mem_policy;
 	n->mem_nodes = t->mem_nodes;
 	n->keep_caps = t->keep_caps;
-	n->timer_slack_ns = t->timer_slack_ns;
+	n->timer_slack_ns = n->default_slack_ns = t->timer_slack_ns;
 	task_sched_copy(t, n);
 	/* sigaltstack(2): kept unless the memory is shared by something that is not vfork */
 	if (!(f & LX_CLONE_VM) || (f & LX_CLONE_VFORK))
@@ -174,7 +174,6 @@ copy_parts(struct task *t, struct task *n, uint64_t f)
 	n->tgroup->tty = g->tty;
 	n->tgroup->oom_score_adj = g->oom_score_adj;
 	n->tgroup->oom_score_adj_min = g->oom_score_adj_min;
-	n->tgroup->dumpable = g->dumpable;
 	return 0;
 }
 

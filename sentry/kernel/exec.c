@@ -293,6 +293,8 @@ task_exec(struct task *t, struct program *p, const struct path *base, const char
 	}
 	mm->exe_file = file_get(p->file);
 	mm->exe_put = file_put;
+	if (t->mm)
+		mm->dump_filter = t->mm->dump_filter;
 	if (secure || !may_read(t, p->file) || !may_read(t, p->interp.file) ||
 		!may_read(t, p->script))
 		mm->dumpable = (uint8_t)sysctl_get(SYSCTL_SUID_DUMPABLE);

@@ -304,7 +304,7 @@ task_alloc(void)
 	t->altstack.flags = LX_SS_DISABLE;
 	t->mem.um.ops = &task_mem_ops;
 	t->mem.task = t;
-	t->timer_slack_ns = 50000;
+	t->timer_slack_ns = t->default_slack_ns = 50000;
 	t->loginuid = t->sessionid = UINT32_MAX;
 	t->start_ns = sched_now_ns();
 	return t;
@@ -332,7 +332,6 @@ tgroup_alloc(void)
 	itimers_init(g);
 	g->exit_signal = LX_SIGCHLD;
 	g->start_ns = sched_now_ns();
-	g->dumpable = 1;
 	return g;
 }
 

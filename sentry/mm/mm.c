@@ -25,6 +25,7 @@ mm_new(struct mm **ret)
 	mutex_init(&mm->lock, LR_MM);
 	RB_INIT(&mm->vmas);
 	mm->dumpable = 1;
+	mm->dump_filter = 0x33;
 	*ret = mm;
 	return 0;
 }
@@ -262,6 +263,7 @@ mm_fork(const struct mm_call *c, struct plat_thread *child_pt, struct mm **ret)
 	n->auxv_len = mm_auxv(mm, n->auxv);
 	n->mdwe = mm_mdwe_inherited(mm);
 	n->dumpable = mm->dumpable;
+	n->dump_filter = mm->dump_filter;
 	n->membarriers = mm->membarriers;
 	RB_FOREACH (v, vma_tree, &mm->vmas) {
 		struct vma *k;

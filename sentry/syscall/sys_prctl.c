@@ -230,7 +230,7 @@ sys_prctl(struct task *t, const uint64_t a[6])
 	case LX_PR_SET_SECUREBITS:
 		return set_securebits(t, a[1]);
 	case LX_PR_SET_TIMERSLACK:
-		t->timer_slack_ns = (int64_t)a[1] <= 0 ? 50000 : a[1];
+		t->timer_slack_ns = (int64_t)a[1] <= 0 ? t->default_slack_ns : a[1];
 		return 0;
 	case LX_PR_GET_TIMERSLACK:
 		return (int64_t)t->timer_slack_ns;

@@ -215,6 +215,83 @@ title(char **argv)
 	}
 }
 
+static void
+sets(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+	ssize_t r = fd < 0 ? -1 : write(fd, text, strlen(text));
+
+	printf("%s to %s: %zd %s\n", text, path, r, r < 0 ? strerrorname_np(errno) : "");
+	if (fd >= 0)
+		close(fd);
+}
+
+static void
+tells(const char *path)
+{
+	char buf[64] = "";
+	int fd = open(path, O_RDONLY);
+	ssize_t r = fd < 0 ? -1 : read(fd, buf, sizeof buf - 1);
+
+	printf("%s: %s\n", path, r < 0 ? strerrorname_np(errno) : strtok(buf, "\n"));
+	if (fd >= 0)
+		close(fd);
+}
+
+/* What can be set of a process by a file, and what cannot. */
+static void
+settings(void)
+{
+	static const char *const fixed[] = {"auxv", "cgroup", "cmdline", "environ", "io", "limits",
+		"maps", "mountinfo", "mounts", "oom_score", "pagemap", "sessionid", "smaps", "stat",
+		"statm", "status", "syscall", "timers", "wchan"};
+	static const char *const filters[] = {
+		"0x21\n", "7", "010", "x", "", "-1", "0x1ffff", "4294967296", "3 "};
+	static const char *const slacks[] = {"123456\n", "1x", "-1", "77", "0"};
+	char path[64];
+	pid_t p;
+
+	for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++) {
+		snprintf(path, sizeof path, "/proc/self/%s", fixed[i]);
+		sets(path, "x");
+	}
+	sets("/proc/version", "x");
+	for (size_t i = 0; i < sizeof filters / sizeof filters[0]; i++) {
+		sets("/proc/self/coredump_filter", filters[i]);
+		tells("/proc/self/coredump_filter");
+	}
+	sets("/proc/self/coredump_filter", "0x13");
+	for (size_t i = 0; i < sizeof slacks / sizeof slacks[0]; i++) {
+		sets("/proc/self/timerslack_ns", slacks[i]);
+		tells("/proc/self/timerslack_ns");
+	}
+	SHOW(prctl(PR_SET_TIMERSLACK, 4000));
+	tells("/proc/self/timerslack_ns");
+	p = fork();
+	if (p == 0) {
+		tells("/proc/self/coredump_filter");
+		tells("/proc/self/timerslack_ns");
+		SHOW(prctl(PR_SET_TIMERSLACK, 5000));
+		SHOW(prctl(PR_SET_TIMERSLACK, 0));
+		SHOW(prctl(PR_GET_TIMERSLACK));
+		snprintf(path, sizeof path, "/proc/%d", getppid());
+		SHOW(chdir(path));
+		sets("timerslack_ns", "9000");
+		SHOW(setuid(1000));
+		sets("timerslack_ns", "8000");
+		tells("timerslack_ns");
+		_exit(0);
+	}
+	waitpid(p, NULL, 0);
+	tells("/proc/self/timerslack_ns");
+	p = fork();
+	if (p == 0) {
+		execl("/bin/cat", "cat", "/proc/self/coredump_filter", NULL);
+		_exit(1);
+	}
+	waitpid(p, NULL, 0);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -238,6 +315,7 @@ main(int argc, char **argv)
 		_exit(1);
 	}
 	wait(NULL);
+	settings();
 	in_namespaces();
 	return 0;
 }

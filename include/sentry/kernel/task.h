@@ -160,7 +160,6 @@ struct tgroup {
 	struct usage used, space_used, child_used;
 	int64_t start_ns;		      /* (C) host CLOCK_MONOTONIC */
 	int oom_score_adj, oom_score_adj_min; /* who has no right to may go down to min */
-	uint8_t dumpable;
 };
 
 /* How it is scheduled (sched(7)). */
@@ -297,7 +296,7 @@ struct task {
 	uint16_t mem_policy,
 		mem_nodes; /* set_mempolicy(2): the same; nodes: a bit for the only one */
 	bool keep_caps;
-	uint64_t timer_slack_ns;
+	uint64_t timer_slack_ns, default_slack_ns;
 	int64_t start_ns;
 	int64_t stime_ns;		 /* time in the sentry for this task (O) */
 	_Atomic uint64_t count[COUNT_N]; /* (O) writes */

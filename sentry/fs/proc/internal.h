@@ -58,6 +58,15 @@ proc_asker(const struct pseudo_ctx *x)
 	return x->opener ? x->opener : x->c->cred;
 }
 
+/* adjust.c */
+int proc_show_oom_score_adj(const struct pseudo_ctx *x, struct sbuf *b);
+ssize_t proc_write_oom_score_adj(
+	const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos);
+int proc_show_coredump_filter(const struct pseudo_ctx *x, struct sbuf *b);
+ssize_t proc_write_coredump_filter(
+	const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos);
+int proc_show_slack(const struct pseudo_ctx *x, struct sbuf *b);
+ssize_t proc_write_slack(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos);
 /* login.c */
 int proc_show_loginuid(const struct pseudo_ctx *x, struct sbuf *b);
 ssize_t proc_write_loginuid(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos);

@@ -479,49 +479,9 @@ show_text(const struct pseudo_ctx *x, struct sbuf *b)
 }
 
 static int
-show_oom_score_adj(const struct pseudo_ctx *x, struct sbuf *b)
-{
-	sbuf_printf(b, "%d\n", proc_task(x)->tgroup->oom_score_adj);
-	return 0;
-}
-
-static ssize_t
-write_oom_score_adj(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos)
-{
-	struct tgroup *g = proc_task(x)->tgroup;
-	char *end;
-	long v = strtol(buf, &end, 10);
-
-	(void)pos;
-	if (end == buf || (*end && *end != '\n') || v < -1000 || v > 1000)
-		return -EINVAL;
-	if (cred_capable(x->c->cred, LX_CAP_SYS_RESOURCE))
-		g->oom_score_adj_min = (int)v;
-	else if (v < g->oom_score_adj_min)
-		return -EACCES;
-	g->oom_score_adj = (int)v;
-	return (ssize_t)len;
-}
-
-static int
-show_coredump_filter(const struct pseudo_ctx *x, struct sbuf *b)
-{
-	if (!has_ended(proc_task(x)))
-		sbuf_puts(b, "00000033\n");
-	return 0;
-}
-
-static int
 show_personality(const struct pseudo_ctx *x, struct sbuf *b)
 {
 	sbuf_printf(b, "%08x\n", proc_task(x)->personality);
-	return 0;
-}
-
-static int
-show_slack(const struct pseudo_ctx *x, struct sbuf *b)
-{
-	sbuf_printf(b, "%llu\n", (unsigned long long)proc_task(x)->timer_slack_ns);
 	return 0;
 }
 
@@ -858,8 +818,8 @@ write_time_offsets(const struct pseudo_ctx *x, const char *buf, size_t len, int6
 			.attr = proc_owner},                                                       \
 		{.name = "oom_score_adj",                                                          \
 			.mode = LX_S_IFREG | 0644,                                                 \
-			.show = show_oom_score_adj,                                                \
-			.write = write_oom_score_adj,                                              \
+			.show = proc_show_oom_score_adj,                                           \
+			.write = proc_write_oom_score_adj,                                         \
 			.attr = proc_owner},                                                       \
 		REG("oom_score", 0444, proc_show_oom_score),                                       \
 		REG("schedstat", 0444, show_schedstat), GUARDED("syscall", 0400, show_syscall, 0), \
@@ -910,14 +870,22 @@ const struct pseudo_row proc_pid_rows[] = {
 	REGA("stat", 0444, proc_show_stat, 0),
 	REG("io", 0400, show_io),
 	MOUNTS("mountstats", 0400, MNT_SHOW_MOUNTSTATS),
-	REG("timerslack_ns", 0666, show_slack),
+	{.name = "timerslack_ns",
+		.mode = LX_S_IFREG | 0666,
+		.show = proc_show_slack,
+		.write = proc_write_slack,
+		.attr = proc_owner},
 	REG("timers", 0444, proc_show_timers),
 	{.name = "timens_offsets",
 		.mode = LX_S_IFREG | 0644,
 		.show = show_time_offsets,
 		.write = write_time_offsets,
 		.attr = proc_owner},
-	REG("coredump_filter", 0644, show_coredump_filter),
+	{.name = "coredump_filter",
+		.mode = LX_S_IFREG | 0644,
+		.show = proc_show_coredump_filter,
+		.write = proc_write_coredump_filter,
+		.attr = proc_owner},
 	{.name = "task", .mode = LX_S_IFDIR | 0555, .dir = &proc_task_dir, .attr = task_dir_attr},
 	{.name = NULL},
 };

@@ -173,7 +173,7 @@ file_write(struct file *f, const struct call *c, struct uio *u, int64_t *pos, ui
 		return r;
 	}
 	if (!n->row->write)
-		return -EIO;
+		return n->row->attr ? -EINVAL : -EIO; /* of a process, or not */
 	if (!n->row->outlives && is_gone(n))
 		return -ESRCH;
 	buf = malloc(len + 1);
