@@ -134,47 +134,65 @@ timeouts(void)
 	printf("unlock %d\n", pthread_mutex_unlock(&mutex));
 }
 
+/* A mutex, and whether the one who is to die has it. */
+struct robust {
+	pthread_mutex_t m;
+	_Atomic int taken;
+};
+
 static void *
-dies(void *m)
+dies(void *arg)
 {
-	pthread_mutex_lock(m);
+	struct robust *r = arg;
+
+	pthread_mutex_lock(&r->m);
+	r->taken = 1;
 	sleep_ms(20);
 	return NULL;
 }
 
 static void
+wait_until_taken(struct robust *r)
+{
+	while (!r->taken)
+		sleep_ms(1);
+}
+
+static void
 robust(void)
 {
-	pthread_mutex_t *m =
+	struct robust *shared =
 		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pthread_mutex_t *m = &shared->m;
 	pthread_t t;
 	int st, r;
 	pid_t p;
 
 	make_mutex(m, PTHREAD_MUTEX_NORMAL, 1, 1);
 	/* a thread that dies while we wait, and one that is gone already */
-	pthread_create(&t, NULL, dies, m);
-	sleep_ms(10);
+	pthread_create(&t, NULL, dies, shared);
+	wait_until_taken(shared);
 	r = pthread_mutex_lock(m);
 	printf("lock %s\n", r ? strerrorname_np(r) : "ok");
 	pthread_join(t, NULL);
 	printf("consistent %d\n", pthread_mutex_consistent(m));
 	printf("unlock %d\n", pthread_mutex_unlock(m));
-	pthread_create(&t, NULL, dies, m);
+	pthread_create(&t, NULL, dies, shared);
 	pthread_join(t, NULL);
 	r = pthread_mutex_lock(m);
 	printf("lock %s\n", r ? strerrorname_np(r) : "ok");
 	printf("consistent %d\n", pthread_mutex_consistent(m));
 	pthread_mutex_unlock(m);
 	/* a process that is killed */
+	shared->taken = 0;
 	p = fork();
 	if (!p) {
 		pthread_mutex_lock(m);
-		counter = 99;
+		shared->taken = 1;
 		sleep_ms(5000);
 		_exit(0);
 	}
-	sleep_ms(30);
+	wait_until_taken(shared);
 	pid_t killer = fork();
 	if (!killer) {
 		sleep_ms(30);
@@ -189,7 +207,7 @@ robust(void)
 	waitpid(p, &st, 0);
 	waitpid(killer, NULL, 0);
 	printf("status %x\n", st);
-	munmap(m, 4096);
+	munmap(shared, 4096);
 }
 
 /* --- the calls --- */
