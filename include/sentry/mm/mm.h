@@ -89,8 +89,8 @@ struct mm {
 	void (*exe_put)(struct file *f);
 	_Atomic uint8_t dumpable;
 	_Atomic uint16_t dump_filter; /* as /proc/PID/coredump_filter has it */
-	_Atomic uint8_t membarriers; /* what membarrier(2) has registered: its commands */
-	_Atomic uint8_t mdwe;	     /* LX_PR_MDWE_*: nothing becomes executable */
+	_Atomic uint8_t membarriers;  /* what membarrier(2) has registered: its commands */
+	_Atomic uint8_t mdwe;	      /* LX_PR_MDWE_*: nothing becomes executable */
 	bool thp_disabled;
 };
 
