@@ -277,36 +277,45 @@ make_whiteout(struct ovl_super *o, const struct call *k, char temp[OVL_TEMP_NAME
 	return vfs_mknod(k, &work, temp, LX_S_IFCHR, 0);
 }
 
-/* Take away what is at the place, a directory with all that is in it; a whiteout comes there if
- * asked for. */
+/* Move a whiteout that was made to a place; there: in exchange for what is there, which goes. */
 static int
-take_away(struct ovl_super *o, struct place *p, bool whiteout)
+put_whiteout(struct ovl_super *o, struct place *p, const char *temp, bool there)
+{
+	const struct path work = ovl_work_path(o);
+	int r = vfs_rename(&p->k, &work, temp, &p->dir, p->name, there ? LX_RENAME_EXCHANGE : 0);
+
+	if (r || there)
+		ovl_clean(o, &p->k, temp);
+	return r;
+}
+
+/* Take away what is at the place, a directory with the whiteouts in it. */
+static int
+take_away(struct ovl_super *o, struct place *p, bool is_dir)
 {
 	const struct path work = ovl_work_path(o);
 	char temp[OVL_TEMP_NAME];
-	uint32_t flags = 0;
 	int r;
 
-	if (whiteout) {
-		r = make_whiteout(o, &p->k, temp);
-		if (r)
-			return r;
-		if (p->there)
-			flags = LX_RENAME_EXCHANGE;
-		r = vfs_rename(&p->k, &work, temp, &p->dir, p->name, flags);
-		if (r || flags)
-			ovl_clean(o, &p->k, temp);
-		return r;
-	}
-	if (!p->there)
-		return 0;
-	if (!inode_is_dir(p->there->inode))
+	if (!is_dir)
 		return vfs_unlink(&p->k, &p->dir, p->name);
 	ovl_temp_name(temp);
 	r = vfs_rename(&p->k, &p->dir, p->name, &work, temp, 0);
 	if (!r)
 		ovl_clean(o, &p->k, temp);
 	return r;
+}
+
+static int
+remove_at(struct ovl_super *o, struct place *p, bool covered)
+{
+	char temp[OVL_TEMP_NAME];
+	int r;
+
+	if (!covered)
+		return p->there ? take_away(o, p, inode_is_dir(p->there->inode)) : 0;
+	r = make_whiteout(o, &p->k, temp);
+	return r ? r : put_whiteout(o, p, temp, p->there);
 }
 
 static int
@@ -319,14 +328,13 @@ remove_name(struct inode *dir, const struct call *c, const struct name *n, struc
 
 	if (!r) {
 		covered = is_covered(ovl_node_of(dir), &p.k, n);
-		r = covered < 0 ? covered : take_away(o, &p, covered);
+		r = covered < 0 ? covered : remove_at(o, &p, covered);
 	}
 	place_close(&p);
 	if (r)
 		return r;
 	if (!atomic_load(&node->upper) || inode_is_dir(inode))
 		node->gone = true;
-	inode_touch(inode, INODE_T_CTIME);
 	ovl_refresh(inode, c, false);
 	ovl_refresh(dir, c, false);
 	return 0;
@@ -358,27 +366,28 @@ keep_apart(struct ovl_super *o, struct inode *i, const struct place *to, struct 
 	return inode_is_dir(i) && to_dir->nlower && ovl_set_opaque(o, &to->k, &p) ? -EXDEV : 0;
 }
 
-/* Move old to the place of target, or where there is none; with a whiteout for what shows then. */
+/* Move old to the place of target, or where there is none; with a whiteout for what shows then. The
+ * whiteout is made first: what comes after the move cannot fail but for who is killed while
+ * somebody holds a directory of the upper tree, and then a lower file shows again. */
 static int
 move(struct ovl_super *o, struct place *from, struct place *to, bool is_dir, bool covered)
 {
-	uint32_t flags = covered ? LX_RENAME_WHITEOUT : 0;
-	int r;
+	const bool exchange = to->there && (is_dir || to->whiteout);
+	const bool make = covered && !(exchange && to->whiteout); /* else it comes by itself */
+	char temp[OVL_TEMP_NAME];
+	int r = make ? make_whiteout(o, &from->k, temp) : 0;
 
-	if (to->there && (is_dir || to->whiteout)) {
-		struct dentry *t;
-
-		r = vfs_rename(
-			&from->k, &from->dir, from->name, &to->dir, to->name, LX_RENAME_EXCHANGE);
-		if (r || (to->whiteout && covered))
-			return r;
-		t = from->there;
-		from->there = to->there;
-		take_away(o, from, covered);
-		from->there = t;
-		return 0;
-	}
-	return vfs_rename(&from->k, &from->dir, from->name, &to->dir, to->name, flags);
+	if (r)
+		return r;
+	r = vfs_rename(&from->k, &from->dir, from->name, &to->dir, to->name,
+		exchange ? LX_RENAME_EXCHANGE : 0);
+	if (r && make)
+		ovl_clean(o, &from->k, temp);
+	else if (!r && make)
+		put_whiteout(o, from, temp, exchange);
+	else if (!r && exchange && !covered)
+		take_away(o, from, inode_is_dir(to->there->inode));
+	return r;
 }
 
 static int
