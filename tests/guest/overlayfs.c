@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -463,6 +464,42 @@ in_user_ns(void)
 	SHOW(umount("m"));
 }
 
+/* Who mounts has ids of his own: what is copied up keeps those that it has. */
+static void
+other_ids(void)
+{
+	/* u::rw-,u:1000:r--,g::r--,m::r--,o::--- as it is kept; 1000 is 0 in the namespace */
+	static const unsigned char acl[] = {2, 0, 0, 0, 1, 0, 6, 0, 0xff, 0xff, 0xff, 0xff, 2, 0, 4,
+		0, 0, 0, 0, 0, 4, 0, 4, 0, 0xff, 0xff, 0xff, 0xff, 0x10, 0, 4, 0, 0xff, 0xff, 0xff,
+		0xff, 0x20, 0, 0, 0, 0xff, 0xff, 0xff, 0xff};
+	unsigned char got[100];
+	struct stat st;
+
+	if (setgid(1000) || setuid(1000))
+		return;
+	prctl(PR_SET_DUMPABLE, 1);
+	SHOW(unshare(CLONE_NEWUSER | CLONE_NEWNS));
+	if (put("/proc/self/setgroups", "deny") || put("/proc/self/uid_map", "0 1000 1") ||
+		put("/proc/self/gid_map", "0 1000 1"))
+		puts("no map");
+	SHOW(mount("t", "/tmp", "tmpfs", 0, ""));
+	SHOW(chdir("/tmp"));
+	mkdir("l1", 0755), mkdir("u", 0755), mkdir("w", 0755), mkdir("m", 0755);
+	put("l1/f", "f");
+	SHOW(setxattr("l1/f", "system.posix_acl_access", acl, sizeof acl, 0));
+	SHOW(overlay("lowerdir=l1,upperdir=u,workdir=w,userxattr"));
+	SHOW(utimensat(AT_FDCWD, "m/f", NULL, 0));
+	look("u/f");
+	SHOW(getxattr("u/f", "system.posix_acl_access", got, sizeof got));
+	TRUE(memcmp(got, acl, sizeof acl) == 0);
+	SHOW(getxattr("m/f", "system.posix_acl_access", got, sizeof got));
+	TRUE(memcmp(got, acl, sizeof acl) == 0);
+	SHOW(chmod("m/f", 0660));
+	SHOW(stat("u/f", &st));
+	printf("mode %o\n", st.st_mode);
+	SHOW(umount("m"));
+}
+
 static _Atomic int wrong;
 
 static void *
@@ -541,5 +578,6 @@ main(void)
 	one_by_one();
 	at_once();
 	in_child("user namespace", in_user_ns);
+	in_child("other ids", other_ids);
 	return 0;
 }

@@ -14,49 +14,65 @@ ovl_temp_name(char name[OVL_TEMP_NAME])
 	snprintf(name, OVL_TEMP_NAME, "#%lx", (unsigned long)atomic_fetch_add(&next, 1));
 }
 
-static struct name
-name_of(const char *s)
+/* Do it for each name in a directory of the upper file system. What cannot be read stays. */
+static void
+each_name(const struct ovl_super *o, const struct call *k, const struct path *dir,
+	void (*fn)(
+		const struct ovl_super *, const struct call *, const struct path *, const char *))
 {
-	size_t len = strlen(s);
+	struct stacked_list l = {0};
+	struct file *f;
 
-	return (struct name){s, (uint32_t)len, dentry_hash(s, len)};
+	if (vfs_open_quiet(k, dir, LX_O_RDONLY | LX_O_DIRECTORY, &f))
+		return;
+	if (!ovl_list_real(f, k, &l, 0))
+		for (size_t i = 0; i < l.n; i++) {
+			char name[LX_NAME_MAX + 1];
+
+			memcpy(name, l.text + l.list[i].at, l.list[i].len);
+			name[l.list[i].len] = 0;
+			fn(o, k, dir, name);
+		}
+	file_put(f);
+	stacked_list_free(&l);
 }
 
-/* Whiteouts are all that a directory has that is to be removed. */
 static void
-empty(const struct ovl_super *o, const struct call *k, const char *name)
+unlink_name(
+	const struct ovl_super *o, const struct call *k, const struct path *dir, const char *name)
 {
-	const struct path work = ovl_work_path(o);
-	struct path p;
-	struct file *f;
-	struct stacked_list l = {0};
-
-	if (vfs_lookup(k, &work, name, LOOKUP_DIRECTORY, &p))
-		return;
-	if (!vfs_open_quiet(k, &p, LX_O_RDONLY | LX_O_DIRECTORY, &f)) {
-		if (!ovl_list_real(f, k, &l, 0))
-			for (size_t i = 0; i < l.n; i++) {
-				char text[LX_NAME_MAX + 1];
-
-				memcpy(text, l.text + l.list[i].at, l.list[i].len);
-				text[l.list[i].len] = 0;
-				vfs_unlink(k, &p, text);
-			}
-		file_put(f);
-	}
-	stacked_list_free(&l);
-	path_put(&p);
+	(void)o;
+	vfs_unlink(k, dir, name);
 }
 
 void
 ovl_clean(const struct ovl_super *o, const struct call *k, const char *name)
 {
 	const struct path work = ovl_work_path(o);
+	struct path p;
 
-	if (vfs_unlink(k, &work, name) != -EISDIR)
+	if (vfs_unlink(k, &work, name) != -EISDIR || vfs_lookup(k, &work, name, 0, &p))
 		return;
-	empty(o, k, name);
+	/* whiteouts are all that a directory has that is to be removed */
+	each_name(o, k, &p, unlink_name);
+	path_put(&p);
 	vfs_rmdir(k, &work, name);
+}
+
+static void
+clean_name(
+	const struct ovl_super *o, const struct call *k, const struct path *dir, const char *name)
+{
+	(void)dir;
+	ovl_clean(o, k, name);
+}
+
+void
+ovl_clean_all(const struct ovl_super *o, const struct call *k)
+{
+	const struct path work = ovl_work_path(o);
+
+	each_name(o, k, &work, clean_name);
 }
 
 static int
@@ -83,7 +99,7 @@ int
 ovl_make(const struct call *k, const struct path *dir, const char *name,
 	const struct inode_spec *spec, struct dentry **ret)
 {
-	const struct name n = name_of(name);
+	const struct name n = ovl_name(name);
 	struct dentry *d = NULL;
 	struct path p;
 	int r;
@@ -137,13 +153,42 @@ copy_contents(const struct call *k, const struct path *from, const struct path *
 	return r;
 }
 
-/* Access rules are a part of the file; of others, what the upper file system does not take is left
- * out. */
+static bool
+begins(const char *name, const char *with)
+{
+	return !strncmp(name, with, strlen(with));
+}
+
+/* The ids in an ACL are not those of the mounter's namespace, as which vfs_setxattr would take
+ * them.
+ */
+static int
+set_acl(const struct call *k, const struct path *to, const char *name, const char *val, size_t n)
+{
+	struct inode *i = to->dentry->inode;
+	int r;
+
+	if (!inode_owner_or_capable(i, k))
+		return -EPERM;
+	if (!i->ops->setxattr)
+		return -EOPNOTSUPP;
+	r = sleeplock_lock_killable(&i->dir_lock);
+	if (r)
+		return r;
+	r = i->ops->setxattr(i, k, name, val, n, 0);
+	inode_acl_changed(i);
+	sleeplock_unlock(&i->dir_lock);
+	return r;
+}
+
+/* As in Linux (ovl_must_copy_xattr), access rules and what is the kernel's are a part of the file;
+ * of others, what the upper file system does not take is left out. */
 static int
 copy_xattr(const struct call *k, const struct path *from, const struct path *to, const char *name,
 	char *val)
 {
 	struct inode *i = from->dentry->inode;
+	const bool acl = begins(name, "system.posix_acl_");
 	ssize_t n = i->ops->getxattr(i, k, name, val, LX_XATTR_SIZE_MAX);
 	int r;
 
@@ -151,8 +196,9 @@ copy_xattr(const struct call *k, const struct path *from, const struct path *to,
 		return 0;
 	if (n < 0)
 		return (int)n;
-	r = vfs_setxattr(k, to, name, val, (size_t)n, 0);
-	return r == -EOPNOTSUPP && !strncmp(name, "user.", 5) ? 0 : r;
+	r = acl ? set_acl(k, to, name, val, (size_t)n)
+		: vfs_setxattr(k, to, name, val, (size_t)n, 0);
+	return r == -EOPNOTSUPP && !acl && !begins(name, "security.") ? 0 : r;
 }
 
 static int
@@ -251,7 +297,7 @@ move_in(struct ovl_node *n, const struct call *k, const char *temp, struct dentr
 {
 	struct ovl_super *o = ovl_super_of(n->i.sb);
 	const struct path work = ovl_work_path(o), dir = ovl_upper_path(o, n->parent);
-	const struct name name = name_of(n->name);
+	const struct name name = ovl_name(n->name);
 	struct lx_stat_all st;
 	int r = vfs_getattr(k, &dir, 0, &st);
 

@@ -460,12 +460,5 @@ const struct inode_ops ovl_dir_iops = {
 	.unlink = remove_name,
 	.rmdir = dir_rmdir,
 	.rename = dir_rename,
-	.permission = ovl_permission,
-	.refresh = ovl_refresh,
-	.setattr = ovl_setattr,
-	.getxattr = ovl_getxattr,
-	.setxattr = ovl_setxattr,
-	.listxattr = ovl_listxattr,
-	.removexattr = ovl_removexattr,
-	.free = ovl_node_free,
+	OVL_ATTR_OPS,
 };

@@ -212,13 +212,5 @@ const struct file_ops ovl_reg_fops = {
 
 const struct inode_ops ovl_reg_iops = {
 	.open = reg_open,
-	.permission = ovl_permission,
-	.refresh = ovl_refresh,
-	.getattr = ovl_getattr,
-	.setattr = ovl_setattr,
-	.getxattr = ovl_getxattr,
-	.setxattr = ovl_setxattr,
-	.listxattr = ovl_listxattr,
-	.removexattr = ovl_removexattr,
-	.free = ovl_node_free,
+	OVL_ATTR_OPS,
 };

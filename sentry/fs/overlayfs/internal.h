@@ -26,6 +26,7 @@
 #include "sentry/vfs/path.h"
 #include "sentry/vfs/rw.h"
 #include <errno.h>
+#include <string.h>
 
 #define OVL_BUCKETS    1024
 #define OVL_LAYERS_MAX 500
@@ -135,6 +136,20 @@ ovl_is_whiteout(const struct inode *i)
 	return LX_S_ISCHR(inode_mode(i)) && i->rdev == 0;
 }
 
+static inline struct name
+ovl_name(const char *s)
+{
+	size_t len = strlen(s);
+
+	return (struct name){s, (uint32_t)len, dentry_hash(s, len)};
+}
+
+/* What all kinds of nodes have. */
+#define OVL_ATTR_OPS                                                                               \
+	.permission = ovl_permission, .refresh = ovl_refresh, .getattr = ovl_getattr,              \
+	.setattr = ovl_setattr, .getxattr = ovl_getxattr, .setxattr = ovl_setxattr,                \
+	.listxattr = ovl_listxattr, .removexattr = ovl_removexattr, .free = ovl_node_free
+
 extern const struct inode_ops ovl_dir_iops, ovl_reg_iops, ovl_iops;
 extern const struct file_ops ovl_dir_fops, ovl_reg_fops;
 
@@ -179,6 +194,7 @@ int ovl_make(const struct call *k, const struct path *dir, const char *name,
 	const struct inode_spec *spec, struct dentry **ret);
 /* Remove what is in the work directory; a directory with the whiteouts in it. */
 void ovl_clean(const struct ovl_super *o, const struct call *k, const char *name);
+void ovl_clean_all(const struct ovl_super *o, const struct call *k);
 
 /* list.c */
 /* What is to be seen in the directory, and with .hidden what is not. */

@@ -139,7 +139,8 @@ ovl_iterate(struct file *f, const struct call *c, struct dir_emit *e)
 		o->built = !r;
 		if (r)
 			return r;
-		number_as_known(f->path.dentry, &o->l);
+		if (atomic_load(&ovl_node_of(f->inode)->upper) && ovl_node_of(f->inode)->nlower)
+			number_as_known(f->path.dentry, &o->l);
 	}
 	return stacked_list_emit(&o->l, f, e);
 }

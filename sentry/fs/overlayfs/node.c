@@ -303,13 +303,5 @@ ovl_readlink(struct inode *i, const struct call *c, char *buf, size_t cap)
 
 const struct inode_ops ovl_iops = {
 	.readlink = ovl_readlink,
-	.permission = ovl_permission,
-	.refresh = ovl_refresh,
-	.getattr = ovl_getattr,
-	.setattr = ovl_setattr,
-	.getxattr = ovl_getxattr,
-	.setxattr = ovl_setxattr,
-	.listxattr = ovl_listxattr,
-	.removexattr = ovl_removexattr,
-	.free = ovl_node_free,
+	OVL_ATTR_OPS,
 };

@@ -91,47 +91,23 @@ open_lower(struct ovl_super *o, const struct call *c, const struct ovl_options *
 	return r;
 }
 
-/* What an earlier mount has left in the work directory. */
-static void
-clear_work(struct ovl_super *o, const struct call *k)
-{
-	const struct path work = ovl_work_path(o);
-	struct stacked_list l = {0};
-	struct file *f;
-
-	if (vfs_open_quiet(k, &work, LX_O_RDONLY | LX_O_DIRECTORY, &f))
-		return;
-	if (!ovl_list_real(f, k, &l, 0))
-		for (size_t i = 0; i < l.n; i++) {
-			char name[LX_NAME_MAX + 1];
-
-			memcpy(name, l.text + l.list[i].at, l.list[i].len);
-			name[l.list[i].len] = 0;
-			ovl_clean(o, k, name);
-		}
-	file_put(f);
-	stacked_list_free(&l);
-}
-
 /* As Linux, in a directory "work" that nobody else uses. */
 static int
 open_work(struct ovl_super *o, const struct call *c, const struct path *work)
 {
-	static const struct name name = {"work", 4, 0};
+	const struct name name = ovl_name("work");
 	struct call k = ovl_call(o, c);
 	struct path dir = {o->upper.mnt, work->dentry};
-	struct name n = {name.s, name.len, dentry_hash(name.s, name.len)};
 	int r = vfs_mkdir(&k, &dir, name.s, 0);
 
 	if (r && r != -EEXIST)
 		return r;
-	r = ovl_look(&k, dir.dentry, &n, &o->work);
+	r = ovl_look(&k, dir.dentry, &name, &o->work);
 	if (r || !o->work)
 		return r ? r : -EIO;
 	if (!inode_is_dir(o->work->inode))
 		return -EINVAL;
-	clear_work(o, &k);
-	/* a file system without attributes still serves, but for what needs them */
+	ovl_clean_all(o, &k); /* what an earlier mount has left */
 	return 0;
 }
 
@@ -149,13 +125,13 @@ open_upper(struct ovl_super *o, const struct call *c, const struct ovl_options *
 		path_put(&upper);
 		return r;
 	}
-	/* as Linux: an overlay cannot hold whiteouts */
+	/* as Linux: an overlay cannot hold whiteouts, nor what never has new names */
 	if (upper.mnt != work.mnt || upper.dentry->sb->type == &overlay_type ||
 		dentry_is_ancestor(upper.dentry, work.dentry) ||
 		dentry_is_ancestor(work.dentry, upper.dentry) ||
 		!upper.dentry->inode->ops->create || !upper.dentry->inode->ops->rename ||
-		((atomic_load(&upper.mnt->flags) & MNT_RDONLY) ||
-			(atomic_load(&upper.dentry->sb->flags) & SUPER_RDONLY)))
+		(atomic_load(&upper.mnt->flags) & MNT_RDONLY) ||
+		(atomic_load(&upper.dentry->sb->flags) & SUPER_RDONLY))
 		r = -EINVAL;
 	if (!r)
 		r = layer_open(o, &upper, true, &o->upper);
