@@ -11,7 +11,8 @@
  * The host looks at every child that it has of ours to answer wait4(-1). Where there are more than
  * MANY, those are asked for that are likely to have stopped: whom the bell named, which is one of
  * those that rang it, and who runs at home (place.c). All are looked at, too, but not before SHARE
- * times as long has gone by as it took the last time; who sleeps gets up for it if the bell rang.
+ * times as long has gone by as it took the last time, LONGEST_NS at most; who sleeps gets up for it
+ * if the bell rang.
  */
 #include "platform/ptrace/internal.h"
 #include <signal.h>

@@ -468,6 +468,18 @@ sysfs_again(void)
 	rmdir("s"), rmdir("s2");
 }
 
+static void
+cgroup2(void)
+{
+	mkdir("c2", 0755);
+	SHOW(mount("c", "c2", "cgroup2", 0, "bogus"));
+	SHOW(mount("c", "c2", "cgroup2", 0, "pids_localevents=1"));
+	SHOW(mount("c", "c2", "cgroup2", 0, NULL));
+	SHOW(access("c2/cgroup.procs", R_OK));
+	SHOW(umount("c2"));
+	rmdir("c2");
+}
+
 int
 main(void)
 {
@@ -483,5 +495,6 @@ main(void)
 	without_rights();
 	in_user_namespace();
 	sysfs_again();
+	cgroup2();
 	return 0;
 }

@@ -296,7 +296,8 @@ struct task {
 	uint16_t mem_policy,
 		mem_nodes; /* set_mempolicy(2): the same; nodes: a bit for the only one */
 	bool keep_caps;
-	uint64_t timer_slack_ns, default_slack_ns;
+	_Atomic uint64_t timer_slack_ns; /* others set it by /proc/PID/timerslack_ns */
+	uint64_t default_slack_ns;
 	int64_t start_ns;
 	int64_t stime_ns;		 /* time in the sentry for this task (O) */
 	_Atomic uint64_t count[COUNT_N]; /* (O) writes */

@@ -151,11 +151,14 @@ static int
 cgroupfs_mount(const struct fs_type *type, const struct call *c, const struct mount_request *rq,
 	struct super **ret)
 {
-	char *text = rq->options ? strdup(rq->options) : NULL, *list = text, *name, *val;
-	int r = rq->options && !text ? -ENOMEM : 0;
+	char *text, *list, *name, *val;
+	int r = 0;
 
 	if (!cred_capable(c->cred, LX_CAP_SYS_ADMIN))
-		r = -EPERM;
+		return -EPERM;
+	text = list = strdup(rq->options ? rq->options : "");
+	if (!text)
+		return -ENOMEM;
 	while (!r && fs_option_next(&list, &name, &val))
 		r = check_option(name, val);
 	free(text);

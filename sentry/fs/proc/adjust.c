@@ -7,9 +7,8 @@
 
 #define FILTER_MASK 0x1ffu /* Linux: MMF_DUMP_FILTER_MASK */
 
-/* A number that may be followed by the end of a line, as kstrtoull() takes it. */
-static int
-parse(const char *buf, int base, uint64_t max, uint64_t *ret)
+int
+proc_parse_u64(const char *buf, int base, uint64_t max, uint64_t *ret)
 {
 	char *end;
 	unsigned long long v;
@@ -20,11 +19,13 @@ parse(const char *buf, int base, uint64_t max, uint64_t *ret)
 		return -EINVAL;
 	errno = 0;
 	v = strtoull(buf, &end, base);
+	if (errno == ERANGE)
+		return -ERANGE;
 	if (*end == '\n')
 		end++;
 	if (*end)
 		return -EINVAL;
-	if (errno == ERANGE || v > max)
+	if (v > max)
 		return -ERANGE;
 	*ret = v;
 	return 0;
@@ -72,7 +73,7 @@ proc_write_coredump_filter(const struct pseudo_ctx *x, const char *buf, size_t l
 {
 	struct mm *mm;
 	uint64_t v;
-	int r = parse(buf, 0, UINT32_MAX, &v);
+	int r = proc_parse_u64(buf, 0, UINT32_MAX, &v);
 
 	(void)pos;
 	if (r)
@@ -114,7 +115,7 @@ proc_write_slack(const struct pseudo_ctx *x, const char *buf, size_t len, int64_
 {
 	struct task *t = proc_task(x);
 	uint64_t v;
-	int r = parse(buf, 10, UINT64_MAX, &v);
+	int r = proc_parse_u64(buf, 10, UINT64_MAX, &v);
 
 	(void)pos;
 	if (r)

@@ -59,6 +59,9 @@ proc_asker(const struct pseudo_ctx *x)
 }
 
 /* adjust.c */
+/* A number that may be followed by the end of a line, as Linux's kstrtoull() takes it. -EINVAL,
+ * -ERANGE. */
+int proc_parse_u64(const char *buf, int base, uint64_t max, uint64_t *ret);
 int proc_show_oom_score_adj(const struct pseudo_ctx *x, struct sbuf *b);
 ssize_t proc_write_oom_score_adj(
 	const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos);

@@ -24,41 +24,22 @@ proc_show_sessionid(const struct pseudo_ctx *x, struct sbuf *b)
 	return 0;
 }
 
-static int
-parse_uid(const char *buf, uint32_t *ret)
-{
-	uint64_t v = 0;
-
-	if (*buf == '+')
-		buf++;
-	if (*buf < '0' || *buf > '9')
-		return -EINVAL;
-	for (; *buf >= '0' && *buf <= '9'; buf++) {
-		v = v * 10 + (uint64_t)(*buf - '0');
-		if (v > UINT32_MAX)
-			return -ERANGE;
-	}
-	if (*buf == '\n')
-		buf++;
-	*ret = (uint32_t)v;
-	return *buf ? -EINVAL : 0;
-}
-
 ssize_t
 proc_write_loginuid(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos)
 {
 	struct task *t = proc_task(x);
-	uint32_t named, uid;
+	uint64_t named;
+	uint32_t uid;
 	int err;
 
 	if (t != task_current())
 		return -EPERM;
 	if (pos)
 		return -EINVAL;
-	err = parse_uid(buf, &named);
+	err = proc_parse_u64(buf, 10, UINT32_MAX, &named);
 	if (err)
 		return err;
-	uid = uid_in(proc_asker(x)->user_ns, named);
+	uid = uid_in(proc_asker(x)->user_ns, (uint32_t)named);
 	if (uid == UINT32_MAX && named != UINT32_MAX)
 		return -EINVAL;
 	/* Who has not logged in may say once as whom. */
