@@ -10,6 +10,20 @@
  */
 int stacked_copy(struct file *from, struct file *to, const struct call *c, int64_t size);
 
+/* f->priv of an open file: the real files below it, the lower one until the contents are copied up,
+ * the copy from then on, also for descriptors that were open before. Both stay until the file is
+ * closed, so that readers need no lock. */
+struct stacked_file {
+	_Atomic(struct file *) lower, upper; /* references */
+};
+
+/* Put f (a reference, consumed) in its place, or take the one that somebody has put there. */
+struct file *stacked_keep(_Atomic(struct file *) *place, struct file *f);
+/* file_ops.release */
+void stacked_release(struct file *f);
+/* What changed the contents of real, which are i's, changed their size. */
+void stacked_sync_size(struct inode *i, const struct inode *real);
+
 /* file_ops.mappable of f, whose contents are real's: it is mapped under f's name. */
 int stacked_mappable(struct file *f, struct file *real, const struct call *c, int prot, bool shared,
 	struct mappable **ret);

@@ -1,17 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * overlay: contents and attributes. An open file has up to two real files below it: the lower one
- * until the contents are copied up, the copy from then on, also for descriptors that were open
- * before. Both stay until the file is closed, so that readers need no lock.
- */
+/* overlay: contents and attributes. */
 #include "internal.h"
 #include "sentry/fs/stacked.h"
 #include <stdlib.h>
 #include <string.h>
-
-struct ofile {
-	_Atomic(struct file *) lower, data; /* references */
-};
 
 int
 onode_copy_up(struct onode *n, const struct call *c, int64_t size)
@@ -61,10 +53,10 @@ static int
 real_of(struct file *f, const struct call *c, struct file **ret)
 {
 	struct onode *n = onode_of(f->inode);
-	struct ofile *of = f->priv;
+	struct stacked_file *of = f->priv;
 	struct inode *data = atomic_load(&n->data);
-	_Atomic(struct file *) *place = data ? &of->data : &of->lower;
-	struct file *r = atomic_load(place), *none = NULL;
+	_Atomic(struct file *) *place = data ? &of->upper : &of->lower;
+	struct file *r = atomic_load(place);
 	uint32_t flags;
 	int err;
 
@@ -76,18 +68,14 @@ real_of(struct file *f, const struct call *c, struct file **ret)
 	err = file_open_inode(c, data ? data : n->lower, flags, &r);
 	if (err)
 		return err;
-	if (!atomic_compare_exchange_strong(place, &none, r)) {
-		file_put(r);
-		r = none;
-	}
-	*ret = r;
+	*ret = stacked_keep(place, r);
 	return 0;
 }
 
 static int
 reg_open(struct inode *i, const struct call *c, struct file *f)
 {
-	struct ofile *of = calloc(1, sizeof *of);
+	struct stacked_file *of = calloc(1, sizeof *of);
 	struct file *real;
 	int r;
 
@@ -106,16 +94,6 @@ reg_open(struct inode *i, const struct call *c, struct file *f)
 	return r;
 }
 
-static void
-reg_release(struct file *f)
-{
-	struct ofile *of = f->priv;
-
-	file_put(atomic_load(&of->lower));
-	file_put(atomic_load(&of->data));
-	free(of);
-}
-
 static ssize_t
 reg_read(struct file *f, const struct call *c, struct uio *u, int64_t *pos, uint32_t rwf)
 {
@@ -128,17 +106,6 @@ reg_read(struct file *f, const struct call *c, struct uio *u, int64_t *pos, uint
 	if (r >= 0)
 		inode_accessed(f->inode, f->path.mnt);
 	return r;
-}
-
-/* Take over from the copy what a change of it changed. */
-static void
-sync_size(struct onode *n)
-{
-	struct inode *data = atomic_load(&n->data);
-
-	mutex_lock(&n->i.lock);
-	inode_store(n->i.size, inode_load(data->size));
-	mutex_unlock(&n->i.lock);
 }
 
 static ssize_t
@@ -160,7 +127,7 @@ reg_write(struct file *f, const struct call *c, struct uio *u, int64_t *pos, uin
 		r = real->ops->write(real, c, u, pos, rwf & ~(uint32_t)LX_RWF_APPEND);
 		u->left = left - (r > 0 ? (uint64_t)r : 0);
 		if (r > 0) {
-			sync_size(n);
+			stacked_sync_size(f->inode, real->inode);
 			inode_touch(f->inode, INODE_T_MTIME | INODE_T_CTIME);
 		}
 	}
@@ -205,7 +172,7 @@ reg_fallocate(struct file *f, const struct call *c, int mode, int64_t off, int64
 	if (!r)
 		r = real->ops->fallocate(real, c, mode, off, len);
 	if (!r) {
-		sync_size(n);
+		stacked_sync_size(f->inode, real->inode);
 		inode_touch(f->inode, INODE_T_MTIME | INODE_T_CTIME);
 	}
 	sleeplock_unlock(&f->inode->dir_lock);
@@ -242,7 +209,7 @@ const struct file_ops overlay_reg_fops = {
 	.fsync = reg_fsync,
 	.fallocate = reg_fallocate,
 	.mappable = reg_mappable,
-	.release = reg_release,
+	.release = stacked_release,
 };
 
 /* --- attributes --- */

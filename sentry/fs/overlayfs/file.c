@@ -1,16 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * overlayfs: contents. An open file has up to two real files below it: the lower one until the
- * contents are copied up, the copy from then on, also for descriptors that were open before. Both
- * stay until the file is closed, so that readers need no lock.
- */
+/* overlayfs: contents. */
 #include "internal.h"
 #include <stdlib.h>
 #include <string.h>
-
-struct ovl_file {
-	_Atomic(struct file *) lower, upper; /* references */
-};
 
 static int
 open_real(struct file *f, const struct call *c, const struct path *p, bool upper, struct file **ret)
@@ -32,10 +24,10 @@ static int
 real_of(struct file *f, const struct call *c, struct file **ret)
 {
 	const struct path p = ovl_real(ovl_node_of(f->inode));
-	struct ovl_file *of = f->priv;
+	struct stacked_file *of = f->priv;
 	bool upper = atomic_load(&ovl_node_of(f->inode)->upper) == p.dentry;
 	_Atomic(struct file *) *place = upper ? &of->upper : &of->lower;
-	struct file *r = atomic_load(place), *none = NULL;
+	struct file *r = atomic_load(place);
 	int err;
 
 	if (r) {
@@ -45,18 +37,14 @@ real_of(struct file *f, const struct call *c, struct file **ret)
 	err = open_real(f, c, &p, upper, &r);
 	if (err)
 		return err;
-	if (!atomic_compare_exchange_strong(place, &none, r)) {
-		file_put(r);
-		r = none;
-	}
-	*ret = r;
+	*ret = stacked_keep(place, r);
 	return 0;
 }
 
 static int
 reg_open(struct inode *i, const struct call *c, struct file *f)
 {
-	struct ovl_file *of;
+	struct stacked_file *of;
 	struct file *real;
 	int r = 0;
 
@@ -84,16 +72,6 @@ reg_open(struct inode *i, const struct call *c, struct file *f)
 	return r;
 }
 
-static void
-reg_release(struct file *f)
-{
-	struct ovl_file *of = f->priv;
-
-	file_put(atomic_load(&of->lower));
-	file_put(atomic_load(&of->upper));
-	free(of);
-}
-
 static ssize_t
 reg_read(struct file *f, const struct call *c, struct uio *u, int64_t *pos, uint32_t rwf)
 {
@@ -102,15 +80,6 @@ reg_read(struct file *f, const struct call *c, struct uio *u, int64_t *pos, uint
 	ssize_t r = real_of(f, c, &real);
 
 	return r ? r : real->ops->read(real, &k, u, pos, rwf);
-}
-
-/* A change of the real file changed its size. */
-static void
-sync_size(struct inode *i, const struct file *real)
-{
-	mutex_lock(&i->lock);
-	inode_store(i->size, inode_load(real->inode->size));
-	mutex_unlock(&i->lock);
 }
 
 static ssize_t
@@ -131,7 +100,7 @@ reg_write(struct file *f, const struct call *c, struct uio *u, int64_t *pos, uin
 		r = real->ops->write(real, &k, u, pos, rwf & ~(uint32_t)LX_RWF_APPEND);
 		u->left = left - (r > 0 ? (uint64_t)r : 0);
 		if (r > 0) {
-			sync_size(f->inode, real);
+			stacked_sync_size(f->inode, real->inode);
 			inode_touch(f->inode, INODE_T_MTIME | INODE_T_CTIME);
 		}
 	}
@@ -184,7 +153,7 @@ reg_fallocate(struct file *f, const struct call *c, int mode, int64_t off, int64
 		r = real->ops->fallocate ? real->ops->fallocate(real, &k, mode, off, len)
 					 : -EOPNOTSUPP;
 	if (!r) {
-		sync_size(f->inode, real);
+		stacked_sync_size(f->inode, real->inode);
 		inode_touch(f->inode, INODE_T_MTIME | INODE_T_CTIME);
 	}
 	sleeplock_unlock(&f->inode->dir_lock);
@@ -207,7 +176,7 @@ const struct file_ops ovl_reg_fops = {
 	.fsync = reg_fsync,
 	.fallocate = reg_fallocate,
 	.mappable = reg_mappable,
-	.release = reg_release,
+	.release = stacked_release,
 };
 
 const struct inode_ops ovl_reg_iops = {

@@ -55,6 +55,37 @@ stacked_copy(struct file *from, struct file *to, const struct call *c, int64_t s
 	return r;
 }
 
+/* --- open files --- */
+
+struct file *
+stacked_keep(_Atomic(struct file *) *place, struct file *f)
+{
+	struct file *none = NULL;
+
+	if (atomic_compare_exchange_strong(place, &none, f))
+		return f;
+	file_put(f);
+	return none;
+}
+
+void
+stacked_release(struct file *f)
+{
+	struct stacked_file *s = f->priv;
+
+	file_put(atomic_load(&s->lower));
+	file_put(atomic_load(&s->upper));
+	free(s);
+}
+
+void
+stacked_sync_size(struct inode *i, const struct inode *real)
+{
+	mutex_lock(&i->lock);
+	inode_store(i->size, inode_load(real->size));
+	mutex_unlock(&i->lock);
+}
+
 /* --- mapping --- */
 
 struct mapped {
