@@ -69,7 +69,8 @@ trap_space_free(struct plat_space *sp)
 }
 
 /* A guest that jumps into the stub's code can clone processes that nobody knows. They are in the
- * group of the one that did, and end with it. */
+ * group of the one that did, and end with it. All are of the sentry's session: of another one the
+ * sentry could not give them groups. */
 static void
 add_locked(struct plat_space *sp, pid_t pid)
 {

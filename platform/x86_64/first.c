@@ -130,7 +130,6 @@ x86_first_drop_rights(void)
 	struct __user_cap_data_struct d[2] = {{0}};
 	struct rlimit none = {0, 0};
 
-	host_call0(SYS_setsid);
 	host_call2(SYS_setrlimit, RLIMIT_CORE, &none);
 	host_call2(SYS_capset, &h, d);
 	host_call2(SYS_prctl, PR_SET_NAME, "moat-stub");

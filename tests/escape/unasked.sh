@@ -7,12 +7,10 @@ hostile=$(realpath "$BUILD/tests/escape/guests/hostile")
 start_moat --platform=trap -- "$hostile" unasked
 for _ in $(seq 600); do ! grep -q "look now" "$work/out" || break; sleep 0.05; done
 grep -q "look now" "$work/out" || die "it did not come so far"
-left=0
-for p in $(below "$sentry_pid"); do
-	[ "$(cat "/proc/$p/comm" 2>/dev/null)" != hostile ] || left=$((left + 1))
-done
-# The first one, the bystanders, and the one that cloned.
-same "processes that are left" 6 "$left"
+# The first one, the bystanders, and the one that cloned; each leads a group, which is what the others end with.
+ps -o pid=,pgid=,comm= --ppid "$sentry_pid" >"$work/children"
+same "processes that are left" 6 "$(grep -c hostile "$work/children")"
+same "leaders of a group" 6 "$(awk '$3 == "hostile" && $1 == $2' "$work/children" | wc -l)"
 wait "$moat_pid" || status=$?
 same "the bystanders" 33 "${status:-0}"
 

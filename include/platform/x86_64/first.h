@@ -31,7 +31,7 @@ int x86_layout_find(struct x86_layout *l, uint64_t vdso_off, uint64_t vdso_max, 
 /* In the child of the fork; only raw host calls. What libc has registered with the kernel, and all
  * signal handlers. */
 void x86_first_forget_libc(void);
-/* Session, core dumps, capabilities, new privileges; 0 or -errno. */
+/* Core dumps, capabilities, new privileges; 0 or -errno. */
 long x86_first_drop_rights(void);
 
 #endif
