@@ -158,11 +158,11 @@ timer_run_due(int64_t now_ns)
 		struct timer *t = heap[1];
 
 		remove_at(1);
-		t->running = true;
+		t->running++;
 		mutex_unlock(&lock);
 		t->fn(t);
 		mutex_lock(&lock);
-		t->running = false;
+		t->running--;
 	}
 	update_next();
 	mutex_unlock(&lock);

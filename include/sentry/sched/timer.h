@@ -12,7 +12,7 @@ struct timer {
 	void (*fn)(struct timer *t); /* no lock is held; may arm t again; must not park */
 	void *arg;
 	uint32_t heap_index; /* 0: not armed */
-	bool running;	     /* fn is being called */
+	uint32_t running;    /* calls of fn: armed by one, the next may begin before that ends */
 };
 
 void timer_init(struct timer *t, void (*fn)(struct timer *), void *arg);
