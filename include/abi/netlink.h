@@ -101,13 +101,17 @@ struct lx_ifinfomsg {
 };
 
 #define LX_IFF_UP	   0x1
+#define LX_IFF_BROADCAST   0x2
 #define LX_IFF_LOOPBACK	   0x8
 #define LX_IFF_POINTOPOINT 0x10
 #define LX_IFF_RUNNING	   0x40
+#define LX_IFF_NOARP	   0x80
+#define LX_IFF_MULTICAST   0x1000
 #define LX_IFF_LOWER_UP	   0x10000
 
 #define LX_ARPHRD_ETHER	   1
 #define LX_ARPHRD_LOOPBACK 772
+#define LX_ARPHRD_NONE	   0xfffe
 
 #define LX_IFLA_ADDRESS	      1
 #define LX_IFLA_BROADCAST     2
@@ -118,6 +122,7 @@ struct lx_ifinfomsg {
 #define LX_IFLA_TXQLEN	      13
 #define LX_IFLA_OPERSTATE     16
 #define LX_IFLA_LINKMODE      17
+#define LX_IFLA_LINKINFO      18
 #define LX_IFLA_STATS64	      23
 #define LX_IFLA_GROUP	      27
 #define LX_IFLA_EXT_MASK      29
@@ -125,6 +130,27 @@ struct lx_ifinfomsg {
 #define LX_IFLA_NUM_TX_QUEUES 31
 #define LX_IFLA_NUM_RX_QUEUES 32
 #define LX_IFLA_CARRIER	      33
+
+/* Within LX_IFLA_LINKINFO, and the LX_IFLA_INFO_DATA of a tun. */
+#define LX_IFLA_INFO_KIND	1
+#define LX_IFLA_INFO_DATA	2
+#define LX_IFLA_TUN_OWNER	1
+#define LX_IFLA_TUN_GROUP	2
+#define LX_IFLA_TUN_TYPE	3
+#define LX_IFLA_TUN_PI		4
+#define LX_IFLA_TUN_VNET_HDR	5
+#define LX_IFLA_TUN_PERSIST	6
+#define LX_IFLA_TUN_MULTI_QUEUE 7
+
+/* if_tun.h; what TUNSETIFF takes beside a name */
+#define LX_IFF_TUN	 0x0001
+#define LX_IFF_TAP	 0x0002
+#define LX_IFF_PERSIST	 0x0800
+#define LX_IFF_NO_PI	 0x1000
+#define LX_IFF_NOFILTER	 0x1000 /* TUNGETIFF */
+#define LX_IFF_ONE_QUEUE 0x2000
+#define LX_IFF_VNET_HDR	 0x4000
+#define LX_IFF_TUN_EXCL	 0x8000
 
 /* The first ten are also those of IFLA_STATS, with 32 bits. */
 struct lx_link_stats64 {
@@ -147,6 +173,7 @@ struct lx_ifaddrmsg {
 #define LX_IFA_CACHEINFO 6
 #define LX_IFA_FLAGS	 8
 
+#define LX_IFA_F_NODAD	   0x02
 #define LX_IFA_F_PERMANENT 0x80
 
 struct lx_rtmsg {
@@ -230,6 +257,7 @@ struct lx_rta_cacheinfo {
 #define LX_RT_TABLE_DEFAULT  253
 #define LX_RT_TABLE_MAIN     254
 #define LX_RT_TABLE_LOCAL    255
+#define LX_RTPROT_BOOT	     3
 #define LX_RTPROT_KERNEL     2
 
 struct lx_ndmsg {
@@ -244,17 +272,20 @@ struct lx_ndmsg {
 #define LX_NDA_LLADDR	 2
 #define LX_NDA_CACHEINFO 3
 #define LX_NDA_PROBES	 4
+#define LX_NDA_IFINDEX	 8
+#define LX_NDA_MASTER	 9
 
 #define LX_NTF_PROXY  0x08
 #define LX_NTF_ROUTER 0x80
 
-#define LX_NUD_REACHABLE 0x02
-#define LX_NUD_STALE	 0x04
-#define LX_NUD_DELAY	 0x08
-#define LX_NUD_PROBE	 0x10
-#define LX_NUD_FAILED	 0x20
-#define LX_NUD_NOARP	 0x40
-#define LX_NUD_PERMANENT 0x80
+#define LX_NUD_INCOMPLETE 0x01
+#define LX_NUD_REACHABLE  0x02
+#define LX_NUD_STALE	  0x04
+#define LX_NUD_DELAY	  0x08
+#define LX_NUD_PROBE	  0x10
+#define LX_NUD_FAILED	  0x20
+#define LX_NUD_NOARP	  0x40
+#define LX_NUD_PERMANENT  0x80
 
 /* --- sock_diag --- */
 #define LX_SOCK_DIAG_BY_FAMILY 20

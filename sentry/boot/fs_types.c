@@ -47,6 +47,7 @@ boot_register_fs(const struct start *s)
 		hostsock_init();
 	}
 	netlink_init();
+	tun_init();
 	tty_kernel_init();
 	fuse_file_of_fd = task_call_file;
 	return 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The routes of a namespace: those that come with the addresses of lo, and those that the guest
- * adds. One array for all tables, kept in the order of a dump; under the namespace's lock. Linux:
- * net/ipv4/fib_trie.c, fib_semantics.c, fib_frontend.c; net/ipv6/ip6_fib.c, route.c.
+ * The routes of a namespace: those that come with the addresses of interfaces, and those that the
+ * guest adds. One array for all tables, kept in the order of a dump; under the namespace's lock.
+ * Linux: net/ipv4/fib_trie.c, fib_semantics.c, fib_frontend.c; net/ipv6/ip6_fib.c, route.c.
  */
 #include "abi/socket.h"
 #include "internal.h"
@@ -195,11 +195,13 @@ addr_routes(const struct net_ns *ns, const struct net_addr *a,
 {
 	unsigned bytes = bytes_of(a->family);
 	struct net_route r = {.family = a->family,
-		.oif = NET_LO_INDEX,
+		.oif = a->index,
 		.protocol = LX_RTPROT_KERNEL,
 		.table = LX_RT_TABLE_LOCAL,
 		.dst_len = (uint8_t)(8 * bytes),
 		.type = LX_RTN_LOCAL};
+	const uint8_t *net = a->has_peer ? a->peer : a->addr;
+	bool up = link_is_up_locked(ns, a->index), lo = a->index == NET_LO_INDEX;
 	struct net_route whole;
 
 	memcpy(r.dst, a->addr, 16);
@@ -209,10 +211,11 @@ addr_routes(const struct net_ns *ns, const struct net_addr *a,
 		whole.type = LX_RTN_UNICAST;
 		whole.priority = 256;
 		whole.dst_len = a->prefixlen;
+		memcpy(whole.dst, net, 16);
 		net_mask(whole.dst, a->prefixlen, bytes, false);
-		if (ns->up && a->prefixlen < 128)
+		if (up && (a->prefixlen < 128 || a->has_peer))
 			fn(arg, &whole);
-		if (ns->up)
+		if (up)
 			fn(arg, &r);
 		return;
 	}
@@ -220,17 +223,23 @@ addr_routes(const struct net_ns *ns, const struct net_addr *a,
 	r.has_prefsrc = true;
 	memcpy(r.prefsrc, a->addr, 16);
 	fn(arg, &r);
-	if (!ns->up)
+	if (!up)
 		return;
-	if (a->prefixlen < 32) {
+	if (a->prefixlen < 32 || a->has_peer) {
 		whole = r;
+		if (!lo) {
+			whole.table = LX_RT_TABLE_MAIN;
+			whole.type = LX_RTN_UNICAST;
+			whole.scope = LX_RT_SCOPE_LINK;
+		}
 		whole.dst_len = a->prefixlen;
+		memcpy(whole.dst, net, 16);
 		net_mask(whole.dst, a->prefixlen, bytes, false);
 		fn(arg, &whole);
 	}
 	r.type = LX_RTN_BROADCAST;
 	r.scope = LX_RT_SCOPE_LINK;
-	if (a->prefixlen < 31) {
+	if (a->prefixlen < 31 && !a->has_peer) {
 		net_mask(r.dst, a->prefixlen, bytes, true);
 		fn(arg, &r);
 	}
@@ -281,23 +290,36 @@ fib_remove_addr_locked(struct net_ns *ns, const struct net_addr *a)
 }
 
 void
-fib_up_locked(struct net_ns *ns)
+fib_up_locked(struct net_ns *ns, int32_t index)
 {
+	/* addrconf_add_mroute */
+	struct net_route groups = {.family = LX_AF_INET6,
+		.type = LX_RTN_MULTICAST,
+		.table = LX_RT_TABLE_LOCAL,
+		.protocol = LX_RTPROT_KERNEL,
+		.priority = 256,
+		.oif = index,
+		.dst_len = 8,
+		.dst = {0xff}};
+
 	for (size_t i = 0; i < ns->naddrs; i++)
-		fib_add_addr_locked(ns, &ns->addrs[i]);
+		if (ns->addrs[i].index == index)
+			fib_add_addr_locked(ns, &ns->addrs[i]);
+	if (index != NET_LO_INDEX && link_has_family_locked(ns, index, LX_AF_INET6))
+		add_kernel_route(ns, &groups);
 	net_path_changed(ns);
 }
 
 /* fib_sync_down_dev: of IPv4, what is this host stays; of IPv6, nothing. */
 void
-fib_down_locked(struct net_ns *ns, uint8_t family)
+fib_down_locked(struct net_ns *ns, int32_t index, uint8_t family, bool gone)
 {
 	for (size_t i = ns->nroutes; i-- > 0;) {
 		const struct net_route *r = &ns->routes[i];
 
-		if (family && family != r->family)
+		if ((family && family != r->family) || r->oif != index)
 			continue;
-		if (r->family == LX_AF_INET6 || (r->oif && r->scope < LX_RT_SCOPE_HOST))
+		if (gone || r->family == LX_AF_INET6 || r->scope < LX_RT_SCOPE_HOST)
 			take_out(ns, i);
 	}
 	net_path_changed(ns);
@@ -387,9 +409,9 @@ check_gateway(const struct net_ns *ns, struct net_route *x)
 	if (x->onlink) {
 		if (x->scope >= LX_RT_SCOPE_LINK)
 			return -EINVAL;
-		if (x->oif != NET_LO_INDEX)
+		if (!link_exists_locked(ns, x->oif))
 			return -ENODEV;
-		if (!ns->up)
+		if (!link_is_up_locked(ns, x->oif))
 			return -ENETDOWN;
 		return fib_type_locked(ns, LX_AF_INET, x->gateway) == LX_RTN_UNICAST ? 0 : -EINVAL;
 	}
@@ -402,7 +424,7 @@ check_gateway(const struct net_ns *ns, struct net_route *x)
 	if (r.type != LX_RTN_UNICAST && r.type != LX_RTN_LOCAL)
 		return -EINVAL;
 	x->oif = r.oif;
-	return ns->up ? 0 : -ENETDOWN;
+	return link_is_up_locked(ns, x->oif) ? 0 : -ENETDOWN;
 }
 
 /* fib_create_info */
@@ -419,19 +441,45 @@ check4(const struct net_ns *ns, struct net_route *x)
 		return x->has_gateway || x->oif ? -EINVAL : 0;
 	if (x->scope > LX_RT_SCOPE_HOST)
 		return -EINVAL;
-	if (x->oif && x->oif != NET_LO_INDEX)
+	if (x->oif && !link_exists_locked(ns, x->oif))
 		return -ENODEV;
 	if (x->scope == LX_RT_SCOPE_HOST)
 		err = x->has_gateway ? -EINVAL : !x->oif ? -ENODEV : 0;
 	else if (x->has_gateway)
 		err = check_gateway(ns, x);
 	else
-		err = x->onlink ? -EINVAL : !x->oif ? -ENODEV : ns->up ? 0 : -ENETDOWN;
+		err = x->onlink			      ? -EINVAL
+		      : !x->oif			      ? -ENODEV
+		      : link_is_up_locked(ns, x->oif) ? 0
+						      : -ENETDOWN;
 	if (err || !x->has_prefsrc)
 		return err;
 	if (x->type == LX_RTN_LOCAL && x->dst_len && memcmp(x->prefsrc, x->dst, 4) == 0)
 		return 0;
 	return fib_type_locked(ns, LX_AF_INET, x->prefsrc) == LX_RTN_LOCAL ? 0 : -EINVAL;
+}
+
+/* ip6_validate_gw: it is on the link, or known to be reached by it. */
+static int
+check_gateway6(const struct net_ns *ns, struct net_route *x)
+{
+	struct net_flow f = {.family = LX_AF_INET6, .oif = x->oif};
+	bool link_local = x->gateway[0] == 0xfe && (x->gateway[1] & 0xc0) == 0x80;
+	struct net_route r;
+	int err;
+
+	if (fib_type_locked(ns, LX_AF_INET6, x->gateway) == LX_RTN_LOCAL)
+		return -EINVAL;
+	if (x->oif == NET_LO_INDEX)
+		return -EINVAL; /* never by lo */
+	if (link_local || x->onlink)
+		return x->oif ? 0 : -EINVAL;
+	memcpy(f.dst, x->gateway, 16);
+	err = rules_find_locked(ns, &f, &r);
+	if (err || r.has_gateway || r.oif == NET_LO_INDEX)
+		return -EHOSTUNREACH;
+	x->oif = r.oif;
+	return 0;
 }
 
 /* ip6_route_info_create */
@@ -443,17 +491,21 @@ check6(const struct net_ns *ns, struct net_route *x)
 	x->scope = LX_RT_SCOPE_UNIVERSE;
 	if (!x->priority)
 		x->priority = METRIC6;
-	if (x->oif && x->oif != NET_LO_INDEX)
+	if (x->oif && !link_exists_locked(ns, x->oif))
 		return -ENODEV;
 	if (refusal(x)) {
 		x->oif = NET_LO_INDEX;
 		return 0;
 	}
-	if (x->has_gateway)
-		return x->oif ? -EINVAL : -EHOSTUNREACH; /* never by lo */
+	if (x->has_gateway) {
+		int err = check_gateway6(ns, x);
+
+		if (err)
+			return err;
+	}
 	if (!x->oif)
 		return -ENODEV;
-	if (!ns->up)
+	if (!link_is_up_locked(ns, x->oif))
 		return -ENETDOWN;
 	for (size_t i = 0; i < ns->naddrs; i++)
 		ours |= ns->addrs[i].family == LX_AF_INET6 &&
@@ -496,8 +548,17 @@ add4(struct net_ns *ns, const struct net_route *x, uint16_t flags, uint16_t *new
 	return insert(ns, x, flags & LX_NLM_F_APPEND ? end : first);
 }
 
-/* All of one prefix and metric lead to lo, so a second would be the same (rt6_duplicate_nexthop).
- */
+/* Of one prefix and metric there may be several, if they lead elsewhere (rt6_duplicate_nexthop). */
+static bool
+has_hop(const struct net_ns *ns, const struct net_route *x, size_t first, size_t end)
+{
+	for (size_t i = first; i < end; i++)
+		if (ns->routes[i].oif == x->oif &&
+			memcmp(ns->routes[i].gateway, x->gateway, 16) == 0)
+			return true;
+	return false;
+}
+
 static int
 add6(struct net_ns *ns, const struct net_route *x, uint16_t flags, uint16_t *news)
 {
@@ -507,9 +568,14 @@ add6(struct net_ns *ns, const struct net_route *x, uint16_t flags, uint16_t *new
 	if (first == end)
 		return flags & LX_NLM_F_REPLACE && !(flags & LX_NLM_F_CREATE) ? -ENOENT
 									      : insert(ns, x, end);
-	if (flags & LX_NLM_F_EXCL || !(flags & LX_NLM_F_REPLACE))
+	if (flags & LX_NLM_F_EXCL)
 		return -EEXIST;
-	return replace(ns, first, x, news);
+	if (flags & LX_NLM_F_REPLACE)
+		return replace(ns, first, x, news);
+	if (has_hop(ns, x, first, end))
+		return -EEXIST;
+	*news = LX_NLM_F_CREATE | (flags & LX_NLM_F_APPEND);
+	return insert(ns, x, end);
 }
 
 int

@@ -23,27 +23,41 @@ net_path_changed(struct net_ns *ns)
 
 /* --- IPv4 --- */
 
-/* The first that is wide enough: of those that have the gateway in their network, if any does. */
-static bool
-source4_locked(const struct net_ns *ns, uint8_t scope, const uint8_t *gateway, uint8_t *ret)
+/* The first that is wide enough, of an interface (0: any): of those that have the gateway in their
+ * network, if any does. */
+static const struct net_addr *
+wide_enough_locked(
+	const struct net_ns *ns, uint8_t scope, const uint8_t *gateway, int32_t index, uint8_t not )
 {
 	const struct net_addr *best = NULL;
 
 	for (size_t i = 0; i < ns->naddrs; i++) {
 		const struct net_addr *a = &ns->addrs[i];
 
-		if (a->family != LX_AF_INET || a->scope > scope)
+		if (a->family != LX_AF_INET || a->scope > scope || a->scope == not ||
+			(index && a->index != index))
 			continue;
-		if (!gateway || net_prefix_is(a->addr, gateway, a->prefixlen)) {
-			best = a;
-			break;
-		}
+		if (!gateway ||
+			net_prefix_is(a->has_peer ? a->peer : a->addr, gateway, a->prefixlen))
+			return a;
 		if (!best)
 			best = a;
 	}
-	if (best)
-		memcpy(ret, best->addr, 4);
-	return best != NULL;
+	return best;
+}
+
+/* inet_select_addr: of the interface, else of another one, but what is of its link alone. */
+static bool
+source4_locked(
+	const struct net_ns *ns, uint8_t scope, const uint8_t *gateway, int32_t oif, uint8_t *ret)
+{
+	const struct net_addr *a = wide_enough_locked(ns, scope, gateway, oif, LX_RT_SCOPE_NOWHERE);
+
+	if (!a && oif)
+		a = wide_enough_locked(ns, scope, NULL, 0, LX_RT_SCOPE_LINK);
+	if (a)
+		memcpy(ret, a->addr, 4);
+	return a;
 }
 
 bool
@@ -52,7 +66,7 @@ net_source_in_scope(struct net_ns *ns, uint8_t scope, uint8_t ret[4])
 	bool found;
 
 	mutex_lock(&ns->lock);
-	found = source4_locked(ns, scope, NULL, ret);
+	found = source4_locked(ns, scope, NULL, 0, ret);
 	mutex_unlock(&ns->lock);
 	return found;
 }
@@ -71,7 +85,7 @@ find4_locked(const struct net_ns *ns, const struct net_flow *f, struct net_path 
 		/* It is said to be there, so it may be. */
 		p->route = (struct net_route){
 			.family = LX_AF_INET, .type = LX_RTN_UNICAST, .oif = f->oif};
-		p->has_source = source4_locked(ns, LX_RT_SCOPE_LINK, NULL, p->source);
+		p->has_source = source4_locked(ns, LX_RT_SCOPE_LINK, NULL, f->oif, p->source);
 		return 0;
 	}
 	if (err)
@@ -82,8 +96,8 @@ find4_locked(const struct net_ns *ns, const struct net_flow *f, struct net_path 
 	else if (r->type == LX_RTN_LOCAL)
 		memcpy(p->source, f->dst, 4);
 	else
-		p->has_source =
-			source4_locked(ns, r->scope, r->has_gateway ? r->gateway : NULL, p->source);
+		p->has_source = source4_locked(
+			ns, r->scope, r->has_gateway ? r->gateway : NULL, r->oif, p->source);
 	return 0;
 }
 
@@ -112,10 +126,12 @@ common_bits(const uint8_t *a, const uint8_t *b)
 	return n;
 }
 
-/* RFC 6724, 5: the same address; an appropriate scope; the longest common prefix. */
+/* RFC 6724, 5: the same address; an appropriate scope; of the interface that it leaves by; the
+ * longest common prefix. */
 static bool
-better6(const uint8_t *a, const uint8_t *b, const uint8_t *to)
+better6(const struct net_addr *x, const struct net_addr *y, const uint8_t *to, int32_t oif)
 {
+	const uint8_t *a = x->addr, *b = y->addr;
 	unsigned sa = scope6(a), sb = scope6(b);
 
 	if (memcmp(b, to, 16) == 0)
@@ -124,27 +140,34 @@ better6(const uint8_t *a, const uint8_t *b, const uint8_t *to)
 		return true;
 	if (sa != sb)
 		return sa < sb ? sa >= scope6(to) : sb < scope6(to);
+	if (oif && (x->index == oif) != (y->index == oif))
+		return x->index == oif;
 	return common_bits(a, to) > common_bits(b, to);
 }
 
 static int
 find6_locked(const struct net_ns *ns, const struct net_flow *f, struct net_path *p)
 {
-	const uint8_t *best = NULL;
+	const struct net_addr *best = NULL;
 	int err = rules_find_locked(ns, f, &p->route);
+	int32_t oif = err ? 0 : p->route.oif;
 
 	for (size_t i = 0; i < ns->naddrs; i++) {
 		const struct net_addr *a = &ns->addrs[i];
 
-		if (a->family == LX_AF_INET6 && (!best || better6(a->addr, best, f->dst)))
-			best = a->addr;
+		/* what is of a link alone does not leave by another one */
+		if (a->family != LX_AF_INET6 ||
+			(oif && a->scope == LX_RT_SCOPE_LINK && a->index != oif))
+			continue;
+		if (!best || better6(a, best, f->dst, oif))
+			best = a;
 	}
 	if (!best)
 		return -EADDRNOTAVAIL;
 	if (err)
 		return err;
 	p->found = true;
-	memcpy(p->source, p->route.has_prefsrc ? p->route.prefsrc : best, 16);
+	memcpy(p->source, p->route.has_prefsrc ? p->route.prefsrc : best->addr, 16);
 	p->has_source = true;
 	return 0;
 }
@@ -156,8 +179,9 @@ net_path_find(struct net_ns *ns, const struct net_flow *f, struct net_path *ret)
 	int err;
 
 	mutex_lock(&ns->lock);
-	p.up = ns->up;
 	err = f->family == LX_AF_INET ? find4_locked(ns, f, &p) : find6_locked(ns, f, &p);
+	p.leaves = !err && p.route.oif != NET_LO_INDEX && p.route.type != LX_RTN_LOCAL;
+	p.up = link_is_up_locked(ns, p.leaves ? p.route.oif : NET_LO_INDEX);
 	mutex_unlock(&ns->lock);
 	if (!err)
 		*ret = p;

@@ -51,15 +51,15 @@ in_range(uint16_t port, const uint16_t range[2])
 }
 
 static bool
-is_link(const char *name, int32_t index)
+is_link(const struct net_ns *ns, const char *name, int32_t index)
 {
-	return !name[0] || (strcmp(name, "lo") == 0 && index == NET_LO_INDEX);
+	return !name[0] || link_is_named_locked(ns, index, name);
 }
 
 static bool
-applies(const struct net_rule *r, const struct net_flow *f)
+applies(const struct net_ns *ns, const struct net_rule *r, const struct net_flow *f)
 {
-	bool yes = is_link(r->iif, f->iif) && is_link(r->oif, f->oif) &&
+	bool yes = is_link(ns, r->iif, f->iif) && is_link(ns, r->oif, f->oif) &&
 		   ((f->mark ^ r->mark) & r->mask) == 0 &&
 		   (!r->has_uids || (f->uid >= r->uids[0] && f->uid <= r->uids[1])) &&
 		   net_prefix_is(r->src, f->src, r->src_len) &&
@@ -122,7 +122,7 @@ rules_find_locked(const struct net_ns *ns, const struct net_flow *f, struct net_
 		return err == -EAGAIN ? -ENETUNREACH : err;
 	}
 	for (size_t i = 0; i < n && err == -EAGAIN; i++) {
-		if (!applies(&v[i], f))
+		if (!applies(ns, &v[i], f))
 			continue;
 		if (v[i].action == LX_FR_ACT_GOTO) {
 			size_t to = i + 1;

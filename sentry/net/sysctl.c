@@ -84,7 +84,7 @@ net_sysctl_set(struct net_ns *ns, enum net_sysctl which, unsigned i, const int32
 			for (unsigned k = 1; k < NET_SYSCTL_MAX; k++)
 				atomic_store(&ns->sysctl[which][k], v[0]);
 		if (which == NET6_DISABLE_IPV6)
-			net_lo_disable6_locked(ns, net_sysctl(ns, which, NET_CONF_LO) != 0);
+			link_disable6_locked(ns);
 	}
 	mutex_unlock(&ns->lock);
 	return r;

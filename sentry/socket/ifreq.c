@@ -1,44 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ioctls of netdevice(7), over the interfaces that the sandbox shows. */
-#include "sentry/cred/user_ns.h"
+/* The ioctls of netdevice(7) that tell of interfaces; those that change them are in ifreq_set.c. */
+#include "ifreq.h"
 #include "sentry/net/link.h"
 #include "sentry/socket/socket.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define SIOCGIFNAME    0x8910
-#define SIOCGIFCONF    0x8912
-#define SIOCGIFFLAGS   0x8913
-#define SIOCSIFFLAGS   0x8914
-#define SIOCGIFADDR    0x8915
-#define SIOCGIFDSTADDR 0x8917
-#define SIOCGIFBRDADDR 0x8919
-#define SIOCGIFNETMASK 0x891b
-#define SIOCGIFMETRIC  0x891d
-#define SIOCGIFMTU     0x8921
-#define SIOCSIFMTU     0x8922
-#define SIOCGIFHWADDR  0x8927
-#define SIOCGIFINDEX   0x8933
-#define SIOCGIFTXQLEN  0x8942
-
-/* Flags beside IFF_UP that could be set elsewhere: DEBUG NOTRAILERS NOARP PROMISC ALLMULTI
- * MULTICAST AUTOMEDIA DYNAMIC. */
-#define OTHER_FLAGS 0xd3a4u
-
-struct lx_ifreq {
-	char name[16];
-	union {
-		struct lx_sockaddr_in addr;
-		struct {
-			uint16_t family;
-			uint8_t data[14];
-		} hwaddr;
-		int16_t flags;
-		int32_t value;
-		uint8_t pad[24];
-	};
-};
 
 /* The first IPv4 address of a link. */
 struct find {
@@ -151,6 +118,8 @@ get_address(struct net_ns *net, struct lx_ifreq *r, const struct net_link *l, ui
 		put_ip(r, (const uint8_t *)&mask);
 	else if (cmd == SIOCGIFBRDADDR)
 		put_ip(r, f.addr.broadcast); /* all zero: none */
+	else if (cmd == SIOCGIFDSTADDR && f.addr.has_peer)
+		put_ip(r, f.addr.peer);
 	else
 		put_ip(r, f.addr.addr);
 	return 0;
@@ -194,36 +163,6 @@ get(struct net_ns *net, struct lx_ifreq *r, const struct net_link *l, uint32_t c
 	}
 }
 
-/* Only lo of a stack of the sandbox's own can be changed. */
-static int
-set(struct net_ns *net, const struct call *c, const struct lx_ifreq *r, const struct net_link *l,
-	uint32_t cmd)
-{
-	if (!cred_capable_in(c->cred, net_ns_owner(net), LX_CAP_NET_ADMIN) || net_ns_on_host(net))
-		return -EPERM;
-	if (cmd == SIOCSIFFLAGS) {
-		if (((uint16_t)r->flags ^ l->flags) & OTHER_FLAGS)
-			return -EOPNOTSUPP;
-		net_lo_set_up(net, r->flags & LX_IFF_UP);
-		return 0;
-	}
-	if (cmd == SIOCSIFMTU)
-		return r->value < 0 ? -EINVAL : net_lo_set_mtu(net, (uint32_t)r->value);
-	return -EOPNOTSUPP;
-}
-
-static bool
-is_setter(uint32_t cmd)
-{
-	static const uint32_t setters[] = {SIOCSIFFLAGS, 0x8916, 0x8918, 0x891a, 0x891c, 0x891e,
-		SIOCSIFMTU, 0x8923, 0x8924, 0x8943};
-
-	for (size_t i = 0; i < sizeof setters / sizeof setters[0]; i++)
-		if (setters[i] == cmd)
-			return true;
-	return false;
-}
-
 int64_t
 ifreq_ioctl(struct sock *s, const struct call *c, uint32_t cmd, uint64_t arg)
 {
@@ -231,8 +170,12 @@ ifreq_ioctl(struct sock *s, const struct call *c, uint32_t cmd, uint64_t arg)
 	struct net_link l;
 	int err;
 
+	if (cmd == SIOCADDRT || cmd == SIOCDELRT)
+		return rtentry_ioctl(s, c, cmd, arg);
 	if (cmd < SIOCGIFNAME || cmd > 0x8950)
 		return -ENOTTY;
+	if (s->family == LX_AF_INET6 && (cmd == SIOCSIFADDR || cmd == SIOCDIFADDR))
+		return ifreq6_set(s, c, cmd, arg);
 	if (cmd == SIOCGIFCONF)
 		return get_conf(s->net, c, arg);
 	if (copy_in(c->um, &r, ua(arg), sizeof r))
@@ -243,8 +186,9 @@ ifreq_ioctl(struct sock *s, const struct call *c, uint32_t cmd, uint64_t arg)
 	else
 		err = net_link_find(s->net, 0, r.name, &l);
 	if (err == 0)
-		err = is_setter(cmd) ? set(s->net, c, &r, &l, cmd) : get(s->net, &r, &l, cmd);
-	if (err < 0 || is_setter(cmd))
+		err = ifreq_is_setter(cmd) ? ifreq_set(s->net, c, &r, &l, cmd)
+					   : get(s->net, &r, &l, cmd);
+	if (err < 0 || ifreq_is_setter(cmd))
 		return err;
 	return copy_out(c->um, ua(arg), &r, sizeof r);
 }

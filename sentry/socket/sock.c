@@ -292,9 +292,10 @@ sock_file_ioctl(struct file *f, const struct call *c, uint32_t cmd, uint64_t arg
 		}
 		mutex_unlock(&s->lock);
 		return copy_out(c->um, ua(arg), &v, sizeof v);
-	case 0x5411: /* TIOCOUTQ: what the peer has not taken; it took everything that left here */
-		if (s->ops->on_host)
-			return s->ops->ioctl(s, c, cmd, arg);
+	case 0x5411: /* TIOCOUTQ: what the peer has not taken; here it took everything at once */
+		r = s->ops->ioctl ? s->ops->ioctl(s, c, cmd, arg) : -ENOTTY;
+		if (r != -ENOTTY || s->ops->on_host)
+			return r;
 		v = 0;
 		return copy_out(c->um, ua(arg), &v, sizeof v);
 	default:
@@ -488,14 +489,14 @@ set_socket_option(struct sock *s, const struct call *c, int opt, const uint8_t *
 		return set_timeout(val, len, &s->sndtimeo_ns);
 	case LX_SO_BINDTODEVICE: {
 		char name[16] = {0};
+		struct net_link link;
 
 		memcpy(name, val, len < 15 ? len : 15);
-		if (name[0] && strcmp(name, "lo") != 0)
+		if (name[0] && net_link_find(s->net, 0, name, &link) < 0)
 			return -ENODEV;
-		if (s->bound_to_lo &&
-			!cred_capable_in(c->cred, net_ns_owner(s->net), LX_CAP_NET_RAW))
+		if (s->bound_dev && !cred_capable_in(c->cred, net_ns_owner(s->net), LX_CAP_NET_RAW))
 			return -EPERM;
-		s->bound_to_lo = name[0];
+		s->bound_dev = name[0] ? link.index : 0;
 		return 0;
 	}
 	default:
@@ -692,12 +693,19 @@ get_socket_option(struct sock *s, int opt, uint8_t *val, uint32_t *len)
 		if (*len < 8)
 			return -EINVAL;
 		return put(val, len, &s->cookie, 8);
-	case LX_SO_BINDTODEVICE:
-		if (!s->bound_to_lo) {
+	case LX_SO_BINDTODEVICE: {
+		struct net_link link;
+
+		if (!s->bound_dev) {
 			*len = 0;
 			return 0;
 		}
-		return *len < 16 ? -EINVAL : put(val, len, "lo", 3);
+		if (*len < 16)
+			return -EINVAL;
+		if (net_link_find(s->net, s->bound_dev, NULL, &link) < 0)
+			return -ENODEV;
+		return put(val, len, link.name, (uint32_t)strlen(link.name) + 1);
+	}
 	case LX_SO_MARK:
 		return put_int(val, len, (int32_t)s->mark);
 	case LX_SO_LOCK_FILTER:

@@ -235,7 +235,7 @@ own_device(const char *type, uint64_t major, uint64_t minor)
 {
 	static const struct {
 		unsigned major, minor;
-	} own[] = {{1, 3}, {1, 5}, {1, 7}, {1, 8}, {1, 9}, {5, 0}, {10, 229}};
+	} own[] = {{1, 3}, {1, 5}, {1, 7}, {1, 8}, {1, 9}, {5, 0}, {10, 200}, {10, 229}};
 
 	if (strcmp(type, "p") == 0)
 		return true;

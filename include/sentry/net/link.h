@@ -17,6 +17,13 @@
 #define NET_LO_INDEX  1
 #define NET_ADDRS_MAX 256
 
+/* What a tun or tap is (struct net_dev); is: else the link is another one. */
+struct net_tun_info {
+	bool is;
+	uint32_t flags;	       /* LX_IFF_TUN, ... */
+	uint32_t owner, group; /* UINT32_MAX: none; of the first user namespace */
+};
+
 struct net_link {
 	int32_t index;
 	uint32_t flags, mtu, txqlen, iflink;
@@ -26,13 +33,15 @@ struct net_link {
 	char name[16];
 	uint8_t hwaddr_len, hwaddr[32], broadcast[32];
 	struct lx_link_stats64 stats;
+	struct net_tun_info tun;
 };
 
 struct net_addr {
 	uint8_t family, prefixlen, scope, flags;
 	int32_t index;
 	uint8_t addr[16], broadcast[16]; /* IPv4: the first four bytes */
-	bool has_broadcast;
+	uint8_t peer[16];		 /* the other end's; prefixlen is of its network then */
+	bool has_broadcast, has_peer;
 };
 
 struct net_route; /* sentry/net/route.h */
@@ -45,6 +54,7 @@ struct net_taps {
 	struct mutex lock; /* rank SOCKTABLE; held before a socket's */
 	struct list packet, raw;
 	_Atomic uint32_t nr_packet;   /* of packet: those that see IP */
+	_Atomic uint32_t nr_frames;   /* and all */
 	_Atomic uint32_t nr_raw[256]; /* of raw, by protocol */
 };
 
@@ -80,14 +90,20 @@ int net_routes(struct net_ns *ns, void (*fn)(const struct net_route *r, void *ar
 /* One link by index (if > 0) or name. -ENODEV. */
 int net_link_find(struct net_ns *ns, int32_t index, const char *name, struct net_link *ret);
 
-/* --- lo of a stack of the sandbox's own --- */
+/* --- changes, of a stack of the sandbox's own --- */
 void net_lo_count(struct net_ns *ns, size_t bytes); /* a packet went round */
-/* IFF_UP on or off; addresses come and go with it as they do in Linux. */
-void net_lo_set_up(struct net_ns *ns, bool up);
-int net_lo_set_mtu(struct net_ns *ns, uint32_t mtu); /* -EINVAL */
-/* -EEXIST, -EADDRNOTAVAIL, -ENOSPC; -EACCES: IPv6 is disabled */
-int net_lo_add(struct net_ns *ns, const struct net_addr *a);
-int net_lo_remove(struct net_ns *ns, const struct net_addr *a);
+/* IFF_UP on or off; addresses come and go with it as they do in Linux. -ENODEV. */
+int net_link_set_up(struct net_ns *ns, int32_t index, bool up);
+int net_link_set_mtu(struct net_ns *ns, int32_t index, uint32_t mtu); /* -EINVAL, -ENODEV */
+int net_link_set_txqlen(struct net_ns *ns, int32_t index, uint32_t n);
+int net_link_set_hwaddr(struct net_ns *ns, int32_t index, const uint8_t mac[6]);
+/* -EEXIST, -EINVAL; -EBUSY: it is up; -EOPNOTSUPP: lo. */
+int net_link_rename(struct net_ns *ns, int32_t index, const char name[16]);
+/* Flags that can be set beside IFF_UP, of those in mask; lo: -EOPNOTSUPP if that changes any. */
+int net_link_set_flags(struct net_ns *ns, int32_t index, uint32_t flags, uint32_t mask);
+/* -EEXIST, -EADDRNOTAVAIL, -ENOSPC, -ENODEV; -EACCES: IPv6 is disabled */
+int net_addr_add(struct net_ns *ns, const struct net_addr *a);
+int net_addr_remove(struct net_ns *ns, const struct net_addr *a);
 /* May a socket have this address? Any IPv4 one in a namespace that never had any, as in Linux. ip:
  * IPv6, or IPv4 mapped. */
 bool net_may_bind(struct net_ns *ns, const uint8_t ip[16]);

@@ -35,9 +35,10 @@ struct net_path {
 	struct net_route route;
 	uint8_t source[16]; /* what it comes from, unless the flow says it */
 	bool has_source;
-	bool found; /* else it is assumed: the flow names the interface */
-	bool up;    /* is lo? Else what is sent is lost. */
-	bool own;   /* IPv4: the destination is one of lo's addresses */
+	bool found;  /* else it is assumed: the flow names the interface */
+	bool leaves; /* by route.oif, which is not lo: to route.gateway or the destination */
+	bool up;     /* is that, or lo? Else what is sent is lost. */
+	bool own;    /* IPv4: the destination is one of this host's addresses */
 };
 
 /* Which route a packet takes that is sent here, and what it comes from. -ENETUNREACH: there is
@@ -50,7 +51,7 @@ uint64_t net_path_generation(struct net_ns *ns);
 /* Are there rules of the guest's own? Then the answer depends on all of a flow. */
 bool net_has_rules(struct net_ns *ns, uint8_t family);
 
-/* The first address on lo that a packet to anywhere in that scope (LX_RT_SCOPE_*) may come from,
+/* The first address that a packet to anywhere in that scope (LX_RT_SCOPE_*) may come from,
  * IPv4 (inet_select_addr in Linux). */
 bool net_source_in_scope(struct net_ns *ns, uint8_t scope, uint8_t ret[4]);
 
@@ -102,18 +103,21 @@ struct net_neigh {
 	uint8_t family, flags; /* LX_NTF_* */
 	uint16_t state;	       /* LX_NUD_* */
 	uint8_t addr[16], lladdr[6];
+	uint8_t probes; /* sent since it was asked for */
 	bool proxy;
-	int64_t changed_ns; /* monotonic */
+	int32_t index;				   /* of the interface */
+	int64_t changed_ns, used_ns, confirmed_ns; /* monotonic */
 };
 
-/* Every neighbour on lo, or who is answered for. -ENOMEM. */
+/* Every neighbour, or who is answered for. -ENOMEM. */
 int net_neighs(struct net_ns *ns, bool proxies, void (*fn)(const struct net_neigh *n, void *arg),
 	void *arg);
-/* lladdr: NULL if it is not given. *n becomes what is there now. -errno as in Linux (neigh_add). */
+/* lladdr: NULL if it is not given. *n becomes what is there now. -ENODEV; -errno as in Linux
+ * (neigh_add). What waited for it goes: no lock is held. */
 int net_neigh_set(
 	struct net_ns *ns, struct net_neigh *n, const uint8_t *lladdr, uint16_t nlm_flags);
-/* The one of that family and address, and kind, becomes *n. -ENOENT. */
+/* The one of that interface, family and address, and kind, becomes *n. -ENOENT. */
 int net_neigh_find(struct net_ns *ns, struct net_neigh *n);
-int net_neigh_remove(struct net_ns *ns, struct net_neigh *n);
+int net_neigh_remove(struct net_ns *ns, struct net_neigh *n); /* as above; no lock is held */
 
 #endif

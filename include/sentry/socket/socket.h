@@ -51,6 +51,7 @@ struct sock_ctl {
 /* What a datagram brings beside its contents. */
 struct sock_meta {
 	uint8_t to[16]; /* inet: where it was sent to */
+	int32_t iif;	/* inet: the interface that it came by; 0: lo */
 	uint8_t tos, ttl;
 	uint16_t coverage;   /* UDP-Lite: bytes that are covered by the checksum; 0: all */
 	uint32_t whole, got; /* packets: length, and how much of it a filter let through */
@@ -155,8 +156,8 @@ struct sock {
 	enum { STAMP_NONE, STAMP_US, STAMP_NS } stamp; /* SO_TIMESTAMP, SO_TIMESTAMPNS */
 	int32_t linger_s;
 	int32_t priority;
-	uint32_t mark;	  /* SO_MARK */
-	bool bound_to_lo; /* SO_BINDTODEVICE */
+	uint32_t mark;	   /* SO_MARK */
+	int32_t bound_dev; /* SO_BINDTODEVICE: an interface; 0: none */
 	int32_t rcvlowat;
 	int64_t rcvtimeo_ns, sndtimeo_ns; /* 0: none */
 	struct lx_ucred owner;		  /* of the maker, for SO_PEERCRED */
@@ -254,6 +255,10 @@ void unix_flight_end(struct scm_files *f); /* received, or not to be; NULL and a
 /* A message without a head from the kernel, for mq_notify(3). s: of AF_NETLINK. -ENOMEM. */
 int netlink_deliver(struct sock *s, const void *data, uint32_t len);
 void netlink_init(void);
+void tun_init(void); /* /dev/net/tun */
+struct net_link;
+/* An interface has changed, or is gone: to who listens. */
+void netlink_link_news(struct net_ns *net, const struct net_link *l, bool gone);
 void inet_init(void); /* AF_INET, AF_INET6: loopback inside the sandbox */
 /* and by host sockets in namespaces that are the host's; ports below low_ports take
  * CAP_NET_BIND_SERVICE */

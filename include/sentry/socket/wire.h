@@ -8,15 +8,13 @@
 #define SENTRY_SOCKET_WIRE_H
 
 #include "sentry/net/link.h"
+#include "sentry/net/packet.h"
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct sock;
 
-#define ETH_HEADER	14u
-#define ETH_P_IP	0x0800u
-#define ETH_P_IPV6	0x86ddu
 #define ETH_P_ALL	0x0003u
 #define WIRE_PACKET_MAX 65535u
 
@@ -45,6 +43,10 @@ wire_looked_at(struct net_ns *net, uint8_t protocol)
 void packet_show(struct net_ns *net, const uint8_t *frame, size_t len, const struct sock *from);
 /* The same of an IP packet without a header before it. */
 void packet_show_ip(struct net_ns *net, bool v6, const uint8_t *ip, size_t len);
+/* What goes by on an interface beside lo (struct net_input). */
+bool packet_has_any(struct net_ns *net);
+void packet_show_link(struct net_ns *net, const struct net_link *l, bool out, uint16_t protocol,
+	const uint8_t *p, size_t n, const struct sock *from);
 /* An IP packet that somebody made comes in: to ICMP, UDP and raw sockets of net. */
 void inet_take_packet(struct net_ns *net, bool v6, const uint8_t *ip, size_t len);
 

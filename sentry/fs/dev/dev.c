@@ -207,6 +207,8 @@ static const struct entry entries[] = {
 	{"urandom", LX_S_IFCHR | 0666, LX_MKDEV(1, 9), NULL},
 	{"tty", LX_S_IFCHR | 0666, LX_MKDEV(5, 0), NULL},
 	{"fuse", LX_S_IFCHR | 0666, LX_MKDEV(10, 229), NULL},
+	{"net", LX_S_IFDIR | 0755, 0, NULL},
+	{"net/tun", LX_S_IFCHR | 0666, LX_MKDEV(10, 200), NULL},
 	{"console", LX_S_IFCHR | 0620, LX_MKDEV(5, 1), NULL},
 	{"ptmx", LX_S_IFLNK | 0777, 0, "pts/ptmx"},
 	{"fd", LX_S_IFLNK | 0777, 0, "/proc/self/fd"},
@@ -219,30 +221,54 @@ static const struct entry entries[] = {
 	{"pts", LX_S_IFDIR | 0755, 0, NULL},
 };
 
+/* *ret: the new node, a reference. */
+static int
+make(const struct call *c, struct inode *dir, const char *name, const struct entry *e,
+	struct inode **ret)
+{
+	size_t len = strlen(name);
+	struct name n = {name, (uint32_t)len, dentry_hash(name, len)};
+	struct inode_spec spec = {.mode = e->mode, .rdev = e->rdev, .target = e->target};
+	int r;
+
+	sleeplock_lock(&dir->dir_lock);
+	r = dir->ops->create ? dir->ops->create(dir, c, &n, &spec, ret) : -EPERM;
+	sleeplock_unlock(&dir->dir_lock);
+	return r;
+}
+
+/* Entries of a directory come right behind it; they are made with it, not into one that was there.
+ */
 static int
 populate(const struct call *c, struct dentry *dir)
 {
-	for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++) {
-		const struct entry *e = &entries[i];
-		size_t len = strlen(e->name);
-		struct name n = {e->name, (uint32_t)len, dentry_hash(e->name, len)};
-		struct inode_spec spec = {.mode = e->mode, .rdev = e->rdev, .target = e->target};
-		struct inode *inode;
-		int r;
+	struct inode *sub = NULL, *inode;
+	int r = 0;
 
-		sleeplock_lock(&dir->inode->dir_lock);
-		r = dir->inode->ops->create
-			    ? dir->inode->ops->create(dir->inode, c, &n, &spec, &inode)
-			    : -EPERM;
-		sleeplock_unlock(&dir->inode->dir_lock);
-		if (!r) {
-			inode_put(inode);
-			dentry_invalidate(dir, e->name);
-		} else if (r != -EEXIST) {
-			return r;
+	for (size_t i = 0; !r && i < sizeof entries / sizeof entries[0]; i++) {
+		const struct entry *e = &entries[i];
+		const char *slash = strchr(e->name, '/');
+
+		if (slash && !sub)
+			continue;
+		r = make(c, slash ? sub : dir->inode, slash ? slash + 1 : e->name, e, &inode);
+		if (r == -EEXIST) {
+			inode = NULL;
+			r = 0;
 		}
+		if (r)
+			break;
+		if (slash) {
+			inode_put(inode);
+			continue;
+		}
+		inode_put(sub);
+		sub = inode;
+		if (inode)
+			dentry_invalidate(dir, e->name);
 	}
-	return 0;
+	inode_put(sub);
+	return r;
 }
 
 int

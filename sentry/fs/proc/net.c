@@ -369,36 +369,45 @@ show_route6(const struct pseudo_ctx *x, struct sbuf *b)
 	return r;
 }
 
+struct arp_rows {
+	struct sbuf *b;
+	struct net_ns *net;
+};
+
 static void
 arp_row(const struct net_neigh *n, void *arg)
 {
-	struct sbuf *b = arg;
+	const struct arp_rows *r = arg;
 	const uint8_t *a = n->addr, *l = n->lladdr;
 	/* ATF_COM, _PERM, _PUBL */
-	unsigned flags = n->proxy		       ? 0xc
-			 : n->state & LX_NUD_PERMANENT ? 0x6
-			 : n->state & LX_NUD_FAILED    ? 0
-						       : 0x2;
+	unsigned flags = n->proxy					  ? 0xc
+			 : n->state & LX_NUD_PERMANENT			  ? 0x6
+			 : n->state & (LX_NUD_FAILED | LX_NUD_INCOMPLETE) ? 0
+									  : 0x2;
+	struct net_link link;
 	char ip[16];
 
+	if (net_link_find(r->net, n->index, NULL, &link) < 0)
+		return;
 	if (n->family != LX_AF_INET || n->state & LX_NUD_NOARP)
 		return;
 	snprintf(ip, sizeof ip, "%u.%u.%u.%u", a[0], a[1], a[2], a[3]);
-	sbuf_printf(b, "%-16s 0x%-10x0x%-10x%02x:%02x:%02x:%02x:%02x:%02x     *        lo\n", ip,
-		LX_ARPHRD_LOOPBACK, flags, l[0], l[1], l[2], l[3], l[4], l[5]);
+	sbuf_printf(r->b, "%-16s 0x%-10x0x%-10x%02x:%02x:%02x:%02x:%02x:%02x     *        %s\n", ip,
+		link.type, flags, l[0], l[1], l[2], l[3], l[4], l[5], link.name);
 }
 
 static int
 show_arp(const struct pseudo_ctx *x, struct sbuf *b)
 {
 	struct net_ns *net = net_of(x);
+	struct arp_rows rows = {b, net};
 	int r;
 
 	sbuf_puts(b, "IP address       HW type     Flags       HW address            Mask     "
 		     "Device\n");
-	r = net_neighs(net, false, arp_row, b);
+	r = net_neighs(net, false, arp_row, &rows);
 	if (r == 0)
-		r = net_neighs(net, true, arp_row, b);
+		r = net_neighs(net, true, arp_row, &rows);
 	net_ns_put(net);
 	return r;
 }

@@ -4,6 +4,7 @@
 #include "abi/dirent.h"
 #include "abi/stat.h"
 #include "internal.h"
+#include "sentry/cred/user_ns.h"
 #include "sentry/net/link.h"
 #include <errno.h>
 #include <stdio.h>
@@ -22,6 +23,9 @@ enum what {
 	OPERSTATE,
 	CARRIER,
 	DEV_ID,
+	TUN_FLAGS,
+	TUN_OWNER,
+	TUN_GROUP,
 	STATISTICS, /* and the number of the counter */
 };
 
@@ -47,6 +51,7 @@ show_link(const struct pseudo_ctx *x, struct sbuf *b)
 	static const char *const states[] = {
 		"unknown", "notpresent", "down", "lowerlayerdown", "testing", "dormant", "up"};
 	struct net_link l;
+	uint32_t id;
 	int r = link_of(x, &l);
 
 	if (r < 0)
@@ -88,6 +93,17 @@ show_link(const struct pseudo_ctx *x, struct sbuf *b)
 			return -EINVAL;
 		sbuf_printf(b, "%u\n", l.carrier);
 		break;
+	case TUN_FLAGS:
+		sbuf_printf(b, "0x%x\n", l.tun.flags);
+		break;
+	case TUN_OWNER:
+	case TUN_GROUP:
+		id = x->row->arg == TUN_OWNER ? l.tun.owner : l.tun.group;
+		if (id != UINT32_MAX)
+			id = (x->row->arg == TUN_OWNER ? uid_out : gid_out)(
+				x->c->cred->user_ns, id);
+		sbuf_printf(b, "%d\n", (int32_t)id);
+		break;
 	case DEV_ID:
 		sbuf_puts(b, "0x0\n");
 		break;
@@ -99,9 +115,22 @@ show_link(const struct pseudo_ctx *x, struct sbuf *b)
 	return 0;
 }
 
+static bool
+is_tun(const struct pseudo_ctx *dir)
+{
+	struct net_link l;
+
+	return link_of(dir, &l) == 0 && l.tun.is;
+}
+
 #define LINK(n, w)                                                                                 \
 	{                                                                                          \
 		.name = (n), .mode = LX_S_IFREG | 0444, .show = show_link, .arg = (w)              \
+	}
+#define TUN(n, w)                                                                                  \
+	{                                                                                          \
+		.name = (n), .mode = LX_S_IFREG | 0444, .show = show_link, .arg = (w),             \
+		.visible = is_tun                                                                  \
 	}
 #define STAT(n, i) LINK(n, STATISTICS + (i))
 
@@ -118,7 +147,8 @@ static const struct pseudo_row link_rows[] = {LINK("address", ADDRESS),
 	LINK("broadcast", BROADCAST), LINK("addr_len", ADDR_LEN), LINK("mtu", MTU),
 	LINK("flags", FLAGS), LINK("ifindex", IFINDEX), LINK("iflink", IFLINK), LINK("type", TYPE),
 	LINK("tx_queue_len", TX_QUEUE_LEN), LINK("operstate", OPERSTATE), LINK("carrier", CARRIER),
-	LINK("dev_id", DEV_ID),
+	LINK("dev_id", DEV_ID), TUN("tun_flags", TUN_FLAGS), TUN("owner", TUN_OWNER),
+	TUN("group", TUN_GROUP),
 	{.name = "statistics", .mode = LX_S_IFDIR | 0755, .rows = statistics_rows}, {.name = NULL}};
 
 static ssize_t

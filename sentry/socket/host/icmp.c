@@ -9,7 +9,7 @@
 #include "platform/host/file.h"
 #include "platform/host/socket.h"
 #include "sentry/net/link.h"
-#include "sentry/socket/ip.h"
+#include "sentry/net/packet.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

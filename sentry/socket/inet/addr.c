@@ -244,9 +244,16 @@ inet_bind(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t le
 	return 0;
 }
 
+/* SO_BINDTODEVICE */
+static bool
+comes_by(const struct sock *s, int32_t iif)
+{
+	return !s->bound_dev || s->bound_dev == (iif ? iif : NET_LO_INDEX);
+}
+
 struct sock *
 inet_find(const struct net_ns *net, int protocol, bool listening, const struct inet_addr *to,
-	const struct inet_addr *from)
+	const struct inet_addr *from, int32_t iif)
 {
 	struct inet_sock *o, *best = NULL;
 	int best_score = -1;
@@ -257,7 +264,7 @@ inet_find(const struct net_ns *net, int protocol, bool listening, const struct i
 		int score = 0;
 
 		if (o->s.net != net || o->local.port != to->port || o->s.protocol != protocol ||
-			o->s.closed)
+			o->s.closed || !comes_by(&o->s, iif))
 			continue;
 		if (listening && !o->s.listening)
 			continue;
@@ -300,19 +307,19 @@ inet_find(const struct net_ns *net, int protocol, bool listening, const struct i
 
 unsigned
 inet_find_all(const struct net_ns *net, int protocol, const struct inet_addr *to,
-	const struct inet_addr *from, struct sock *ret[INET_FIND_MAX])
+	const struct inet_addr *from, int32_t iif, struct sock *ret[INET_FIND_MAX])
 {
 	struct inet_sock *o;
 	unsigned n = 0;
 
-	if (!inet_has_members(net, to))
+	if (!inet_has_members(net, to, iif))
 		return 0;
 	mutex_lock(&table_lock);
 	list_for_each_entry (o, &table[to->port % BUCKETS], port_node) {
 		if (n == INET_FIND_MAX)
 			break;
 		if (o->s.net != net || o->local.port != to->port || o->s.protocol != protocol ||
-			o->s.closed)
+			o->s.closed || !comes_by(&o->s, iif))
 			continue;
 		if (inet_is_v4(to) ? o->s.family == LX_AF_INET6 && o->v6only
 				   : o->s.family == LX_AF_INET)
@@ -322,7 +329,7 @@ inet_find_all(const struct net_ns *net, int protocol, const struct inet_addr *to
 		if (o->connected &&
 			(o->remote.port != from->port || !inet_same_ip(&o->remote, from)))
 			continue;
-		if (inet_gets_group(o, to) && ref_get_unless_zero(&o->s.ref))
+		if (inet_gets_group(o, to, iif) && ref_get_unless_zero(&o->s.ref))
 			ret[n++] = &o->s;
 	}
 	mutex_unlock(&table_lock);
@@ -330,7 +337,7 @@ inet_find_all(const struct net_ns *net, int protocol, const struct inet_addr *to
 }
 
 static void
-flow_of(const struct sock *s, const struct inet_addr *to, const struct inet_addr *from,
+flow_of(const struct sock *s, const struct inet_addr *to, const struct inet_addr *from, int32_t oif,
 	struct net_flow *f)
 {
 	const struct inet_sock *i = (const struct inet_sock *)s;
@@ -340,7 +347,7 @@ flow_of(const struct sock *s, const struct inet_addr *to, const struct inet_addr
 	*f = (struct net_flow){.family = v4 ? LX_AF_INET : LX_AF_INET6,
 		.protocol = (uint8_t)s->protocol,
 		.iif = NET_LO_INDEX,
-		.oif = s->bound_to_lo ? NET_LO_INDEX : 0,
+		.oif = oif ? oif : s->bound_dev,
 		.mark = s->mark,
 		.uid = s->owner.uid,
 		.sport = i->local.port,
@@ -365,6 +372,8 @@ lead(const struct sock *s, const struct net_flow *f, const struct net_path *p)
 	}
 	if (!p->up)
 		return INET_LOST;
+	if (p->leaves && !p->own)
+		return INET_OUT;
 	if (everybody || p->own || p->route.type == LX_RTN_LOCAL ||
 		p->route.type == LX_RTN_BROADCAST)
 		return INET_HERE;
@@ -390,18 +399,20 @@ find_way(struct sock *s, struct net_flow *f, bool connects, struct net_path *p)
 /* The way is as it was. Then *from and *ret are. */
 static bool
 known_way(struct sock *s, const struct inet_addr *to, struct inet_addr *from, uint64_t generation,
-	int *ret)
+	struct inet_hop *hop, int *ret)
 {
 	struct inet_sock *i = is(s);
 	bool any = inet_is_any(from), known;
 
 	mutex_lock(&s->lock);
 	known = i->path.generation == generation && (i->path.has_from || !any) &&
-		memcmp(i->path.to, to->ip, 16) == 0;
+		memcmp(i->path.to, to->ip, 16) == 0 && i->path.dev == s->bound_dev;
 	if (known && any)
 		memcpy(from->ip, i->path.from, 16);
-	if (known)
+	if (known) {
 		*ret = i->path.way;
+		*hop = i->path.hop;
+	}
 	mutex_unlock(&s->lock);
 	return known;
 }
@@ -409,7 +420,7 @@ known_way(struct sock *s, const struct inet_addr *to, struct inet_addr *from, ui
 /* from: NULL if it was not asked for. */
 static void
 note_way(struct sock *s, const struct inet_addr *to, const struct inet_addr *from,
-	uint64_t generation, int way)
+	uint64_t generation, const struct inet_hop *hop, int way)
 {
 	struct inet_sock *i = is(s);
 
@@ -420,6 +431,8 @@ note_way(struct sock *s, const struct inet_addr *to, const struct inet_addr *fro
 	if (from)
 		memcpy(i->path.from, from->ip, 16);
 	i->path.way = way;
+	i->path.hop = *hop;
+	i->path.dev = s->bound_dev;
 	mutex_unlock(&s->lock);
 }
 
@@ -434,8 +447,41 @@ loopback_of(const struct sock *s, struct inet_addr *a)
 	}
 }
 
+static void
+hop_of(const struct net_path *p, const struct net_flow *f, struct inet_hop *hop)
+{
+	bool everybody = f->family == LX_AF_INET && memcmp(f->dst, "\377\377\377\377", 4) == 0;
+
+	*hop = (struct inet_hop){
+		.oif = p->route.oif, .here_too = everybody || p->route.type == LX_RTN_BROADCAST};
+	memcpy(hop->ip, p->route.has_gateway ? p->route.gateway : f->dst, 16);
+}
+
 int
-inet_route(struct sock *s, struct inet_addr *to, struct inet_addr *from, bool connects)
+inet_route_packet(struct net_ns *net, const struct inet_addr *to, const struct inet_addr *from,
+	int32_t oif, struct inet_hop *hop)
+{
+	bool v4 = inet_is_v4(to);
+	size_t skip = v4 ? 12 : 0;
+	struct net_flow f = {
+		.family = v4 ? LX_AF_INET : LX_AF_INET6, .iif = NET_LO_INDEX, .oif = oif};
+	struct net_path p;
+	int err;
+
+	memcpy(f.dst, to->ip + skip, 16 - skip);
+	memcpy(f.src, from->ip + skip, 16 - skip);
+	err = net_path_find(net, &f, &p);
+	if (err)
+		return err;
+	if (!p.up || !p.leaves)
+		return p.up ? INET_HERE : INET_LOST;
+	hop_of(&p, &f, hop);
+	return INET_OUT;
+}
+
+int
+inet_route(struct sock *s, struct inet_addr *to, struct inet_addr *from, bool connects, int32_t oif,
+	struct inet_hop *hop)
 {
 	uint64_t generation = net_path_generation(s->net);
 	bool any = inet_is_any(from), v4;
@@ -445,13 +491,14 @@ inet_route(struct sock *s, struct inet_addr *to, struct inet_addr *from, bool co
 
 	if (inet_is_any(to))
 		loopback_of(s, to);
-	if (known_way(s, to, from, generation, &r))
+	if (!oif && known_way(s, to, from, generation, hop, &r))
 		return r;
-	flow_of(s, to, from, &f);
+	flow_of(s, to, from, oif, &f);
 	v4 = f.family == LX_AF_INET;
 	r = find_way(s, &f, connects, &p);
 	if (r < 0)
 		return r;
+	hop_of(&p, &f, hop);
 	if (any) {
 		memset(from->ip, 0, 16);
 		if (v4)
@@ -461,8 +508,8 @@ inet_route(struct sock *s, struct inet_addr *to, struct inet_addr *from, bool co
 	}
 	/* With rules the way depends on all of the flow, a broadcast's on an option, and what is
 	 * only assumed to be there on another. */
-	if (p.found && p.route.type != LX_RTN_BROADCAST && !net_has_rules(s->net, f.family))
-		note_way(s, to, any ? from : NULL, generation, r);
+	if (!oif && p.found && p.route.type != LX_RTN_BROADCAST && !net_has_rules(s->net, f.family))
+		note_way(s, to, any ? from : NULL, generation, hop, r);
 	return r;
 }
 

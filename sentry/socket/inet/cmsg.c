@@ -53,7 +53,9 @@ source(struct sock *s, const uint8_t ip[16], int32_t ifindex, struct inet_addr *
 {
 	static const uint8_t any[16], any4[16] = {[10] = 0xff, 0xff};
 
-	if (ifindex && ifindex != NET_LO_INDEX)
+	struct net_link l;
+
+	if (ifindex && net_link_find(s->net, ifindex, NULL, &l) < 0)
 		return -ENODEV;
 	if (memcmp(ip, any, 16) == 0 || memcmp(ip, any4, 16) == 0)
 		return 0;
@@ -144,6 +146,28 @@ inet_ctl_in(
 	return r;
 }
 
+int32_t
+inet_ctl_oif(const struct sock *s, const struct sock_msg *m)
+{
+	struct in6_pktinfo p6;
+	struct in_pktinfo p;
+	int32_t oif = 0;
+
+	for (uint32_t k = 0; k < m->nctl; k++) {
+		const struct sock_ctl *c = &m->ctl[k];
+
+		if (c->level == LX_SOL_IP && c->type == IP_PKTINFO && c->len == sizeof p) {
+			memcpy(&p, c->data, sizeof p);
+			oif = p.ifindex;
+		} else if (s->family == LX_AF_INET6 && c->level == LX_SOL_IPV6 &&
+			   c->type == IPV6_PKTINFO && c->len >= sizeof p6) {
+			memcpy(&p6, c->data, sizeof p6);
+			oif = p6.ifindex;
+		}
+	}
+	return oif;
+}
+
 static void
 put(struct sock_msg *m, int level, int type, const void *data, size_t len)
 {
@@ -166,7 +190,7 @@ static void
 out4(const struct inet_sock *i, struct sock_msg *m)
 {
 	if (i->ip_opt[IP_PKTINFO]) {
-		struct in_pktinfo p = {.ifindex = NET_LO_INDEX};
+		struct in_pktinfo p = {.ifindex = m->meta.iif ? m->meta.iif : NET_LO_INDEX};
 
 		memcpy(p.addr, m->meta.to + 12, 4);
 		memcpy(p.spec_dst, m->meta.to + 12, 4);
@@ -183,7 +207,7 @@ inet_ctl_out(struct sock *s, struct sock_msg *m)
 {
 	const struct inet_sock *i = is(s);
 	bool v4 = memcmp(m->meta.to, inet_mapped, 12) == 0;
-	struct in6_pktinfo p = {.ifindex = NET_LO_INDEX};
+	struct in6_pktinfo p = {.ifindex = m->meta.iif ? m->meta.iif : NET_LO_INDEX};
 
 	m->nctl = 0;
 	memcpy(p.addr, m->meta.to, 16);

@@ -10,8 +10,8 @@
 #include "internal.h"
 #include "sentry/bpf/packet.h"
 #include "sentry/net/link.h"
+#include "sentry/net/packet.h"
 #include "sentry/net/sysctl.h"
-#include "sentry/socket/ip.h"
 #include "sentry/socket/wire.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -113,6 +113,7 @@ icmp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t
 {
 	struct inet_sock *i = is(s);
 	struct inet_addr to, from;
+	struct inet_hop hop;
 	uint16_t family;
 	int err;
 
@@ -129,7 +130,7 @@ icmp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t
 	err = inet_addr_in(s, addr, len, &to);
 	from = own_name(i);
 	if (!err)
-		err = inet_route(s, &to, &from, true);
+		err = inet_route(s, &to, &from, true, 0, &hop);
 	if (err < 0)
 		return err;
 	if (s->type == LX_SOCK_DGRAM)
@@ -148,8 +149,8 @@ icmp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t
 /* --- packets --- */
 
 /* RFC 792; RFC 4443: with the addresses in it. */
-static void
-put_checksum(const struct inet_packet *k)
+void
+inet_icmp_checksum(const struct inet_packet *k)
 {
 	uint32_t sum = 0;
 
@@ -171,6 +172,8 @@ wants(struct inet_sock *i, const struct inet_packet *k)
 	bool reply = type == (k->v6 ? 129 : 0);
 
 	if (is_v6(i) != k->v6 || i->s.closed || i->s.protocol != k->protocol)
+		return false;
+	if (i->s.bound_dev && i->s.bound_dev != (k->iif ? k->iif : NET_LO_INDEX))
 		return false;
 	if (!inet_is_any(&i->local) && !inet_same_ip(&i->local, &k->to))
 		return false;
@@ -217,6 +220,7 @@ hand_to(struct inet_sock *i, const struct inet_packet *k, struct view v)
 	memcpy(b->data, v.p, snap);
 	b->len = snap;
 	b->meta = k->meta;
+	b->meta.iif = k->iif;
 	if (i->s.stamp)
 		b->meta.stamp_ns = sock_stamp();
 	inet_addr_out(&i->s, &from, b->addr, &b->addr_len);
@@ -296,17 +300,26 @@ inet_travel_in(struct inet_packet *k)
 	deliver(k);
 	if (k->protocol == LX_IPPROTO_UDP || k->protocol == LX_IPPROTO_UDPLITE)
 		udp_take_packet(k);
+	if (k->protocol == LX_IPPROTO_TCP && k->iif)
+		tcp_wire_take_packet(k);
 	if (k->protocol != (k->v6 ? LX_IPPROTO_ICMPV6 : LX_IPPROTO_ICMP) || k->n < 8 ||
-		k->p[0] != request || k->p[1])
+		k->p[0] != request)
 		return;
 	if (k->one_way || (!k->v6 && net_sysctl(k->net, NET_ICMP_ECHO_IGNORE_ALL, 0)))
 		return;
+	if (k->to.ip[k->v6 ? 0 : 12] == 0xff || inet_is_multicast(&k->to))
+		return; /* icmp_echo_ignore_broadcasts */
 	k->head = NULL;
 	k->p[0] = k->v6 ? 129 : 0;
 	k->from = k->to;
 	k->to = swap;
 	memcpy(k->meta.to, k->to.ip, 16);
-	put_checksum(k);
+	inet_icmp_checksum(k);
+	if (k->iif) {
+		k->meta.ttl = inet_ttl_usual(k->net, !k->v6);
+		inet_answer_out(k, INET_MAY_CUT);
+		return;
+	}
 	net_lo_count(k->net, k->n);
 	inet_show(k);
 }
@@ -318,6 +331,7 @@ icmp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	struct inet_packet k = {
 		.net = s->net, .v6 = is_v6(i), .n = m->uio->left, .protocol = (uint8_t)s->protocol};
 	bool ping = s->type == LX_SOCK_DGRAM, whole = !k.v6 && i->hdrincl;
+	struct inet_hop hop;
 	uint8_t *data;
 	int err = 0;
 
@@ -346,9 +360,9 @@ icmp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 		err = inet_addr_in(s, m->addr, m->addr_len, &k.to);
 	k.from = own_name(i);
 	if (!err)
-		err = inet_route(s, &k.to, &k.from, false);
+		err = inet_route(s, &k.to, &k.from, false, inet_ctl_oif(s, m), &hop);
 	if (err >= 0) {
-		bool lost = err == INET_LOST;
+		int way = err;
 		size_t n = k.n;
 
 		if (ping) {
@@ -365,12 +379,16 @@ icmp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 			err = inet_header_in(&k);
 		if (!err) {
 			if (ping || (k.v6 && !is_tap(i)))
-				put_checksum(&k);
-			if (lost)
+				inet_icmp_checksum(&k);
+			err = (int)n;
+			if (way == INET_LOST)
 				inet_wire(&k);
+			else if (way == INET_OUT)
+				err = inet_send_out(&k, &hop, INET_DF_IF_FITS);
 			else
 				inet_travel(&k);
-			err = (int)n;
+			if (!err)
+				err = (int)n;
 		}
 	}
 	free(data);

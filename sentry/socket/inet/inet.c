@@ -6,6 +6,7 @@
 #include "sentry/cred/user_ns.h"
 #include "sentry/net/link.h"
 #include "sentry/net/sysctl.h"
+#include "sentry/net/tcp.h"
 #include "sentry/socket/info.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -127,6 +128,8 @@ inet_init(void)
 					v6 = {LX_AF_INET6, SOCK_OWN_STACK, create6, NULL};
 
 	inet_table_init();
+	tcp_wire_init();
+	inet_input_init(netlink_link_news);
 	sock_family_register(&v4);
 	sock_family_register(&v6);
 }
@@ -393,17 +396,26 @@ inet_ttl_usual(const struct net_ns *net, bool v4)
 			    : net_sysctl(net, NET6_HOP_LIMIT, NET_CONF_LO));
 }
 
-/* struct tcp_info, as far as a connection without a network has it. */
+/* struct tcp_info, member by member. A connection within the namespace knows no segments. */
 static void
-fill_tcp_info(struct inet_sock *i, uint8_t *b)
+fill_tcp_info(struct sock *s, uint8_t b[104])
 {
-	uint32_t mss = 65483, rtt = 50;
+	struct tcp_conn_info x = {.snd_mss = 65483, .rcv_mss = 65483, .rtt_us = 50};
+	bool over_wire = tcp_wire_info(s, &x);
+	const uint32_t words[] = {x.rto_us, 0 /* ato */, x.snd_mss, x.rcv_mss, x.unacked, 0, 0, 0,
+		0, 0, 0, 0, 0, 0 /* pmtu */, 0, x.rtt_us, x.rttvar_us, x.ssthresh, x.cwnd, 0, 0, 0,
+		0, x.total_retrans};
 
 	memset(b, 0, 104);
-	b[0] = (uint8_t)tcp_state(i);
-	memcpy(b + 8 + 4 * 2, &mss, 4); /* snd_mss */
-	memcpy(b + 8 + 4 * 3, &mss, 4); /* rcv_mss */
-	memcpy(b + 68, &rtt, 4);	/* rtt, us */
+	mutex_lock(&s->lock);
+	b[0] = (uint8_t)tcp_state(is(s));
+	mutex_unlock(&s->lock);
+	if (over_wire) {
+		b[2] = (uint8_t)(x.retransmits < 255 ? x.retransmits : 255);
+		b[5] = (uint8_t)(x.timestamps | x.wscale_ok << 2); /* TCPI_OPT_* */
+		b[6] = (uint8_t)(x.snd_wscale | x.rcv_wscale << 4);
+	}
+	memcpy(b + 8, words, sizeof words);
 }
 
 int
@@ -426,9 +438,7 @@ inet_getsockopt(
 	if (level == LX_SOL_TCP && opt == TCP_INFO_OPT) {
 		uint8_t info[104];
 
-		mutex_lock(&s->lock);
-		fill_tcp_info(i, info);
-		mutex_unlock(&s->lock);
+		fill_tcp_info(s, info);
 		if (*len > sizeof info)
 			*len = sizeof info;
 		memcpy(val, info, *len);
@@ -485,5 +495,7 @@ inet_describe(struct sock *s, struct sock_info *x)
 	if (s->listening)
 		x->rcv_bytes = (uint32_t)i->nr_accept;
 	mutex_unlock(&s->lock);
+	if (i->likeness)
+		return false;
 	return tcp ? s->listening || i->connected || i->connecting : i->bound;
 }

@@ -6,6 +6,7 @@
 #ifndef SENTRY_SOCKET_INET_INTERNAL_H
 #define SENTRY_SOCKET_INET_INTERNAL_H
 
+#include "sentry/net/packet.h"
 #include "sentry/sched/timer.h"
 #include "sentry/socket/info.h"
 
@@ -13,6 +14,15 @@ struct inet_addr {
 	uint8_t ip[16];
 	uint16_t port; /* host order; 0: none */
 };
+
+/* Where what leaves by an interface goes: the next hop, an IPv4 address in the first four bytes. */
+struct inet_hop {
+	int32_t oif;
+	uint8_t ip[16];
+	bool here_too; /* a broadcast: to this host as well */
+};
+
+struct tcp_wire;
 
 enum tcp_state {
 	TCP_ESTABLISHED = 1,
@@ -47,6 +57,11 @@ struct inet_sock {
 	struct list synq, syn_node; /* who waits: under the lock there, */
 	_Atomic uint32_t nr_syn;    /* and how many they are, or more */
 	int64_t syn_until;	    /* 0: never waited */
+	struct tcp_wire *syn_wire;  /* it waits for an answer from there: a reference */
+	_Atomic uint32_t nr_half;   /* of a listener: that came from elsewhere, and do not stand */
+	bool wired;		    /* the other end is elsewhere (tcp_wire.c) */
+	bool likeness;		    /* this is not a program's, but what stands for that end */
+	struct tcp_wire *wire;	    /* what this is the other end's likeness for, or NULL */
 	struct timer syn_timer;
 	_Atomic uint32_t sent;	   /* TCP: bytes while somebody looks at packets; and */
 	_Atomic uint32_t peer_seq; /* the number of the peer's next byte, once it has gone */
@@ -62,9 +77,12 @@ struct inet_sock {
 		uint64_t generation; /* net_path_generation; 0: none is known */
 		uint8_t to[16], from[16];
 		bool has_from;
-		int way;    /* INET_HERE, ... */
-	} path;		    /* the way to whom it sent last */
-	bool mc_lo, mc_lo6; /* messages to groups leave by lo */
+		int way; /* INET_HERE, ... */
+		struct inet_hop hop;
+		int32_t dev; /* SO_BINDTODEVICE as it was */
+	} path;		     /* the way to whom it sent last */
+	int32_t mc_dev,
+		mc_dev6;    /* the interface that messages to groups leave by; 0: by the routes */
 	uint8_t mc_addr[4]; /* as IP_MULTICAST_IF named it */
 };
 
@@ -91,22 +109,26 @@ int inet_autobind(struct sock *s, const struct inet_addr *ip);
 void inet_unbind(struct inet_sock *i);
 /* What bind(2) was not asked for goes; the port is still shown. */
 void inet_unask(struct inet_sock *i);
-/* The socket that gets what is sent to `to`: a reference or NULL. from: for the choice among
- * SO_REUSEPORT sockets and connected UDP ones. */
+/* The socket that gets what is sent to `to` and comes by iif (0: lo): a reference or NULL. from:
+ * for the choice among SO_REUSEPORT sockets and connected UDP ones. */
 struct sock *inet_find(const struct net_ns *net, int protocol, bool listening,
-	const struct inet_addr *to, const struct inet_addr *from);
+	const struct inet_addr *to, const struct inet_addr *from, int32_t iif);
 /* All that get what is sent to a group: how many references are in ret. */
 #define INET_FIND_MAX 256
 unsigned inet_find_all(const struct net_ns *net, int protocol, const struct inet_addr *to,
-	const struct inet_addr *from, struct sock *ret[INET_FIND_MAX]);
+	const struct inet_addr *from, int32_t iif, struct sock *ret[INET_FIND_MAX]);
 int inet_getname(struct sock *s, bool peer, uint8_t *addr, uint32_t *len);
 /* Where what s sends to `to` goes: loopback instead of the unspecified address. *from: what it
  * comes from, if it is any address before. connects: the address that is chosen has to get there,
  * too. INET_HERE; INET_ONE_WAY: who takes it gets it, and nobody can answer from there; INET_LOST:
- * nobody gets it; -errno: the routes refuse it (net_path_find), or it is a broadcast that s may not
- * make. */
-enum inet_way { INET_HERE, INET_ONE_WAY, INET_LOST };
-int inet_route(struct sock *s, struct inet_addr *to, struct inet_addr *from, bool connects);
+ * nobody gets it; INET_OUT: it leaves, to *hop; -errno: the routes refuse it (net_path_find), or it
+ * is a broadcast that s may not make. oif: the interface that it has to take, if not 0. */
+enum inet_way { INET_HERE, INET_ONE_WAY, INET_LOST, INET_OUT };
+int inet_route(struct sock *s, struct inet_addr *to, struct inet_addr *from, bool connects,
+	int32_t oif, struct inet_hop *hop);
+/* What leads from -> to; not of a socket. INET_OUT and *hop, or another way, or -errno. */
+int inet_route_packet(struct net_ns *net, const struct inet_addr *to, const struct inet_addr *from,
+	int32_t oif, struct inet_hop *hop);
 int inet_setsockopt(
 	struct sock *s, const struct call *c, int level, int opt, const uint8_t *val, uint32_t len);
 int inet_getsockopt(
@@ -115,6 +137,8 @@ int inet_getsockopt(
  * *meta. -EINVAL. */
 int inet_ctl_in(
 	struct sock *s, const struct sock_msg *m, struct inet_addr *from, struct sock_meta *meta);
+/* The interface that a message is to leave by (IP_PKTINFO, IPV6_PKTINFO); 0: none is named. */
+int32_t inet_ctl_oif(const struct sock *s, const struct sock_msg *m);
 /* What the options of s ask to be told of a message that came. */
 void inet_ctl_out(struct sock *s, struct sock_msg *m);
 
@@ -123,14 +147,13 @@ bool inet_is_multicast(const struct inet_addr *a);
 /* Options of multicast: 0 or -errno, -ENOPROTOOPT for all others. */
 int inet_multicast_set(struct inet_sock *i, int level, int opt, const uint8_t *val, uint32_t len);
 int inet_multicast_get(const struct inet_sock *i, int level, int opt, uint8_t val[4]);
-/* Is there a way to a group, by an option or by the address that i is bound to? And where does what
- * goes that way come from, if i is not bound? */
-bool inet_multicast_route(const struct inet_sock *i, const struct inet_addr *to);
-void inet_multicast_source(
-	const struct inet_sock *i, const struct inet_addr *to, struct inet_addr *from);
-bool inet_has_members(const struct net_ns *net, const struct inet_addr *group);
+/* The way to a group, by an option, by the address that i is bound to, or by the routes; as
+ * inet_route. */
+int inet_multicast_route(const struct inet_sock *i, const struct inet_addr *to,
+	struct inet_addr *from, int32_t oif, struct inet_hop *hop);
+bool inet_has_members(const struct net_ns *net, const struct inet_addr *group, int32_t iif);
 /* May i, bound to the port, get what is sent to the group? */
-bool inet_gets_group(const struct inet_sock *i, const struct inet_addr *group);
+bool inet_gets_group(const struct inet_sock *i, const struct inet_addr *group, int32_t iif);
 void inet_leave_all(struct inet_sock *i);
 
 /* --- packets: icmp.c, wire.c --- */
@@ -140,7 +163,9 @@ struct inet_packet {
 	uint8_t protocol;
 	struct inet_addr from, to; /* without ports */
 	struct sock_meta meta;
+	int32_t iif;  /* where it came in; 0: lo */
 	bool one_way; /* no answer gets back */
+	bool checked; /* its checksums need no look */
 	const uint8_t
 		*head; /* IPv4: the header that a program made, or NULL: one is made of the rest */
 	size_t head_len;
@@ -148,13 +173,36 @@ struct inet_packet {
 	size_t n;
 };
 
+/* The packet with its header: free(); NULL: no memory, or too large. */
+uint8_t *inet_packet_make(const struct inet_packet *k, size_t *ret_len);
+enum inet_df { INET_MAY_CUT, INET_DF_IF_FITS, INET_DF };
+/* It leaves. -EMSGSIZE: too large for the interface, and may not be cut; -ENOBUFS, -ENETDOWN,
+ * -EHOSTUNREACH. */
+int inet_send_out(const struct inet_packet *k, const struct inet_hop *hop, enum inet_df df);
+/* The same, over a route that is looked for. */
+void inet_answer_out(const struct inet_packet *k, enum inet_df df);
+/* Of addresses, protocol and length (RFC 768, 8200). */
+uint32_t inet_pseudo_sum(const struct inet_packet *k);
+void inet_set_addresses(
+	struct inet_packet *k, const struct inet_addr *from, const struct inet_addr *to);
+void inet_icmp_checksum(const struct inet_packet *k);
+int udp_packet_make(
+	struct inet_packet *k, uint16_t sport, uint16_t dport, const uint8_t *data, size_t n);
+/* input.c */
+void inet_input_init(void (*link_news)(struct net_ns *ns, const struct net_link *l, bool gone));
+/* A packet, with its header, cannot be delivered: code of ICMP's "destination unreachable". */
+enum inet_unreachable { INET_NO_PORT, INET_NO_PROTOCOL };
+void inet_tell_unreachable(const struct inet_packet *k, enum inet_unreachable why);
 void inet_show(const struct inet_packet *k); /* to raw and packet sockets */
 void inet_travel(struct inet_packet *k);     /* to those, and to whom it is for; may write to p */
 void inet_travel_in(struct inet_packet *k);  /* the same without packet sockets */
 void inet_wire(const struct inet_packet *k); /* to packet sockets alone */
 int inet_header_in(struct inet_packet *k); /* p begins with an IPv4 header (IP_HDRINCL). -EINVAL */
-void udp_take_packet(
-	const struct inet_packet *k); /* with a header of UDP; what is wrong is dropped */
+/* With a header of UDP; what is wrong is dropped. */
+void udp_take_packet(const struct inet_packet *k);
+/* What was sent came back as an error: to who is connected like that. */
+void udp_take_error(struct net_ns *net, int protocol, const struct inet_addr *local,
+	const struct inet_addr *remote, int err);
 /* Show what a socket sends; somebody looks. */
 void wire_udp(struct net_ns *net, int protocol, const struct inet_addr *from,
 	const struct inet_addr *to, const struct sock_meta *meta, const uint8_t *data, size_t n);
@@ -183,6 +231,29 @@ int tcp_accept(struct sock *s, const struct call *c, struct sock **ret);
 bool tcp_connect_stop(struct sock *s);	  /* false: it was not connecting */
 void tcp_connect_fini(struct sock *s);	  /* the same before it goes, and no timer runs */
 void tcp_refuse_waiting(struct sock *ls); /* who waits at a listener that is none any more */
+
+/* What became of connecting; err: positive, or 0. told: the caller tells it. */
+void tcp_connect_decided(struct sock *s, int err, bool told);
+/* s, which is connecting, knows its other end. False: it is not to connect any more. */
+bool tcp_connect_set_peer(struct sock *s, struct inet_sock *n, const struct inet_addr *to);
+/* s, which has an address and is connecting, and a new socket in the queue of ls become a
+ * connection. -EAGAIN: the queue is full. -ECONNREFUSED, -ENOMEM. -EINPROGRESS: s is not to connect
+ * any more. */
+int tcp_connect_join(
+	struct sock *s, const struct call *c, struct sock *ls, const struct inet_addr *to);
+
+/* --- tcp_wire.c: connections over interfaces --- */
+/* s, which has an address and is connecting, asks `to`. -EINPROGRESS; -EADDRNOTAVAIL, -ENOMEM. */
+int tcp_wire_connect(struct sock *s, const struct call *c, const struct inet_addr *to,
+	const struct inet_hop *hop);
+void tcp_wire_abandon(struct tcp_wire *w); /* who connected does not any more; consumed */
+void tcp_wire_take_packet(const struct inet_packet *k);
+void tcp_wire_take_error(struct net_ns *net, const struct inet_addr *local,
+	const struct inet_addr *remote, int err, uint32_t mtu);
+void tcp_wire_init(void);
+struct tcp_conn_info;
+/* Of a connection that is one of a wire. */
+bool tcp_wire_info(struct sock *s, struct tcp_conn_info *ret);
 
 /* --- icmp.c --- */
 struct inet_sock *icmp_new(const struct call *c, int family, int type, int protocol);

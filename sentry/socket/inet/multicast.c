@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Multicast over lo (ip(7), ipv6(7)). A message to a group that some socket of the namespace is a
- * member of comes to every socket bound to its port, members or not, unless IP_MULTICAST_ALL is
- * off. Interfaces other than lo have nobody behind them.
+ * Multicast (ip(7), ipv6(7)). A message to a group that some socket of the namespace is a member
+ * of, on the interface that it came by, comes to every socket bound to its port, members or not,
+ * unless IP_MULTICAST_ALL is off. Nobody is told of memberships (IGMP, MLD).
  */
 #include "internal.h"
 #include "sentry/net/route.h"
@@ -25,6 +25,7 @@ struct membership {
 	struct list node;
 	const struct inet_sock *sock;
 	struct inet_addr group;
+	int32_t index;
 };
 
 static struct mutex members_lock = MUTEX_INIT(LEAF);
@@ -37,18 +38,18 @@ inet_is_multicast(const struct inet_addr *a)
 }
 
 static struct membership *
-find_locked(const struct inet_sock *i, const struct inet_addr *group)
+find_locked(const struct inet_sock *i, const struct inet_addr *group, int32_t index)
 {
 	struct membership *m;
 
 	list_for_each_entry (m, &members, node)
-		if (m->sock == i && inet_same_ip(&m->group, group))
+		if (m->sock == i && m->index == index && inet_same_ip(&m->group, group))
 			return m;
 	return NULL;
 }
 
 static int
-join(struct inet_sock *i, const struct inet_addr *group)
+join(struct inet_sock *i, const struct inet_addr *group, int32_t index)
 {
 	struct membership *m = calloc(1, sizeof *m);
 	int r = 0;
@@ -57,8 +58,9 @@ join(struct inet_sock *i, const struct inet_addr *group)
 		return -ENOMEM;
 	m->sock = i;
 	m->group = *group;
+	m->index = index;
 	mutex_lock(&members_lock);
-	if (find_locked(i, group))
+	if (find_locked(i, group, index))
 		r = -EADDRINUSE;
 	else if (i->memberships >= MAX_MEMBERSHIPS && inet_is_v4(group))
 		r = -ENOBUFS;
@@ -73,12 +75,12 @@ join(struct inet_sock *i, const struct inet_addr *group)
 }
 
 static int
-leave(struct inet_sock *i, const struct inet_addr *group)
+leave(struct inet_sock *i, const struct inet_addr *group, int32_t index)
 {
 	struct membership *m;
 
 	mutex_lock(&members_lock);
-	m = find_locked(i, group);
+	m = find_locked(i, group, index);
 	if (m) {
 		list_del(&m->node);
 		i->memberships--;
@@ -107,36 +109,37 @@ inet_leave_all(struct inet_sock *i)
 }
 
 bool
-inet_gets_group(const struct inet_sock *i, const struct inet_addr *group)
+inet_gets_group(const struct inet_sock *i, const struct inet_addr *group, int32_t iif)
 {
 	bool r = !i->own_groups_only;
 
 	if (!r) {
 		mutex_lock(&members_lock);
-		r = find_locked(i, group) != NULL;
+		r = find_locked(i, group, iif ? iif : NET_LO_INDEX) != NULL;
 		mutex_unlock(&members_lock);
 	}
 	return r;
 }
 
 bool
-inet_has_members(const struct net_ns *net, const struct inet_addr *group)
+inet_has_members(const struct net_ns *net, const struct inet_addr *group, int32_t iif)
 {
 	struct membership *m;
 	bool r = false;
 
 	mutex_lock(&members_lock);
 	list_for_each_entry (m, &members, node)
-		r = r || (m->sock->s.net == net && inet_same_ip(&m->group, group));
+		r = r || (m->sock->s.net == net && m->index == (iif ? iif : NET_LO_INDEX) &&
+				 inet_same_ip(&m->group, group));
 	mutex_unlock(&members_lock);
 	return r;
 }
 
-/* By a route that the guest has made. */
+/* By a route that the guest has made; oif: on that interface, where there needs to be none. */
 static bool
-routed(struct net_ns *net, const struct inet_addr *group, struct net_path *ret)
+routed(struct net_ns *net, const struct inet_addr *group, int32_t oif, struct net_path *ret)
 {
-	struct net_flow f = {.iif = NET_LO_INDEX};
+	struct net_flow f = {.iif = NET_LO_INDEX, .oif = oif};
 	size_t skip = inet_is_v4(group) ? 12 : 0;
 
 	f.family = skip ? LX_AF_INET : LX_AF_INET6;
@@ -144,31 +147,66 @@ routed(struct net_ns *net, const struct inet_addr *group, struct net_path *ret)
 	return net_path_find(net, &f, ret) == 0 && ret->up;
 }
 
-/* What an interface is named by, an address or a number (0: the one that the routes say): 0 or
- * -ENODEV. group: NULL if there is none. */
-static int
-is_lo(struct sock *s, const struct inet_addr *group, const uint8_t addr[4], int32_t index)
+struct whose {
+	const uint8_t *addr;
+	int32_t index;
+};
+
+static void
+match(const struct net_addr *a, void *arg)
 {
-	struct net_path p;
+	struct whose *w = arg;
+
+	if (!w->index && a->family == LX_AF_INET && memcmp(a->addr, w->addr, 4) == 0)
+		w->index = a->index;
+}
+
+/* The interface that an address, which can be reached, is on; or 0. */
+static int32_t
+index_of(struct net_ns *net, const uint8_t addr[4])
+{
+	struct whose w = {addr, 0};
 	uint8_t ip[16];
 
-	if (index)
-		return index == NET_LO_INDEX ? 0 : -ENODEV;
-	if (group && memcmp(addr, "\0\0\0\0", 4) == 0 && routed(s->net, group, &p))
-		return 0;
 	memcpy(ip, inet_mapped, sizeof inet_mapped);
 	memcpy(ip + 12, addr, 4);
-	return memcmp(addr, "\0\0\0\0", 4) != 0 && net_is_local(s->net, ip) ? 0 : -ENODEV;
+	if (!net_is_local(net, ip))
+		return 0;
+	(void)net_addrs(net, match, &w);
+	return w.index ? w.index : NET_LO_INDEX; /* all of 127.0.0.0/8 is there */
+}
+
+static int32_t
+exists(struct net_ns *net, int32_t index)
+{
+	struct net_link l;
+
+	return index > 0 && net_link_find(net, index, NULL, &l) == 0 ? index : -ENODEV;
+}
+
+/* What an interface is named by, an address or a number (0: the one that the routes say): its
+ * number, or -ENODEV. group: NULL if there is none. */
+static int32_t
+named(struct sock *s, const struct inet_addr *group, const uint8_t addr[4], int32_t index)
+{
+	struct net_path p;
+
+	if (index)
+		return exists(s->net, index);
+	if (group && memcmp(addr, "\0\0\0\0", 4) == 0 && routed(s->net, group, 0, &p))
+		return p.route.oif;
+	index = memcmp(addr, "\0\0\0\0", 4) != 0 ? index_of(s->net, addr) : 0;
+	return index ? index : -ENODEV;
 }
 
 static int
-change(struct inet_sock *i, bool add, const struct inet_addr *group, int dev)
+change(struct inet_sock *i, bool add, const struct inet_addr *group, int32_t dev)
 {
 	if (add && !inet_is_multicast(group))
 		return -EINVAL;
 	if (add)
-		return dev ? dev : join(i, group);
-	return dev ? -EADDRNOTAVAIL : leave(i, group);
+		return dev < 0 ? dev : join(i, group, dev);
+	return dev < 0 ? -EADDRNOTAVAIL : leave(i, group, dev);
 }
 
 static int
@@ -188,13 +226,14 @@ option4(struct inet_sock *i, int opt, const uint8_t *val, uint32_t len)
 		if (len >= 8)
 			val += 4; /* struct ip_mreq, ip_mreqn */
 		if (!index && !memcmp(val, none, 4)) {
-			i->mc_lo = false;
+			i->mc_dev = 0;
 			memset(i->mc_addr, 0, 4);
 			return 0;
 		}
-		if (is_lo(&i->s, NULL, val, index))
+		index = named(&i->s, NULL, val, index);
+		if (index < 0)
 			return -EADDRNOTAVAIL;
-		i->mc_lo = true;
+		i->mc_dev = index;
 		memcpy(i->mc_addr, val, 4); /* none, where the interface was named by its number */
 		return 0;
 	case IP_ADD_MEMBERSHIP:
@@ -207,7 +246,7 @@ option4(struct inet_sock *i, int opt, const uint8_t *val, uint32_t len)
 		if (opt == IP_DROP && !index && !memcmp(val + 4, none, 4))
 			return -ENODEV;
 		return change(
-			i, opt == IP_ADD_MEMBERSHIP, &group, is_lo(&i->s, &group, val + 4, index));
+			i, opt == IP_ADD_MEMBERSHIP, &group, named(&i->s, &group, val + 4, index));
 	default:
 		return -ENOPROTOOPT;
 	}
@@ -223,9 +262,9 @@ option6(struct inet_sock *i, int opt, const uint8_t *val, uint32_t len)
 		if (len < 4)
 			return -EINVAL;
 		memcpy(&index, val, 4);
-		if (index && index != NET_LO_INDEX)
+		if (index && exists(i->s.net, index) < 0)
 			return -ENODEV;
-		i->mc_lo6 = index != 0;
+		i->mc_dev6 = index;
 		return 0;
 	}
 	if (opt != IPV6_JOIN_GROUP && opt != IPV6_LEAVE_GROUP)
@@ -236,7 +275,7 @@ option6(struct inet_sock *i, int opt, const uint8_t *val, uint32_t len)
 	memcpy(&index, val + 16, 4);
 	if (inet_is_v4(&group))
 		return -EINVAL;
-	return change(i, opt == IPV6_JOIN_GROUP, &group, index == NET_LO_INDEX ? 0 : -ENODEV);
+	return change(i, opt == IPV6_JOIN_GROUP, &group, exists(i->s.net, index));
 }
 
 /* struct group_req */
@@ -259,7 +298,7 @@ group_req(struct inet_sock *i, bool add, bool v6, const uint8_t *val, uint32_t l
 		memcpy(group.ip, inet_mapped, sizeof inet_mapped);
 		memcpy(group.ip + 12, val + 8 + 4, 4);
 	}
-	return change(i, add, &group, index == NET_LO_INDEX ? 0 : -ENODEV);
+	return change(i, add, &group, exists(i->s.net, index));
 }
 
 int
@@ -279,12 +318,9 @@ inet_multicast_set(struct inet_sock *i, int level, int opt, const uint8_t *val, 
 int
 inet_multicast_get(const struct inet_sock *i, int level, int opt, uint8_t val[4])
 {
-	int32_t index = NET_LO_INDEX;
-
 	memset(val, 0, 4);
 	if (level == LX_SOL_IPV6 && opt == IPV6_MULTICAST_IF) {
-		if (i->mc_lo6)
-			memcpy(val, &index, 4);
+		memcpy(val, &i->mc_dev6, 4);
 		return 0;
 	}
 	if (level != LX_SOL_IP || opt != IP_MULTICAST_IF)
@@ -293,33 +329,49 @@ inet_multicast_get(const struct inet_sock *i, int level, int opt, uint8_t val[4]
 	return 0;
 }
 
-bool
-inet_multicast_route(const struct inet_sock *i, const struct inet_addr *to)
+/* The interface that is asked for; 0: none. */
+static int32_t
+asked(const struct inet_sock *i, bool v4, int32_t oif)
 {
-	static const uint8_t lo4[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1};
-	struct net_path p;
-
-	if (routed(i->s.net, to, &p))
-		return true;
-	/* Linux gives lo no route to IPv6 groups, whatever the options say. */
-	if (!inet_is_v4(to) || !net_is_local(i->s.net, lo4))
-		return false;
-	return i->mc_lo ||
-	       (!inet_is_any(&i->local) && inet_is_v4(&i->local) && !inet_is_multicast(&i->local));
+	if (oif || (oif = v4 ? i->mc_dev : i->mc_dev6) || (oif = i->s.bound_dev))
+		return oif;
+	if (!v4 || inet_is_any(&i->local) || !inet_is_v4(&i->local) || inet_is_multicast(&i->local))
+		return 0;
+	return index_of(i->s.net, i->local.ip + 12);
 }
 
-void
-inet_multicast_source(const struct inet_sock *i, const struct inet_addr *to, struct inet_addr *from)
+int
+inet_multicast_route(const struct inet_sock *i, const struct inet_addr *to, struct inet_addr *from,
+	int32_t oif, struct inet_hop *hop)
 {
-	static const uint8_t none[4];
-	bool v4 = inet_is_v4(to);
-	struct net_path p;
+	static const uint8_t lo4[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1},
+			     none[4];
+	bool v4 = inet_is_v4(to), any = inet_is_any(from);
+	/* IP_MULTICAST_LOOP, IPV6_MULTICAST_LOOP: kept relative to their default, 1 */
+	bool here_too = v4 ? !i->ip_opt[34] : !i->ip6_opt[19];
+	int32_t index = asked(i, v4, oif);
+	bool by_lo = !index || index == NET_LO_INDEX;
+	struct net_path p = {.has_source = false};
 
-	memset(from->ip, 0, 16);
-	if (v4) {
-		memcpy(from->ip, inet_mapped, sizeof inet_mapped);
-		memcpy(from->ip + 12, i->mc_addr, 4);
+	if (!routed(i->s.net, to, by_lo ? 0 : index, &p)) {
+		/* Linux gives lo no route to IPv6 groups, whatever the options say. */
+		if (!v4 || index != NET_LO_INDEX || !net_is_local(i->s.net, lo4))
+			return -ENETUNREACH;
+		p.has_source = false;
+		p.leaves = false;
 	}
-	if ((!v4 || !memcmp(i->mc_addr, none, 4)) && routed(i->s.net, to, &p) && p.has_source)
-		memcpy(from->ip + (v4 ? 12 : 0), p.source, v4 ? 4 : 16);
+	if (any) {
+		memset(from->ip, 0, 16);
+		if (v4) {
+			memcpy(from->ip, inet_mapped, sizeof inet_mapped);
+			memcpy(from->ip + 12, i->mc_addr, 4);
+		}
+		if ((!v4 || !memcmp(i->mc_addr, none, 4)) && p.has_source)
+			memcpy(from->ip + (v4 ? 12 : 0), p.source, v4 ? 4 : 16);
+	}
+	if (!p.leaves || index == NET_LO_INDEX)
+		return INET_HERE;
+	*hop = (struct inet_hop){.oif = p.route.oif, .here_too = here_too};
+	memcpy(hop->ip, to->ip + (v4 ? 12 : 0), v4 ? 4 : 16);
+	return INET_OUT;
 }

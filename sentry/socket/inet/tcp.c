@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * TCP over loopback (tcp(7)): a connection is two sockets that know each other; bytes go straight
- * into the other's queue. What a program can tell of the protocol is kept: ends, resets, refusals,
- * addresses.
+ * TCP (tcp(7)) between two sockets of the namespace; for what is elsewhere, tcp_wire.c keeps a
+ * likeness of the other end here. A connection is two sockets that
+ * know each other; bytes go straight into the other's queue. What a program can tell of the
+ * protocol is kept: ends, resets, refusals, addresses.
  */
 #include "abi/poll.h"
 #include "internal.h"
@@ -62,7 +63,7 @@ tcp_reset_locked(struct inet_sock *i)
 bool
 tcp_looked_at(const struct sock *s)
 {
-	return wire_looked_at(s->net, LX_IPPROTO_TCP);
+	return !((const struct inet_sock *)s)->wired && wire_looked_at(s->net, LX_IPPROTO_TCP);
 }
 
 /* The number of the next byte; that of SYN is one less. */
@@ -181,7 +182,8 @@ tcp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	    : m->uio->left	  ? stream_append(peer, m, s->sndbuf + peer->rcvbuf)
 				  : 0;
 	if (n > 0) {
-		net_lo_count(s->net, (size_t)n);
+		if (!i->wired)
+			net_lo_count(s->net, (size_t)n);
 		if (m->tap)
 			tcp_show(i, is(peer), TCP_PSH | TCP_ACK, m->tap, (size_t)n);
 		if (looked)
@@ -250,8 +252,15 @@ tcp_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 static int64_t
 tcp_ioctl(struct sock *s, const struct call *c, uint32_t cmd, uint64_t arg)
 {
+	struct sock *peer = NULL;
 	int32_t at;
 
+	if (cmd == 0x5411 && is(s)->wired) { /* SIOCOUTQ */
+		peer = peer_get(s);
+		at = peer ? (int32_t)peer->rcv_bytes : 0;
+		sock_put(peer);
+		return copy_out(c->um, ua(arg), &at, sizeof at);
+	}
 	if (cmd != 0x8905) /* SIOCATMARK */
 		return -ENOTTY;
 	mutex_lock(&s->lock);

@@ -47,21 +47,27 @@ take_out_locked(struct inet_sock *i)
 static bool
 claim(struct sock *s)
 {
+	struct tcp_wire *w;
 	struct sock *ls;
 	bool lost;
 
+	mutex_lock(&s->lock);
+	w = is(s)->syn_wire;
+	is(s)->syn_wire = NULL;
+	mutex_unlock(&s->lock);
+	if (w)
+		tcp_wire_abandon(w);
 	mutex_lock(&syn_lock);
 	lost = is(s)->syn_lost;
 	is(s)->syn_lost = false;
 	ls = is(s)->syn_to ? take_out_locked(is(s)) : NULL;
 	mutex_unlock(&syn_lock);
 	sock_put(ls);
-	return lost || ls;
+	return lost || ls || w;
 }
 
-/* What became of connecting; err: positive, or 0. told: the caller tells it. */
-static void
-decided(struct sock *s, int err, bool told)
+void
+tcp_connect_decided(struct sock *s, int err, bool told)
 {
 	struct inet_sock *i = is(s);
 
@@ -91,7 +97,7 @@ too_late(struct timer *t)
 	late = sched_now_ns() >= is(s)->syn_until; /* else it is of a connection before */
 	mutex_unlock(&s->lock);
 	if (late && claim(s))
-		decided(s, ETIMEDOUT, false);
+		tcp_connect_decided(s, ETIMEDOUT, false);
 }
 
 void
@@ -126,7 +132,7 @@ void
 tcp_connect_fini(struct sock *s)
 {
 	(void)tcp_connect_stop(s);
-	if (is(s)->syn_until) { /* it has waited */
+	if (is(s)->syn_until || is(s)->syn_wire) { /* it has waited */
 		(void)claim(s);
 		(void)timer_cancel_sync(&is(s)->syn_timer);
 	}
@@ -252,9 +258,8 @@ take_room(struct sock *ls, struct inet_sock *n)
 	return err;
 }
 
-/* s knows its other end. False: it is not to connect any more. */
-static bool
-set_peer(struct sock *s, struct inet_sock *n, const struct inet_addr *to)
+bool
+tcp_connect_set_peer(struct sock *s, struct inet_sock *n, const struct inet_addr *to)
 {
 	struct inet_sock *i = is(s);
 	bool wanted;
@@ -288,10 +293,8 @@ unset_peers(struct sock *s, struct inet_sock *n)
 	sock_put(had);
 }
 
-/* s, which has an address, and a new socket in the queue of ls become a connection. -EAGAIN: the
- * queue is full. -ECONNREFUSED, -ENOMEM. -EINPROGRESS: s is not to connect any more. */
-static int
-join(struct sock *s, const struct call *c, struct sock *ls, const struct inet_addr *to)
+int
+tcp_connect_join(struct sock *s, const struct call *c, struct sock *ls, const struct inet_addr *to)
 {
 	struct inet_sock *i = is(s), *l = is(ls);
 	struct inet_sock *n = inet_new(c, ls->family, LX_SOCK_STREAM, LX_IPPROTO_TCP);
@@ -302,6 +305,7 @@ join(struct sock *s, const struct call *c, struct sock *ls, const struct inet_ad
 	sock_set_net(&n->s, s->net);
 	n->local = *to;
 	n->remote = i->local;
+	n->wired = i->wired;
 	err = take_room(ls, n);
 	if (err) {
 		sock_put(&n->s);
@@ -309,7 +313,7 @@ join(struct sock *s, const struct call *c, struct sock *ls, const struct inet_ad
 	}
 	n->peer = sock_get(s);
 	/* The client's end first: whoever accepts may write at once. */
-	if (!set_peer(s, n, to))
+	if (!tcp_connect_set_peer(s, n, to))
 		err = -EINPROGRESS;
 	mutex_lock(&ls->lock);
 	if (!err && (!ls->listening || ls->closed))
@@ -343,7 +347,7 @@ join_or_wait(struct sock *s, const struct call *c, struct sock *ls, const struct
 	int err;
 
 	do
-		err = join(s, c, ls, to);
+		err = tcp_connect_join(s, c, ls, to);
 	while (err == -EAGAIN && (err = wait_for_room(s, ls, to, first)) == -EAGAIN);
 	return err;
 }
@@ -391,7 +395,7 @@ let_in(struct sock *ls, const struct call *c)
 		err = join_or_wait(s, c, ls, &to, true);
 		if (err != -EINPROGRESS) {
 			(void)timer_cancel(&is(s)->syn_timer);
-			decided(s, -err, false);
+			tcp_connect_decided(s, -err, false);
 		}
 		sock_put(s);
 	}
@@ -404,7 +408,7 @@ tcp_refuse_waiting(struct sock *ls)
 
 	while ((s = take_first(ls, false))) {
 		(void)timer_cancel(&is(s)->syn_timer);
-		decided(s, ECONNREFUSED, false);
+		tcp_connect_decided(s, ECONNREFUSED, false);
 		sock_put(s);
 	}
 }
@@ -438,7 +442,7 @@ tcp_listen(struct sock *s, const struct call *c, int backlog)
 /* s is connecting. The same as join_or_wait. */
 static int
 connect_to(struct sock *s, const struct call *c, const struct inet_addr *to,
-	const struct inet_addr *source, bool lost)
+	const struct inet_addr *source, int way, const struct inet_hop *hop)
 {
 	struct inet_sock *i = is(s);
 	struct inet_addr from = *source;
@@ -457,10 +461,12 @@ connect_to(struct sock *s, const struct call *c, const struct inet_addr *to,
 		i->local.port = port;
 		mutex_unlock(&s->lock);
 	}
-	if (lost)
+	if (way == INET_OUT)
+		return tcp_wire_connect(s, c, to, hop);
+	if (way != INET_HERE)
 		return wait_in_vain(s, to);
 	from = i->local;
-	ls = inet_find(s->net, LX_IPPROTO_TCP, true, to, &from);
+	ls = inet_find(s->net, LX_IPPROTO_TCP, true, to, &from, 0);
 	if (!ls) {
 		if (tcp_looked_at(s))
 			tcp_show_refused(i, to);
@@ -490,7 +496,7 @@ disconnect(struct sock *s)
 		s->err = ECONNRESET;
 	p = i->peer;
 	i->peer = NULL;
-	i->connected = i->peer_fin = i->peer_gone = i->reset = i->refused = false;
+	i->connected = i->peer_fin = i->peer_gone = i->reset = i->refused = i->wired = false;
 	s->shut_rd = s->shut_wr = false;
 	mutex_unlock(&s->lock);
 	sock_purge(s);
@@ -542,9 +548,10 @@ tcp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t 
 {
 	struct inet_sock *i = is(s);
 	struct inet_addr to, from;
+	struct inet_hop hop;
 	uint16_t family;
-	bool later, lost;
-	int err;
+	bool later;
+	int err, way;
 
 	if (len < sizeof family)
 		return -EINVAL;
@@ -561,10 +568,9 @@ tcp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t 
 	mutex_lock(&s->lock);
 	from = i->local;
 	mutex_unlock(&s->lock);
-	err = inet_route(s, &to, &from, true);
-	if (err < 0)
-		return err;
-	lost = err != INET_HERE;
+	way = inet_route(s, &to, &from, true, 0, &hop);
+	if (way < 0)
+		return way;
 	mutex_lock(&s->lock);
 	err = i->connecting ? -EALREADY : i->connected ? -EISCONN : 0;
 	if (!err) {
@@ -574,13 +580,13 @@ tcp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t 
 	mutex_unlock(&s->lock);
 	if (err)
 		return err;
-	err = connect_to(s, c, &to, &from, lost);
+	err = connect_to(s, c, &to, &from, way, &hop);
 	if (err == -EINPROGRESS)
 		return wait_at ? -EAGAIN : err;
 	/* Without waiting, the answer of the other side is always still to come (connect(2),
 	 * EINPROGRESS). */
 	later = !wait_at && (!err || err == -ECONNREFUSED);
-	decided(s, -err, !later);
+	tcp_connect_decided(s, -err, !later);
 	return later ? -EINPROGRESS : err;
 }
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* UDP over loopback (udp(7)): messages go straight into the receiver's queue; one that is full
- * drops them. */
+/* UDP (udp(7)). Between two sockets of the namespace messages go straight into the receiver's
+ * queue; one that is full drops them. What leaves becomes a packet. */
 #include "abi/poll.h"
 #include "internal.h"
 #include "sentry/bpf/packet.h"
 #include "sentry/net/link.h"
-#include "sentry/socket/ip.h"
+#include "sentry/net/packet.h"
 #include "sentry/socket/wire.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -16,17 +16,14 @@
 
 /* As inet_route, also to groups. */
 static int
-route(struct inet_sock *i, struct inet_addr *to, struct inet_addr *from, bool connects)
+route(struct inet_sock *i, struct inet_addr *to, struct inet_addr *from, bool connects, int32_t oif,
+	struct inet_hop *hop)
 {
 	if (inet_is_multicast(from))
 		memset(from->ip, 0, 16);
 	if (!inet_is_multicast(to))
-		return inet_route(&i->s, to, from, connects);
-	if (!inet_multicast_route(i, to))
-		return -ENETUNREACH;
-	if (inet_is_any(from))
-		inet_multicast_source(i, to, from);
-	return INET_HERE;
+		return inet_route(&i->s, to, from, connects, oif, hop);
+	return inet_multicast_route(i, to, from, oif, hop);
 }
 
 static int
@@ -35,6 +32,7 @@ udp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t 
 {
 	struct inet_sock *i = is(s);
 	struct inet_addr to, from;
+	struct inet_hop hop;
 	uint16_t family;
 	int err;
 
@@ -54,7 +52,7 @@ udp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t 
 	from = i->local;
 	mutex_unlock(&s->lock);
 	if (!err)
-		err = route(i, &to, &from, true);
+		err = route(i, &to, &from, true, 0, &hop);
 	if (err < 0)
 		return err;
 	if (!i->bound) {
@@ -134,10 +132,11 @@ deliver(struct sock *dst, struct skb *b, const struct inet_addr *from)
 
 /* To each that gets it, a copy. */
 static int
-deliver_all(struct sock *s, struct skb *b, const struct inet_addr *to, const struct inet_addr *from)
+deliver_all(struct net_ns *net, int protocol, struct skb *b, const struct inet_addr *to,
+	const struct inet_addr *from)
 {
 	struct sock **all = calloc(INET_FIND_MAX, sizeof *all);
-	unsigned n = all ? inet_find_all(s->net, s->protocol, to, from, all) : 0;
+	unsigned n = all ? inet_find_all(net, protocol, to, from, b->meta.iif, all) : 0;
 
 	for (unsigned k = 0; k < n; k++) {
 		struct skb *copy = skb_new(b->len);
@@ -146,7 +145,8 @@ deliver_all(struct sock *s, struct skb *b, const struct inet_addr *to, const str
 			memcpy(copy->data, b->data, b->len);
 			copy->len = b->len;
 			copy->meta = b->meta;
-			net_lo_count(s->net, b->len);
+			if (!b->meta.iif)
+				net_lo_count(net, b->len);
 			deliver(all[k], copy, from);
 		}
 		sock_put(all[k]);
@@ -156,6 +156,30 @@ deliver_all(struct sock *s, struct skb *b, const struct inet_addr *to, const str
 	return all ? 0 : -ENOMEM;
 }
 
+/* A message leaves. */
+static int
+send_out(struct inet_sock *i, const struct skb *b, const struct inet_addr *to,
+	const struct inet_addr *from, const struct inet_hop *hop)
+{
+	struct inet_packet k = {
+		.net = i->s.net, .protocol = (uint8_t)i->s.protocol, .meta = b->meta};
+	bool v4 = inet_is_v4(to);
+	/* IP_MTU_DISCOVER, IPV6_MTU_DISCOVER: kept relative to their default, WANT */
+	int discover = 1 + (v4 ? i->ip_opt[10] : i->ip6_opt[23]);
+	int err;
+
+	inet_set_addresses(&k, from, to);
+	err = udp_packet_make(&k, from->port, to->port, b->data, b->len);
+	if (!err)
+		err = inet_send_out(&k, hop,
+			discover == 2 || discover == 3 ? INET_DF
+			: discover == 1		       ? INET_DF_IF_FITS
+						       : INET_MAY_CUT);
+	free(k.p);
+	/* what a queue has no room for is lost (IP_RECVERR would tell) */
+	return err == -ENOBUFS ? 0 : err;
+}
+
 static ssize_t
 udp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 {
@@ -163,6 +187,7 @@ udp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	size_t n = m->uio->left;
 	struct inet_addr to, from;
 	struct sock_meta meta = {.ttl = 64};
+	struct inet_hop hop;
 	struct sock *dst;
 	struct skb *b;
 	int err, way;
@@ -189,7 +214,7 @@ udp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 		if (err)
 			return err;
 	}
-	way = route(i, &to, &from, false);
+	way = route(i, &to, &from, false, inet_ctl_oif(s, m), &hop);
 	if (way < 0)
 		return way;
 	if (!i->bound && inet_autobind(s, NULL))
@@ -211,17 +236,24 @@ udp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	}
 	b->len = (uint32_t)n;
 	b->meta = meta;
-	if (wire_looked_at(s->net, (uint8_t)s->protocol))
+	if (way == INET_OUT) {
+		err = send_out(i, b, &to, &from, &hop);
+		if (err || !hop.here_too) {
+			skb_free(b);
+			return err ? err : (ssize_t)n;
+		}
+		b->meta.iif = hop.oif;
+	} else if (wire_looked_at(s->net, (uint8_t)s->protocol))
 		wire_udp(s->net, s->protocol, &from, &to, &meta, b->data, n);
 	if (inet_is_multicast(&to)) {
-		err = deliver_all(s, b, &to, &from);
+		err = deliver_all(s->net, s->protocol, b, &to, &from);
 		return err ? err : (ssize_t)n;
 	}
 	if (way == INET_LOST) {
 		skb_free(b);
 		return (ssize_t)n;
 	}
-	dst = inet_find(s->net, s->protocol, false, &to, &from);
+	dst = inet_find(s->net, s->protocol, false, &to, &from, b->meta.iif);
 	if (!dst) {
 		/* ICMP port unreachable comes back: told to a connected socket only. */
 		skb_free(b);
@@ -258,7 +290,7 @@ udp_take_packet(const struct inet_packet *k)
 	if (cover < HEADER || cover > k->n || (lite && !k->p[6] && !k->p[7]))
 		return;
 	len = lite ? k->n : cover;
-	if (lite || k->p[6] || k->p[7] || k->v6) {
+	if (!k->checked && (lite || k->p[6] || k->p[7] || k->v6)) {
 		sum = ip_sum_add(0, k->from.ip + skip, 16 - skip);
 		sum = ip_sum_add(sum, k->to.ip + skip, 16 - skip) + k->protocol + (uint32_t)len;
 		sum = ip_sum_add(sum, k->p, cover);
@@ -269,16 +301,42 @@ udp_take_packet(const struct inet_packet *k)
 	}
 	from.port = (uint16_t)(k->p[0] << 8 | k->p[1]);
 	to.port = (uint16_t)(k->p[2] << 8 | k->p[3]);
-	dst = inet_find(k->net, k->protocol, false, &to, &from);
-	b = dst ? skb_new((uint32_t)(len - HEADER)) : NULL;
-	if (b) {
-		memcpy(b->data, k->p + HEADER, len - HEADER);
-		b->len = (uint32_t)(len - HEADER);
-		b->meta = k->meta;
-		b->meta.coverage = cover < len ? (uint16_t)cover : 0;
+	b = skb_new((uint32_t)(len - HEADER));
+	if (!b)
+		return;
+	memcpy(b->data, k->p + HEADER, len - HEADER);
+	b->len = (uint32_t)(len - HEADER);
+	b->meta = k->meta;
+	b->meta.iif = k->iif;
+	b->meta.coverage = cover < len ? (uint16_t)cover : 0;
+	if (inet_is_multicast(&to)) {
+		(void)deliver_all(k->net, k->protocol, b, &to, &from);
+		return;
+	}
+	dst = inet_find(k->net, k->protocol, false, &to, &from, k->iif);
+	if (dst) {
 		deliver(dst, b, &from);
+	} else {
+		skb_free(b);
+		inet_tell_unreachable(k, INET_NO_PORT);
 	}
 	sock_put(dst);
+}
+
+void
+udp_take_error(struct net_ns *net, int protocol, const struct inet_addr *local,
+	const struct inet_addr *remote, int err)
+{
+	struct sock *s = inet_find(net, protocol, false, local, remote, 0);
+
+	if (!s)
+		return;
+	mutex_lock(&s->lock);
+	if (is(s)->connected)
+		s->err = err;
+	mutex_unlock(&s->lock);
+	waitq_notify(&s->wq, LX_POLLERR);
+	sock_put(s);
 }
 
 static ssize_t

@@ -2,51 +2,28 @@
 /* IP packets made of what sockets send, and taken apart: headers of RFC 791, 8200, 768, 9293. */
 #include "sentry/socket/wire.h"
 #include "internal.h"
-#include "sentry/net/link.h"
-#include "sentry/socket/ip.h"
+#include "sentry/net/dev.h"
+#include "sentry/net/packet.h"
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define IP6_HEADER  40u
 #define UDP_HEADER  8u
 #define TCP_HEADER  20u
 #define TCP_SEGMENT 65483u
 
-static void
-put16(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-static void
-put32(uint8_t *p, uint32_t v)
-{
-	put16(p, v >> 16);
-	put16(p + 2, v);
-}
-
-static uint32_t
-get16(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 8 | p[1];
-}
-
-void
-inet_wire(const struct inet_packet *k)
+uint8_t *
+inet_packet_make(const struct inet_packet *k, size_t *ret_len)
 {
 	size_t head = k->v6 ? IP6_HEADER : k->head ? k->head_len : IP_HEADER, len = head + k->n;
-	uint8_t *b;
+	uint8_t *b = len <= WIRE_PACKET_MAX + (k->v6 ? IP6_HEADER : 0) ? malloc(len) : NULL;
 
-	if (len > WIRE_PACKET_MAX + IP6_HEADER)
-		return;
-	b = malloc(len);
 	if (!b)
-		return;
+		return NULL;
 	if (k->v6) {
-		put32(b, 6u << 28 | (uint32_t)k->meta.tos << 20);
-		put16(b + 4, (uint32_t)k->n);
+		put_be32(b, 6u << 28 | (uint32_t)k->meta.tos << 20);
+		put_be16(b + 4, (uint32_t)k->n);
 		b[6] = k->protocol;
 		b[7] = k->meta.ttl;
 		memcpy(b + 8, k->from.ip, 16);
@@ -58,13 +35,65 @@ inet_wire(const struct inet_packet *k)
 			k->to.ip + 12);
 	}
 	memcpy(b + head, k->p, k->n);
+	*ret_len = len;
+	return b;
+}
+
+void
+inet_wire(const struct inet_packet *k)
+{
+	size_t len;
+	uint8_t *b = inet_packet_make(k, &len);
+
+	if (!b)
+		return;
 	packet_show_ip(k->net, k->v6, b, len);
 	free(b);
 }
 
-/* Of the addresses, the protocol and the length (RFC 768, 8200). */
-static uint32_t
-pseudo_sum(const struct inet_packet *k)
+/* What tells it from others that are cut: no two that may be, of one sender, soon after each other.
+ */
+static void
+set_id(uint8_t *ip, bool df)
+{
+	static _Atomic uint16_t next;
+
+	put_be16(ip + 4, df ? 0 : atomic_fetch_add(&next, 1));
+	put_be16(ip + 6, df ? 0x4000 : 0);
+	put_be16(ip + 10, 0);
+	ip_sum_put(ip + 10, ip_sum_add(0, ip, IP_HEADER));
+}
+
+int
+inet_send_out(const struct inet_packet *k, const struct inet_hop *hop, enum inet_df df)
+{
+	uint32_t mtu = net_dev_mtu(k->net, hop->oif);
+	size_t len;
+	uint8_t *b = inet_packet_make(k, &len);
+	int err = -ENOBUFS;
+
+	if (b && len > mtu && df == INET_DF)
+		err = -EMSGSIZE;
+	else if (b) {
+		if (!k->v6 && !k->head)
+			set_id(b, df != INET_MAY_CUT && len <= mtu);
+		err = net_dev_output(k->net, hop->oif, hop->ip, k->v6, b, len, &mtu);
+	}
+	free(b);
+	return err;
+}
+
+void
+inet_answer_out(const struct inet_packet *k, enum inet_df df)
+{
+	struct inet_hop hop;
+
+	if (inet_route_packet(k->net, &k->to, &k->from, 0, &hop) == INET_OUT)
+		(void)inet_send_out(k, &hop, df);
+}
+
+uint32_t
+inet_pseudo_sum(const struct inet_packet *k)
 {
 	size_t skip = k->v6 ? 0 : 12;
 	uint32_t sum = ip_sum_add(0, k->from.ip + skip, 16 - skip);
@@ -73,8 +102,8 @@ pseudo_sum(const struct inet_packet *k)
 	return sum + k->protocol + (uint32_t)k->n;
 }
 
-static void
-set_addresses(struct inet_packet *k, const struct inet_addr *from, const struct inet_addr *to)
+void
+inet_set_addresses(struct inet_packet *k, const struct inet_addr *from, const struct inet_addr *to)
 {
 	k->from = *from;
 	k->to = *to;
@@ -83,27 +112,38 @@ set_addresses(struct inet_packet *k, const struct inet_addr *from, const struct 
 	memcpy(k->meta.to, to->ip, 16);
 }
 
+/* k, whose addresses, net, protocol and meta are set, gets a header of UDP and data. -ENOMEM. */
+int
+udp_packet_make(
+	struct inet_packet *k, uint16_t sport, uint16_t dport, const uint8_t *data, size_t n)
+{
+	size_t cover;
+
+	k->n = UDP_HEADER + n;
+	cover = k->meta.coverage ? k->meta.coverage : k->n;
+	k->p = malloc(k->n);
+	if (!k->p)
+		return -ENOMEM;
+	put_be16(k->p, sport);
+	put_be16(k->p + 2, dport);
+	put_be16(k->p + 4, k->protocol == LX_IPPROTO_UDPLITE ? k->meta.coverage : (uint32_t)k->n);
+	put_be16(k->p + 6, 0);
+	memcpy(k->p + UDP_HEADER, data, n);
+	ip_sum_put(k->p + 6, ip_sum_add(inet_pseudo_sum(k), k->p, cover < k->n ? cover : k->n));
+	if (!k->p[6] && !k->p[7])
+		put_be16(k->p + 6, 0xffff);
+	return 0;
+}
+
 void
 wire_udp(struct net_ns *net, int protocol, const struct inet_addr *from, const struct inet_addr *to,
 	const struct sock_meta *meta, const uint8_t *data, size_t n)
 {
-	struct inet_packet k = {
-		.net = net, .protocol = (uint8_t)protocol, .meta = *meta, .n = UDP_HEADER + n};
-	size_t cover = meta->coverage ? meta->coverage : k.n;
+	struct inet_packet k = {.net = net, .protocol = (uint8_t)protocol, .meta = *meta};
 
-	set_addresses(&k, from, to);
-	k.p = malloc(k.n);
-	if (!k.p)
-		return;
-	put16(k.p, from->port);
-	put16(k.p + 2, to->port);
-	put16(k.p + 4, protocol == LX_IPPROTO_UDPLITE ? meta->coverage : (uint32_t)k.n);
-	put16(k.p + 6, 0);
-	memcpy(k.p + UDP_HEADER, data, n);
-	ip_sum_put(k.p + 6, ip_sum_add(pseudo_sum(&k), k.p, cover < k.n ? cover : k.n));
-	if (!k.p[6] && !k.p[7])
-		put16(k.p + 6, 0xffff);
-	inet_show(&k);
+	inet_set_addresses(&k, from, to);
+	if (udp_packet_make(&k, from->port, to->port, data, n) == 0)
+		inet_show(&k);
 	free(k.p);
 }
 
@@ -113,7 +153,7 @@ wire_tcp(struct net_ns *net, const struct inet_addr *from, const struct inet_add
 {
 	struct inet_packet k = {.net = net, .protocol = LX_IPPROTO_TCP};
 
-	set_addresses(&k, from, to);
+	inet_set_addresses(&k, from, to);
 	k.meta.ttl = inet_ttl_usual(net, !k.v6);
 	k.p = malloc(TCP_HEADER + (n < TCP_SEGMENT ? n : TCP_SEGMENT));
 	if (!k.p)
@@ -123,16 +163,16 @@ wire_tcp(struct net_ns *net, const struct inet_addr *from, const struct inet_add
 
 		k.n = TCP_HEADER + part;
 		memset(k.p, 0, TCP_HEADER);
-		put16(k.p, from->port);
-		put16(k.p + 2, to->port);
-		put32(k.p + 4, seq);
-		put32(k.p + 8, flags & TCP_ACK ? ack : 0);
+		put_be16(k.p, from->port);
+		put_be16(k.p + 2, to->port);
+		put_be32(k.p + 4, seq);
+		put_be32(k.p + 8, flags & TCP_ACK ? ack : 0);
 		k.p[12] = TCP_HEADER / 4 << 4;
 		k.p[13] = flags;
-		put16(k.p + 14, 65535);
+		put_be16(k.p + 14, 65535);
 		if (part)
 			memcpy(k.p + TCP_HEADER, data, part);
-		ip_sum_put(k.p + 16, ip_sum_add(pseudo_sum(&k), k.p, k.n));
+		ip_sum_put(k.p + 16, ip_sum_add(inet_pseudo_sum(&k), k.p, k.n));
 		inet_show(&k);
 		seq += (uint32_t)part;
 		data += part;
@@ -150,7 +190,7 @@ inet_header_in(struct inet_packet *k)
 	if (k->n < IP_HEADER || head < IP_HEADER || head > k->n)
 		return -EINVAL;
 	/* Filled in as raw(7) says: length and checksum always, the source where there is none. */
-	put16(k->p + 2, (uint32_t)k->n);
+	put_be16(k->p + 2, (uint32_t)k->n);
 	if (memcmp(k->p + 12, none, 4) == 0)
 		memcpy(k->p + 12, k->from.ip + 12, 4);
 	memset(k->p + 10, 0, 2);
@@ -201,7 +241,7 @@ inet_take_packet(struct net_ns *net, bool v6, const uint8_t *ip, size_t len)
 
 	if (len < (v6 ? IP6_HEADER : IP_HEADER) || ip[0] >> 4 != (v6 ? 6 : 4))
 		return;
-	whole = v6 ? IP6_HEADER + get16(ip + 4) : get16(ip + 2);
+	whole = v6 ? IP6_HEADER + get_be16(ip + 4) : get_be16(ip + 2);
 	if (whole > len)
 		return;
 	if (!v6 && !sum_is_right(ip, (size_t)(ip[0] & 15) * 4, whole))

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * rtnetlink(7) over the sandbox's own interface: links and addresses. lo can be switched on and
- * off, and get more addresses.
+ * rtnetlink(7): links and addresses. Links that are made by it are none; tuns can be removed.
  */
 #include "abi/socket.h"
 #include "internal.h"
 #include "sentry/cred/user_ns.h"
+#include "sentry/net/dev.h"
 #include <errno.h>
 #include <string.h>
 
@@ -18,14 +18,54 @@ struct query {
 	bool found;
 };
 
+/* An attribute with others in it; the result is added to by put_inner. */
+struct nest {
+	uint8_t b[128];
+	size_t n;
+};
+
 static void
-put_link(struct nl_reply *r, uint16_t flags, const struct net_link *l)
+put_inner(struct nest *o, uint16_t type, const void *data, size_t len)
+{
+	struct lx_nlattr a = {(uint16_t)(sizeof a + len), type};
+
+	memcpy(o->b + o->n, &a, sizeof a);
+	memcpy(o->b + o->n + sizeof a, data, len);
+	o->n += LX_NLA_ALIGN(a.len);
+}
+
+/* tun_fill_info */
+static void
+put_tun(struct nl_reply *r, const struct net_tun_info *t)
+{
+	const uint8_t type = t->flags & (LX_IFF_TUN | LX_IFF_TAP), pi = !(t->flags & LX_IFF_NO_PI),
+		      vnet = !!(t->flags & LX_IFF_VNET_HDR),
+		      persist = !!(t->flags & LX_IFF_PERSIST), no = 0;
+	struct nest data = {.n = 0}, info = {.n = 0};
+
+	put_inner(&data, LX_IFLA_TUN_TYPE, &type, 1);
+	if (t->owner != UINT32_MAX)
+		put_inner(&data, LX_IFLA_TUN_OWNER, &t->owner, 4);
+	if (t->group != UINT32_MAX)
+		put_inner(&data, LX_IFLA_TUN_GROUP, &t->group, 4);
+	put_inner(&data, LX_IFLA_TUN_PI, &pi, 1);
+	put_inner(&data, LX_IFLA_TUN_VNET_HDR, &vnet, 1);
+	put_inner(&data, LX_IFLA_TUN_PERSIST, &persist, 1);
+	put_inner(&data, LX_IFLA_TUN_MULTI_QUEUE, &no, 1);
+	put_inner(&info, LX_IFLA_INFO_KIND, "tun", 4);
+	put_inner(&info, LX_IFLA_INFO_DATA, data.b, data.n);
+	nl_put(r, LX_IFLA_LINKINFO, info.b, info.n);
+}
+
+static void
+put_link(struct nl_reply *r, uint16_t type, uint16_t flags, const struct net_link *l)
 {
 	struct lx_ifinfomsg m = {.type = l->type, .index = l->index, .flags = l->flags};
+	const char *qdisc = l->no_qdisc ? "noop" : l->tun.is ? "pfifo_fast" : "noqueue";
 	uint32_t stats[24] = {0};
 	uint8_t zero = 0;
 
-	nl_begin(r, LX_RTM_NEWLINK, flags, &m, sizeof m);
+	nl_begin(r, type, flags, &m, sizeof m);
 	nl_put(r, LX_IFLA_IFNAME, l->name, strlen(l->name) + 1);
 	nl_put_u32(r, LX_IFLA_TXQLEN, l->txqlen);
 	nl_put(r, LX_IFLA_OPERSTATE, &l->operstate, 1);
@@ -36,13 +76,17 @@ put_link(struct nl_reply *r, uint16_t flags, const struct net_link *l)
 	nl_put_u32(r, LX_IFLA_NUM_TX_QUEUES, 1);
 	nl_put_u32(r, LX_IFLA_NUM_RX_QUEUES, 1);
 	nl_put(r, LX_IFLA_CARRIER, &l->carrier, 1);
-	nl_put(r, LX_IFLA_QDISC, l->no_qdisc ? "noop" : "noqueue", l->no_qdisc ? 5 : 8);
-	nl_put(r, LX_IFLA_ADDRESS, l->hwaddr, l->hwaddr_len);
-	nl_put(r, LX_IFLA_BROADCAST, l->broadcast, l->hwaddr_len);
+	nl_put(r, LX_IFLA_QDISC, qdisc, strlen(qdisc) + 1);
+	if (l->hwaddr_len) {
+		nl_put(r, LX_IFLA_ADDRESS, l->hwaddr, l->hwaddr_len);
+		nl_put(r, LX_IFLA_BROADCAST, l->broadcast, l->hwaddr_len);
+	}
 	nl_put(r, LX_IFLA_STATS64, &l->stats, sizeof l->stats);
 	for (int i = 0; i < 10; i++)
 		stats[i] = (uint32_t)(&l->stats.rx_packets)[i];
 	nl_put(r, LX_IFLA_STATS, stats, sizeof stats);
+	if (l->tun.is)
+		put_tun(r, &l->tun);
 	nl_end(r);
 }
 
@@ -54,23 +98,27 @@ one_link(const struct net_link *l, void *arg)
 	if (q->index && q->index != l->index)
 		return;
 	q->found = true;
-	put_link(q->r, q->flags, l);
+	put_link(q->r, LX_RTM_NEWLINK, q->flags, l);
 }
 
 static void
 put_addr(struct nl_reply *r, uint16_t type, uint16_t flags, const struct net_addr *a)
 {
+	struct net_link l = {.name = "?"};
 	struct lx_ifaddrmsg m = {a->family, a->prefixlen, a->flags, a->scope, (uint32_t)a->index};
 	uint32_t cache[4] = {0xffffffff, 0xffffffff, 0, 0}; /* for ever */
 	size_t len = a->family == LX_AF_INET ? 4 : 16;
 
 	nl_begin(r, type, flags, &m, sizeof m);
-	nl_put(r, LX_IFA_ADDRESS, a->addr, len);
+	nl_put(r, LX_IFA_ADDRESS, a->has_peer ? a->peer : a->addr, len);
+	if (a->family == LX_AF_INET6 && a->has_peer)
+		nl_put(r, LX_IFA_LOCAL, a->addr, len);
 	if (a->family == LX_AF_INET) {
+		(void)net_link_find(r->to->s.net, a->index, NULL, &l);
 		nl_put(r, LX_IFA_LOCAL, a->addr, len);
 		if (a->has_broadcast)
 			nl_put(r, LX_IFA_BROADCAST, a->broadcast, len);
-		nl_put(r, LX_IFA_LABEL, "lo", 3);
+		nl_put(r, LX_IFA_LABEL, l.name, strlen(l.name) + 1);
 	}
 	nl_put_u32(r, LX_IFA_FLAGS, a->flags);
 	nl_put(r, LX_IFA_CACHEINFO, cache, sizeof cache);
@@ -107,20 +155,63 @@ named_link(
 	return net_link_find(net, m->index, name, l);
 }
 
+struct link_news {
+	uint16_t type;
+	const struct net_link *l;
+};
+
 static void
 tell_link(struct nl_reply *r, void *arg)
 {
-	put_link(r, 0, arg);
+	const struct link_news *n = arg;
+
+	put_link(r, n->type, 0, n->l);
+}
+
+/* What a request asks for beside flags. */
+static int
+set_attributes(struct net_ns *net, const struct nl_request *rq, const struct net_link *l)
+{
+	const size_t head = sizeof(struct lx_ifinfomsg);
+	char name[16] = "";
+	const uint8_t *a;
+	size_t len = 0;
+	uint32_t v;
+	uint8_t mac[6];
+	int r;
+
+	a = nl_attr(rq, head, LX_IFLA_IFNAME, &len);
+	if (a) {
+		memcpy(name, a, len < sizeof name ? len : sizeof name - 1);
+		r = net_link_rename(net, l->index, name);
+		if (r < 0)
+			return r;
+	}
+	r = nl_take_attr(rq, head, LX_IFLA_MTU, &v, sizeof v);
+	if (r > 0)
+		r = net_link_set_mtu(net, l->index, v);
+	if (r < 0)
+		return r;
+	r = nl_take_attr(rq, head, LX_IFLA_TXQLEN, &v, sizeof v);
+	if (r > 0)
+		r = net_link_set_txqlen(net, l->index, v);
+	if (r < 0)
+		return r;
+	r = nl_take_attr(rq, head, LX_IFLA_ADDRESS, mac, sizeof mac);
+	if (r > 0)
+		r = net_link_set_hwaddr(net, l->index, mac);
+	return r < 0 ? r : 0;
 }
 
 static int
 set_link(struct net_ns *net, const struct nl_request *rq)
 {
-	static const uint16_t changeable[] = {LX_IFLA_IFNAME, LX_IFLA_MTU, LX_IFLA_EXT_MASK, 0};
+	static const uint16_t changeable[] = {
+		LX_IFLA_IFNAME, LX_IFLA_MTU, LX_IFLA_TXQLEN, LX_IFLA_ADDRESS, LX_IFLA_EXT_MASK, 0};
+	struct link_news news = {.type = LX_RTM_NEWLINK};
 	struct lx_ifinfomsg m;
 	struct net_link l;
-	const uint8_t *a;
-	size_t len = 0;
+	uint32_t mask;
 	int r = named_link(net, rq, &m, &l);
 
 	if (r == -ENODEV && rq->h.flags & LX_NLM_F_CREATE)
@@ -129,31 +220,51 @@ set_link(struct net_ns *net, const struct nl_request *rq)
 		return r;
 	if (rq->h.flags & LX_NLM_F_EXCL)
 		return -EEXIST;
-	/* Only its MTU, and whether it is up; no other name, address, namespace, nor other flags.
-	 */
-	if (!nl_attrs_only(rq, sizeof m, changeable) ||
-		(m.change && m.change != ~0u && m.change & ~(uint32_t)LX_IFF_UP))
+	/* no other namespace, master, and the like */
+	if (!nl_attrs_only(rq, sizeof m, changeable))
 		return -EOPNOTSUPP;
-	a = nl_attr(rq, sizeof m, LX_IFLA_IFNAME, &len);
-	if (a && (len == 0 || strnlen((const char *)a, len) != strlen(l.name) ||
-			 memcmp(a, l.name, strlen(l.name)) != 0))
-		return -EOPNOTSUPP;
-	a = nl_attr(rq, sizeof m, LX_IFLA_MTU, &len);
-	if (a && len == 4) {
-		uint32_t mtu;
-
-		memcpy(&mtu, a, 4);
-		r = net_lo_set_mtu(net, mtu);
+	r = set_attributes(net, rq, &l);
+	if (r < 0)
+		return r;
+	/* Without a mask, all of the flags are meant. */
+	mask = m.change ? m.change : m.flags ? ~0u : 0;
+	if (mask != ~0u && mask & ~(uint32_t)LX_IFF_UP) {
+		r = net_link_set_flags(net, l.index, m.flags, mask);
 		if (r < 0)
 			return r;
 	}
-	/* Without a mask, all of the flags are meant. */
-	if (!m.change || m.change & LX_IFF_UP)
-		if (m.change || m.flags)
-			net_lo_set_up(net, m.flags & LX_IFF_UP);
-	if (net_link_find(net, NET_LO_INDEX, NULL, &l) == 0)
-		nl_broadcast(net, LX_NETLINK_ROUTE, LX_RTNLGRP_LINK, 0, 0, 0, tell_link, &l);
+	if (mask & LX_IFF_UP)
+		r = net_link_set_up(net, l.index, m.flags & LX_IFF_UP);
+	news.l = &l;
+	if (r == 0 && net_link_find(net, l.index, NULL, &l) == 0)
+		nl_broadcast(net, LX_NETLINK_ROUTE, LX_RTNLGRP_LINK, 0, 0, 0, tell_link, &news);
+	return r;
+}
+
+static int
+del_link(struct net_ns *net, const struct nl_request *rq)
+{
+	struct lx_ifinfomsg m;
+	struct net_link l;
+	struct net_dev *d;
+	int r = named_link(net, rq, &m, &l);
+
+	if (r < 0)
+		return r;
+	d = net_dev_find(net, l.index, NULL);
+	if (!d)
+		return l.index == NET_LO_INDEX ? -EOPNOTSUPP : -ENODEV;
+	net_dev_remove(d);
+	net_dev_put(d);
 	return 0;
+}
+
+void
+netlink_link_news(struct net_ns *net, const struct net_link *l, bool gone)
+{
+	struct link_news n = {gone ? LX_RTM_DELLINK : LX_RTM_NEWLINK, l};
+
+	nl_broadcast(net, LX_NETLINK_ROUTE, LX_RTNLGRP_LINK, 0, 0, 0, tell_link, &n);
 }
 
 struct addr_news {
@@ -172,13 +283,14 @@ tell_addr(struct nl_reply *r, void *arg)
 static int
 change_addr(struct nl_sock *s, const struct nl_request *rq)
 {
-	/* No lifetimes, labels, peers' metrics: addresses of lo stay until they are removed. */
+	/* No lifetimes, labels, peers' metrics: addresses stay until they are removed. */
 	static const uint16_t known[] = {
 		LX_IFA_ADDRESS, LX_IFA_LOCAL, LX_IFA_BROADCAST, LX_IFA_FLAGS, 0};
 	struct net_addr a = {.flags = LX_IFA_F_PERMANENT};
 	struct lx_ifaddrmsg m;
-	const uint8_t *x;
-	size_t len = 0, want;
+	const uint8_t *x, *peer;
+	size_t len = 0, peer_len = 0, want;
+	struct net_link link;
 	int r;
 
 	if (rq->len < sizeof m)
@@ -187,29 +299,40 @@ change_addr(struct nl_sock *s, const struct nl_request *rq)
 	if (m.family != LX_AF_INET && m.family != LX_AF_INET6)
 		return -EAFNOSUPPORT;
 	want = m.family == LX_AF_INET ? 4 : 16;
+	peer = nl_attr(rq, sizeof m, LX_IFA_ADDRESS, &peer_len);
 	x = nl_attr(rq, sizeof m, LX_IFA_LOCAL, &len);
-	if (!x)
-		x = nl_attr(rq, sizeof m, LX_IFA_ADDRESS, &len);
-	if (!x || len != want || m.prefixlen > 8 * want)
+	if (!x) {
+		x = peer;
+		len = peer_len;
+	}
+	if (!x || len != want || (peer && peer_len != want) || m.prefixlen > 8 * want)
 		return -EINVAL;
-	if (m.index != NET_LO_INDEX)
+	if (net_link_find(s->s.net, (int32_t)m.index, NULL, &link) < 0 || !m.index)
 		return -ENODEV;
 	if (rq->h.type == LX_RTM_NEWADDR && !nl_attrs_only(rq, sizeof m, known))
 		return -EOPNOTSUPP;
 	a.family = m.family;
 	a.prefixlen = m.prefixlen;
 	a.scope = m.scope;
-	a.index = NET_LO_INDEX;
+	a.index = (int32_t)m.index;
 	memcpy(a.addr, x, want);
-	if (m.family == LX_AF_INET6)
-		a.scope =
-			a.addr[15] == 1 && a.addr[0] == 0 ? LX_RT_SCOPE_HOST : LX_RT_SCOPE_UNIVERSE;
+	a.has_peer = peer && memcmp(peer, x, want) != 0;
+	if (a.has_peer)
+		memcpy(a.peer, peer, want);
+	if (m.family == LX_AF_INET6) {
+		a.scope = a.addr[15] == 1 && a.addr[0] == 0		    ? LX_RT_SCOPE_HOST
+			  : a.addr[0] == 0xfe && (a.addr[1] & 0xc0) == 0x80 ? LX_RT_SCOPE_LINK
+									    : LX_RT_SCOPE_UNIVERSE;
+		if (a.index != NET_LO_INDEX)
+			a.flags |= m.flags & LX_IFA_F_NODAD;
+	}
 	x = nl_attr(rq, sizeof m, LX_IFA_BROADCAST, &len);
 	if (x && len == want) {
 		memcpy(a.broadcast, x, want);
 		a.has_broadcast = true;
 	}
-	r = rq->h.type == LX_RTM_NEWADDR ? net_lo_add(s->s.net, &a) : net_lo_remove(s->s.net, &a);
+	r = rq->h.type == LX_RTM_NEWADDR ? net_addr_add(s->s.net, &a)
+					 : net_addr_remove(s->s.net, &a);
 	if (r == -EEXIST && rq->h.flags & LX_NLM_F_REPLACE && !(rq->h.flags & LX_NLM_F_EXCL))
 		r = 0;
 	if (r == 0) {
@@ -239,11 +362,13 @@ nl_link(struct nl_sock *s, const struct nl_request *rq, struct nl_reply *r)
 	case LX_RTM_GETLINK:
 		err = named_link(s->s.net, rq, &m, &l);
 		if (err == 0)
-			put_link(r, 0, &l);
+			put_link(r, LX_RTM_NEWLINK, 0, &l);
 		return err;
 	case LX_RTM_NEWLINK:
 	case LX_RTM_SETLINK:
 		return set_link(s->s.net, rq);
+	case LX_RTM_DELLINK:
+		return del_link(s->s.net, rq);
 	default:
 		return -EOPNOTSUPP;
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which route a packet would take, in a namespace whose only interface is lo: RTM_GETROUTE of
+ * Which route a packet would take, RTM_GETROUTE of
  * rtnetlink(7), as `ip route get` asks. The rules are those of Linux' net/ipv4/route.c
  * (inet_rtm_getroute, ip_route_output_key_hash_rcu) and net/ipv6/route.c (inet6_rtm_getroute).
  */
@@ -50,7 +50,7 @@ is_limited_broadcast(const uint8_t *a)
 	return memcmp(a, "\377\377\377\377", 4) == 0;
 }
 
-/* As a packet that came in by lo. */
+/* As a packet that came in; what is not for this host is not passed on. */
 static int
 input4(struct lookup *l)
 {
@@ -133,6 +133,7 @@ output4(struct lookup *l)
 	if (!group && !everybody)
 		l->type = found.route.type;
 	l->path.route = found.route;
+	l->path.leaves = found.leaves;
 	if (!l->path.has_source) {
 		memcpy(l->path.source, found.source, 4);
 		l->path.has_source = found.has_source;
@@ -149,6 +150,9 @@ answer4(struct lookup *l, struct nl_reply *r)
 		.table = LX_RT_TABLE_MAIN,
 		.type = l->type,
 		.flags = LX_RTM_F_CLONED | LX_RTCF_LOCAL};
+	int32_t oif = l->path.leaves			    ? l->path.route.oif
+		      : l->f.oif && l->type != LX_RTN_LOCAL ? l->f.oif
+							    : NET_LO_INDEX;
 	struct lx_rta_cacheinfo ci = {.clntref = 1};
 
 	if (l->m.flags & LX_RTM_F_FIB_MATCH) {
@@ -157,6 +161,8 @@ answer4(struct lookup *l, struct nl_reply *r)
 		nl_put_route(r, LX_RTM_NEWROUTE, 0, &l->path.route);
 		return 0;
 	}
+	if (oif != NET_LO_INDEX && l->type == LX_RTN_UNICAST)
+		m.flags &= ~LX_RTCF_LOCAL;
 	if (l->type == LX_RTN_BROADCAST)
 		m.flags |= LX_RTCF_BROADCAST;
 	else if (l->type == LX_RTN_MULTICAST)
@@ -169,7 +175,7 @@ answer4(struct lookup *l, struct nl_reply *r)
 	nl_put(r, LX_RTA_DST, l->f.dst, 4);
 	if (l->has_src)
 		nl_put(r, LX_RTA_SRC, l->f.src, 4);
-	nl_put_u32(r, LX_RTA_OIF, NET_LO_INDEX);
+	nl_put_u32(r, LX_RTA_OIF, (uint32_t)oif);
 	if (!l->iif && l->path.has_source && memcmp(l->path.source, l->f.src, 4) != 0)
 		nl_put(r, LX_RTA_PREFSRC, l->path.source, 4);
 	if (l->found && l->path.route.has_gateway)
@@ -224,7 +230,9 @@ answer6(const struct lookup *l, struct nl_reply *r)
 	else if (l->path.has_source)
 		nl_put(r, LX_RTA_PREFSRC, l->path.source, 16);
 	nl_put_u32(r, LX_RTA_PRIORITY, x->priority);
-	nl_put_u32(r, LX_RTA_OIF, NET_LO_INDEX);
+	if (x->has_gateway)
+		nl_put(r, LX_RTA_GATEWAY, x->gateway, 16);
+	nl_put_u32(r, LX_RTA_OIF, (uint32_t)(l->path.leaves ? x->oif : NET_LO_INDEX));
 	nl_put_cacheinfo(r);
 	nl_end(r);
 	return 0;

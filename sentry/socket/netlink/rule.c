@@ -25,10 +25,11 @@ put_rule(struct nl_reply *r, uint16_t type, uint16_t flags, const struct net_rul
 		.flags = (x->invert ? LX_FIB_RULE_INVERT : 0) |
 			 (x->unresolved ? LX_FIB_RULE_UNRESOLVED : 0)};
 	size_t len = x->family == LX_AF_INET ? 4 : 16;
+	struct net_link l;
 
-	if (x->iif[0] && strcmp(x->iif, "lo") != 0)
+	if (x->iif[0] && net_link_find(r->to->s.net, 0, x->iif, &l) < 0)
 		m.flags |= LX_FIB_RULE_IIF_DETACHED;
-	if (x->oif[0] && strcmp(x->oif, "lo") != 0)
+	if (x->oif[0] && net_link_find(r->to->s.net, 0, x->oif, &l) < 0)
 		m.flags |= LX_FIB_RULE_OIF_DETACHED;
 	nl_begin(r, type, flags, &m, sizeof m);
 	nl_put_u32(r, LX_FRA_TABLE, x->table);

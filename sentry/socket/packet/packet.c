@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * AF_PACKET on lo (packet(7)): each packet is seen as it leaves and as it comes in. No rings to
+ * AF_PACKET (packet(7)). On lo each packet is seen as it leaves and as it comes in. No rings to
  * send from, none of version 3, no fanout. Locks: each namespace has a list of those to which
  * something can come, under its taps' lock.
  */
@@ -8,7 +8,7 @@
 #include "abi/poll.h"
 #include "ring.h"
 #include "sentry/cred/user_ns.h"
-#include "sentry/net/link.h"
+#include "sentry/net/dev.h"
 #include "sentry/socket/socket.h"
 #include "sentry/socket/wire.h"
 #include <arpa/inet.h>
@@ -16,9 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ARPHRD_LOOPBACK 772
-#define ETH_ALEN	6
-#define SOL_PACKET	263
+#define ETH_ALEN   6
+#define SOL_PACKET 263
 
 enum pkttype { PKT_HOST, PKT_BROADCAST, PKT_MULTICAST, PKT_OTHERHOST, PKT_OUTGOING };
 
@@ -80,6 +79,7 @@ leave_locked(struct net_taps *t, struct packet_sock *p)
 	if (list_empty(&p->node))
 		return;
 	list_del(&p->node);
+	atomic_fetch_sub(&t->nr_frames, 1);
 	if (sees_ip(p->protocol))
 		atomic_fetch_sub(&t->nr_packet, 1);
 }
@@ -103,16 +103,29 @@ set_protocol_locked(struct net_taps *t, struct packet_sock *p, uint16_t protocol
 	if (!protocol)
 		return;
 	list_push_back(&t->packet, &p->node);
+	atomic_fetch_add(&t->nr_frames, 1);
 	if (sees_ip(protocol))
 		atomic_fetch_add(&t->nr_packet, 1);
 }
 
 /* --- coming in --- */
 
+/* A packet as it went by. */
+struct seen {
+	const struct net_link *link;
+	uint16_t protocol;
+	enum pkttype type;
+	const uint8_t *p;
+	size_t len, head; /* with a header of so many bytes */
+};
+
+static const struct net_link lo = {
+	.index = NET_LO_INDEX, .type = LX_ARPHRD_LOOPBACK, .hwaddr_len = ETH_ALEN};
+
 static enum pkttype
-type_of(const uint8_t *frame)
+type_of(const uint8_t *frame, const uint8_t *mine)
 {
-	static const uint8_t mine[ETH_ALEN], all[ETH_ALEN] = {255, 255, 255, 255, 255, 255};
+	static const uint8_t all[ETH_ALEN] = {255, 255, 255, 255, 255, 255};
 
 	if (memcmp(frame, mine, ETH_ALEN) == 0)
 		return PKT_HOST;
@@ -122,21 +135,20 @@ type_of(const uint8_t *frame)
 }
 
 static void
-hand_to(struct packet_sock *p, const uint8_t *frame, size_t len, enum pkttype type)
+hand_to(struct packet_sock *p, const struct seen *x)
 {
-	uint16_t protocol = (uint16_t)(frame[12] << 8 | frame[13]);
-	size_t skip = p->s.type == LX_SOCK_DGRAM ? ETH_HEADER : 0;
-	struct filter_packet k = {frame + skip, (uint32_t)(len - skip), protocol, (uint8_t)type,
-		NET_LO_INDEX, ARPHRD_LOOPBACK};
-	struct sockaddr_ll from = {LX_AF_PACKET, htons(protocol), NET_LO_INDEX, ARPHRD_LOOPBACK,
-		(uint8_t)type, ETH_ALEN, {0}};
+	size_t skip = p->s.type == LX_SOCK_DGRAM ? x->head : 0;
+	struct filter_packet k = {x->p + skip, (uint32_t)(x->len - skip), x->protocol,
+		(uint8_t)x->type, x->link->index, x->link->type};
+	struct sockaddr_ll from = {LX_AF_PACKET, htons(x->protocol), x->link->index, x->link->type,
+		(uint8_t)x->type, x->link->hwaddr_len ? ETH_ALEN : 0, {0}};
 	struct skb *b;
 	uint32_t snap;
 
 	mutex_lock(&p->s.lock);
-	if (p->s.closed || (p->protocol != ETH_P_ALL && p->protocol != protocol) ||
-		(type == PKT_OUTGOING && (p->protocol != ETH_P_ALL || p->ignore_outgoing)) ||
-		(p->ifindex && p->ifindex != NET_LO_INDEX)) {
+	if (p->s.closed || (p->protocol != ETH_P_ALL && p->protocol != x->protocol) ||
+		(x->type == PKT_OUTGOING && (p->protocol != ETH_P_ALL || p->ignore_outgoing)) ||
+		(p->ifindex && p->ifindex != x->link->index)) {
 		mutex_unlock(&p->s.lock);
 		return;
 	}
@@ -148,9 +160,10 @@ hand_to(struct packet_sock *p, const uint8_t *frame, size_t len, enum pkttype ty
 		return;
 	}
 	p->packets++;
-	memcpy(from.addr, frame + ETH_ALEN, ETH_ALEN);
+	if (x->head)
+		memcpy(from.addr, x->p + ETH_ALEN, ETH_ALEN);
 	if (p->ring) {
-		struct ring_packet r = {k.p, k.len, snap, (uint32_t)(ETH_HEADER - skip), from,
+		struct ring_packet r = {k.p, k.len, snap, (uint32_t)(x->head - skip), from,
 			sock_stamp(), p->drops != 0};
 
 		if (!packet_ring_add(p->ring, &r))
@@ -178,8 +191,8 @@ hand_to(struct packet_sock *p, const uint8_t *frame, size_t len, enum pkttype ty
 	waitq_notify(&p->s.wq, LX_POLLIN | LX_POLLRDNORM);
 }
 
-void
-packet_show(struct net_ns *net, const uint8_t *frame, size_t len, const struct sock *from)
+static void
+show(struct net_ns *net, const struct seen *x, const struct sock *from)
 {
 	struct net_taps *t = net_ns_taps(net);
 	struct packet_sock *p;
@@ -187,10 +200,38 @@ packet_show(struct net_ns *net, const uint8_t *frame, size_t len, const struct s
 	mutex_lock(&t->lock);
 	list_for_each_entry (p, &t->packet, node)
 		if (&p->s != from)
-			hand_to(p, frame, len, PKT_OUTGOING);
-	list_for_each_entry (p, &t->packet, node)
-		hand_to(p, frame, len, type_of(frame));
+			hand_to(p, x);
 	mutex_unlock(&t->lock);
+}
+
+void
+packet_show(struct net_ns *net, const uint8_t *frame, size_t len, const struct sock *from)
+{
+	static const uint8_t mine[ETH_ALEN];
+	struct seen x = {
+		&lo, (uint16_t)(frame[12] << 8 | frame[13]), PKT_OUTGOING, frame, len, ETH_HEADER};
+
+	show(net, &x, from);
+	x.type = type_of(frame, mine);
+	show(net, &x, NULL);
+}
+
+bool
+packet_has_any(struct net_ns *net)
+{
+	return atomic_load_explicit(&net_ns_taps(net)->nr_frames, memory_order_relaxed);
+}
+
+void
+packet_show_link(struct net_ns *net, const struct net_link *l, bool out, uint16_t protocol,
+	const uint8_t *p, size_t n, const struct sock *from)
+{
+	struct seen x = {
+		l, protocol, out ? PKT_OUTGOING : PKT_HOST, p, n, l->hwaddr_len ? ETH_HEADER : 0};
+
+	if (!out && x.head)
+		x.type = type_of(p, l->hwaddr);
+	show(net, &x, from);
 }
 
 void
@@ -239,13 +280,14 @@ packet_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 
 /* --- going out --- */
 
-/* A frame of this socket's. */
+/* A frame of this socket's, or a packet for an interface without a header. */
 static int
-frame_in(struct sock *s, struct sock_msg *m, uint8_t **ret, size_t *ret_len)
+frame_in(struct sock *s, struct sock_msg *m, struct net_link *ret_link, uint16_t *ret_protocol,
+	uint8_t **ret, size_t *ret_len)
 {
 	struct packet_sock *p = ps(s);
 	struct sockaddr_ll to = {.family = LX_AF_PACKET};
-	size_t n = m->uio->left, head = s->type == LX_SOCK_DGRAM ? ETH_HEADER : 0;
+	size_t n = m->uio->left, hard, head;
 	struct net_link link;
 	uint8_t *frame;
 	int err;
@@ -258,7 +300,8 @@ frame_in(struct sock *s, struct sock_msg *m, uint8_t **ret, size_t *ret_len)
 		if (m->addr_len < sizeof to)
 			return -EINVAL;
 		memcpy(&to, m->addr, sizeof to);
-		if (head && (to.halen > sizeof to.addr || m->addr_len < 12u + to.halen))
+		if (s->type == LX_SOCK_DGRAM &&
+			(to.halen > sizeof to.addr || m->addr_len < 12u + to.halen))
 			return -EINVAL;
 	}
 	err = to.ifindex > 0 ? net_link_find(s->net, to.ifindex, NULL, &link) : -ENXIO;
@@ -266,9 +309,11 @@ frame_in(struct sock *s, struct sock_msg *m, uint8_t **ret, size_t *ret_len)
 		return -ENXIO;
 	if (!(link.flags & 1))
 		return -ENETDOWN;
-	if (n + head < ETH_HEADER)
+	hard = link.hwaddr_len ? ETH_HEADER : 0;
+	head = s->type == LX_SOCK_DGRAM ? hard : 0;
+	if (n + head < hard || !(n + head))
 		return -EINVAL;
-	if (n + head > link.mtu + ETH_HEADER)
+	if (n + head > link.mtu + hard)
 		return -EMSGSIZE;
 	frame = calloc(1, n + head);
 	if (!frame)
@@ -279,8 +324,11 @@ frame_in(struct sock *s, struct sock_msg *m, uint8_t **ret, size_t *ret_len)
 	}
 	if (head) {
 		memcpy(frame, to.addr, ETH_ALEN);
+		memcpy(frame + ETH_ALEN, link.hwaddr, ETH_ALEN);
 		memcpy(frame + 12, &to.protocol, 2);
 	}
+	*ret_protocol = hard ? get_be16(frame + 12) : ntohs(to.protocol);
+	*ret_link = link;
 	*ret = frame;
 	*ret_len = n + head;
 	return 0;
@@ -289,7 +337,9 @@ frame_in(struct sock *s, struct sock_msg *m, uint8_t **ret, size_t *ret_len)
 static ssize_t
 packet_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 {
+	static const uint8_t mine[ETH_ALEN];
 	size_t n = m->uio->left, len;
+	struct net_link link;
 	uint16_t protocol;
 	uint8_t *frame;
 	int err;
@@ -297,13 +347,18 @@ packet_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	(void)c;
 	if (m->flags & LX_MSG_OOB)
 		return -EINVAL;
-	err = frame_in(s, m, &frame, &len);
+	err = frame_in(s, m, &link, &protocol, &frame, &len);
 	if (err)
 		return err;
+	if (link.index != NET_LO_INDEX) {
+		err = net_dev_send(s->net, link.index, protocol, frame, len, s);
+		free(frame);
+		return err ? err : (ssize_t)n;
+	}
 	net_lo_count(s->net, len - ETH_HEADER);
 	packet_show(s->net, frame, len, s);
-	protocol = (uint16_t)(frame[12] << 8 | frame[13]);
-	if (type_of(frame) != PKT_OTHERHOST && (protocol == ETH_P_IP || protocol == ETH_P_IPV6))
+	if (type_of(frame, mine) != PKT_OTHERHOST &&
+		(protocol == ETH_P_IP || protocol == ETH_P_IPV6))
 		inet_take_packet(
 			s->net, protocol == ETH_P_IPV6, frame + ETH_HEADER, len - ETH_HEADER);
 	free(frame);
@@ -343,6 +398,7 @@ static int
 packet_getname(struct sock *s, bool peer, uint8_t *addr, uint32_t *len)
 {
 	struct sockaddr_ll a = {.family = LX_AF_PACKET};
+	struct net_link link;
 
 	if (peer)
 		return -EOPNOTSUPP;
@@ -350,9 +406,10 @@ packet_getname(struct sock *s, bool peer, uint8_t *addr, uint32_t *len)
 	a.ifindex = ps(s)->ifindex;
 	a.protocol = htons(ps(s)->protocol);
 	mutex_unlock(&s->lock);
-	if (a.ifindex) {
-		a.hatype = ARPHRD_LOOPBACK;
-		a.halen = ETH_ALEN;
+	if (a.ifindex && net_link_find(s->net, a.ifindex, NULL, &link) == 0) {
+		a.hatype = link.type;
+		a.halen = link.hwaddr_len ? ETH_ALEN : 0;
+		memcpy(a.addr, link.hwaddr, a.halen);
 	}
 	memcpy(addr, &a, sizeof a);
 	*len = 12u + a.halen;
@@ -375,7 +432,7 @@ membership(struct packet_sock *p, int opt, const uint8_t *val, uint32_t len)
 	if (m.type >= MEMBERSHIPS || m.alen > ETH_ALEN)
 		return -EINVAL;
 	mutex_lock(&p->s.lock);
-	/* lo takes every frame as it is */
+	/* every frame is seen as it is */
 	if (opt == PACKET_ADD_MEMBERSHIP)
 		p->members[m.type]++;
 	else if (p->members[m.type])

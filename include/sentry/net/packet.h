@@ -1,13 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Checksums (RFC 1071) and IPv4 headers of packets that raw sockets see. */
-#ifndef SENTRY_SOCKET_IP_H
-#define SENTRY_SOCKET_IP_H
+/* Headers of packets: Ethernet, IPv4 (RFC 791), IPv6 (RFC 8200); checksums (RFC 1071). */
+#ifndef SENTRY_NET_PACKET_H
+#define SENTRY_NET_PACKET_H
 
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
-#define IP_HEADER 20u /* bytes, without options */
+#define ETH_HEADER 14u
+#define ETH_P_IP   0x0800u
+#define ETH_P_ARP  0x0806u
+#define ETH_P_IPV6 0x86ddu
+
+#define IP_HEADER  20u /* bytes, without options */
+#define IP6_HEADER 40u
+
+static inline void
+put_be16(uint8_t *p, uint32_t v)
+{
+	p[0] = (uint8_t)(v >> 8);
+	p[1] = (uint8_t)v;
+}
+
+static inline void
+put_be32(uint8_t *p, uint32_t v)
+{
+	put_be16(p, v >> 16);
+	put_be16(p + 2, v);
+}
+
+static inline uint16_t
+get_be16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+static inline uint32_t
+get_be32(const uint8_t *p)
+{
+	return (uint32_t)get_be16(p) << 16 | get_be16(p + 2);
+}
 
 static inline uint32_t
 ip_sum_add(uint32_t sum, const uint8_t *p, size_t n)

@@ -1,0 +1,617 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Interfaces beside lo: how they come and go, and what goes in and out by them. A namespace has a
+ * reference on each of its interfaces; they know it as long as they are part of it. Linux:
+ * net/core/dev.c.
+ */
+#include "sentry/net/dev.h"
+#include "abi/socket.h"
+#include "internal.h"
+#include "platform/host/info.h"
+#include "sentry/net/packet.h"
+#include "sentry/sched/fiber.h"
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NUMBERS_MAX 32768 /* that %d tries */
+#define TXQLEN_TUN  500
+#define TXQLEN_TAP  1000
+#define MTU	    1500
+
+static struct net_input input;
+
+void
+net_input_set(const struct net_input *in)
+{
+	input = *in;
+}
+
+const struct net_input *
+net_input(void)
+{
+	return &input;
+}
+
+/* --- names --- */
+
+/* dev_valid_name */
+bool
+dev_name_is_valid(const char *name)
+{
+	if (!name[0] || strnlen(name, 16) == 16 || strcmp(name, ".") == 0 ||
+		strcmp(name, "..") == 0)
+		return false;
+	for (; *name; name++)
+		if (*name == '/' || *name == ':' || isspace((unsigned char)*name))
+			return false;
+	return true;
+}
+
+static bool
+is_taken_locked(const struct net_ns *ns, const char *name)
+{
+	struct net_dev *d;
+
+	list_for_each_entry (d, &ns->devs, node)
+		if (strcmp(d->name, name) == 0)
+			return true;
+	return strcmp(name, "lo") == 0;
+}
+
+/* dev_alloc_name */
+static int
+choose_name_locked(const struct net_ns *ns, char name[16])
+{
+	const char *percent = strchr(name, '%');
+	char made[32];
+
+	if (!dev_name_is_valid(name))
+		return -EINVAL;
+	if (!percent)
+		return is_taken_locked(ns, name) ? -EEXIST : 0;
+	if (percent[1] != 'd' || strchr(percent + 2, '%'))
+		return -EINVAL;
+	for (int i = 0; i < NUMBERS_MAX; i++) {
+		snprintf(
+			made, sizeof made, "%.*s%d%s", (int)(percent - name), name, i, percent + 2);
+		if (strlen(made) < 16 && !is_taken_locked(ns, made)) {
+			memcpy(name, made, 16);
+			return 0;
+		}
+	}
+	return -ENFILE;
+}
+
+int32_t
+net_next_index_locked(const struct net_ns *ns, int32_t index)
+{
+	struct net_dev *d;
+
+	list_for_each_entry (d, &ns->devs, node)
+		if (d->index > index)
+			return d->index;
+	return 0;
+}
+
+/* --- life --- */
+
+static struct net_dev *
+make(bool tap, const struct net_dev_ops *ops, void *driver)
+{
+	struct net_dev *d = calloc(1, sizeof *d);
+
+	if (!d)
+		return NULL;
+	ref_init(&d->ref);
+	mutex_init(&d->lock, LR_LEAF);
+	d->tap = tap;
+	d->ops = ops;
+	d->driver = driver;
+	d->mtu = MTU;
+	d->txqlen = tap ? TXQLEN_TAP : TXQLEN_TUN;
+	d->carrier = true;
+	d->set_flags = LX_IFF_MULTICAST | (tap ? 0 : LX_IFF_NOARP);
+	host_random(d->mac, sizeof d->mac);
+	host_random(d->iid, sizeof d->iid);
+	d->mac[0] = (uint8_t)((d->mac[0] & 0xfe) | 2); /* eth_random_addr */
+	LIVE_INC(NETDEV);
+	return d;
+}
+
+static int
+enter_locked(struct net_ns *ns, struct net_dev *d, char name[16])
+{
+	size_t n = 0;
+	struct net_dev *o;
+	int err;
+
+	list_for_each_entry (o, &ns->devs, node)
+		n++;
+	if (n >= NET_DEVS_MAX)
+		return -ENFILE;
+	if (!ns->frags && !(ns->frags = ip_frags_new()))
+		return -ENOMEM;
+	err = choose_name_locked(ns, name);
+	if (err)
+		return err;
+	memcpy(d->name, name, sizeof d->name);
+	if (ns->last_index == INT32_MAX)
+		return -ENFILE;
+	d->index = ++ns->last_index;
+	d->ns = ns;
+	list_push_back(&ns->devs, &d->node);
+	return 0;
+}
+
+int
+net_dev_new(struct net_ns *ns, bool tap, char name[16], const struct net_dev_ops *ops, void *driver,
+	struct net_dev **ret)
+{
+	struct net_dev *d;
+	int err;
+
+	if (ns->on_host)
+		return -EOPNOTSUPP;
+	d = make(tap, ops, driver);
+	if (!d)
+		return -ENOMEM;
+	ref_get(&d->ref);
+	mutex_lock(&ns->lock);
+	err = enter_locked(ns, d, name);
+	mutex_unlock(&ns->lock);
+	if (err) {
+		mutex_destroy(&d->lock);
+		free(d);
+		LIVE_DEC(NETDEV);
+		return err;
+	}
+	*ret = d;
+	return 0;
+}
+
+void
+net_link_news(struct net_ns *ns, int32_t index)
+{
+	struct net_link l;
+
+	if (input.link_news && net_link_find(ns, index, NULL, &l) == 0)
+		input.link_news(ns, &l, false);
+}
+
+struct net_dev *
+net_dev_get(struct net_dev *d)
+{
+	ref_get(&d->ref);
+	return d;
+}
+
+void
+net_dev_put(struct net_dev *d)
+{
+	if (!d || !ref_put(&d->ref))
+		return;
+	d->ops->release(d->driver);
+	mutex_destroy(&d->lock);
+	free(d);
+	LIVE_DEC(NETDEV);
+}
+
+struct net_dev *
+net_dev_find(struct net_ns *ns, int32_t index, const char *name)
+{
+	struct net_dev *d, *found = NULL;
+
+	mutex_lock(&ns->lock);
+	list_for_each_entry (d, &ns->devs, node)
+		if (!found && (index > 0 ? d->index == index : strcmp(d->name, name) == 0))
+			found = net_dev_get(d);
+	mutex_unlock(&ns->lock);
+	return found;
+}
+
+/* d, which is in no list any more, is removed; the list's reference is dropped. */
+static void
+removed(struct net_dev *d, struct net_ns *ns)
+{
+	struct net_link l;
+
+	if (ns && input.link_news) {
+		mutex_lock(&ns->lock);
+		dev_link_locked(d, &l);
+		mutex_unlock(&ns->lock);
+		input.link_news(ns, &l, true);
+	}
+	mutex_lock(&d->lock);
+	d->ns = NULL;
+	mutex_unlock(&d->lock);
+	d->ops->removed(d->driver);
+	net_dev_put(d);
+}
+
+void
+net_dev_remove(struct net_dev *d)
+{
+	struct net_ns *ns = net_dev_ns(d);
+	bool mine;
+
+	if (!ns)
+		return;
+	mutex_lock(&ns->lock);
+	mine = dev_by_index_locked(ns, d->index) == d;
+	if (mine) {
+		d->up = false;
+		list_del(&d->node);
+		addrs_forget_locked(ns, d->index, 0);
+		fib_down_locked(ns, d->index, 0, true);
+	}
+	mutex_unlock(&ns->lock);
+	if (mine) {
+		resolve_forget(ns, d->index);
+		removed(d, ns);
+	}
+	net_ns_put(ns);
+}
+
+void
+dev_remove_all(struct net_ns *ns)
+{
+	struct list *n;
+
+	while ((n = list_pop_front(&ns->devs)))
+		removed(list_entry(n, struct net_dev, node), NULL);
+}
+
+struct net_ns *
+net_dev_ns(struct net_dev *d)
+{
+	struct net_ns *ns;
+
+	mutex_lock(&d->lock);
+	ns = d->ns && ref_get_unless_zero(&d->ns->ref) ? d->ns : NULL;
+	mutex_unlock(&d->lock);
+	return ns;
+}
+
+/* --- what it is --- */
+
+void *
+net_dev_driver(const struct net_dev *d, const struct net_dev_ops *ops)
+{
+	return d->ops == ops ? d->driver : NULL;
+}
+
+bool
+net_dev_is_tap(const struct net_dev *d)
+{
+	return d->tap;
+}
+
+void
+dev_link_locked(const struct net_dev *d, struct net_link *l)
+{
+	*l = (struct net_link){.index = d->index,
+		.flags = d->set_flags | (d->tap ? LX_IFF_BROADCAST : LX_IFF_POINTOPOINT),
+		.mtu = d->mtu,
+		.txqlen = d->txqlen,
+		.iflink = (uint32_t)d->index,
+		.type = d->tap ? LX_ARPHRD_ETHER : LX_ARPHRD_NONE,
+		.operstate = d->up ? d->operstate : 2,
+		.carrier = d->carrier,
+		.no_qdisc = !d->was_up,
+		.tun = d->tun};
+	memcpy(l->name, d->name, sizeof l->name);
+	if (d->up)
+		l->flags |= LX_IFF_UP | (d->carrier ? LX_IFF_RUNNING | LX_IFF_LOWER_UP : 0);
+	if (d->tap) {
+		l->hwaddr_len = 6;
+		memcpy(l->hwaddr, d->mac, 6);
+		memset(l->broadcast, 0xff, 6);
+	}
+	l->stats.rx_packets = atomic_load(&d->packets[0]);
+	l->stats.tx_packets = atomic_load(&d->packets[1]);
+	l->stats.rx_bytes = atomic_load(&d->bytes[0]);
+	l->stats.tx_bytes = atomic_load(&d->bytes[1]);
+	l->stats.rx_errors = atomic_load(&d->errors[0]);
+	l->stats.tx_errors = atomic_load(&d->errors[1]);
+	l->stats.rx_dropped = atomic_load(&d->dropped[0]);
+	l->stats.tx_dropped = atomic_load(&d->dropped[1]);
+}
+
+/* With the lock of d's namespace, or false: it has none. */
+static struct net_ns *
+lock_ns(struct net_dev *d)
+{
+	struct net_ns *ns = net_dev_ns(d);
+
+	if (ns)
+		mutex_lock(&ns->lock);
+	return ns;
+}
+
+static void
+unlock_ns(struct net_ns *ns)
+{
+	mutex_unlock(&ns->lock);
+	net_ns_put(ns);
+}
+
+bool
+net_dev_link(struct net_dev *d, struct net_link *ret)
+{
+	struct net_ns *ns = lock_ns(d);
+
+	if (!ns)
+		return false;
+	dev_link_locked(d, ret);
+	unlock_ns(ns);
+	return true;
+}
+
+void
+net_dev_set_carrier(struct net_dev *d, bool on)
+{
+	struct net_ns *ns = lock_ns(d);
+	bool news;
+
+	if (!ns)
+		return;
+	news = d->carrier != on;
+	if (news)
+		d->operstate = on ? 6 : 2; /* up, down */
+	d->carrier = on;
+	mutex_unlock(&ns->lock);
+	if (news)
+		net_link_news(ns, d->index);
+	net_ns_put(ns);
+}
+
+void
+net_dev_set_tun(struct net_dev *d, const struct net_tun_info *info)
+{
+	struct net_ns *ns = lock_ns(d);
+
+	if (!ns)
+		return;
+	d->tun = *info;
+	unlock_ns(ns);
+}
+
+int
+net_dev_set_hwaddr(struct net_dev *d, const uint8_t mac[6])
+{
+	static const uint8_t none[6];
+	struct net_ns *ns;
+
+	if (!d->tap)
+		return -EOPNOTSUPP;
+	if (mac[0] & 1 || memcmp(mac, none, 6) == 0)
+		return -EADDRNOTAVAIL;
+	ns = lock_ns(d);
+	if (!ns)
+		return -ENODEV;
+	memcpy(d->mac, mac, 6);
+	unlock_ns(ns);
+	return 0;
+}
+
+int
+net_link_set_hwaddr(struct net_ns *ns, int32_t index, const uint8_t mac[6])
+{
+	struct net_dev *d = net_dev_find(ns, index, NULL);
+	int err = d ? net_dev_set_hwaddr(d, mac) : index == NET_LO_INDEX ? -EOPNOTSUPP : -ENODEV;
+
+	net_dev_put(d);
+	return err;
+}
+
+void
+net_dev_count(struct net_dev *d, bool out, bool error)
+{
+	atomic_fetch_add_explicit(
+		error ? &d->errors[out] : &d->dropped[out], 1, memory_order_relaxed);
+}
+
+static void
+count(struct net_dev *d, bool out, size_t n)
+{
+	atomic_fetch_add_explicit(&d->packets[out], 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&d->bytes[out], n, memory_order_relaxed);
+}
+
+/* --- in --- */
+
+/* Is it long enough, and what it says to be? Then *n is its own length. */
+static bool
+is_ip(bool v6, const uint8_t *ip, size_t *n, bool checked)
+{
+	size_t head, whole;
+	uint32_t sum;
+
+	if (*n < (v6 ? IP6_HEADER : IP_HEADER) || ip[0] >> 4 != (v6 ? 6 : 4))
+		return false;
+	head = v6 ? IP6_HEADER : (size_t)(ip[0] & 15) * 4;
+	whole = v6 ? IP6_HEADER + get_be16(ip + 4) : get_be16(ip + 2);
+	if (head < IP_HEADER || whole < head || whole > *n)
+		return false;
+	*n = whole;
+	if (v6 || checked)
+		return true;
+	sum = ip_sum_add(0, ip, head);
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return sum == 0xffff;
+}
+
+static void
+ip_input(struct net_ns *ns, struct net_dev *d, bool v6, const uint8_t *ip, size_t n, bool checked)
+{
+	uint8_t *whole = NULL;
+
+	if (!is_ip(v6, ip, &n, checked))
+		return;
+	if (ip_is_piece(v6, ip, n)) {
+		if (ip_frags_add(ns->frags, d->index, v6, ip, n, sched_now_ns(), &whole, &n))
+			return;
+		ip = whole;
+		checked = false;
+	}
+	if (d->tap && v6 && n > IP6_HEADER && ip[6] == 58 && ip[IP6_HEADER] >= 133 &&
+		ip[IP6_HEADER] <= 137)
+		resolve_nd_input(ns, d, ip, n);
+	input.ip(ns, d->index, v6, ip, n, checked);
+	free(whole);
+}
+
+static void
+frame_input(struct net_ns *ns, struct net_dev *d, const uint8_t *p, size_t n, bool checked)
+{
+	uint16_t protocol = get_be16(p + 12);
+	struct net_link l;
+
+	if (!net_dev_link(d, &l))
+		return;
+	if (input.has_taps(ns))
+		input.show(ns, &l, false, protocol, p, n, NULL);
+	if (!(p[0] & 1) && memcmp(p, l.hwaddr, 6) != 0)
+		return; /* somebody else's */
+	if (protocol == ETH_P_ARP)
+		resolve_arp_input(ns, d, p, n);
+	else if (protocol == ETH_P_IP || protocol == ETH_P_IPV6)
+		ip_input(ns, d, protocol == ETH_P_IPV6, p + ETH_HEADER, n - ETH_HEADER, checked);
+}
+
+static void
+packet_input(struct net_ns *ns, struct net_dev *d, const uint8_t *p, size_t n, bool checked)
+{
+	bool v6 = n && p[0] >> 4 == 6;
+	struct net_link l;
+
+	if (input.has_taps(ns) && net_dev_link(d, &l))
+		input.show(ns, &l, false, v6 ? ETH_P_IPV6 : ETH_P_IP, p, n, NULL);
+	ip_input(ns, d, v6, p, n, checked);
+}
+
+int
+net_dev_input(struct net_dev *d, const uint8_t *p, size_t n, bool checked)
+{
+	struct net_ns *ns = lock_ns(d);
+	bool up;
+
+	if (!ns)
+		return -EIO;
+	up = d->up;
+	mutex_unlock(&ns->lock);
+	if (!up || n < (d->tap ? ETH_HEADER : 1)) {
+		net_ns_put(ns);
+		return up ? -EINVAL : -EIO;
+	}
+	count(d, false, n);
+	if (d->tap)
+		frame_input(ns, d, p, n, checked);
+	else
+		packet_input(ns, d, p, n, checked);
+	net_ns_put(ns);
+	return 0;
+}
+
+/* --- out --- */
+
+static void
+send_from(struct net_ns *ns, struct net_dev *d, uint16_t protocol, const uint8_t *p, size_t n,
+	const struct sock *from)
+{
+	struct net_link l;
+
+	if (input.has_taps(ns) && net_dev_link(d, &l))
+		input.show(ns, &l, true, protocol, p, n, from);
+	if (d->ops->transmit(d->driver, p, n))
+		count(d, true, n);
+	else
+		net_dev_count(d, true, false);
+}
+
+void
+dev_send(struct net_ns *ns, struct net_dev *d, uint16_t protocol, const uint8_t *p, size_t n)
+{
+	send_from(ns, d, protocol, p, n, NULL);
+}
+
+int
+net_dev_send(struct net_ns *ns, int32_t oif, uint16_t protocol, const uint8_t *p, size_t n,
+	const struct sock *from)
+{
+	struct net_dev *d = net_dev_find(ns, oif, NULL);
+	bool up;
+
+	if (!d)
+		return -ENODEV;
+	mutex_lock(&ns->lock);
+	up = d->up;
+	mutex_unlock(&ns->lock);
+	if (up)
+		send_from(ns, d, protocol, p, n, from);
+	net_dev_put(d);
+	return up ? 0 : -ENETDOWN;
+}
+
+struct leaving {
+	struct net_ns *ns;
+	struct net_dev *d;
+	bool v6;
+	const uint8_t *next_hop;
+};
+
+static int
+leave(void *arg, const uint8_t *ip, size_t n)
+{
+	const struct leaving *o = arg;
+
+	if (o->d->tap)
+		return resolve_output(o->ns, o->d, o->v6, o->next_hop, ip, n);
+	dev_send(o->ns, o->d, o->v6 ? ETH_P_IPV6 : ETH_P_IP, ip, n);
+	return 0;
+}
+
+int
+net_dev_output(struct net_ns *ns, int32_t oif, const uint8_t *next_hop, bool v6, const uint8_t *ip,
+	size_t n, uint32_t *ret_mtu)
+{
+	static _Atomic uint32_t next_id;
+	struct leaving o = {ns, net_dev_find(ns, oif, NULL), v6, next_hop};
+	uint32_t mtu;
+	bool up;
+	int err;
+
+	if (!o.d)
+		return -ENETDOWN;
+	mutex_lock(&ns->lock);
+	up = o.d->up;
+	mtu = o.d->mtu;
+	mutex_unlock(&ns->lock);
+	if (!up) {
+		err = -ENETDOWN;
+	} else if (n > mtu && !v6 && ip[6] & 0x40) {
+		*ret_mtu = mtu;
+		err = -EMSGSIZE;
+	} else {
+		err = ip_cut(v6, ip, n, mtu, atomic_fetch_add(&next_id, 1), leave, &o);
+	}
+	net_dev_put(o.d);
+	return err;
+}
+
+uint32_t
+net_dev_mtu(struct net_ns *ns, int32_t index)
+{
+	const struct net_dev *d;
+	uint32_t mtu;
+
+	mutex_lock(&ns->lock);
+	d = dev_by_index_locked(ns, index);
+	mtu = d ? d->mtu : ns->mtu;
+	mutex_unlock(&ns->lock);
+	return mtu;
+}

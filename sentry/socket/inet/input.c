@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * IP packets that come in by an interface other than lo, and what answers those that nobody takes
+ * (RFC 792, 1122, 4443). Nothing is passed on to other hosts. Linux: net/ipv4/ip_input.c, icmp.c;
+ * net/ipv6/ip6_input.c, icmp.c.
+ */
+#include "internal.h"
+#include "sentry/net/dev.h"
+#include "sentry/net/sysctl.h"
+#include "sentry/sched/fiber.h"
+#include "sentry/socket/wire.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EXTENSIONS_MAX	 8
+#define ICMP_HEADER	 8u
+#define ANSWERS_A_SECOND 1000 /* net.ipv4.icmp_msgs_per_sec */
+
+enum icmp_type { ICMP_UNREACHABLE = 3, ICMP_EXCEEDED = 11, ICMP_PARAMETER = 12 };
+enum icmp6_type {
+	ICMP6_UNREACHABLE = 1,
+	ICMP6_TOO_BIG = 2,
+	ICMP6_EXCEEDED = 3,
+	ICMP6_PARAMETER = 4
+};
+
+/* --- taken apart --- */
+
+/* Skip the extension headers (RFC 8200, 4) that say nothing to this host. False: it is not to be
+ * taken. */
+static bool
+skip_extensions(struct inet_packet *k)
+{
+	for (int n = 0; n < EXTENSIONS_MAX; n++) {
+		size_t len;
+
+		if (k->protocol != 0 && k->protocol != 43 && k->protocol != 60)
+			return true;
+		if (k->n < 8)
+			return false;
+		len = 8 + 8 * (size_t)k->p[1];
+		if (len > k->n || (k->protocol == 43 && k->p[3]))
+			return false; /* routing: segments are left */
+		k->protocol = k->p[0];
+		k->p += len;
+		k->n -= len;
+	}
+	return false;
+}
+
+static void
+mapped(struct inet_addr *a, const uint8_t *ip)
+{
+	memcpy(a->ip, inet_mapped, sizeof inet_mapped);
+	memcpy(a->ip + 12, ip, 4);
+	a->port = 0;
+}
+
+/* ip: whole, and as long as it says. */
+static bool
+take_apart(struct inet_packet *k, uint8_t *ip, size_t n)
+{
+	size_t head = k->v6 ? IP6_HEADER : (size_t)(ip[0] & 15) * 4;
+
+	k->p = ip + head;
+	k->n = n - head;
+	if (k->v6) {
+		memcpy(k->from.ip, ip + 8, 16);
+		memcpy(k->to.ip, ip + 24, 16);
+		k->meta.tos = (uint8_t)(ip[0] << 4 | ip[1] >> 4);
+		k->meta.ttl = ip[7];
+		k->protocol = ip[6];
+		memcpy(k->meta.to, k->to.ip, 16);
+		return skip_extensions(k);
+	}
+	k->head = ip;
+	k->head_len = head;
+	mapped(&k->from, ip + 12);
+	mapped(&k->to, ip + 16);
+	k->meta.tos = ip[1];
+	k->meta.ttl = ip[8];
+	k->protocol = ip[9];
+	memcpy(k->meta.to, k->to.ip, 16);
+	return true;
+}
+
+static bool
+is_for_us(const struct inet_packet *k)
+{
+	size_t skip = k->v6 ? 0 : 12;
+	uint8_t type;
+
+	if (k->v6 && k->to.ip[0] == 0xff)
+		return true;
+	type = net_address_type(k->net, k->v6 ? LX_AF_INET6 : LX_AF_INET, k->to.ip + skip);
+	return type == LX_RTN_LOCAL || type == LX_RTN_BROADCAST || type == LX_RTN_MULTICAST;
+}
+
+/* From where nothing comes (ip_route_input_slow, ip6_rcv_core). */
+static bool
+is_martian(const struct inet_packet *k)
+{
+	static const uint8_t loop6[16] = {[15] = 1};
+	const uint8_t *a = k->from.ip + 12, *d = k->to.ip + 12;
+
+	if (k->v6)
+		return k->from.ip[0] == 0xff || memcmp(k->from.ip, loop6, 16) == 0 ||
+		       memcmp(k->to.ip, loop6, 16) == 0;
+	return (a[0] & 0xf0) == 0xe0 || a[0] >= 0xf0 || a[0] == 127 || d[0] == 127 ||
+	       (a[0] == 0 && memcmp(a, "\0\0\0\0", 4) != 0) || net_is_local(k->net, k->from.ip);
+}
+
+/* --- errors that come in --- */
+
+/* What Linux makes of a code (icmp_err_convert, icmpv6_err_convert); 0: nothing. *hard: it stays
+ * so, which is what UDP is told alone. */
+static int
+error_of(bool v6, uint8_t type, uint8_t code, bool *hard)
+{
+	static const uint16_t hard4 = 0xe7cc, hard6 = 0x72; /* codes, a bit each */
+
+	static const int v4[] = {ENETUNREACH, EHOSTUNREACH, ENOPROTOOPT, ECONNREFUSED, EMSGSIZE,
+		EOPNOTSUPP, ENETUNREACH, EHOSTDOWN, ENONET, ENETUNREACH, EHOSTUNREACH, ENETUNREACH,
+		EHOSTUNREACH, EHOSTUNREACH, EHOSTUNREACH, EHOSTUNREACH};
+	static const int six[] = {
+		ENETUNREACH, EACCES, EHOSTUNREACH, EHOSTUNREACH, ECONNREFUSED, EACCES, EACCES};
+
+	*hard = type == (v6 ? ICMP6_UNREACHABLE : ICMP_UNREACHABLE)
+			? code < 16 && (v6 ? hard6 : hard4) >> code & 1
+			: type == (v6 ? ICMP6_PARAMETER : ICMP_PARAMETER);
+	if (v6)
+		return type == ICMP6_UNREACHABLE ? code < 7 ? six[code] : EPROTO
+		       : type == ICMP6_TOO_BIG	 ? EMSGSIZE
+		       : type == ICMP6_EXCEEDED	 ? EHOSTUNREACH
+		       : type == ICMP6_PARAMETER ? EPROTO
+						 : 0;
+	return type == ICMP_UNREACHABLE ? code < 16 ? v4[code] : 0
+	       : type == ICMP_EXCEEDED	? EHOSTUNREACH
+	       : type == ICMP_PARAMETER ? EPROTO
+					: 0;
+}
+
+/* A packet that was sent, or its beginning, has met an error. mtu: of EMSGSIZE, else 0. */
+static void
+tell_sender(
+	struct net_ns *ns, bool v6, const uint8_t *ip, size_t n, int err, bool hard, uint32_t mtu)
+{
+	size_t head = v6 ? IP6_HEADER : IP_HEADER;
+	struct inet_addr local, remote;
+	uint8_t protocol;
+
+	if (n < head || ip[0] >> 4 != (v6 ? 6 : 4))
+		return;
+	if (!v6)
+		head = (size_t)(ip[0] & 15) * 4;
+	if (head < IP_HEADER || n < head + ICMP_HEADER)
+		return;
+	protocol = v6 ? ip[6] : ip[9];
+	if (v6) {
+		memcpy(local.ip, ip + 8, 16);
+		memcpy(remote.ip, ip + 24, 16);
+	} else {
+		mapped(&local, ip + 12);
+		mapped(&remote, ip + 16);
+	}
+	local.port = get_be16(ip + head);
+	remote.port = get_be16(ip + head + 2);
+	if (protocol == LX_IPPROTO_TCP)
+		tcp_wire_take_error(ns, &local, &remote, err, mtu);
+	else if ((protocol == LX_IPPROTO_UDP || protocol == LX_IPPROTO_UDPLITE) && hard)
+		udp_take_error(ns, protocol, &local, &remote, err);
+}
+
+static void
+take_error(const struct inet_packet *k)
+{
+	bool hard = false;
+	int err = k->n >= ICMP_HEADER ? error_of(k->v6, k->p[0], k->p[1], &hard) : 0;
+	uint32_t mtu = 0;
+
+	if (!err)
+		return;
+	if (err == EMSGSIZE)
+		mtu = k->v6 ? get_be32(k->p + 4) : get_be16(k->p + 6);
+	tell_sender(k->net, k->v6, k->p + ICMP_HEADER, k->n - ICMP_HEADER, err, hard, mtu);
+}
+
+static bool
+icmp_sum_is_right(const struct inet_packet *k)
+{
+	uint32_t sum = ip_sum_add(k->v6 ? inet_pseudo_sum(k) : 0, k->p, k->n);
+
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return k->checked || sum == 0xffff;
+}
+
+/* --- errors that go out --- */
+
+/* Not more than so many a second, of all namespaces: an answer is larger than what may ask for it.
+ */
+static bool
+may_answer(void)
+{
+	static _Atomic int64_t second;
+	static _Atomic uint32_t left;
+	int64_t now = sched_now_ns() / 1000000000;
+
+	if (atomic_exchange(&second, now) != now)
+		atomic_store(&left, ANSWERS_A_SECOND);
+	for (uint32_t n = atomic_load(&left); n;)
+		if (atomic_compare_exchange_weak(&left, &n, n - 1))
+			return true;
+	return false;
+}
+
+void
+inet_tell_unreachable(const struct inet_packet *k, enum inet_unreachable why)
+{
+	static const uint8_t code4[] = {3, 2}, code6[] = {4, 1};
+	struct inet_packet a = {.net = k->net,
+		.v6 = k->v6,
+		.from = k->to,
+		.to = k->from,
+		.protocol = k->v6 ? LX_IPPROTO_ICMPV6 : LX_IPPROTO_ICMP};
+	/* RFC 1812, 4.3.2.3; RFC 4443, 2.4 (c) */
+	size_t most = k->v6 ? 1280 - IP6_HEADER - ICMP_HEADER : 576 - IP_HEADER - ICMP_HEADER, n;
+	struct inet_packet whole = *k;
+	uint8_t *b;
+
+	if (!k->iif || inet_is_any(&k->from) || inet_is_multicast(&k->to) ||
+		!net_is_local(k->net, k->to.ip) || !may_answer())
+		return;
+	whole.from.port = whole.to.port = 0;
+	b = inet_packet_make(&whole, &n);
+	if (!b)
+		return;
+	if (n > most)
+		n = most;
+	a.p = malloc(ICMP_HEADER + n);
+	if (a.p) {
+		a.n = ICMP_HEADER + n;
+		a.meta.tos = k->v6 ? 0 : 0xc0; /* internetwork control */
+		a.meta.ttl = inet_ttl_usual(k->net, !k->v6);
+		memset(a.p, 0, ICMP_HEADER);
+		a.p[0] = k->v6 ? ICMP6_UNREACHABLE : ICMP_UNREACHABLE;
+		/* IPv6 knows an unknown protocol as a parameter problem, at the next header */
+		if (k->v6 && why == INET_NO_PROTOCOL) {
+			a.p[0] = ICMP6_PARAMETER;
+			a.p[7] = 6;
+		}
+		a.p[1] = (k->v6 ? code6 : code4)[why];
+		memcpy(a.p + ICMP_HEADER, b, n);
+		inet_icmp_checksum(&a);
+		inet_answer_out(&a, INET_MAY_CUT);
+	}
+	free(a.p);
+	free(b);
+}
+
+/* --- in --- */
+
+static bool
+is_known(const struct inet_packet *k)
+{
+	return k->protocol == LX_IPPROTO_UDP || k->protocol == LX_IPPROTO_UDPLITE ||
+	       k->protocol == LX_IPPROTO_TCP || k->protocol == 2 /* IGMP */ ||
+	       k->protocol == 59 /* no next header */ ||
+	       k->protocol == (k->v6 ? LX_IPPROTO_ICMPV6 : LX_IPPROTO_ICMP);
+}
+
+static void
+ip_input(struct net_ns *ns, int32_t iif, bool v6, const uint8_t *ip, size_t n, bool checked)
+{
+	struct inet_packet k = {.net = ns, .v6 = v6, .iif = iif, .checked = checked};
+	uint8_t *copy = malloc(n);
+	bool icmp;
+
+	if (!copy)
+		return;
+	memcpy(copy, ip, n);
+	if (take_apart(&k, copy, n) && !is_martian(&k) && is_for_us(&k)) {
+		icmp = k.protocol == (v6 ? LX_IPPROTO_ICMPV6 : LX_IPPROTO_ICMP);
+		if (!icmp || icmp_sum_is_right(&k)) {
+			if (icmp)
+				take_error(&k);
+			if (!is_known(&k) && !wire_has_raw(ns, k.protocol))
+				inet_tell_unreachable(&k, INET_NO_PROTOCOL);
+			inet_travel_in(&k);
+		}
+	}
+	free(copy);
+}
+
+static void
+unreachable(struct net_ns *ns, bool v6, const uint8_t *ip, size_t n)
+{
+	tell_sender(ns, v6, ip, n, EHOSTUNREACH, true, 0);
+}
+
+void
+inet_input_init(void (*link_news)(struct net_ns *ns, const struct net_link *l, bool gone))
+{
+	const struct net_input in = {.ip = ip_input,
+		.unreachable = unreachable,
+		.has_taps = packet_has_any,
+		.show = packet_show_link,
+		.link_news = link_news};
+
+	net_input_set(&in);
+}
