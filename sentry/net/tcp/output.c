@@ -19,16 +19,25 @@ tcp_conn_mss(const struct tcp_conn *c)
 	return mss - (c->ts_ok ? TIMESTAMP_LEN : 0);
 }
 
+/* As much more room is worth telling of: a part of what can be told of at all, which without
+ * scaling may be less than a packet. */
+static uint32_t
+enough(const struct tcp_conn *c)
+{
+	uint32_t most = min_u32(c->p.rcvbuf, 65535u << c->rcv_wscale);
+
+	return max_u32(min_u32(most / 4, c->p.mss), 1);
+}
+
 /* The window to tell of, moved on if there is room for enough more (RFC 9293, 3.8.6.2.2). What was
  * once told is never taken back. */
 static uint32_t
 window(struct tcp_conn *c)
 {
 	uint32_t told = c->rcv_adv - c->rcv_nxt, room = c->ops->room(c->user);
-	uint32_t least = max_u32(min_u32(c->p.rcvbuf / 4, c->p.mss), 1);
 
 	room = min_u32(room, 65535u << c->rcv_wscale) >> c->rcv_wscale << c->rcv_wscale;
-	if (room > told && room - told >= least)
+	if (room > told && room - told >= enough(c))
 		c->rcv_adv = c->rcv_nxt + room;
 	return min_u32((c->rcv_adv - c->rcv_nxt) >> c->rcv_wscale, 65535);
 }
@@ -247,7 +256,7 @@ is_window_news(struct tcp_conn *c)
 		return false;
 	room = min_u32(c->ops->room(c->user), 65535u << c->rcv_wscale);
 	room = room >> c->rcv_wscale << c->rcv_wscale;
-	if (room <= told || room - told < max_u32(min_u32(c->p.rcvbuf / 4, c->p.mss), 1))
+	if (room <= told || room - told < enough(c))
 		return false;
 	return room / 2 >= told || (told < c->rcv_mss && room >= c->rcv_mss);
 }

@@ -299,6 +299,37 @@ START_TEST(windows)
 }
 END_TEST
 
+/* Who does not scale windows can be told of less than a packet of this MTU. */
+START_TEST(window_below_mss)
+{
+	static const uint8_t bytes[4000];
+	struct alone a = {.seq = 1, .isn = 1};
+	struct tcp_segment s;
+	unsigned sent;
+
+	alone_init(&a, TCPC_ESTABLISHED, false, 65480);
+	tcp_conn_params(a.e.c)->mss = 65480;
+	tcp_conn_params(a.e.c)->rcvbuf = a.e.rcvbuf = 200000;
+	a.e.reads_not = true;
+	CALL(&a.e, tcp_conn_output, a.now);
+	while (a.e.last.window > 30000 || a.e.got < 150000) {
+		s = plain(&a, ACK);
+		s.data = bytes;
+		s.len = sizeof bytes;
+		feed(&a, s);
+		pass(&a, SECOND);
+		a.seq = a.e.last.ack;
+	}
+	ck_assert_uint_gt(a.e.last.window, 16000);
+	sent = a.e.sent;
+	a.e.read = a.e.got;
+	CALL(&a.e, tcp_conn_output, a.now);
+	ck_assert_uint_eq(a.e.sent, sent + 1);
+	ck_assert_uint_eq(a.e.last.window, 65535);
+	tcp_conn_free(a.e.c);
+}
+END_TEST
+
 START_TEST(time_wait)
 {
 	struct alone a = {.seq = 0xfffffff0, .isn = 0xfffffff0};
@@ -531,6 +562,7 @@ main(void)
 	tcase_add_test(c, pieces);
 	tcase_add_test(c, greedy_acks);
 	tcase_add_test(c, windows);
+	tcase_add_test(c, window_below_mss);
 	tcase_add_test(c, time_wait);
 	tcase_add_test(c, parse);
 	tcase_add_test(c, hostile);
