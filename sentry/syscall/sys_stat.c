@@ -134,16 +134,34 @@ sys_statx(struct task *t, const uint64_t a[6])
 	return copy_out(t->call.um, ua(a[4]), &o, sizeof o);
 }
 
+#define ANON_INODE_FS_MAGIC 0x09041934
+#define PIPEFS_MAGIC	    0x50495045
+#define SOCKFS_MAGIC	    0x534f434b
+
+/* Here one file system has all that has no name; in Linux pipes and sockets have their own. */
 static int64_t
-put_statfs(struct task *t, struct mount *m, uint64_t addr)
+magic_of(const struct path *p)
 {
-	struct super *sb = m->sb;
-	uint32_t mf = atomic_load(&m->flags);
+	uint32_t kind = inode_load(p->dentry->inode->mode) & LX_S_IFMT;
+
+	if (p->dentry->sb->magic != ANON_INODE_FS_MAGIC)
+		return p->dentry->sb->magic;
+	return kind == LX_S_IFIFO    ? PIPEFS_MAGIC
+	       : kind == LX_S_IFSOCK ? SOCKFS_MAGIC
+				     : ANON_INODE_FS_MAGIC;
+}
+
+static int64_t
+put_statfs(struct task *t, const struct path *p, uint64_t addr)
+{
+	struct super *sb =
+		p->dentry->sb; /* of a file without a name its own, not that of its mount */
+	uint32_t mf = atomic_load(&p->mnt->flags);
 	struct lx_statfs st;
 	int r;
 
 	memset(&st, 0, sizeof st);
-	st.type = sb->magic;
+	st.type = magic_of(p);
 	st.bsize = st.frsize = sb->blksize;
 	st.namelen = LX_NAME_MAX;
 	st.fsid[0] = (int32_t)sb->dev;
@@ -171,7 +189,7 @@ sys_statfs(struct task *t, const uint64_t a[6])
 
 	if (r)
 		return r;
-	r = put_statfs(t, p.mnt, a[1]);
+	r = put_statfs(t, &p, a[1]);
 	path_put(&p);
 	return r;
 }
@@ -184,7 +202,7 @@ sys_fstatfs(struct task *t, const uint64_t a[6])
 
 	if (!f)
 		return -EBADF;
-	r = put_statfs(t, f->path.mnt, a[1]);
+	r = put_statfs(t, &f->path, a[1]);
 	file_put(f);
 	return r;
 }

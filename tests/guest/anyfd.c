@@ -421,12 +421,38 @@ pairs(void)
 	PAIRS(may_clone(from, to) ? ioctl(to, FICLONE, from) : 0);
 }
 
+/* What statfs(2) says that a file without a name is of. */
+static void
+file_systems(void)
+{
+	struct statfs sf;
+	int p[2], fds[6];
+
+	if (pipe(p))
+		return;
+	fds[0] = p[0];
+	fds[1] = socket(AF_UNIX, SOCK_STREAM, 0);
+	fds[2] = memfd_create("m", 0);
+	fds[3] = eventfd(0, 0);
+	fds[4] = open("/proc/self/ns/net", O_RDONLY);
+	fds[5] = open("/proc/self/ns/mnt", O_RDONLY);
+	for (int i = 0; i < 6; i++) {
+		fstatfs(fds[i], &sf);
+		printf("file system %lx\n", (long)sf.f_type);
+		close(fds[i]);
+	}
+	close(p[1]);
+	statfs("/proc/self/ns/user", &sf);
+	printf("file system %lx\n", (long)sf.f_type);
+}
+
 int
 main(void)
 {
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGTTOU, SIG_IGN);
 	make();
+	file_systems();
 	ones();
 	by_name();
 	pidfd();
