@@ -142,6 +142,7 @@ enter_locked(struct net_ns *ns, struct net_dev *d, char name[16])
 		return -ENFILE;
 	d->index = ++ns->last_index;
 	d->ns = ns;
+	net_dev_sysctl_init_locked(ns, d);
 	list_push_back(&ns->devs, &d->node);
 	return 0;
 }

@@ -41,6 +41,7 @@ struct net_dev {
 	uint8_t mac[6]; /* of a tap */
 	uint8_t iid[8]; /* what the link-local address of a tun ends with */
 	struct net_tun_info tun;
+	int32_t conf[NET_SYSCTLS];				      /* of those that are conf's */
 	_Atomic uint64_t packets[2], bytes[2], dropped[2], errors[2]; /* in, out */
 };
 
@@ -152,7 +153,10 @@ void dev_link_locked(const struct net_dev *d, struct net_link *ret);
 void dev_remove_all(struct net_ns *ns); /* nobody has a reference on ns any more */
 bool dev_name_is_valid(const char *name);
 
-/* sysctl.c: the defaults. */
+/* sysctl.c */
+int32_t net_conf_locked(const struct net_ns *ns, enum net_sysctl which, int32_t index);
+void net_dev_sysctl_init_locked(const struct net_ns *ns, struct net_dev *d);
+/* The defaults. */
 void net_sysctl_init(struct net_ns *ns);
 /* link.c: IPv6 goes, with its addresses, or comes. */
 void link_disable6_locked(struct net_ns *ns);

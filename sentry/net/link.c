@@ -164,6 +164,31 @@ net_link_find(struct net_ns *ns, int32_t index, const char *name, struct net_lin
 	return r < 0 ? r : f.found ? 0 : -ENODEV;
 }
 
+struct next {
+	int64_t from;
+	struct net_link *best;
+	bool found;
+};
+
+static void
+smaller(const struct net_link *l, void *arg)
+{
+	struct next *n = arg;
+
+	if (l->index < n->from || (n->found && l->index >= n->best->index))
+		return;
+	n->found = true;
+	*n->best = *l;
+}
+
+bool
+net_link_next(struct net_ns *ns, int64_t from, struct net_link *ret)
+{
+	struct next n = {.from = from, .best = ret};
+
+	return net_links(ns, smaller, &n) == 0 && n.found;
+}
+
 /* --- addresses --- */
 
 /* The place of an address in the list, or naddrs. They are kept by interface, as a dump has them.
@@ -231,8 +256,7 @@ addrs_forget_locked(struct net_ns *ns, int32_t index, uint8_t family)
 static bool
 has_ipv6(const struct net_ns *ns, int32_t index)
 {
-	return !net_sysctl(
-		ns, NET6_DISABLE_IPV6, index == NET_LO_INDEX ? NET_CONF_LO : NET_CONF_DEFAULT);
+	return !net_conf_locked(ns, NET6_DISABLE_IPV6, index);
 }
 
 /* RFC 4291, 2.5.6, appendix A; a tun has no address to make one of. */

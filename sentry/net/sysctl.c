@@ -64,6 +64,63 @@ is_for_all(enum net_sysctl which)
 	return which == NET4_FORWARDING || which == NET6_FORWARDING || which == NET6_DISABLE_IPV6;
 }
 
+static void
+set_all_locked(struct net_ns *ns, enum net_sysctl which, int32_t v)
+{
+	struct net_dev *d;
+
+	for (unsigned k = 1; k < NET_SYSCTL_MAX; k++)
+		atomic_store(&ns->sysctl[which][k], v);
+	list_for_each_entry (d, &ns->devs, node)
+		d->conf[which] = v;
+}
+
+void
+net_dev_sysctl_init_locked(const struct net_ns *ns, struct net_dev *d)
+{
+	for (int k = 0; k < NET_SYSCTLS; k++)
+		d->conf[k] = net_sysctl(ns, (enum net_sysctl)k, NET_CONF_DEFAULT);
+}
+
+int32_t
+net_conf_locked(const struct net_ns *ns, enum net_sysctl which, int32_t index)
+{
+	const struct net_dev *d = dev_by_index_locked(ns, index);
+
+	return d ? d->conf[which] : net_sysctl(ns, which, NET_CONF_LO);
+}
+
+int
+net_dev_sysctl(struct net_ns *ns, int32_t index, enum net_sysctl which, int32_t *ret)
+{
+	const struct net_dev *d;
+
+	mutex_lock(&ns->lock);
+	d = dev_by_index_locked(ns, index);
+	if (d)
+		*ret = d->conf[which];
+	mutex_unlock(&ns->lock);
+	return d ? 0 : -ENOENT;
+}
+
+int
+net_dev_sysctl_set(struct net_ns *ns, int32_t index, enum net_sysctl which, int32_t v)
+{
+	struct net_dev *d;
+
+	if (v < rows[which].low || v > rows[which].high)
+		return -EINVAL;
+	mutex_lock(&ns->lock);
+	d = dev_by_index_locked(ns, index);
+	if (d) {
+		d->conf[which] = v;
+		if (which == NET6_DISABLE_IPV6)
+			link_disable6_locked(ns);
+	}
+	mutex_unlock(&ns->lock);
+	return d ? 0 : -ENOENT;
+}
+
 int
 net_sysctl_set(struct net_ns *ns, enum net_sysctl which, unsigned i, const int32_t *v, unsigned n)
 {
@@ -81,8 +138,7 @@ net_sysctl_set(struct net_ns *ns, enum net_sysctl which, unsigned i, const int32
 		for (unsigned k = 0; k < n; k++)
 			atomic_store(&ns->sysctl[which][i + k], v[k]);
 		if (i == NET_CONF_ALL && is_for_all(which))
-			for (unsigned k = 1; k < NET_SYSCTL_MAX; k++)
-				atomic_store(&ns->sysctl[which][k], v[0]);
+			set_all_locked(ns, which, v[0]);
 		if (which == NET6_DISABLE_IPV6)
 			link_disable6_locked(ns);
 	}

@@ -4,6 +4,7 @@
  * rest of the system shows of them. In network namespaces of its own.
  */
 #include "tun.h"
+#include <dirent.h>
 #include <linux/if_ether.h>
 #include <linux/rtnetlink.h>
 #include <net/route.h>
@@ -474,6 +475,88 @@ links(void)
 	SHOW(ioctl(fd, TUNGETIFF, buf));
 }
 
+/* --- /proc/sys/net --- */
+
+static void
+show_conf(const char *family, const char *link, const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof path, "/proc/sys/net/%s/conf/%s/%s", family, link, name);
+	show_file(path);
+}
+
+static void
+set_conf(const char *family, const char *link, const char *name, const char *value)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/sys/net/%s/conf/%s/%s", family, link, name);
+	fd = open(path, O_WRONLY);
+	printf("%s = %s: ", path, value);
+	printf("%s\n", write(fd, value, strlen(value)) < 0 ? strerrorname_np(errno) : "ok");
+	close(fd);
+}
+
+static void
+show_conf_dir(const char *family)
+{
+	char path[64];
+	struct dirent *e;
+	DIR *d;
+
+	snprintf(path, sizeof path, "/proc/sys/net/%s/conf", family);
+	d = opendir(path);
+	while ((e = readdir(d)))
+		if (e->d_name[0] != '.')
+			printf("%s: %s\n", path, e->d_name);
+	closedir(d);
+}
+
+static bool
+has_ipv6(void)
+{
+	static char b[4096];
+	int fd = open("/proc/net/if_inet6", O_RDONLY);
+	ssize_t n = read(fd, b, sizeof b - 1);
+
+	b[n > 0 ? n : 0] = 0;
+	close(fd);
+	return strstr(b, "t0");
+}
+
+static void
+sysctls(void)
+{
+	int fd;
+
+	own_namespace();
+	set_conf("ipv4", "default", "rp_filter", "2");
+	fd = make_tun("t0", IFF_TUN | IFF_NO_PI);
+	show_conf_dir("ipv4");
+	show_conf_dir("ipv6");
+	show_conf("ipv4", "t0", "rp_filter");
+	show_conf("ipv4", "t0", "forwarding");
+	show_conf("ipv6", "t0", "disable_ipv6");
+	show_conf("ipv6", "t0", "mtu");
+	set_conf("ipv4", "all", "forwarding", "1");
+	show_conf("ipv4", "t0", "forwarding");
+	set_conf("ipv4", "t0", "rp_filter", "1");
+	show_conf("ipv4", "t0", "rp_filter");
+	show_conf("ipv4", "default", "rp_filter");
+	link_up("t0", true);
+	TRUE(has_ipv6());
+	set_conf("ipv6", "t0", "accept_dad", "0");
+	set_conf("ipv6", "t0", "disable_ipv6", "0");
+	TRUE(has_ipv6());
+	set_conf("ipv6", "t0", "disable_ipv6", "1");
+	TRUE(has_ipv6());
+	close(fd);
+	show_conf_dir("ipv4");
+	show_conf("ipv4", "t0", "forwarding");
+}
+
 /* Who reads is told when it is removed. */
 static void
 removed(void)
@@ -515,6 +598,7 @@ main(void)
 	in_child("addresses of a tun", addresses_of_tun);
 	in_child("addresses of a tap", addresses_of_tap);
 	in_child("links", links);
+	in_child("sysctls", sysctls);
 	in_child("removed", removed);
 	return 0;
 }

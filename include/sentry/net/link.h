@@ -90,6 +90,9 @@ int net_routes(struct net_ns *ns, void (*fn)(const struct net_route *r, void *ar
 /* One link by index (if > 0) or name. -ENODEV. */
 int net_link_find(struct net_ns *ns, int32_t index, const char *name, struct net_link *ret);
 
+/* The one with the smallest index from `from` on. False: none. */
+bool net_link_next(struct net_ns *ns, int64_t from, struct net_link *ret);
+
 /* --- changes, of a stack of the sandbox's own --- */
 void net_lo_count(struct net_ns *ns, size_t bytes); /* a packet went round */
 /* IFF_UP on or off; addresses come and go with it as they do in Linux. -ENODEV. */

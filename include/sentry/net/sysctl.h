@@ -25,8 +25,8 @@ enum net_sysctl {
 };
 #define NET_SYSCTL_MAX 3 /* numbers of one */
 
-/* Of the values of conf. */
-enum net_conf { NET_CONF_ALL, NET_CONF_DEFAULT, NET_CONF_LO };
+/* Of the values of conf; NET_CONF_DEV: of another interface. */
+enum net_conf { NET_CONF_ALL, NET_CONF_DEFAULT, NET_CONF_LO, NET_CONF_DEV };
 
 /* i: which of its numbers, from 0. */
 int32_t net_sysctl(const struct net_ns *ns, enum net_sysctl which, unsigned i);
@@ -34,6 +34,10 @@ int32_t net_sysctl(const struct net_ns *ns, enum net_sysctl which, unsigned i);
  * -EPERM: the namespace is the host's. */
 int net_sysctl_set(
 	struct net_ns *ns, enum net_sysctl which, unsigned i, const int32_t *v, unsigned n);
+/* Those of conf that an interface beside lo has; it begins with the defaults. -ENOENT: it is gone;
+ * else as net_sysctl_set. */
+int net_dev_sysctl(struct net_ns *ns, int32_t index, enum net_sysctl which, int32_t *ret);
+int net_dev_sysctl_set(struct net_ns *ns, int32_t index, enum net_sysctl which, int32_t v);
 /* net.ipv4.ping_group_range is everybody, as engines have it. */
 void net_sysctl_open_ping(struct net_ns *ns);
 

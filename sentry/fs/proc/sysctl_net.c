@@ -3,6 +3,7 @@
  * /proc/sys/net. A file is about the network namespace of who opened it. One that is the host's has
  * constants there, or what the host is known to have set. Linux counterpart: net/sysctl_net.c.
  */
+#include "abi/dirent.h"
 #include "abi/socket.h"
 #include "sentry/cred/user_ns.h"
 #include "sentry/net/link.h"
@@ -10,6 +11,7 @@
 #include "sentry/vfs/inode.h"
 #include "sysctl.h"
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -99,7 +101,12 @@ show_numbers(const struct pseudo_ctx *x, struct sbuf *b)
 	if (show_host(x, b))
 		return 0;
 	for (unsigned i = 0; i < COUNT(x->row); i++) {
-		int32_t v = net_sysctl(bound_net(x), WHICH(x->row), FIRST(x->row) + i);
+		int32_t v;
+
+		if (FIRST(x->row) != NET_CONF_DEV)
+			v = net_sysctl(bound_net(x), WHICH(x->row), FIRST(x->row) + i);
+		else if (net_dev_sysctl(bound_net(x), (int32_t)x->key, WHICH(x->row), &v) < 0)
+			return -ENOENT;
 
 		sbuf_puts(b, i ? "\t" : "");
 		if (groups)
@@ -157,7 +164,10 @@ write_numbers(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t p
 			v[i] = (int32_t)wide[i];
 		}
 	}
-	r = net_sysctl_set(bound_net(x), WHICH(x->row), FIRST(x->row), v, (unsigned)n);
+	if (FIRST(x->row) == NET_CONF_DEV)
+		r = net_dev_sysctl_set(bound_net(x), (int32_t)x->key, WHICH(x->row), v[0]);
+	else
+		r = net_sysctl_set(bound_net(x), WHICH(x->row), FIRST(x->row), v, (unsigned)n);
 	return r < 0 ? r : (ssize_t)used;
 }
 
@@ -191,6 +201,51 @@ write_ports(const struct pseudo_ctx *x, const char *buf, size_t len, int64_t pos
 		r = net_ports_reserve(bound_net(x), buf, len);
 	return r < 0 ? r : (ssize_t)len;
 }
+
+/* --- directories of interfaces beside lo, in the namespace of who looks --- */
+
+static int
+lookup_dev(const struct pseudo_ctx *x, const char *name, const struct pseudo_row *row,
+	struct pseudo_child *ret)
+{
+	struct net_link l;
+
+	if (!x->c || !x->c->net || net_ns_on_host(x->c->net) ||
+		net_link_find(x->c->net, 0, name, &l) < 0 || l.index == NET_LO_INDEX)
+		return -ENOENT;
+	*ret = (struct pseudo_child){.row = row, .key = (uint64_t)l.index};
+	return 0;
+}
+
+static bool
+next_dev(const struct pseudo_ctx *x, int64_t *pos, char *name, size_t cap, uint8_t *type)
+{
+	struct net_link l;
+
+	if (!x->c || !x->c->net || net_ns_on_host(x->c->net) ||
+		!net_link_next(x->c->net, *pos > NET_LO_INDEX ? *pos : NET_LO_INDEX + 1, &l))
+		return false;
+	*pos = l.index;
+	snprintf(name, cap, "%s", l.name);
+	*type = LX_DT_DIR;
+	return true;
+}
+
+static int
+show_mtu(const struct pseudo_ctx *x, struct sbuf *b)
+{
+	struct net_link l;
+
+	if (!x->c || !x->c->net || net_link_find(x->c->net, (int32_t)x->key, NULL, &l) < 0)
+		return -ENOENT;
+	sbuf_printf(b, "%u\n", l.mtu);
+	return 0;
+}
+
+#define CONF(n, r, d)                                                                              \
+	{                                                                                          \
+		.name = (n), .mode = LX_S_IFDIR | 0555, .rows = (r), .dir = (d)                    \
+	}
 
 /* --- the tables --- */
 
@@ -229,8 +284,22 @@ static const struct pseudo_row conf4_lo_rows[] = {
 #define NET_CONF4(which, name, ...) NUMBERS(name, NET4_##which, NET_CONF_LO, 1),
 #include "sentry/net/sysctl.def"
 	CONST("mc_forwarding", "0"), {.name = NULL}};
+static const struct pseudo_row conf4_dev_rows[] = {
+#define NET_CONF4(which, name, ...) NUMBERS(name, NET4_##which, NET_CONF_DEV, 1),
+#include "sentry/net/sysctl.def"
+	CONST("mc_forwarding", "0"), {.name = NULL}};
 static const struct pseudo_row conf4_rows[] = {DIR("all", conf4_all_rows),
 	DIR("default", conf4_default_rows), DIR("lo", conf4_lo_rows), {.name = NULL}};
+
+static const struct pseudo_row dev4_row = {.mode = LX_S_IFDIR | 0555, .rows = conf4_dev_rows};
+
+static int
+lookup4(const struct pseudo_ctx *x, const char *name, struct pseudo_child *ret)
+{
+	return lookup_dev(x, name, &dev4_row, ret);
+}
+
+static const struct pseudo_dir conf4_dir = {.lookup = lookup4, .next = next_dev};
 
 static const struct pseudo_row ipv4_rows[] = {
 #define NET_IPV4(...) PLAIN(__VA_ARGS__)
@@ -241,7 +310,7 @@ static const struct pseudo_row ipv4_rows[] = {
 	CONST("tcp_congestion_control", "cubic"),
 	CONST("tcp_available_congestion_control", "reno cubic"),
 	CONST("tcp_allowed_congestion_control", "reno cubic"),
-	DIR("conf", conf4_rows),
+	CONF("conf", conf4_rows, &conf4_dir),
 #define SYSCTL_NET_IPV4
 #include "sysctl_net.def"
 #undef SYSCTL_NET_IPV4
@@ -260,13 +329,28 @@ static const struct pseudo_row conf6_lo_rows[] = {
 #define NET_CONF6(which, name, ...) NUMBERS(name, NET6_##which, NET_CONF_LO, 1),
 #include "sentry/net/sysctl.def"
 	CONST("mc_forwarding", "0"), CONST("mtu", "65536"), {.name = NULL}};
+static const struct pseudo_row conf6_dev_rows[] = {
+#define NET_CONF6(which, name, ...) NUMBERS(name, NET6_##which, NET_CONF_DEV, 1),
+#include "sentry/net/sysctl.def"
+	CONST("mc_forwarding", "0"), {.name = "mtu", .mode = LX_S_IFREG | 0444, .show = show_mtu},
+	{.name = NULL}};
 static const struct pseudo_row conf6_rows[] = {DIR("all", conf6_all_rows),
 	DIR("default", conf6_default_rows), DIR("lo", conf6_lo_rows), {.name = NULL}};
+
+static const struct pseudo_row dev6_row = {.mode = LX_S_IFDIR | 0555, .rows = conf6_dev_rows};
+
+static int
+lookup6(const struct pseudo_ctx *x, const char *name, struct pseudo_child *ret)
+{
+	return lookup_dev(x, name, &dev6_row, ret);
+}
+
+static const struct pseudo_dir conf6_dir = {.lookup = lookup6, .next = next_dev};
 
 static const struct pseudo_row ipv6_rows[] = {
 #define NET_IPV6(...) PLAIN(__VA_ARGS__)
 #include "sentry/net/sysctl.def"
-	DIR("conf", conf6_rows), {.name = NULL}};
+	CONF("conf", conf6_rows, &conf6_dir), {.name = NULL}};
 
 static const struct pseudo_row unix_rows[] = {
 #define NET_UNIX(...) PLAIN(__VA_ARGS__)

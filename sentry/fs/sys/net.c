@@ -177,33 +177,15 @@ lookup(const struct pseudo_ctx *x, const char *name, struct pseudo_child *ret)
 	return 0;
 }
 
-/* The link with the smallest index that is not below one. */
-struct next {
-	int64_t from;
-	struct net_link best;
-	bool found;
-};
-
-static void
-smaller(const struct net_link *l, void *arg)
-{
-	struct next *n = arg;
-
-	if (l->index < n->from || (n->found && l->index >= n->best.index))
-		return;
-	n->found = true;
-	n->best = *l;
-}
-
 static bool
 next(const struct pseudo_ctx *x, int64_t *pos, char *name, size_t cap, uint8_t *type)
 {
-	struct next n = {.from = *pos};
+	struct net_link l;
 
-	if (net_links(x->inode->sb->priv, smaller, &n) < 0 || !n.found)
+	if (!net_link_next(x->inode->sb->priv, *pos, &l))
 		return false;
-	*pos = n.best.index;
-	snprintf(name, cap, "%s", n.best.name);
+	*pos = l.index;
+	snprintf(name, cap, "%s", l.name);
 	*type = x->row->arg ? LX_DT_LNK : LX_DT_DIR;
 	return true;
 }
