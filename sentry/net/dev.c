@@ -578,7 +578,7 @@ leave(void *arg, const uint8_t *ip, size_t n)
 
 int
 net_dev_output(struct net_ns *ns, int32_t oif, const uint8_t *next_hop, bool v6, const uint8_t *ip,
-	size_t n, uint32_t *ret_mtu)
+	size_t n, uint32_t path_mtu)
 {
 	static _Atomic uint32_t next_id;
 	struct leaving o = {ns, net_dev_find(ns, oif, NULL), v6, next_hop};
@@ -590,29 +590,15 @@ net_dev_output(struct net_ns *ns, int32_t oif, const uint8_t *next_hop, bool v6,
 		return -ENETDOWN;
 	mutex_lock(&ns->lock);
 	up = o.d->up;
-	mtu = o.d->mtu;
+	mtu = path_mtu < o.d->mtu ? path_mtu : o.d->mtu;
 	mutex_unlock(&ns->lock);
 	if (!up) {
 		err = -ENETDOWN;
 	} else if (n > mtu && !v6 && ip[6] & 0x40) {
-		*ret_mtu = mtu;
 		err = -EMSGSIZE;
 	} else {
 		err = ip_cut(v6, ip, n, mtu, atomic_fetch_add(&next_id, 1), leave, &o);
 	}
 	net_dev_put(o.d);
 	return err;
-}
-
-uint32_t
-net_dev_mtu(struct net_ns *ns, int32_t index)
-{
-	const struct net_dev *d;
-	uint32_t mtu;
-
-	mutex_lock(&ns->lock);
-	d = dev_by_index_locked(ns, index);
-	mtu = d ? d->mtu : ns->mtu;
-	mutex_unlock(&ns->lock);
-	return mtu;
 }

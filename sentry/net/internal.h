@@ -53,6 +53,13 @@ struct neigh {
 	int64_t due_ns; /* the timer is to look at it then; 0: never */
 };
 
+#define NET_PMTUS 64
+struct net_pmtu {
+	uint8_t ip[16]; /* IPv6, or IPv4 mapped */
+	uint32_t mtu;	/* 0: nothing is known */
+	int64_t until_ns;
+};
+
 struct net_ns {
 	struct ref ref;
 	uint64_t id;
@@ -65,6 +72,7 @@ struct net_ns {
 	bool mute; /* the maker did not answer */
 	bool up, was_up;
 	uint32_t mtu;
+	struct net_pmtu *pmtus; /* or NULL: nothing was learned */
 	struct ip_frags *frags; /* once there was an interface beside lo; stays */
 	struct list devs;	/* struct net_dev: a reference each, by index */
 	int32_t last_index;	/* of an interface */

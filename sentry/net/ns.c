@@ -135,6 +135,7 @@ net_ns_put(struct net_ns *ns)
 	free(ns->rules[0].v);
 	free(ns->rules[1].v);
 	ip_frags_free(ns->frags);
+	free(ns->pmtus);
 	free(ns->reserved);
 	free(ns);
 	LIVE_DEC(NETNS);

@@ -54,18 +54,22 @@ void net_dev_set_tun(struct net_dev *d, const struct net_tun_info *info);
  * -EIO: it is down; -EINVAL: too short. Takes locks from SOCKTABLE on. */
 int net_dev_input(struct net_dev *d, const uint8_t *p, size_t n, bool checked);
 
-/* An IP packet of this host's leaves by an interface: it is cut in pieces where the MTU asks for
- * it, the neighbour is looked for, and it goes. to: the next hop, as in the packet, or the gateway.
- * -EMSGSIZE: it may not be cut (IPv4: DF, unless may_cut), and is too large; *ret_mtu is set then.
- * -ENETDOWN, -ENOBUFS, -EHOSTUNREACH (the neighbour did not answer). n <= 65535 + 40. */
+/* An IP packet of this host's leaves by an interface: it is cut in pieces where its MTU, or the
+ * path's, asks for it, the neighbour is looked for, and it goes. next_hop: as in the packet, or the
+ * gateway. -EMSGSIZE: it may not be cut (IPv4: DF), and is too large. -ENETDOWN, -ENOBUFS. n <=
+ * 65535
+ * + 40. */
 int net_dev_output(struct net_ns *ns, int32_t oif, const uint8_t *next_hop, bool v6,
-	const uint8_t *ip, size_t n, uint32_t *ret_mtu);
+	const uint8_t *ip, size_t n, uint32_t path_mtu);
 
 void net_link_news(struct net_ns *ns, int32_t index); /* tell of a change that was made */
 /* What a packet socket (from) sends: a frame of a tap, a packet of a tun. -ENETDOWN, -ENODEV. */
 int net_dev_send(struct net_ns *ns, int32_t oif, uint16_t protocol, const uint8_t *p, size_t n,
 	const struct sock *from);
-uint32_t net_dev_mtu(struct net_ns *ns, int32_t index); /* also of lo */
+/* pmtu.c: a path to ip (IPv6, or IPv4 mapped) takes no more. */
+void net_pmtu_learn(struct net_ns *ns, bool v6, const uint8_t ip[16], uint32_t mtu);
+/* As much as is known to go there by an interface, which may be lo. */
+uint32_t net_pmtu(struct net_ns *ns, const uint8_t ip[16], int32_t oif);
 
 /* What the sockets do with packets; set once, at start. */
 struct net_input {

@@ -384,7 +384,7 @@ icmp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 			if (way == INET_LOST)
 				inet_wire(&k);
 			else if (way == INET_OUT)
-				err = inet_send_out(&k, &hop, INET_DF_IF_FITS);
+				err = inet_send_out(&k, &hop, whole ? INET_DF : INET_DF_IF_FITS);
 			else
 				inet_travel(&k);
 			if (!err)
@@ -405,13 +405,56 @@ icmp_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	if (m->flags & LX_MSG_OOB)
 		return -EOPNOTSUPP;
 	if (m->flags & LX_MSG_ERRQUEUE)
-		return -EAGAIN;
+		return inet_error_take(s, m);
+	n = sock_error_take(s);
+	if (n)
+		return n;
 	n = sock_packet_take(s, m, &freed);
 	if (n == -EAGAIN && s->shut_rd)
 		n = 0;
 	else if (n >= 0)
 		inet_ctl_out(s, m);
 	return n;
+}
+
+/* Is i one that has sent it? (ping_err, raw_err) */
+static bool
+has_sent(const struct inet_sock *i, bool v6, uint8_t protocol, uint16_t id,
+	const struct inet_addr *local, const struct inet_addr *remote)
+{
+	if (is_v6(i) != v6 || i->s.closed || i->s.protocol != protocol ||
+		(i->connected && !inet_same_ip(&i->remote, remote)) ||
+		(!inet_is_any(&i->local) && !inet_same_ip(&i->local, local)))
+		return false;
+	return i->s.type != LX_SOCK_DGRAM || (id && i->local.port == id);
+}
+
+void
+icmp_take_error(struct net_ns *net, bool v6, uint8_t protocol, uint16_t id,
+	const struct inet_addr *local, const struct inet_addr *remote, const struct inet_error *e)
+{
+	struct net_taps *t = net_ns_taps(net);
+	struct inet_error x = *e;
+	struct inet_sock *i;
+
+	if (!wire_has_raw(net, protocol))
+		return;
+	mutex_lock(&t->lock);
+	list_for_each_entry (i, &t->raw, port_node) {
+		bool wants = inet_wants_errors(i, v6);
+
+		if (!has_sent(i, v6, protocol, id, local, remote) || (!wants && !i->connected))
+			continue;
+		if (wants)
+			inet_error_queue(i, &x, remote);
+		if (!wants && !e->hard)
+			continue;
+		mutex_lock(&i->s.lock);
+		i->s.err = e->err;
+		mutex_unlock(&i->s.lock);
+		waitq_notify(&i->s.wq, LX_POLLERR);
+	}
+	mutex_unlock(&t->lock);
 }
 
 int
@@ -452,6 +495,8 @@ icmp_poll(struct sock *s)
 	uint32_t ev = LX_POLLOUT | LX_POLLWRNORM;
 
 	mutex_lock(&s->lock);
+	if (s->err || !list_empty(&is(s)->errors))
+		ev |= LX_POLLERR;
 	if (!list_empty(&s->rcvq) || s->shut_rd)
 		ev |= LX_POLLIN | LX_POLLRDNORM;
 	mutex_unlock(&s->lock);
@@ -484,6 +529,7 @@ static void
 icmp_free(struct sock *s)
 {
 	leave(is(s));
+	inet_errors_purge(is(s));
 	sock_fini(s);
 	free(is(s));
 }

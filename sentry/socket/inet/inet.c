@@ -4,7 +4,7 @@
 #include "abi/poll.h"
 #include "internal.h"
 #include "sentry/cred/user_ns.h"
-#include "sentry/net/link.h"
+#include "sentry/net/dev.h"
 #include "sentry/net/sysctl.h"
 #include "sentry/net/tcp.h"
 #include "sentry/socket/info.h"
@@ -63,6 +63,7 @@ inet_new(const struct call *c, int family, int type, int protocol)
 	}
 	i->v6only = family == LX_AF_INET6 && net_sysctl(c->net, NET_BINDV6ONLY, 0);
 	list_init(&i->port_node);
+	list_init(&i->errors);
 	list_init(&i->acceptq);
 	list_init(&i->accept_node);
 	tcp_connect_init(i);
@@ -190,7 +191,7 @@ static const struct option kept[] = {
 	{LX_SOL_IP, 7, 0, 1, 0},		   /* IP_RETOPTS: no packet has options */
 	{LX_SOL_IP, 8, 0, 1, 0},		   /* IP_PKTINFO */
 	{LX_SOL_IP, 10, 0, 5, 1},		   /* IP_MTU_DISCOVER */
-	{LX_SOL_IP, 11, 0, 1, 0},		   /* IP_RECVERR: no error comes from a network */
+	{LX_SOL_IP, 11, 0, 1, 0},		   /* IP_RECVERR */
 	{LX_SOL_IP, 12, 0, 1, 0},		   /* IP_RECVTTL */
 	{LX_SOL_IP, 13, 0, 1, 0},		   /* IP_RECVTOS */
 	{LX_SOL_IP, 15, 0, 1, 0},		   /* IP_FREEBIND */
@@ -218,6 +219,8 @@ static const struct option kept[] = {
 #define IP_TOS		    1
 #define IP_TTL		    2
 #define IP_HDRINCL	    3
+#define IP_MTU		    14
+#define IPV6_MTU	    24
 #define IP_MULTICAST_ALL    49
 #define IPV6_UNICAST_HOPS   16
 #define IPV6_MULTICAST_LOOP 19
@@ -418,6 +421,26 @@ fill_tcp_info(struct sock *s, uint8_t b[104])
 	memcpy(b + 8, words, sizeof words);
 }
 
+/* IP_MTU, IPV6_MTU: of the way to whom s is connected to. -ENOTCONN. */
+static int32_t
+path_mtu(struct sock *s)
+{
+	struct inet_hop hop = {.oif = NET_LO_INDEX};
+	struct inet_addr to, from;
+	bool connected;
+
+	mutex_lock(&s->lock);
+	connected = is(s)->connected;
+	to = is(s)->remote;
+	from = is(s)->local;
+	mutex_unlock(&s->lock);
+	if (!connected)
+		return -ENOTCONN;
+	if (inet_route_packet(s->net, &to, &from, s->bound_dev, &hop) != INET_OUT)
+		hop.oif = NET_LO_INDEX;
+	return (int32_t)net_pmtu(s->net, to.ip, hop.oif);
+}
+
 int
 inet_getsockopt(
 	struct sock *s, const struct call *c, int level, int opt, uint8_t *val, uint32_t *len)
@@ -462,6 +485,11 @@ inet_getsockopt(
 	} else if ((level == LX_SOL_IP && opt == IP_MULTICAST_ALL) ||
 		   (level == LX_SOL_IPV6 && opt == IPV6_MULTICAST_ALL)) {
 		v = !i->own_groups_only;
+	} else if ((level == LX_SOL_IP && opt == IP_MTU) ||
+		   (level == LX_SOL_IPV6 && opt == IPV6_MTU)) {
+		v = path_mtu(s);
+		if (v < 0)
+			return v;
 	} else if (inet_multicast_get(i, level, opt, (uint8_t *)&v) == 0) {
 		;
 	} else {

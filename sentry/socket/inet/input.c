@@ -141,14 +141,14 @@ error_of(bool v6, uint8_t type, uint8_t code, bool *hard)
 					: 0;
 }
 
-/* A packet that was sent, or its beginning, has met an error. mtu: of EMSGSIZE, else 0. */
+/* A packet that was sent, or its beginning, has met an error. */
 static void
-tell_sender(
-	struct net_ns *ns, bool v6, const uint8_t *ip, size_t n, int err, bool hard, uint32_t mtu)
+tell_sender(struct net_ns *ns, bool v6, const uint8_t *ip, size_t n, struct inet_error *e)
 {
 	size_t head = v6 ? IP6_HEADER : IP_HEADER;
 	struct inet_addr local, remote;
 	uint8_t protocol;
+	bool echo;
 
 	if (n < head || ip[0] >> 4 != (v6 ? 6 : 4))
 		return;
@@ -164,26 +164,40 @@ tell_sender(
 		mapped(&local, ip + 12);
 		mapped(&remote, ip + 16);
 	}
+	if (e->err == EMSGSIZE && e->info)
+		net_pmtu_learn(ns, v6, remote.ip, e->info);
+	e->p = ip + head;
+	e->n = n - head;
+	echo = protocol == (v6 ? LX_IPPROTO_ICMPV6 : LX_IPPROTO_ICMP) && e->p[0] == (v6 ? 128 : 8);
+	local.port = remote.port = 0;
+	icmp_take_error(ns, v6, protocol, echo ? get_be16(e->p + 4) : 0, &local, &remote, e);
 	local.port = get_be16(ip + head);
 	remote.port = get_be16(ip + head + 2);
-	if (protocol == LX_IPPROTO_TCP)
-		tcp_wire_take_error(ns, &local, &remote, err, mtu);
-	else if ((protocol == LX_IPPROTO_UDP || protocol == LX_IPPROTO_UDPLITE) && hard)
-		udp_take_error(ns, protocol, &local, &remote, err);
+	if (protocol == LX_IPPROTO_TCP) {
+		tcp_wire_take_error(ns, &local, &remote, e->err);
+	} else if (protocol == LX_IPPROTO_UDP || protocol == LX_IPPROTO_UDPLITE) {
+		e->p += ICMP_HEADER; /* UDP's is as large */
+		e->n -= ICMP_HEADER;
+		udp_take_error(ns, protocol, &local, &remote, e);
+	}
 }
 
 static void
 take_error(const struct inet_packet *k)
 {
-	bool hard = false;
-	int err = k->n >= ICMP_HEADER ? error_of(k->v6, k->p[0], k->p[1], &hard) : 0;
-	uint32_t mtu = 0;
+	struct inet_error e = {
+		.origin = k->v6 ? INET_ERROR_ICMP6 : INET_ERROR_ICMP, .offender = k->from};
 
-	if (!err)
+	if (k->n < ICMP_HEADER)
 		return;
-	if (err == EMSGSIZE)
-		mtu = k->v6 ? get_be32(k->p + 4) : get_be16(k->p + 6);
-	tell_sender(k->net, k->v6, k->p + ICMP_HEADER, k->n - ICMP_HEADER, err, hard, mtu);
+	e.type = k->p[0];
+	e.code = k->p[1];
+	e.err = error_of(k->v6, e.type, e.code, &e.hard);
+	if (!e.err)
+		return;
+	if (e.err == EMSGSIZE)
+		e.info = k->v6 ? get_be32(k->p + 4) : get_be16(k->p + 6);
+	tell_sender(k->net, k->v6, k->p + ICMP_HEADER, k->n - ICMP_HEADER, &e);
 }
 
 static bool
@@ -296,7 +310,19 @@ ip_input(struct net_ns *ns, int32_t iif, bool v6, const uint8_t *ip, size_t n, b
 static void
 unreachable(struct net_ns *ns, bool v6, const uint8_t *ip, size_t n)
 {
-	tell_sender(ns, v6, ip, n, EHOSTUNREACH, true, 0);
+	/* as this host would say it itself, of an address on the link (arp_error_report) */
+	struct inet_error e = {.err = EHOSTUNREACH,
+		.origin = v6 ? INET_ERROR_ICMP6 : INET_ERROR_ICMP,
+		.type = v6 ? ICMP6_UNREACHABLE : ICMP_UNREACHABLE,
+		.code = v6 ? 3 : 1};
+
+	if (n >= (v6 ? IP6_HEADER : IP_HEADER)) {
+		if (v6)
+			memcpy(e.offender.ip, ip + 8, 16);
+		else
+			mapped(&e.offender, ip + 12);
+	}
+	tell_sender(ns, v6, ip, n, &e);
 }
 
 void

@@ -69,6 +69,8 @@ struct inet_sock {
 	/* options that are kept and shown */
 	int32_t tcp_opt[64]; /* by TCP_* number; 0: its default; see inet_setsockopt */
 	int32_t ip_opt[64], ip6_opt[128];
+	struct list errors; /* errqueue.c, and the memory that they take */
+	uint32_t errors_held;
 	uint32_t icmp_filter[8];	 /* ICMP_FILTER, ICMP6_FILTER: types that do not come */
 	uint16_t send_cover, recv_cover; /* UDP-Lite; 0: all of a message */
 	uint32_t memberships;		 /* multicast groups; their list's lock */
@@ -200,9 +202,28 @@ void inet_wire(const struct inet_packet *k); /* to packet sockets alone */
 int inet_header_in(struct inet_packet *k); /* p begins with an IPv4 header (IP_HDRINCL). -EINVAL */
 /* With a header of UDP; what is wrong is dropped. */
 void udp_take_packet(const struct inet_packet *k);
-/* What was sent came back as an error: to who is connected like that. */
+/* errqueue.c: what has become of a message of a socket's, or the beginning of it. */
+enum inet_error_origin { INET_ERROR_LOCAL = 1, INET_ERROR_ICMP, INET_ERROR_ICMP6 };
+struct inet_error {
+	int err;   /* positive */
+	bool hard; /* it stays so */
+	enum inet_error_origin origin;
+	uint8_t type, code; /* of ICMP */
+	uint32_t info;	    /* EMSGSIZE: the MTU */
+	struct inet_addr offender;
+	const uint8_t *p; /* what was sent, behind the protocol's header; as far as it came back */
+	size_t n;
+};
+bool inet_wants_errors(const struct inet_sock *i, bool v6);
+void inet_error_queue(struct inet_sock *i, const struct inet_error *e, const struct inet_addr *to);
+ssize_t inet_error_take(struct sock *s, struct sock_msg *m); /* -EAGAIN: none */
+void inet_errors_purge(struct inet_sock *i);
+/* To whom it concerns. */
 void udp_take_error(struct net_ns *net, int protocol, const struct inet_addr *local,
-	const struct inet_addr *remote, int err);
+	const struct inet_addr *remote, const struct inet_error *e);
+/* id: of an echo that came back, or 0 (other protocols). */
+void icmp_take_error(struct net_ns *net, bool v6, uint8_t protocol, uint16_t id,
+	const struct inet_addr *local, const struct inet_addr *remote, const struct inet_error *e);
 /* Show what a socket sends; somebody looks. */
 void wire_udp(struct net_ns *net, int protocol, const struct inet_addr *from,
 	const struct inet_addr *to, const struct sock_meta *meta, const uint8_t *data, size_t n);
@@ -248,8 +269,8 @@ int tcp_wire_connect(struct sock *s, const struct call *c, const struct inet_add
 	const struct inet_hop *hop);
 void tcp_wire_abandon(struct tcp_wire *w); /* who connected does not any more; consumed */
 void tcp_wire_take_packet(const struct inet_packet *k);
-void tcp_wire_take_error(struct net_ns *net, const struct inet_addr *local,
-	const struct inet_addr *remote, int err, uint32_t mtu);
+void tcp_wire_take_error(
+	struct net_ns *net, const struct inet_addr *local, const struct inet_addr *remote, int err);
 void tcp_wire_init(void);
 struct tcp_conn_info;
 /* Of a connection that is one of a wire. */

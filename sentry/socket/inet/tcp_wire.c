@@ -86,7 +86,7 @@ bucket(const struct inet_addr *local, const struct inet_addr *remote)
 
 	memcpy(&a, local->ip + 12, 4);
 	memcpy(&b, remote->ip + 12, 4);
-	return &wires[((a * 31 + b) * 31 + (uint32_t)(local->port << 16 | remote->port)) *
+	return &wires[((a * 31 + b) * 31 + ((uint32_t)local->port << 16 | remote->port)) *
 		      2654435761u % BUCKETS];
 }
 
@@ -494,7 +494,7 @@ find_way(struct tcp_wire *w)
 	w->generation = generation;
 	w->way = inet_route_packet(w->net, &w->remote, &w->local, w->dev, &w->hop);
 	if (w->way == INET_OUT && p)
-		p->mss = (uint16_t)mss_of(w, net_dev_mtu(w->net, w->hop.oif));
+		p->mss = (uint16_t)mss_of(w, net_pmtu(w->net, w->remote.ip, w->hop.oif));
 }
 
 static void
@@ -566,7 +566,7 @@ settle_locked(struct tcp_wire *w)
 
 	w->send_err = 0;
 	if (!w->ended && err == -EMSGSIZE)
-		set_mss(w, net_dev_mtu(w->net, w->hop.oif));
+		set_mss(w, net_pmtu(w->net, w->remote.ip, w->hop.oif));
 	else if (!w->ended && err)
 		tcp_conn_unreachable(w->conn, -err, sched_now_ns());
 	mutex_lock(&w->likeness->lock);
@@ -661,7 +661,7 @@ conn_new(struct tcp_wire *w)
 	host_random(&p.isn, sizeof p.isn);
 	find_way(w);
 	if (w->way == INET_OUT)
-		p.mss = (uint16_t)mss_of(w, net_dev_mtu(w->net, w->hop.oif));
+		p.mss = (uint16_t)mss_of(w, net_pmtu(w->net, w->remote.ip, w->hop.oif));
 	p.rcvbuf = w->who ? w->who->rcvbuf : w->ls->rcvbuf;
 	w->conn = tcp_conn_new(&user_ops, w, &p);
 	if (!w->conn)
@@ -845,8 +845,8 @@ tcp_wire_take_packet(const struct inet_packet *k)
 }
 
 void
-tcp_wire_take_error(struct net_ns *net, const struct inet_addr *local,
-	const struct inet_addr *remote, int err, uint32_t mtu)
+tcp_wire_take_error(
+	struct net_ns *net, const struct inet_addr *local, const struct inet_addr *remote, int err)
 {
 	struct tcp_wire *w = find(net, local, remote);
 
@@ -854,11 +854,8 @@ tcp_wire_take_error(struct net_ns *net, const struct inet_addr *local,
 		return;
 	mutex_lock(&w->lock);
 	if (!w->ended) {
-		/* RFC 1191, 8201: never below what every path takes */
 		if (err == EMSGSIZE)
-			set_mss(w, mtu > (inet_is_v4(remote) ? 552u : 1280u)
-					   ? mtu
-					   : (inet_is_v4(remote) ? 552u : 1280u));
+			set_mss(w, net_pmtu(net, remote->ip, w->hop.oif));
 		else
 			tcp_conn_unreachable(w->conn, err, sched_now_ns());
 		settle_locked(w);

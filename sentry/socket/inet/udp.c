@@ -4,7 +4,7 @@
 #include "abi/poll.h"
 #include "internal.h"
 #include "sentry/bpf/packet.h"
-#include "sentry/net/link.h"
+#include "sentry/net/dev.h"
 #include "sentry/net/packet.h"
 #include "sentry/socket/wire.h"
 #include <errno.h>
@@ -156,6 +156,47 @@ deliver_all(struct net_ns *net, int protocol, struct skb *b, const struct inet_a
 	return all ? 0 : -ENOMEM;
 }
 
+/* i is told, if it asked to be, or is connected. */
+static void
+take_error(struct inet_sock *i, const struct inet_addr *to, const struct inet_error *e)
+{
+	bool v4 = inet_is_v4(to), wants = inet_wants_errors(i, !v4), told;
+	/* IP_MTU_DISCOVER, IPV6_MTU_DISCOVER: kept relative to their default, 1; 0: not at all */
+	bool cares = (v4 ? i->ip_opt[10] : i->ip6_opt[23]) != -1;
+	bool hard = e->hard || (e->err == EMSGSIZE && cares);
+
+	if (e->err == EMSGSIZE && !cares)
+		return;
+	if (wants)
+		inet_error_queue(i, e, to);
+	mutex_lock(&i->s.lock);
+	told = wants || (hard && i->connected);
+	if (told)
+		i->s.err = e->err;
+	mutex_unlock(&i->s.lock);
+	if (told)
+		waitq_notify(&i->s.wq, LX_POLLERR);
+}
+
+/* Nobody has the port, here: what this host answers. */
+static void
+refuse(struct inet_sock *i, const struct inet_addr *to, const uint8_t *p, size_t n)
+{
+	bool v4 = inet_is_v4(to);
+	/* of the message, behind both headers (icmp_send, icmp6_send) */
+	size_t most = v4 ? 576 - 28 - 28 : 1280 - 48 - 48;
+	struct inet_error e = {.err = ECONNREFUSED,
+		.hard = true,
+		.origin = v4 ? INET_ERROR_ICMP : INET_ERROR_ICMP6,
+		.type = v4 ? 3 : 1,
+		.code = v4 ? 3 : 4,
+		.offender = *to,
+		.p = p,
+		.n = n < most ? n : most};
+
+	take_error(i, to, &e);
+}
+
 /* A message leaves. */
 static int
 send_out(struct inet_sock *i, const struct skb *b, const struct inet_addr *to,
@@ -176,8 +217,18 @@ send_out(struct inet_sock *i, const struct skb *b, const struct inet_addr *to,
 			: discover == 1		       ? INET_DF_IF_FITS
 						       : INET_MAY_CUT);
 	free(k.p);
-	/* what a queue has no room for is lost (IP_RECVERR would tell) */
-	return err == -ENOBUFS ? 0 : err;
+	if (err == -EMSGSIZE && inet_wants_errors(i, !v4)) {
+		struct inet_error e = {.err = EMSGSIZE,
+			.origin = INET_ERROR_LOCAL,
+			.info = net_pmtu(i->s.net, to->ip, hop->oif)};
+		struct inet_addr name = *to;
+
+		if (v4)
+			name.port = 0; /* as ip_append_data has it */
+		inet_error_queue(i, &e, &name);
+	}
+	/* what a queue has no room for is lost, but who asked for errors is told */
+	return err == -ENOBUFS && !inet_wants_errors(i, !v4) ? 0 : err;
 }
 
 static ssize_t
@@ -255,13 +306,9 @@ udp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	}
 	dst = inet_find(s->net, s->protocol, false, &to, &from, b->meta.iif);
 	if (!dst) {
-		/* ICMP port unreachable comes back: told to a connected socket only. */
+		if (way == INET_HERE)
+			refuse(i, &to, b->data, n);
 		skb_free(b);
-		mutex_lock(&s->lock);
-		if (i->connected && way == INET_HERE)
-			s->err = ECONNREFUSED;
-		mutex_unlock(&s->lock);
-		waitq_notify(&s->wq, LX_POLLERR);
 		return (ssize_t)n;
 	}
 	net_lo_count(s->net, n);
@@ -325,17 +372,12 @@ udp_take_packet(const struct inet_packet *k)
 
 void
 udp_take_error(struct net_ns *net, int protocol, const struct inet_addr *local,
-	const struct inet_addr *remote, int err)
+	const struct inet_addr *remote, const struct inet_error *e)
 {
 	struct sock *s = inet_find(net, protocol, false, local, remote, 0);
 
-	if (!s)
-		return;
-	mutex_lock(&s->lock);
-	if (is(s)->connected)
-		s->err = err;
-	mutex_unlock(&s->lock);
-	waitq_notify(&s->wq, LX_POLLERR);
+	if (s)
+		take_error(is(s), remote, e);
 	sock_put(s);
 }
 
@@ -350,7 +392,7 @@ udp_recvmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	if (m->flags & LX_MSG_OOB)
 		return -EOPNOTSUPP;
 	if (m->flags & LX_MSG_ERRQUEUE)
-		return -EAGAIN; /* no network, no errors of it */
+		return inet_error_take(s, m);
 	err = sock_error_take(s);
 	if (err)
 		return err;
@@ -368,7 +410,7 @@ udp_poll(struct sock *s)
 	uint32_t ev = LX_POLLOUT | LX_POLLWRNORM;
 
 	mutex_lock(&s->lock);
-	if (s->err)
+	if (s->err || !list_empty(&is(s)->errors))
 		ev |= LX_POLLERR;
 	if (!list_empty(&s->rcvq))
 		ev |= LX_POLLIN | LX_POLLRDNORM;
@@ -395,6 +437,7 @@ udp_free(struct sock *s)
 {
 	inet_leave_all(is(s));
 	inet_unbind(is(s));
+	inet_errors_purge(is(s));
 	sock_fini(s);
 	free(is(s));
 }

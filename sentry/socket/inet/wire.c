@@ -67,7 +67,7 @@ set_id(uint8_t *ip, bool df)
 int
 inet_send_out(const struct inet_packet *k, const struct inet_hop *hop, enum inet_df df)
 {
-	uint32_t mtu = net_dev_mtu(k->net, hop->oif);
+	uint32_t mtu = net_pmtu(k->net, k->to.ip, hop->oif);
 	size_t len;
 	uint8_t *b = inet_packet_make(k, &len);
 	int err = -ENOBUFS;
@@ -77,7 +77,7 @@ inet_send_out(const struct inet_packet *k, const struct inet_hop *hop, enum inet
 	else if (b) {
 		if (!k->v6 && !k->head)
 			set_id(b, df != INET_MAY_CUT && len <= mtu);
-		err = net_dev_output(k->net, hop->oif, hop->ip, k->v6, b, len, &mtu);
+		err = net_dev_output(k->net, hop->oif, hop->ip, k->v6, b, len, mtu);
 	}
 	free(b);
 	return err;

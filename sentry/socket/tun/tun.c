@@ -22,7 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define QUEUE_BYTES   (4u << 20) /* in one queue, beside the limit of packets */
+#define QUEUE_BYTES   (2u << 20) /* in one queue, beside the limit of packets */
 #define PACKET_MAX    (65536u + ETH_HEADER)
 #define HEADERS_MAX   4096u /* TUNSETVNETHDRSZ */
 #define FEATURES      (LX_IFF_NO_PI | LX_IFF_ONE_QUEUE | LX_IFF_VNET_HDR)
