@@ -372,19 +372,34 @@ bring_tcp(int sport, int dport, int flags, uint32_t seq, uint32_t ack, unsigned 
 
 enum { FIN = 1, SYN = 2, RST = 4, PSH = 8, ACK = 16 };
 
-/* The next segment, its numbers relative to what is expected; not how large its window is. */
+static bool again; /* what was sent before is what is looked for */
+
+/* The next segment that has something new, its numbers relative to what is expected; not how large
+ * its window is. Who is slow here sees segments twice. */
 static uint32_t
 show_segment(int ms)
 {
+	static uint32_t last_ports;
 	uint8_t p[2048];
-	ssize_t n = next_packet(tun, p, sizeof p, ms);
-	int flags = n ? p[33] : 0, head = n ? p[32] >> 4 << 2 : 0;
-	uint32_t seq = n ? get32(p + 24) : 0, ack = n ? get32(p + 28) : 0;
+	uint32_t seq = 0, ack = 0, used = 0;
+	int flags = 0, head = 0;
+	ssize_t n;
 
-	if (!n) {
-		printf("no segment\n");
-		return 0;
-	}
+	do {
+		n = next_packet(tun, p, sizeof p, ms);
+		if (!n) {
+			printf("no segment\n");
+			return 0;
+		}
+		flags = p[33];
+		head = p[32] >> 4 << 2;
+		seq = get32(p + 24);
+		ack = get32(p + 28);
+		used = (uint32_t)(n - 20 - head) + !!(flags & SYN) + !!(flags & FIN);
+	} while (!again && used && get32(p + 20) == last_ports &&
+		 (int)(seq + used - their_seq) <= 0);
+	again = false;
+	last_ports = get32(p + 20);
 	if (flags & SYN)
 		their_seq = seq;
 	printf("segment%s%s%s%s: seq %+d", flags & SYN ? " SYN" : "", flags & FIN ? " FIN" : "",
@@ -395,7 +410,7 @@ show_segment(int ms)
 		(int)(n - 20 - head > 20 ? 20 : n - 20 - head), (char *)p + 20 + head,
 		sums_are_right(p, (size_t)n) ? "right" : "wrong",
 		get16(p + 6) & 0x4000 ? ", not to be cut" : "");
-	their_seq = seq + (uint32_t)(n - 20 - head) + !!(flags & SYN) + !!(flags & FIN);
+	their_seq = seq + used;
 	return get16(p + 20);
 }
 
@@ -640,6 +655,7 @@ tcp_out(void)
 	SHOW(send(s, "lost", 4, 0));
 	show_segment(1000);
 	their_seq -= 4;
+	again = true;
 	show_segment(2000);
 	bring_tcp(80, (int)port, ACK, my_seq, their_seq, 400, "");
 	close(s);
@@ -662,9 +678,11 @@ tcp_refused(void)
 	s = connecting(82);
 	port = show_segment(1000);
 	bring_tcp(82, (int)port, RST | ACK, 0, their_seq + 5, 0, "");
-	show_segment(100);
+	again = true;
+	show_segment(500);
 	show_error(s);
 	printf("again after a second\n");
+	again = true;
 	show_segment(2500);
 }
 

@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 
 #define PORT 4000
@@ -15,6 +16,7 @@
 static int net[2]; /* network namespaces, and the other end of what is in them */
 static int end[2];
 
+/* And until it may be used, which natively takes a moment. */
 static void
 add6(const char *name, const char *ip)
 {
@@ -23,11 +25,15 @@ add6(const char *name, const char *ip)
 		uint32_t prefixlen;
 		int index;
 	} r = {.prefixlen = 64, .index = (int)if_nametoindex(name)};
+	struct sockaddr_in6 a = {.sin6_family = AF_INET6};
 	int s = socket(AF_INET6, SOCK_DGRAM, 0);
 
 	inet_pton(AF_INET6, ip, &r.addr);
 	if (ioctl(s, SIOCSIFADDR, &r) < 0)
 		printf("%s: %s\n", ip, strerror(errno));
+	a.sin6_addr = r.addr;
+	for (int i = 0; i < 500 && bind(s, (struct sockaddr *)&a, sizeof a) < 0; i++)
+		sleep_ms(10);
 	close(s);
 }
 
@@ -163,13 +169,17 @@ listener(int family)
 	return s;
 }
 
-/* Both sides at once, each on a namespace's side. */
+/* Both sides at once, each on a namespace's side. What the server says is told first. */
 static void
 both(void (*server)(int), void (*client)(int), int family, int lose)
 {
+	int out[2];
+
 	fflush(stdout);
 	for (int i = 0; i < 2; i++) {
+		out[i] = memfd_create("out", MFD_CLOEXEC);
 		if (fork() == 0) {
+			dup2(out[i], 1);
 			prctl(PR_SET_PDEATHSIG, SIGKILL);
 			alarm(50);
 			close(end[0]);
@@ -182,6 +192,13 @@ both(void (*server)(int), void (*client)(int), int family, int lose)
 		}
 	}
 	pump(lose);
+	for (int i = 1; i >= 0; i--) {
+		char b[4096];
+		ssize_t n = pread(out[i], b, sizeof b, 0);
+
+		printf("%.*s", (int)n, b);
+		close(out[i]);
+	}
 }
 
 static int
@@ -236,8 +253,6 @@ bulk_client(int family)
 	}
 	n = take_bytes(s, 7);
 	waitpid(p, NULL, 0);
-	/* after the server has told its */
-	sleep_ms(300);
 	printf("client got %zu\n", n);
 }
 
@@ -259,7 +274,6 @@ some_client(int family)
 	send_bytes(s, 150000, 3);
 	shutdown(s, SHUT_WR);
 	n = take_bytes(s, 4);
-	sleep_ms(300);
 	printf("client got %zu\n", n);
 }
 
@@ -293,7 +307,6 @@ many_client(int family)
 			n++;
 		close(s);
 	}
-	sleep_ms(300);
 	printf("%d answers\n", n);
 }
 
@@ -316,41 +329,45 @@ slow_client(int family)
 	printf("%s\n", send_bytes(s, 700000, 9) ? "sent" : strerror(errno));
 }
 
+/* Until a message of one byte comes. */
 static void
 udp_server(int family)
 {
 	static uint8_t b[40000];
 	struct name at = peer(family, 1, PORT), from = {.len = sizeof from.a};
 	int s = socket(family, SOCK_DGRAM, 0);
+	ssize_t n;
 
 	bind(s, (struct sockaddr *)&at.a, at.len);
-	for (int i = 0; i < 3; i++) {
-		ssize_t n = recvfrom(s, b, sizeof b, 0, (struct sockaddr *)&from.a, &from.len);
-
+	while ((n = recvfrom(s, b, sizeof b, 0, (struct sockaddr *)&from.a, &from.len)) > 1)
 		sendto(s, b, (size_t)n, 0, (struct sockaddr *)&from.a, from.len);
-	}
 }
 
+/* Again and again, until what is sent comes back. */
 static void
 udp_client(int family)
 {
 	static uint8_t b[40000], got[40000];
 	static const size_t sizes[] = {10, 1453, 30000};
 	struct name to = peer(family, 1, PORT);
-	struct timeval second = {1, 0};
+	struct timeval wait = {0, 300000};
 	int s = socket(family, SOCK_DGRAM, 0);
 
-	sleep_ms(200); /* the server is there by then */
-	setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof second);
+	setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
 	for (int i = 0; i < 3; i++) {
-		ssize_t n;
+		ssize_t n = -1;
 
 		memset(b, 'a' + i, sizes[i]);
-		sendto(s, b, sizes[i], 0, (struct sockaddr *)&to.a, to.len);
-		n = recv(s, got, sizeof got, 0);
+		for (int k = 0; k < 50 && n != (ssize_t)sizes[i]; k++) {
+			sendto(s, b, sizes[i], 0, (struct sockaddr *)&to.a, to.len);
+			do
+				n = recv(s, got, sizeof got, 0);
+			while (n >= 0 && n != (ssize_t)sizes[i]);
+		}
 		printf("%zd bytes came back, %s\n", n,
 			n > 0 && memcmp(b, got, (size_t)n) == 0 ? "the same" : "others");
 	}
+	sendto(s, b, 1, 0, (struct sockaddr *)&to.a, to.len);
 }
 
 /* Nobody listens. */
@@ -358,21 +375,22 @@ static void
 no_server(int family)
 {
 	(void)family;
-	sleep_ms(500);
 }
 
 static void
 no_client(int family)
 {
 	struct name to = peer(family, 1, PORT + 1);
+	struct pollfd p = {.events = 0}; /* errors */
 	int s = socket(family, SOCK_STREAM, 0);
 
 	printf("connect: %s\n",
 		connect(s, (struct sockaddr *)&to.a, to.len) < 0 ? strerrorname_np(errno) : "ok");
 	s = socket(family, SOCK_DGRAM, 0);
 	connect(s, (struct sockaddr *)&to.a, to.len);
+	p.fd = s;
 	SHOW(send(s, "x", 1, 0));
-	sleep_ms(100);
+	TRUE(poll(&p, 1, 10000) == 1);
 	SHOW(send(s, "x", 1, 0));
 }
 
