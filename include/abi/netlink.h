@@ -117,14 +117,17 @@ struct lx_ifinfomsg {
 #define LX_IFLA_BROADCAST     2
 #define LX_IFLA_IFNAME	      3
 #define LX_IFLA_MTU	      4
+#define LX_IFLA_LINK	      5
 #define LX_IFLA_QDISC	      6
 #define LX_IFLA_STATS	      7
 #define LX_IFLA_TXQLEN	      13
 #define LX_IFLA_OPERSTATE     16
 #define LX_IFLA_LINKMODE      17
 #define LX_IFLA_LINKINFO      18
+#define LX_IFLA_NET_NS_PID    19
 #define LX_IFLA_STATS64	      23
 #define LX_IFLA_GROUP	      27
+#define LX_IFLA_NET_NS_FD     28
 #define LX_IFLA_EXT_MASK      29
 #define LX_IFLA_PROMISCUITY   30
 #define LX_IFLA_NUM_TX_QUEUES 31
@@ -134,6 +137,7 @@ struct lx_ifinfomsg {
 /* Within LX_IFLA_LINKINFO, and the LX_IFLA_INFO_DATA of a tun. */
 #define LX_IFLA_INFO_KIND	1
 #define LX_IFLA_INFO_DATA	2
+#define LX_VETH_INFO_PEER	1
 #define LX_IFLA_TUN_OWNER	1
 #define LX_IFLA_TUN_GROUP	2
 #define LX_IFLA_TUN_TYPE	3

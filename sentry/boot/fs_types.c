@@ -15,6 +15,7 @@
 #include "sentry/fs/tty.h"
 #include "sentry/ipc/mqueue.h"
 #include "sentry/kernel/fdtable.h"
+#include "sentry/kernel/nsfs.h"
 #include "sentry/kernel/tty.h"
 #include "sentry/keys/keys.h"
 #include "sentry/net/link.h"
@@ -50,5 +51,7 @@ boot_register_fs(const struct start *s)
 	tun_init();
 	tty_kernel_init();
 	fuse_file_of_fd = task_call_file;
+	net_ns_of_fd = nsfs_net_of_fd;
+	net_ns_of_pid = nsfs_net_of_pid;
 	return 0;
 }

@@ -288,6 +288,33 @@ nsfs_path(struct ns_ref *r, struct path *ret)
 	return err;
 }
 
+struct net_ns *
+nsfs_net_of_fd(const struct call *c, int fd)
+{
+	struct file *f = task_call_file(c, fd);
+	const struct ns_ref *r = f ? nsfs_ref(f) : NULL;
+	struct net_ns *ns = r && r->kind == NS_NET ? net_ns_get(r->ns) : NULL;
+
+	if (f)
+		file_put(f);
+	return ns;
+}
+
+struct net_ns *
+nsfs_net_of_pid(const struct call *c, int32_t pid)
+{
+	struct task *t = task_find_get(pid); /* of the caller's namespace */
+	struct ns_ref r = {.ns = NULL};
+
+	(void)c;
+	if (!t)
+		return NULL;
+	if (ns_of_task(t, NS_NET, &r))
+		r.ns = NULL;
+	task_put(t);
+	return r.ns;
+}
+
 int
 nsfs_init(void)
 {

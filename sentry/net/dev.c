@@ -17,9 +17,8 @@
 #include <string.h>
 
 #define NUMBERS_MAX 32768 /* that %d tries */
-#define TXQLEN_TUN  500
-#define TXQLEN_TAP  1000
 #define MTU	    1500
+#define FIXED_FLAGS (LX_IFF_BROADCAST | LX_IFF_POINTOPOINT)
 
 /* --- names --- */
 
@@ -85,7 +84,7 @@ net_next_index_locked(const struct net_ns *ns, int32_t index)
 /* --- life --- */
 
 static struct net_dev *
-make(bool tap, const struct net_dev_ops *ops, void *driver)
+make(const struct net_dev_ops *ops, void *driver)
 {
 	struct net_dev *d = calloc(1, sizeof *d);
 
@@ -93,13 +92,13 @@ make(bool tap, const struct net_dev_ops *ops, void *driver)
 		return NULL;
 	ref_init(&d->ref);
 	mutex_init(&d->lock, LR_LEAF);
-	d->tap = tap;
+	d->tap = ops->ethernet;
 	d->ops = ops;
 	d->driver = driver;
 	d->mtu = MTU;
-	d->txqlen = tap ? TXQLEN_TAP : TXQLEN_TUN;
+	d->txqlen = ops->txqlen;
 	d->carrier = true;
-	d->set_flags = LX_IFF_MULTICAST | (tap ? 0 : LX_IFF_NOARP);
+	d->set_flags = ops->flags;
 	host_random(d->mac, sizeof d->mac);
 	host_random(d->iid, sizeof d->iid);
 	d->mac[0] = (uint8_t)((d->mac[0] & 0xfe) | 2); /* eth_random_addr */
@@ -107,11 +106,26 @@ make(bool tap, const struct net_dev_ops *ops, void *driver)
 	return d;
 }
 
+/* A number that nobody has: that which it had, or the next. */
+static int
+choose_index_locked(struct net_ns *ns, struct net_dev *d)
+{
+	if (d->index && d->index != NET_LO_INDEX && !dev_by_index_locked(ns, d->index)) {
+		if (ns->last_index < d->index)
+			ns->last_index = d->index;
+		return 0;
+	}
+	if (ns->last_index == INT32_MAX)
+		return -ENFILE;
+	d->index = ++ns->last_index;
+	return 0;
+}
+
 static int
 enter_locked(struct net_ns *ns, struct net_dev *d, char name[16])
 {
+	struct net_dev *o, *behind = NULL;
 	size_t n = 0;
-	struct net_dev *o;
 	int err;
 
 	list_for_each_entry (o, &ns->devs, node)
@@ -121,20 +135,30 @@ enter_locked(struct net_ns *ns, struct net_dev *d, char name[16])
 	if (!ns->frags && !(ns->frags = ip_frags_new()))
 		return -ENOMEM;
 	err = choose_name_locked(ns, name);
+	if (!err)
+		err = choose_index_locked(ns, d);
 	if (err)
 		return err;
 	memcpy(d->name, name, sizeof d->name);
-	if (ns->last_index == INT32_MAX)
-		return -ENFILE;
-	d->index = ++ns->last_index;
-	d->ns = ns;
 	net_dev_sysctl_init_locked(ns, d);
-	list_push_back(&ns->devs, &d->node);
+	list_for_each_entry (o, &ns->devs, node)
+		if (!behind && o->index > d->index)
+			behind = o;
+	list_push_back(behind ? &behind->node : &ns->devs, &d->node);
 	return 0;
 }
 
+/* d is in the list of ns; from now on it knows. */
+static void
+set_ns(struct net_dev *d, struct net_ns *ns)
+{
+	mutex_lock(&d->lock);
+	d->ns = ns;
+	mutex_unlock(&d->lock);
+}
+
 int
-net_dev_new(struct net_ns *ns, bool tap, char name[16], const struct net_dev_ops *ops, void *driver,
+net_dev_new(struct net_ns *ns, char name[16], const struct net_dev_ops *ops, void *driver,
 	struct net_dev **ret)
 {
 	struct net_dev *d;
@@ -142,10 +166,11 @@ net_dev_new(struct net_ns *ns, bool tap, char name[16], const struct net_dev_ops
 
 	if (ns->on_host)
 		return -EOPNOTSUPP;
-	d = make(tap, ops, driver);
+	d = make(ops, driver);
 	if (!d)
 		return -ENOMEM;
 	ref_get(&d->ref);
+	d->ns = ns;
 	mutex_lock(&ns->lock);
 	err = enter_locked(ns, d, name);
 	mutex_unlock(&ns->lock);
@@ -211,21 +236,17 @@ removed(struct net_dev *d, struct net_ns *ns)
 		mutex_unlock(&ns->lock);
 		net_input()->link_news(ns, &l, true);
 	}
-	mutex_lock(&d->lock);
-	d->ns = NULL;
-	mutex_unlock(&d->lock);
+	set_ns(d, NULL);
 	d->ops->removed(d->driver);
 	net_dev_put(d);
 }
 
-void
-net_dev_remove(struct net_dev *d)
+/* Out of its namespace, with all that it has there. False: somebody else has done it. */
+static bool
+take_out(struct net_ns *ns, struct net_dev *d)
 {
-	struct net_ns *ns = net_dev_ns(d);
 	bool mine;
 
-	if (!ns)
-		return;
 	mutex_lock(&ns->lock);
 	mine = dev_by_index_locked(ns, d->index) == d;
 	if (mine) {
@@ -235,11 +256,81 @@ net_dev_remove(struct net_dev *d)
 		fib_down_locked(ns, d->index, 0, true);
 	}
 	mutex_unlock(&ns->lock);
-	if (mine) {
+	if (mine)
 		resolve_forget(ns, d->index);
+	return mine;
+}
+
+void
+net_dev_remove(struct net_dev *d)
+{
+	struct net_ns *ns = net_dev_ns(d);
+
+	if (!ns)
+		return;
+	if (take_out(ns, d))
 		removed(d, ns);
-	}
 	net_ns_put(ns);
+}
+
+/* Into the list of a namespace, by that name, or any that is free. */
+static int
+enter(struct net_ns *ns, struct net_dev *d, const char *name)
+{
+	char chosen[16] = "", any[16] = "dev%d";
+	int err;
+
+	memcpy(chosen, name, strnlen(name, sizeof chosen - 1));
+	set_ns(d, ns);
+	mutex_lock(&ns->lock);
+	err = enter_locked(ns, d, chosen);
+	if (err == -EEXIST)
+		err = enter_locked(ns, d, any);
+	mutex_unlock(&ns->lock);
+	return err;
+}
+
+int
+net_dev_move(struct net_dev *d, struct net_ns *to, const char *name)
+{
+	struct net_ns *from = net_dev_ns(d);
+	char wanted[16] = "";
+	struct net_link l;
+	int err = 0;
+
+	if (!from)
+		return -ENODEV;
+	mutex_lock(&from->lock);
+	dev_link_locked(d, &l);
+	mutex_unlock(&from->lock);
+	if (!name)
+		name = l.name;
+	memcpy(wanted, name, strnlen(name, sizeof wanted - 1));
+	if (to->on_host)
+		err = -EOPNOTSUPP;
+	else if (to != from) {
+		mutex_lock(&to->lock);
+		err = choose_name_locked(to, wanted);
+		mutex_unlock(&to->lock);
+	}
+	if (err || to == from || !take_out(from, d)) {
+		net_ns_put(from);
+		return err;
+	}
+	d->ops->up_or_down(d->driver);
+	if (net_input()->link_news)
+		net_input()->link_news(from, &l, true);
+	/* its reference goes with it; what cannot be entered is removed */
+	err = enter(to, d, wanted);
+	if (err) {
+		removed(d, NULL);
+	} else {
+		if (d->ops->moved)
+			d->ops->moved(d->driver);
+		net_link_news(to, d->index);
+	}
+	net_ns_put(from);
+	return err;
 }
 
 void
@@ -280,10 +371,11 @@ void
 dev_link_locked(const struct net_dev *d, struct net_link *l)
 {
 	*l = (struct net_link){.index = d->index,
-		.flags = d->set_flags | (d->tap ? LX_IFF_BROADCAST : LX_IFF_POINTOPOINT),
+		.flags = d->set_flags | (d->ops->flags & FIXED_FLAGS),
 		.mtu = d->mtu,
 		.txqlen = d->txqlen,
-		.iflink = (uint32_t)d->index,
+		.iflink = (uint32_t)(d->iflink ? d->iflink : d->index),
+		.kind = d->ops->kind,
 		.type = d->tap ? LX_ARPHRD_ETHER : LX_ARPHRD_NONE,
 		.operstate = d->up ? d->operstate : 2,
 		.carrier = d->carrier,
@@ -335,6 +427,12 @@ net_dev_link(struct net_dev *d, struct net_link *ret)
 	dev_link_locked(d, ret);
 	unlock_ns(ns);
 	return true;
+}
+
+void
+net_dev_set_iflink(struct net_dev *d, int32_t index)
+{
+	d->iflink = index;
 }
 
 void

@@ -26,10 +26,11 @@ struct fib_table {
 /* An interface beside lo. */
 struct net_dev {
 	struct ref ref;
-	struct mutex lock; /* LEAF: of ns, which goes when it is removed */
-	struct net_ns *ns; /* no reference: the namespace has one on this */
-	bool tap;	   /* (C), as index, ops, driver */
-	int32_t index;
+	struct mutex lock;	/* LEAF: of ns, which goes when it is removed */
+	struct net_ns *ns;	/* no reference: the namespace has one on this */
+	bool tap;		/* (C), as ops, driver: has Ethernet headers */
+	_Atomic int32_t index;	/* changes with ns */
+	_Atomic int32_t iflink; /* 0: its own number */
 	const struct net_dev_ops *ops;
 	void *driver;
 	/* under the namespace's lock */

@@ -42,6 +42,9 @@ static struct net_ns first = {
 		.raw = LIST_INIT(first.taps.raw)},
 };
 
+struct net_ns *(*net_ns_of_fd)(const struct call *c, int fd);
+struct net_ns *(*net_ns_of_pid)(const struct call *c, int32_t pid);
+
 /* --- life --- */
 
 struct net_ns *
@@ -55,6 +58,7 @@ net_ns_first_init(void)
 {
 	net_sysctl_init(&first);
 	net_sysctl_open_ping(&first);
+	net_veth_init();
 	resolve_init(&first);
 	fib_up_locked(&first, NET_LO_INDEX);
 }

@@ -35,6 +35,10 @@ const char *ns_name(enum ns_kind kind);		  /* "pid" for both kinds */
 uint64_t ns_flag(enum ns_kind kind);		  /* LX_CLONE_NEW* */
 struct user_ns *ns_owner(const struct ns_ref *r); /* borrowed */
 
+/* For net_ns_of_fd, net_ns_of_pid. */
+struct net_ns *nsfs_net_of_fd(const struct call *c, int fd);
+struct net_ns *nsfs_net_of_pid(const struct call *c, int32_t pid);
+
 int nsfs_init(void);
 /* A place that opens as this namespace; consumes *r in every case. New references in *ret. */
 int nsfs_path(struct ns_ref *r, struct path *ret);

@@ -13,6 +13,10 @@ struct net_dev;
 struct sock;
 
 struct net_dev_ops {
+	const char *kind; /* as ip-link(8) names it */
+	bool ethernet;	  /* else bare IP packets */
+	uint32_t flags;	  /* LX_IFF_* that it begins with */
+	uint32_t txqlen;
 	/* A packet (tun), or a frame with an Ethernet header (tap), leaves; borrowed. Called
 	 * without a lock of ranks from WAITQ on. False: it is dropped. */
 	bool (*transmit)(void *driver, const uint8_t *p, size_t n);
@@ -21,6 +25,8 @@ struct net_dev_ops {
 	void (*removed)(void *driver);
 	/* The last reference is gone; nobody is in transmit. */
 	void (*release)(void *driver);
+	/* It has another number. NULL: nothing to do. */
+	void (*moved)(void *driver);
 };
 
 #define NET_DEV_MTU_MIN 68u
@@ -30,13 +36,23 @@ struct net_dev_ops {
 /* Make one, down and with its carrier; name may hold one %d, and becomes what it is called. driver:
  * stays until release. -EEXIST, -EINVAL, -ENOMEM, -ENFILE; -EOPNOTSUPP: ns is the host's. *ret: a
  * reference. */
-int net_dev_new(struct net_ns *ns, bool tap, char name[16], const struct net_dev_ops *ops,
-	void *driver, struct net_dev **ret);
+int net_dev_new(struct net_ns *ns, char name[16], const struct net_dev_ops *ops, void *driver,
+	struct net_dev **ret);
 struct net_dev *net_dev_get(struct net_dev *d);
 void net_dev_put(struct net_dev *d); /* NULL is fine */
 /* By index (if > 0) or name: a reference, or NULL. */
 struct net_dev *net_dev_find(struct net_ns *ns, int32_t index, const char *name);
 void net_dev_remove(struct net_dev *d); /* harmless twice */
+/* To another namespace, down and without addresses; name: what it is called there, which may be
+ * NULL: as it is. Its number stays, if it is free. -EEXIST, -EINVAL, -ENODEV (it is removed),
+ * -ENFILE, -ENOMEM, -EOPNOTSUPP. */
+int net_dev_move(struct net_dev *d, struct net_ns *to, const char *name);
+/* veth.c: two that are each other's end; ret: a reference on each. name: as with net_dev_new, or
+ * "". */
+int net_veth_new(struct net_ns *ns, char name[16], struct net_ns *peer_ns, char peer_name[16],
+	struct net_dev *ret[2]);
+int net_dummy_new(struct net_ns *ns, char name[16], struct net_dev **ret);
+void net_veth_init(void);
 /* Its namespace, a reference; NULL: it is removed. */
 struct net_ns *net_dev_ns(struct net_dev *d);
 /* As it is now; false: it is removed. */
@@ -44,6 +60,7 @@ bool net_dev_link(struct net_dev *d, struct net_link *ret);
 /* Its driver, if it is of these operations; else NULL. */
 void *net_dev_driver(const struct net_dev *d, const struct net_dev_ops *ops);
 bool net_dev_is_tap(const struct net_dev *d);
+void net_dev_set_iflink(struct net_dev *d, int32_t index); /* of the other end */
 void net_dev_set_carrier(struct net_dev *d, bool on);
 int net_dev_set_hwaddr(struct net_dev *d, const uint8_t mac[6]); /* -EADDRNOTAVAIL, -EOPNOTSUPP */
 void net_dev_count(struct net_dev *d, bool out, bool error);	 /* one that was lost */

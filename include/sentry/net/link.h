@@ -34,6 +34,7 @@ struct net_link {
 	uint8_t hwaddr_len, hwaddr[32], broadcast[32];
 	struct lx_link_stats64 stats;
 	struct net_tun_info tun;
+	const char *kind; /* NULL: none */
 };
 
 struct net_addr {
@@ -47,6 +48,7 @@ struct net_addr {
 struct net_route; /* sentry/net/route.h */
 struct net_ns;
 struct user_ns;
+struct call;
 
 /* Sockets that look at packets of lo, kept by sentry/socket; and how many, without the lock: nobody
  * pays for them where there are none. */
@@ -81,6 +83,11 @@ int net_ns_host_socket(struct net_ns *ns, int family, int type, int protocol);
 /* Ports below it take CAP_NET_BIND_SERVICE. */
 uint32_t net_ns_low_ports(const struct net_ns *ns);
 void net_ns_set_low_ports(struct net_ns *ns, uint32_t low_ports); /* of one of the host's */
+
+/* The namespace that a descriptor of the caller's stands for, or a process is in: a reference;
+ * NULL: there is none. Set by the kernel at start. */
+extern struct net_ns *(*net_ns_of_fd)(const struct call *c, int fd);
+extern struct net_ns *(*net_ns_of_pid)(const struct call *c, int32_t pid);
 
 /* Every interface, address or route of ns. 0 or -errno; fn must not park. */
 int net_links(struct net_ns *ns, void (*fn)(const struct net_link *l, void *arg), void *arg);

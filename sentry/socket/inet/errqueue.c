@@ -6,6 +6,7 @@
  */
 #include "abi/poll.h"
 #include "internal.h"
+#include "sentry/net/dev.h"
 #include <errno.h>
 #include <string.h>
 
@@ -58,6 +59,21 @@ inet_error_queue(struct inet_sock *i, const struct inet_error *e, const struct i
 	list_push_back(&i->errors, &b->node);
 	i->errors_held += b->cap;
 	mutex_unlock(&i->s.lock);
+}
+
+void
+inet_error_too_large(struct inet_sock *i, const struct inet_addr *to, const struct inet_hop *hop)
+{
+	struct inet_error e = {.err = EMSGSIZE, .origin = INET_ERROR_LOCAL};
+	struct inet_addr name = *to;
+	bool v4 = inet_is_v4(to);
+
+	if (!inet_wants_errors(i, !v4))
+		return;
+	e.info = net_pmtu(i->s.net, to->ip, hop->oif);
+	if (v4)
+		name.port = 0; /* as ip_append_data has it */
+	inet_error_queue(i, &e, &name);
 }
 
 /* The error that is pending is the first in the queue, as long as that is one of ICMP

@@ -324,6 +324,17 @@ inet_travel_in(struct inet_packet *k)
 	inet_show(k);
 }
 
+/* whole: with a header that a program made. */
+static int
+send_out(struct inet_sock *i, const struct inet_packet *k, const struct inet_hop *hop, bool whole)
+{
+	int err = inet_send_out(k, hop, whole ? INET_DF : inet_df_of(i, !k->v6));
+
+	if (err == -EMSGSIZE && !whole)
+		inet_error_too_large(i, &k->to, hop);
+	return err == -ENOBUFS && !inet_wants_errors(i, k->v6) ? 0 : err;
+}
+
 static ssize_t
 icmp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 {
@@ -384,7 +395,7 @@ icmp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 			if (way == INET_LOST)
 				inet_wire(&k);
 			else if (way == INET_OUT)
-				err = inet_send_out(&k, &hop, whole ? INET_DF : INET_DF_IF_FITS);
+				err = send_out(i, &k, &hop, whole);
 			else
 				inet_travel(&k);
 			if (!err)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * IP packets that come in by an interface other than lo, and what answers those that nobody takes
- * (RFC 792, 1122, 4443). Nothing is passed on to other hosts. Linux: net/ipv4/ip_input.c, icmp.c;
+ * (RFC 792, 1122, 4443). Linux: net/ipv4/ip_input.c, icmp.c;
  * net/ipv6/ip6_input.c, icmp.c.
  */
 #include "internal.h"
@@ -97,6 +97,16 @@ is_for_us(const struct inet_packet *k)
 	return type == LX_RTN_LOCAL || type == LX_RTN_BROADCAST || type == LX_RTN_MULTICAST;
 }
 
+/* Of conf/all and that of the interface, the larger. */
+static int32_t
+conf_of(const struct inet_packet *k, enum net_sysctl which)
+{
+	int32_t all = net_sysctl(k->net, which, NET_CONF_ALL), own = 0;
+
+	(void)net_dev_sysctl(k->net, k->iif, which, &own);
+	return own > all ? own : all;
+}
+
 /* From where nothing comes (ip_route_input_slow, ip6_rcv_core). */
 static bool
 is_martian(const struct inet_packet *k)
@@ -108,7 +118,25 @@ is_martian(const struct inet_packet *k)
 		return k->from.ip[0] == 0xff || memcmp(k->from.ip, loop6, 16) == 0 ||
 		       memcmp(k->to.ip, loop6, 16) == 0;
 	return (a[0] & 0xf0) == 0xe0 || a[0] >= 0xf0 || a[0] == 127 || d[0] == 127 ||
-	       (a[0] == 0 && memcmp(a, "\0\0\0\0", 4) != 0) || net_is_local(k->net, k->from.ip);
+	       (a[0] == 0 && memcmp(a, "\0\0\0\0", 4) != 0) ||
+	       (net_is_local(k->net, k->from.ip) && !conf_of(k, NET4_ACCEPT_LOCAL));
+}
+
+/* net.ipv4.conf/.../rp_filter: 1: what goes to the sender would have to leave by where it came in;
+ * 2: it would have to leave at all (fib_validate_source). */
+static bool
+is_filtered(const struct inet_packet *k)
+{
+	int32_t how = k->v6 ? 0 : conf_of(k, NET4_RP_FILTER);
+	struct net_flow f = {.family = LX_AF_INET, .iif = NET_LO_INDEX};
+	struct net_path p;
+
+	if (!how || inet_is_any(&k->from))
+		return false;
+	memcpy(f.dst, k->from.ip + 12, 4);
+	if (net_path_find(k->net, &f, &p) || !p.found)
+		return true;
+	return how == 1 && p.route.oif != k->iif;
 }
 
 /* --- errors that come in --- */
@@ -229,13 +257,47 @@ may_answer(void)
 	return false;
 }
 
-void
-inet_tell_unreachable(const struct inet_packet *k, enum inet_unreachable why)
+/* Is it an error itself, or something else that gets none (RFC 1122, 3.2.2; RFC 4443, 2.4 (e))? */
+static bool
+is_error(const struct inet_packet *k)
 {
-	static const uint8_t code4[] = {3, 2}, code6[] = {4, 1};
+	if (k->protocol != (k->v6 ? LX_IPPROTO_ICMPV6 : LX_IPPROTO_ICMP))
+		return false;
+	if (!k->n)
+		return true;
+	return k->v6 ? k->p[0] < 128
+		     : k->p[0] == ICMP_UNREACHABLE || k->p[0] == 4 || k->p[0] == 5 ||
+			       k->p[0] == ICMP_EXCEEDED || k->p[0] == ICMP_PARAMETER;
+}
+
+/* What an answer to k comes from: the address that it was for, or of the interface that it leaves
+ * by. */
+static bool
+answers_from(const struct inet_packet *k, struct inet_addr *ret)
+{
+	size_t skip = k->v6 ? 0 : 12;
+	struct net_flow f = {.family = k->v6 ? LX_AF_INET6 : LX_AF_INET, .iif = NET_LO_INDEX};
+	struct net_path p;
+
+	*ret = k->to;
+	ret->port = 0;
+	if (net_is_local(k->net, k->to.ip))
+		return true;
+	memcpy(f.dst, k->from.ip + skip, 16 - skip);
+	if (net_path_find(k->net, &f, &p) || !p.has_source)
+		return false;
+	memset(ret->ip, 0, 16);
+	if (skip)
+		memcpy(ret->ip, inet_mapped, sizeof inet_mapped);
+	memcpy(ret->ip + skip, p.source, 16 - skip);
+	return true;
+}
+
+void
+inet_send_error(const struct inet_packet *k, uint8_t type, uint8_t code, uint32_t info)
+{
 	struct inet_packet a = {.net = k->net,
 		.v6 = k->v6,
-		.from = k->to,
 		.to = k->from,
 		.protocol = k->v6 ? LX_IPPROTO_ICMPV6 : LX_IPPROTO_ICMP};
 	/* RFC 1812, 4.3.2.3; RFC 4443, 2.4 (c) */
@@ -243,8 +305,8 @@ inet_tell_unreachable(const struct inet_packet *k, enum inet_unreachable why)
 	struct inet_packet whole = *k;
 	uint8_t *b;
 
-	if (!k->iif || inet_is_any(&k->from) || inet_is_multicast(&k->to) ||
-		!net_is_local(k->net, k->to.ip) || !may_answer())
+	if (!k->iif || inet_is_any(&k->from) || inet_is_multicast(&k->to) || is_error(k) ||
+		!answers_from(k, &a.from) || !may_answer())
 		return;
 	whole.from.port = whole.to.port = 0;
 	b = inet_packet_make(&whole, &n);
@@ -258,19 +320,33 @@ inet_tell_unreachable(const struct inet_packet *k, enum inet_unreachable why)
 		a.meta.tos = k->v6 ? 0 : 0xc0; /* internetwork control */
 		a.meta.ttl = inet_ttl_usual(k->net, !k->v6);
 		memset(a.p, 0, ICMP_HEADER);
-		a.p[0] = k->v6 ? ICMP6_UNREACHABLE : ICMP_UNREACHABLE;
-		/* IPv6 knows an unknown protocol as a parameter problem, at the next header */
-		if (k->v6 && why == INET_NO_PROTOCOL) {
-			a.p[0] = ICMP6_PARAMETER;
-			a.p[7] = 6;
-		}
-		a.p[1] = (k->v6 ? code6 : code4)[why];
+		a.p[0] = type;
+		a.p[1] = code;
+		put_be32(a.p + 4, info);
 		memcpy(a.p + ICMP_HEADER, b, n);
 		inet_icmp_checksum(&a);
 		inet_answer_out(&a, INET_MAY_CUT);
 	}
 	free(a.p);
 	free(b);
+}
+
+void
+inet_tell_unreachable(const struct inet_packet *k, enum inet_unreachable why)
+{
+	bool no_port = why == INET_NO_PORT;
+
+	if (!k->iif || !net_is_local(k->net, k->to.ip))
+		return;
+	/* IPv6 knows an unknown protocol as a parameter problem, at the next header */
+	if (k->v6 && !no_port)
+		inet_send_error(k, ICMP6_PARAMETER, 1, 6);
+	else
+		inet_send_error(k, k->v6 ? ICMP6_UNREACHABLE : ICMP_UNREACHABLE,
+			k->v6	  ? 4
+			: no_port ? 3
+				  : 2,
+			0);
 }
 
 /* --- in --- */
@@ -294,7 +370,11 @@ ip_input(struct net_ns *ns, int32_t iif, bool v6, const uint8_t *ip, size_t n, b
 	if (!copy)
 		return;
 	memcpy(copy, ip, n);
-	if (take_apart(&k, copy, n) && !is_martian(&k) && is_for_us(&k)) {
+	if (!take_apart(&k, copy, n) || is_martian(&k) || is_filtered(&k)) {
+		;
+	} else if (!is_for_us(&k)) {
+		inet_forward(&k, copy, n);
+	} else {
 		icmp = k.protocol == (v6 ? LX_IPPROTO_ICMPV6 : LX_IPPROTO_ICMP);
 		if (!icmp || icmp_sum_is_right(&k)) {
 			if (icmp)
@@ -307,22 +387,28 @@ ip_input(struct net_ns *ns, int32_t iif, bool v6, const uint8_t *ip, size_t n, b
 	free(copy);
 }
 
+/* Nobody is where it was to go: this host's sockets, or who had it passed on, are told. */
 static void
 unreachable(struct net_ns *ns, bool v6, const uint8_t *ip, size_t n)
 {
-	/* as this host would say it itself, of an address on the link (arp_error_report) */
 	struct inet_error e = {.err = EHOSTUNREACH,
+		.hard = true,
 		.origin = v6 ? INET_ERROR_ICMP6 : INET_ERROR_ICMP,
 		.type = v6 ? ICMP6_UNREACHABLE : ICMP_UNREACHABLE,
 		.code = v6 ? 3 : 1};
+	struct inet_packet k = {.net = ns, .v6 = v6, .iif = NET_LO_INDEX};
+	uint8_t *copy;
 
-	if (n >= (v6 ? IP6_HEADER : IP_HEADER)) {
-		if (v6)
-			memcpy(e.offender.ip, ip + 8, 16);
-		else
-			mapped(&e.offender, ip + 12);
-	}
-	tell_sender(ns, v6, ip, n, &e);
+	if (n < (v6 ? IP6_HEADER : IP_HEADER) || !(copy = malloc(n)))
+		return;
+	memcpy(copy, ip, n);
+	(void)take_apart(&k, copy, n);
+	e.offender = k.from;
+	if (net_is_local(ns, k.from.ip))
+		tell_sender(ns, v6, ip, n, &e);
+	else
+		inet_send_error(&k, e.type, e.code, 0);
+	free(copy);
 }
 
 void

@@ -178,6 +178,7 @@ struct inet_packet {
 /* The packet with its header: free(); NULL: no memory, or too large. */
 uint8_t *inet_packet_make(const struct inet_packet *k, size_t *ret_len);
 enum inet_df { INET_MAY_CUT, INET_DF_IF_FITS, INET_DF };
+enum inet_df inet_df_of(const struct inet_sock *i, bool v4); /* IP_MTU_DISCOVER */
 /* It leaves. -EMSGSIZE: too large for the interface, and may not be cut; -ENOBUFS, -ENETDOWN,
  * -EHOSTUNREACH. */
 int inet_send_out(const struct inet_packet *k, const struct inet_hop *hop, enum inet_df df);
@@ -195,6 +196,10 @@ void inet_input_init(void (*link_news)(struct net_ns *ns, const struct net_link 
 /* A packet, with its header, cannot be delivered: code of ICMP's "destination unreachable". */
 enum inet_unreachable { INET_NO_PORT, INET_NO_PROTOCOL };
 void inet_tell_unreachable(const struct inet_packet *k, enum inet_unreachable why);
+/* An error of ICMP about k, to its sender; not about what gets none. info: the second word. */
+void inet_send_error(const struct inet_packet *k, uint8_t type, uint8_t code, uint32_t info);
+/* forward.c: k, whose whole packet is at ip, is not for this host. May write to ip. */
+void inet_forward(const struct inet_packet *k, uint8_t *ip, size_t n);
 void inet_show(const struct inet_packet *k); /* to raw and packet sockets */
 void inet_travel(struct inet_packet *k);     /* to those, and to whom it is for; may write to p */
 void inet_travel_in(struct inet_packet *k);  /* the same without packet sockets */
@@ -216,6 +221,9 @@ struct inet_error {
 };
 bool inet_wants_errors(const struct inet_sock *i, bool v6);
 void inet_error_queue(struct inet_sock *i, const struct inet_error *e, const struct inet_addr *to);
+/* What i has sent to `to` is too large for its way. */
+void inet_error_too_large(
+	struct inet_sock *i, const struct inet_addr *to, const struct inet_hop *hop);
 ssize_t inet_error_take(struct sock *s, struct sock_msg *m); /* -EAGAIN: none */
 void inet_errors_purge(struct inet_sock *i);
 /* To whom it concerns. */

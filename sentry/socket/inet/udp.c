@@ -205,28 +205,15 @@ send_out(struct inet_sock *i, const struct skb *b, const struct inet_addr *to,
 	struct inet_packet k = {
 		.net = i->s.net, .protocol = (uint8_t)i->s.protocol, .meta = b->meta};
 	bool v4 = inet_is_v4(to);
-	/* IP_MTU_DISCOVER, IPV6_MTU_DISCOVER: kept relative to their default, WANT */
-	int discover = 1 + (v4 ? i->ip_opt[10] : i->ip6_opt[23]);
 	int err;
 
 	inet_set_addresses(&k, from, to);
 	err = udp_packet_make(&k, from->port, to->port, b->data, b->len);
 	if (!err)
-		err = inet_send_out(&k, hop,
-			discover == 2 || discover == 3 ? INET_DF
-			: discover == 1		       ? INET_DF_IF_FITS
-						       : INET_MAY_CUT);
+		err = inet_send_out(&k, hop, inet_df_of(i, v4));
 	free(k.p);
-	if (err == -EMSGSIZE && inet_wants_errors(i, !v4)) {
-		struct inet_error e = {.err = EMSGSIZE,
-			.origin = INET_ERROR_LOCAL,
-			.info = net_pmtu(i->s.net, to->ip, hop->oif)};
-		struct inet_addr name = *to;
-
-		if (v4)
-			name.port = 0; /* as ip_append_data has it */
-		inet_error_queue(i, &e, &name);
-	}
+	if (err == -EMSGSIZE)
+		inet_error_too_large(i, to, hop);
 	/* what a queue has no room for is lost, but who asked for errors is told */
 	return err == -ENOBUFS && !inet_wants_errors(i, !v4) ? 0 : err;
 }

@@ -64,6 +64,17 @@ set_id(uint8_t *ip, bool df)
 	ip_sum_put(ip + 10, ip_sum_add(0, ip, IP_HEADER));
 }
 
+enum inet_df
+inet_df_of(const struct inet_sock *i, bool v4)
+{
+	/* IP_MTU_DISCOVER, IPV6_MTU_DISCOVER: kept relative to their default, WANT */
+	int discover = 1 + (v4 ? i->ip_opt[10] : i->ip6_opt[23]);
+
+	if (discover == 2 || discover == 3) /* DO, PROBE */
+		return INET_DF;
+	return discover == 1 ? INET_DF_IF_FITS : INET_MAY_CUT;
+}
+
 int
 inet_send_out(const struct inet_packet *k, const struct inet_hop *hop, enum inet_df df)
 {

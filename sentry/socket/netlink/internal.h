@@ -87,7 +87,13 @@ int nl_diag(
 	struct nl_sock *s, const struct call *c, const struct nl_request *rq, struct nl_reply *r);
 
 /* The objects of rtnetlink, each with its questions and changes. */
-int nl_link(struct nl_sock *s, const struct nl_request *rq, struct nl_reply *r);
+int nl_link(
+	struct nl_sock *s, const struct call *c, const struct nl_request *rq, struct nl_reply *r);
+/* The link that a request names by number or by name. -ENODEV, -EINVAL (it names none). */
+int nl_named_link(struct net_ns *net, const struct nl_request *rq, struct lx_ifinfomsg *m,
+	struct net_link *l);
+/* newlink.c: RTM_NEWLINK, RTM_SETLINK. */
+int nl_set_link(struct nl_sock *s, const struct call *c, const struct nl_request *rq);
 int nl_addr(struct nl_sock *s, const struct nl_request *rq, struct nl_reply *r);
 int nl_fib(
 	struct nl_sock *s, const struct call *c, const struct nl_request *rq, struct nl_reply *r);

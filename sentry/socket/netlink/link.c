@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * rtnetlink(7): links and addresses. Links that are made by it are none; tuns can be removed.
+ * rtnetlink(7): links and addresses as they are shown, and what changes addresses. newlink.c has
+ * what makes and changes links.
  */
 #include "abi/socket.h"
 #include "internal.h"
@@ -20,7 +21,7 @@ struct query {
 
 /* An attribute with others in it; the result is added to by put_inner. */
 struct nest {
-	uint8_t b[128];
+	_Alignas(4) uint8_t b[192];
 	size_t n;
 };
 
@@ -36,24 +37,33 @@ put_inner(struct nest *o, uint16_t type, const void *data, size_t len)
 
 /* tun_fill_info */
 static void
-put_tun(struct nl_reply *r, const struct net_tun_info *t)
+put_tun(struct nest *data, const struct net_tun_info *t)
 {
 	const uint8_t type = t->flags & (LX_IFF_TUN | LX_IFF_TAP), pi = !(t->flags & LX_IFF_NO_PI),
 		      vnet = !!(t->flags & LX_IFF_VNET_HDR),
 		      persist = !!(t->flags & LX_IFF_PERSIST), no = 0;
+
+	put_inner(data, LX_IFLA_TUN_TYPE, &type, 1);
+	if (t->owner != UINT32_MAX)
+		put_inner(data, LX_IFLA_TUN_OWNER, &t->owner, 4);
+	if (t->group != UINT32_MAX)
+		put_inner(data, LX_IFLA_TUN_GROUP, &t->group, 4);
+	put_inner(data, LX_IFLA_TUN_PI, &pi, 1);
+	put_inner(data, LX_IFLA_TUN_VNET_HDR, &vnet, 1);
+	put_inner(data, LX_IFLA_TUN_PERSIST, &persist, 1);
+	put_inner(data, LX_IFLA_TUN_MULTI_QUEUE, &no, 1);
+}
+
+static void
+put_kind(struct nl_reply *r, const struct net_link *l)
+{
 	struct nest data = {.n = 0}, info = {.n = 0};
 
-	put_inner(&data, LX_IFLA_TUN_TYPE, &type, 1);
-	if (t->owner != UINT32_MAX)
-		put_inner(&data, LX_IFLA_TUN_OWNER, &t->owner, 4);
-	if (t->group != UINT32_MAX)
-		put_inner(&data, LX_IFLA_TUN_GROUP, &t->group, 4);
-	put_inner(&data, LX_IFLA_TUN_PI, &pi, 1);
-	put_inner(&data, LX_IFLA_TUN_VNET_HDR, &vnet, 1);
-	put_inner(&data, LX_IFLA_TUN_PERSIST, &persist, 1);
-	put_inner(&data, LX_IFLA_TUN_MULTI_QUEUE, &no, 1);
-	put_inner(&info, LX_IFLA_INFO_KIND, "tun", 4);
-	put_inner(&info, LX_IFLA_INFO_DATA, data.b, data.n);
+	put_inner(&info, LX_IFLA_INFO_KIND, l->kind, strlen(l->kind) + 1);
+	if (l->tun.is) {
+		put_tun(&data, &l->tun);
+		put_inner(&info, LX_IFLA_INFO_DATA, data.b, data.n);
+	}
 	nl_put(r, LX_IFLA_LINKINFO, info.b, info.n);
 }
 
@@ -76,6 +86,8 @@ put_link(struct nl_reply *r, uint16_t type, uint16_t flags, const struct net_lin
 	nl_put_u32(r, LX_IFLA_NUM_TX_QUEUES, 1);
 	nl_put_u32(r, LX_IFLA_NUM_RX_QUEUES, 1);
 	nl_put(r, LX_IFLA_CARRIER, &l->carrier, 1);
+	if (l->iflink != (uint32_t)l->index)
+		nl_put_u32(r, LX_IFLA_LINK, l->iflink);
 	nl_put(r, LX_IFLA_QDISC, qdisc, strlen(qdisc) + 1);
 	if (l->hwaddr_len) {
 		nl_put(r, LX_IFLA_ADDRESS, l->hwaddr, l->hwaddr_len);
@@ -85,8 +97,8 @@ put_link(struct nl_reply *r, uint16_t type, uint16_t flags, const struct net_lin
 	for (int i = 0; i < 10; i++)
 		stats[i] = (uint32_t)(&l->stats.rx_packets)[i];
 	nl_put(r, LX_IFLA_STATS, stats, sizeof stats);
-	if (l->tun.is)
-		put_tun(r, &l->tun);
+	if (l->kind)
+		put_kind(r, l);
 	nl_end(r);
 }
 
@@ -136,8 +148,8 @@ one_addr(const struct net_addr *a, void *arg)
 }
 
 /* The link that a request names by number or by name. */
-static int
-named_link(
+int
+nl_named_link(
 	struct net_ns *net, const struct nl_request *rq, struct lx_ifinfomsg *m, struct net_link *l)
 {
 	char name[16] = "";
@@ -168,86 +180,13 @@ tell_link(struct nl_reply *r, void *arg)
 	put_link(r, n->type, 0, n->l);
 }
 
-/* What a request asks for beside flags. */
-static int
-set_attributes(struct net_ns *net, const struct nl_request *rq, const struct net_link *l)
-{
-	const size_t head = sizeof(struct lx_ifinfomsg);
-	char name[16] = "";
-	const uint8_t *a;
-	size_t len = 0;
-	uint32_t v;
-	uint8_t mac[6];
-	int r;
-
-	a = nl_attr(rq, head, LX_IFLA_IFNAME, &len);
-	if (a) {
-		memcpy(name, a, len < sizeof name ? len : sizeof name - 1);
-		r = net_link_rename(net, l->index, name);
-		if (r < 0)
-			return r;
-	}
-	r = nl_take_attr(rq, head, LX_IFLA_MTU, &v, sizeof v);
-	if (r > 0)
-		r = net_link_set_mtu(net, l->index, v);
-	if (r < 0)
-		return r;
-	r = nl_take_attr(rq, head, LX_IFLA_TXQLEN, &v, sizeof v);
-	if (r > 0)
-		r = net_link_set_txqlen(net, l->index, v);
-	if (r < 0)
-		return r;
-	r = nl_take_attr(rq, head, LX_IFLA_ADDRESS, mac, sizeof mac);
-	if (r > 0)
-		r = net_link_set_hwaddr(net, l->index, mac);
-	return r < 0 ? r : 0;
-}
-
-static int
-set_link(struct net_ns *net, const struct nl_request *rq)
-{
-	static const uint16_t changeable[] = {
-		LX_IFLA_IFNAME, LX_IFLA_MTU, LX_IFLA_TXQLEN, LX_IFLA_ADDRESS, LX_IFLA_EXT_MASK, 0};
-	struct link_news news = {.type = LX_RTM_NEWLINK};
-	struct lx_ifinfomsg m;
-	struct net_link l;
-	uint32_t mask;
-	int r = named_link(net, rq, &m, &l);
-
-	if (r == -ENODEV && rq->h.flags & LX_NLM_F_CREATE)
-		return -EOPNOTSUPP; /* no kind of link can be made */
-	if (r < 0)
-		return r;
-	if (rq->h.flags & LX_NLM_F_EXCL)
-		return -EEXIST;
-	/* no other namespace, master, and the like */
-	if (!nl_attrs_only(rq, sizeof m, changeable))
-		return -EOPNOTSUPP;
-	r = set_attributes(net, rq, &l);
-	if (r < 0)
-		return r;
-	/* Without a mask, all of the flags are meant. */
-	mask = m.change ? m.change : m.flags ? ~0u : 0;
-	if (mask != ~0u && mask & ~(uint32_t)LX_IFF_UP) {
-		r = net_link_set_flags(net, l.index, m.flags, mask);
-		if (r < 0)
-			return r;
-	}
-	if (mask & LX_IFF_UP)
-		r = net_link_set_up(net, l.index, m.flags & LX_IFF_UP);
-	news.l = &l;
-	if (r == 0 && net_link_find(net, l.index, NULL, &l) == 0)
-		nl_broadcast(net, LX_NETLINK_ROUTE, LX_RTNLGRP_LINK, 0, 0, 0, tell_link, &news);
-	return r;
-}
-
 static int
 del_link(struct net_ns *net, const struct nl_request *rq)
 {
 	struct lx_ifinfomsg m;
 	struct net_link l;
 	struct net_dev *d;
-	int r = named_link(net, rq, &m, &l);
+	int r = nl_named_link(net, rq, &m, &l);
 
 	if (r < 0)
 		return r;
@@ -346,7 +285,7 @@ change_addr(struct nl_sock *s, const struct nl_request *rq)
 }
 
 int
-nl_link(struct nl_sock *s, const struct nl_request *rq, struct nl_reply *r)
+nl_link(struct nl_sock *s, const struct call *c, const struct nl_request *rq, struct nl_reply *r)
 {
 	struct query q = {.r = r, .flags = LX_NLM_F_MULTI};
 	struct lx_ifinfomsg m;
@@ -360,13 +299,13 @@ nl_link(struct nl_sock *s, const struct nl_request *rq, struct nl_reply *r)
 	}
 	switch (rq->h.type) {
 	case LX_RTM_GETLINK:
-		err = named_link(s->s.net, rq, &m, &l);
+		err = nl_named_link(s->s.net, rq, &m, &l);
 		if (err == 0)
 			put_link(r, LX_RTM_NEWLINK, 0, &l);
 		return err;
 	case LX_RTM_NEWLINK:
 	case LX_RTM_SETLINK:
-		return set_link(s->s.net, rq);
+		return nl_set_link(s, c, rq);
 	case LX_RTM_DELLINK:
 		return del_link(s->s.net, rq);
 	default:

@@ -15,7 +15,7 @@ nl_route(struct nl_sock *s, const struct call *c, const struct nl_request *rq, s
 		return -EPERM;
 	switch (rq->h.type & ~3) {
 	case LX_RTM_NEWLINK:
-		return nl_link(s, rq, r);
+		return nl_link(s, c, rq, r);
 	case LX_RTM_NEWADDR:
 		return nl_addr(s, rq, r);
 	case LX_RTM_NEWROUTE:

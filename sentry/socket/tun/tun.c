@@ -153,8 +153,16 @@ release(void *driver)
 	free(t);
 }
 
-static const struct net_dev_ops tun_dev_ops = {
-	.transmit = transmit, .removed = removed, .up_or_down = up_or_down, .release = release};
+#define DRIVER(...)                                                                                \
+	{                                                                                          \
+		.kind = "tun", .transmit = transmit, .removed = removed, .up_or_down = up_or_down, \
+		.release = release, __VA_ARGS__                                                    \
+	}
+
+/* Packets, and frames. */
+static const struct net_dev_ops kinds[2] = {
+	DRIVER(.flags = LX_IFF_POINTOPOINT | LX_IFF_NOARP | LX_IFF_MULTICAST, .txqlen = 500),
+	DRIVER(.ethernet = true, .flags = LX_IFF_BROADCAST | LX_IFF_MULTICAST, .txqlen = 1000)};
 
 /* What it is, for who looks at the interface. */
 static void
@@ -204,7 +212,7 @@ create(struct net_ns *ns, const struct call *c, uint32_t flags, char name[16],
 	t = tun_new(flags);
 	if (!t)
 		return -ENOMEM;
-	err = net_dev_new(ns, flags & LX_IFF_TAP, name, &tun_dev_ops, t, &t->dev);
+	err = net_dev_new(ns, name, &kinds[!!(flags & LX_IFF_TAP)], t, &t->dev);
 	if (err) {
 		release(t);
 		return err;
@@ -228,7 +236,7 @@ static int
 attach(struct net_ns *ns, const struct call *c, uint32_t flags, uint32_t kind, struct net_dev *d,
 	struct tun **ret)
 {
-	struct tun *t = net_dev_driver(d, &tun_dev_ops);
+	struct tun *t = net_dev_driver(d, &kinds[net_dev_is_tap(d)]);
 	int err = 0;
 
 	if (!t || !kind || net_dev_is_tap(d) != (kind == LX_IFF_TAP))
