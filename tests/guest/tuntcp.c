@@ -220,7 +220,7 @@ connected(int family)
 	return -1;
 }
 
-#define MUCH (3u << 20)
+#define MUCH (1u << 20)
 
 static void
 bulk_server(int family)
@@ -262,7 +262,7 @@ some_server(int family)
 	int l = listener(family), s = accept(l, NULL, NULL);
 
 	printf("server got %zu\n", take_bytes(s, 3));
-	printf("%s\n", send_bytes(s, 100000, 4) ? "sent" : strerror(errno));
+	printf("%s\n", send_bytes(s, 40000, 4) ? "sent" : strerror(errno));
 }
 
 static void
@@ -271,7 +271,7 @@ some_client(int family)
 	int s = connected(family);
 	size_t n;
 
-	send_bytes(s, 150000, 3);
+	send_bytes(s, 60000, 3);
 	shutdown(s, SHUT_WR);
 	n = take_bytes(s, 4);
 	printf("client got %zu\n", n);
@@ -282,7 +282,7 @@ many_server(int family)
 {
 	int l = listener(family), n = 0;
 
-	for (int i = 0; i < 40; i++) {
+	for (int i = 0; i < 20; i++) {
 		int s = accept(l, NULL, NULL);
 
 		if (take_bytes(s, (uint32_t)i) == 100)
@@ -298,7 +298,7 @@ many_client(int family)
 {
 	int n = 0;
 
-	for (int i = 0; i < 40; i++) {
+	for (int i = 0; i < 20; i++) {
 		int s = connected(family);
 
 		send_bytes(s, 100, (uint32_t)i);
@@ -326,7 +326,7 @@ slow_client(int family)
 {
 	int s = connected(family);
 
-	printf("%s\n", send_bytes(s, 700000, 9) ? "sent" : strerror(errno));
+	printf("%s\n", send_bytes(s, 400000, 9) ? "sent" : strerror(errno));
 }
 
 /* Until a message of one byte comes. */

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Pairs of interfaces: made by rtnetlink, moved to another network namespace, with what goes
+ * through them; packets that are passed on, with what is answered to those that are not.
+ */
+#include "tun.h"
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
+#include <netinet/in.h>
+
+static int nl;
+static int other; /* a network namespace, and what it was made by */
+
+struct request {
+	struct nlmsghdr h;
+	struct ifinfomsg m;
+	char attrs[512];
+};
+
+static struct request
+request(int type, int flags)
+{
+	return (struct request){
+		.h = {.nlmsg_len = NLMSG_LENGTH(sizeof(struct ifinfomsg)),
+			.nlmsg_type = (uint16_t)type,
+			.nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags)}};
+}
+
+static struct rtattr *
+end_of(struct request *rq)
+{
+	return (void *)((char *)rq + NLMSG_ALIGN(rq->h.nlmsg_len));
+}
+
+static struct rtattr *
+put(struct request *rq, int type, const void *data, size_t len)
+{
+	struct rtattr *a = end_of(rq);
+
+	a->rta_type = (unsigned short)type;
+	a->rta_len = (unsigned short)RTA_LENGTH(len);
+	memcpy(RTA_DATA(a), data, len);
+	rq->h.nlmsg_len = NLMSG_ALIGN(rq->h.nlmsg_len) + RTA_ALIGN(a->rta_len);
+	return a;
+}
+
+static void
+close_nest(struct request *rq, struct rtattr *a)
+{
+	a->rta_len = (unsigned short)((char *)end_of(rq) - (char *)a);
+}
+
+static void
+ask(const char *what, struct request *rq)
+{
+	_Alignas(8) char buf[4096];
+	struct nlmsgerr *e = NLMSG_DATA((struct nlmsghdr *)buf);
+
+	send(nl, rq, rq->h.nlmsg_len, 0);
+	if (recv(nl, buf, sizeof buf, 0) < 0)
+		printf("%s: no answer\n", what);
+	else
+		printf("%s: %s\n", what, e->error ? strerrorname_np(-e->error) : "ok");
+}
+
+/* peer: NULL: it has none that is named; ns: of the peer, or -1. */
+static void
+make_pair(const char *name, const char *peer, int ns, const char *kind)
+{
+	struct request rq = request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
+	struct ifinfomsg m = {0};
+	struct rtattr *info, *data, *p;
+	char what[64];
+
+	if (name)
+		put(&rq, IFLA_IFNAME, name, strlen(name) + 1);
+	info = put(&rq, IFLA_LINKINFO, NULL, 0);
+	put(&rq, IFLA_INFO_KIND, kind, strlen(kind));
+	if (peer) {
+		data = put(&rq, IFLA_INFO_DATA, NULL, 0);
+		p = put(&rq, VETH_INFO_PEER, &m, sizeof m);
+		put(&rq, IFLA_IFNAME, peer, strlen(peer) + 1);
+		if (ns >= 0)
+			put(&rq, IFLA_NET_NS_FD, &ns, sizeof ns);
+		close_nest(&rq, p);
+		close_nest(&rq, data);
+	}
+	close_nest(&rq, info);
+	snprintf(what, sizeof what, "make %s %s", name ? name : "-", peer ? peer : "-");
+	ask(what, &rq);
+}
+
+static void
+change(const char *what, const char *name, int type, const void *data, size_t len)
+{
+	struct request rq = request(RTM_NEWLINK, 0);
+
+	put(&rq, IFLA_IFNAME, name, strlen(name) + 1);
+	put(&rq, type, data, len);
+	ask(what, &rq);
+}
+
+static void
+remove_link(const char *name)
+{
+	struct request rq = request(RTM_DELLINK, 0);
+
+	put(&rq, IFLA_IFNAME, name, strlen(name) + 1);
+	ask(name, &rq);
+}
+
+/* Natively it takes a moment until a link runs, or does not any more. */
+static void
+show_links(const char *when)
+{
+	struct if_nameindex *v = if_nameindex();
+
+	printf("%s:", when);
+	for (int i = 0; v[i].if_index; i++) {
+		struct ifreq r = {0};
+
+		ask_link(v[i].if_name, SIOCGIFFLAGS, &r);
+		printf(" %u %s %x", v[i].if_index, v[i].if_name,
+			(unsigned short)r.ifr_flags & ~IFF_RUNNING);
+	}
+	printf("\n");
+	if_freenameindex(v);
+}
+
+/* Another namespace; this one's requests go by nl. */
+static void
+begin(void)
+{
+	int own;
+
+	own_namespace();
+	link_up("lo", true);
+	own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	own_namespace();
+	link_up("lo", true);
+	other = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	setns(own, CLONE_NEWNET);
+	close(own);
+	nl = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+}
+
+static void
+in_other(void (*fn)(void))
+{
+	int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+
+	setns(other, CLONE_NEWNET);
+	fn();
+	setns(own, CLONE_NEWNET);
+	close(own);
+}
+
+static void
+show_other(void)
+{
+	show_links("there");
+}
+
+static void
+links(void)
+{
+	int no_ns = open("/dev/null", O_RDONLY), mtu = 1400, pid = getpid(), none = 1 << 22;
+	uint8_t mac[6] = {2, 0, 0, 0, 0, 7}, group[6] = {3};
+
+	begin();
+	make_pair("v0", "v1", -1, "veth");
+	show_links("here");
+	make_pair("v0", "v2", -1, "veth");
+	make_pair("v2", "v1", -1, "veth");
+	make_pair("v3", "v3", -1, "veth");
+	make_pair(NULL, NULL, -1, "veth");
+	make_pair("w0", "w1", other, "veth");
+	make_pair("x0", "x1", no_ns, "veth");
+	make_pair("x0", NULL, -1, "nothing of that kind");
+	make_pair("a/b", "x1", -1, "veth");
+	show_links("here");
+	in_other(show_other);
+	change("mtu", "v0", IFLA_MTU, &mtu, sizeof mtu);
+	mtu = 10;
+	change("too small", "v0", IFLA_MTU, &mtu, sizeof mtu);
+	change("address", "v0", IFLA_ADDRESS, mac, sizeof mac);
+	change("a group's", "v0", IFLA_ADDRESS, group, sizeof group);
+	change("lo moves", "lo", IFLA_NET_NS_FD, &other, sizeof other);
+	change("nowhere", "v0", IFLA_NET_NS_FD, &no_ns, sizeof no_ns);
+	change("to nobody", "v0", IFLA_NET_NS_PID, &none, sizeof none);
+	change("to where it is", "v0", IFLA_NET_NS_PID, &pid, sizeof pid);
+	change("moves", "v1", IFLA_NET_NS_FD, &other, sizeof other);
+	show_links("here");
+	in_other(show_other);
+	link_up("v0", true);
+	show_links("here");
+	remove_link("w0");
+	remove_link("veth1");
+	remove_link("v7");
+	show_links("here");
+	in_other(show_other);
+}
+
+static void
+up_there(void)
+{
+	link_up("v1", true);
+	set_address("v1", "10.1.0.2", "255.255.255.0");
+}
+
+static int
+bound_there(int type)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(5000)};
+	int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), s;
+
+	setns(other, CLONE_NEWNET);
+	s = socket(AF_INET, type, 0);
+	bind(s, (struct sockaddr *)&a, sizeof a);
+	setns(own, CLONE_NEWNET);
+	close(own);
+	return s;
+}
+
+static void
+traffic(void)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(5000)};
+	struct timeval second = {5, 0};
+	int u, s, l, c;
+	char b[64] = "";
+	socklen_t len = sizeof to;
+
+	begin();
+	make_pair("v0", "v1", other, "veth");
+	link_up("v0", true);
+	set_address("v0", "10.1.0.1", "255.255.255.0");
+	in_other(up_there);
+	show_links("here");
+	inet_pton(AF_INET, "10.1.0.2", &to.sin_addr);
+	u = bound_there(SOCK_DGRAM);
+	s = socket(AF_INET, SOCK_DGRAM, 0);
+	setsockopt(u, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof second);
+	setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof second);
+	SHOW(sendto(s, "over there", 10, 0, (struct sockaddr *)&to, sizeof to));
+	SHOW(recvfrom(u, b, sizeof b, 0, (struct sockaddr *)&to, &len));
+	printf("%s from %s\n", b, inet_ntoa(to.sin_addr));
+	SHOW(sendto(u, "and back", 8, 0, (struct sockaddr *)&to, len));
+	SHOW(recv(s, b, sizeof b, 0));
+	printf("%.8s\n", b);
+	l = bound_there(SOCK_STREAM);
+	listen(l, 5);
+	to.sin_port = htons(5000);
+	inet_pton(AF_INET, "10.1.0.2", &to.sin_addr);
+	c = socket(AF_INET, SOCK_STREAM, 0);
+	SHOW(connect(c, (struct sockaddr *)&to, sizeof to) ? -1 : 0);
+	s = accept(l, (struct sockaddr *)&to, &len);
+	printf("from %s\n", inet_ntoa(to.sin_addr));
+	SHOW(send(c, "by TCP", 6, 0));
+	SHOW(recv(s, b, 6, MSG_WAITALL));
+	printf("%.6s\n", b);
+	close(c);
+	SHOW(recv(s, b, sizeof b, 0));
+	/* who goes takes the other one along, and what has it then fails */
+	remove_link("v0");
+	in_other(show_other);
+	SHOW(connect(u, (struct sockaddr *)&to, sizeof to) ? -1 : 0);
+}
+
+int
+main(void)
+{
+	own_namespace();
+	in_child("links", links);
+	in_child("traffic", traffic);
+	return 0;
+}
