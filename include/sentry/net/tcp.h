@@ -13,14 +13,13 @@
 #include <stdint.h>
 
 #define TCP_SEGMENT_HEADER 20u /* bytes, without options */
+#define TCP_OPTIONS_MAX	   40u
 
 /* For whom a connection is, called from within the functions below; they do not call back. Bytes
  * that are to be sent stay with the user until they are acknowledged. */
 struct tcp_user_ops {
 	/* Bytes that wait: sent and not acknowledged, and not sent. */
 	uint32_t (*queued)(void *user);
-	/* n of those, from `off` on; always below queued(). */
-	void (*peek)(void *user, uint32_t off, uint8_t *buf, uint32_t n);
 	/* The first n of them have arrived. */
 	void (*acked)(void *user, uint32_t n);
 	/* Will no more be written behind them? Then a FIN follows. */
@@ -37,9 +36,10 @@ struct tcp_user_ops {
 	/* It is over; once, and nothing is called afterwards but by what is called with it. err: 0,
 	 * ECONNREFUSED, ECONNRESET, ETIMEDOUT, or that of tcp_conn_unreachable, positive. */
 	void (*closed)(void *user, int err);
-	/* A segment leaves: header (source and destination port are filled in, the checksum is 0
-	 * and left to the receiver of this) and data. */
-	void (*send)(void *user, const uint8_t *segment, size_t n);
+	/* A segment leaves: its header with options (the ports are filled in, the checksum is 0,
+	 * and left to the receiver of this), and behind it n of the bytes that wait, from `off` on.
+	 */
+	void (*send)(void *user, const uint8_t *head, size_t head_n, uint32_t off, uint32_t n);
 };
 
 /* May be changed by the owner at any time between two calls. */

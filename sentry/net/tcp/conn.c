@@ -9,8 +9,7 @@
 struct tcp_conn *
 tcp_conn_new(const struct tcp_user_ops *ops, void *user, const struct tcp_params *p)
 {
-	size_t max = max_u32(p->mss, MSS_MIN) + OPTIONS_MAX;
-	struct tcp_conn *c = malloc(sizeof *c + TCP_SEGMENT_HEADER + max);
+	struct tcp_conn *c = malloc(sizeof *c);
 
 	if (!c)
 		return NULL;
@@ -38,7 +37,6 @@ tcp_conn_new(const struct tcp_user_ops *ops, void *user, const struct tcp_params
 		.ack_at = NEVER,
 		.cork_at = NEVER,
 		.time_wait_at = NEVER,
-		.out_max = max,
 	};
 	return c;
 }

@@ -28,7 +28,6 @@
 #define RTO_MIN	    (200 * MS)
 #define RTO_MAX	    (120 * SECOND)
 
-#define OPTIONS_MAX    40u
 #define TIMESTAMP_LEN  12u /* with what fills it up */
 #define MSS_DEFAULT    536u
 #define MSS_MIN	       48u /* or a peer makes packets of headers alone of us (CVE-2019-11479) */
@@ -95,9 +94,6 @@ struct tcp_conn {
 
 	/* deadlines */
 	int64_t rto_at, persist_at, ack_at, cork_at, time_wait_at;
-
-	size_t out_max; /* of payload and options */
-	uint8_t out[];
 };
 
 static inline bool

@@ -15,8 +15,7 @@ tcp_conn_mss(const struct tcp_conn *c)
 {
 	uint32_t mss = min_u32(c->peer_mss, c->p.mss);
 
-	mss = max_u32(min_u32(mss, (uint32_t)c->out_max - OPTIONS_MAX), MSS_MIN);
-	return mss - (c->ts_ok ? TIMESTAMP_LEN : 0);
+	return max_u32(mss, MSS_MIN) - (c->ts_ok ? TIMESTAMP_LEN : 0);
 }
 
 /* As much more room is worth telling of: a part of what can be told of at all, which without
@@ -46,7 +45,7 @@ window(struct tcp_conn *c)
 static void
 emit(struct tcp_conn *c, struct tcp_segment *s, uint32_t off, uint32_t n, int64_t now_ns)
 {
-	uint8_t *options = c->out + TCP_SEGMENT_HEADER;
+	uint8_t head[TCP_SEGMENT_HEADER + TCP_OPTIONS_MAX], *options = head + TCP_SEGMENT_HEADER;
 	size_t len = 0;
 
 	s->sport = c->p.local_port;
@@ -64,10 +63,8 @@ emit(struct tcp_conn *c, struct tcp_segment *s, uint32_t off, uint32_t n, int64_
 		c->ack_now = false;
 		c->ack_at = NEVER;
 	}
-	tcp_header_put(c->out, s, len);
-	if (n)
-		c->ops->peek(c->user, off, options + len, n);
-	c->ops->send(c->user, c->out, TCP_SEGMENT_HEADER + len + n);
+	tcp_header_put(head, s, len);
+	c->ops->send(c->user, head, TCP_SEGMENT_HEADER + len, off, n);
 }
 
 void
@@ -102,13 +99,14 @@ tcp_send_reset(struct tcp_conn *c, uint32_t seq, bool with_ack)
 {
 	struct tcp_segment s = {
 		.sport = c->p.local_port, .dport = c->p.remote_port, .seq = seq, .flags = RST};
+	uint8_t head[TCP_SEGMENT_HEADER];
 
 	if (with_ack) {
 		s.flags |= ACK;
 		s.ack = c->rcv_nxt;
 	}
-	tcp_header_put(c->out, &s, 0);
-	c->ops->send(c->user, c->out, TCP_SEGMENT_HEADER);
+	tcp_header_put(head, &s, 0);
+	c->ops->send(c->user, head, sizeof head, 0, 0);
 }
 
 static void

@@ -85,10 +85,11 @@ user_queued(void *user)
 	return n;
 }
 
+/* n of the bytes that wait, from `off` on. */
 static void
-user_peek(void *user, uint32_t off, uint8_t *buf, uint32_t n)
+peek(const struct tcp_wire *w, uint32_t off, uint8_t *buf, uint32_t n)
 {
-	struct sock *s = ((struct tcp_wire *)user)->likeness;
+	struct sock *s = w->likeness;
 	struct skb *b;
 
 	mutex_lock(&s->lock);
@@ -339,12 +340,12 @@ tcp_wire_put_checksum(struct inet_packet *k)
 }
 
 static void
-user_send(void *user, const uint8_t *segment, size_t n)
+user_send(void *user, const uint8_t *head, size_t head_n, uint32_t off, uint32_t n)
 {
 	struct tcp_wire *w = user;
 	struct inet_packet k = {.net = w->net,
 		.protocol = LX_IPPROTO_TCP,
-		.n = n,
+		.n = head_n + n,
 		.meta = {.tos = w->tos, .ttl = w->ttl}};
 	int err;
 
@@ -353,10 +354,11 @@ user_send(void *user, const uint8_t *segment, size_t n)
 		w->send_err = w->way < 0 ? w->way : -ENETUNREACH;
 		return;
 	}
-	k.p = malloc(n);
+	k.p = malloc(k.n);
 	if (!k.p)
 		return;
-	memcpy(k.p, segment, n);
+	memcpy(k.p, head, head_n);
+	peek(w, off, k.p + head_n, n);
 	inet_set_addresses(&k, &w->local, &w->remote);
 	tcp_wire_put_checksum(&k);
 	err = inet_send_out(&k, &w->hop, INET_DF);
@@ -366,7 +368,6 @@ user_send(void *user, const uint8_t *segment, size_t n)
 }
 
 const struct tcp_user_ops tcp_wire_user_ops = {.queued = user_queued,
-	.peek = user_peek,
 	.acked = user_acked,
 	.ended = user_ended,
 	.room = user_room,

@@ -87,7 +87,7 @@ user_queued(void *user)
 }
 
 static void
-user_peek(void *user, uint32_t off, uint8_t *buf, uint32_t n)
+peek(void *user, uint32_t off, uint8_t *buf, uint32_t n)
 {
 	struct end *e = user;
 
@@ -199,12 +199,18 @@ put_packet(struct net *t, int to, const uint8_t *b, size_t n)
 }
 
 static void
-user_send(void *user, const uint8_t *segment, size_t n)
+user_send(void *user, const uint8_t *head, size_t head_n, uint32_t off, uint32_t len)
 {
+	static uint8_t segment[TCP_SEGMENT_HEADER + TCP_OPTIONS_MAX + 65536];
 	struct end *e = user;
 	struct net *t = e->net;
+	size_t n = head_n + len;
 
 	MUST(e->in_call);
+	MUST(n <= sizeof segment);
+	memcpy(segment, head, head_n);
+	if (len)
+		peek(e, off, segment + head_n, len);
 	MUST(tcp_segment_parse(segment, n, &e->last) == 0);
 	MUST(e->last.sport == (e->self ? 80 : 4000));
 	MUST(e->last.dport == (e->self ? 4000 : 80));
@@ -218,7 +224,7 @@ user_send(void *user, const uint8_t *segment, size_t n)
 		put_packet(t, !e->self, segment, n);
 }
 
-static const struct tcp_user_ops ops = {user_queued, user_peek, user_acked, user_ended, user_room,
+static const struct tcp_user_ops ops = {user_queued, user_acked, user_ended, user_room,
 	user_deliver, user_established, user_fin, user_closed, user_send};
 
 static inline struct tcp_params
