@@ -267,11 +267,152 @@ traffic(void)
 	SHOW(connect(u, (struct sockaddr *)&to, sizeof to) ? -1 : 0);
 }
 
+/* The link-local address of an interface. */
+static struct sockaddr_in6
+address_of(const char *link, int port)
+{
+	struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
+	char line[128], name[32];
+	unsigned b[16], index, prefix, scope, flags;
+	FILE *f = fopen("/proc/net/if_inet6", "r");
+
+	while (fgets(line, sizeof line, f)) {
+		char hex[64];
+
+		if (sscanf(line, "%63s %x %x %x %x %31s", hex, &index, &prefix, &scope, &flags,
+			    name) != 6 ||
+			strcmp(name, link) != 0 || strncmp(hex, "fe80", 4) != 0)
+			continue;
+		for (int i = 0; i < 16; i++) {
+			sscanf(hex + 2 * i, "%2x", &b[i]);
+			a.sin6_addr.s6_addr[i] = (uint8_t)b[i];
+		}
+	}
+	fclose(f);
+	return a;
+}
+
+static struct sockaddr_in6 there;
+
+static void
+up6_there(void)
+{
+	int fd = open("/proc/sys/net/ipv6/conf/v1/disable_ipv6", O_WRONLY);
+
+	write(fd, "0", 1);
+	close(fd);
+	link_up("v1", true);
+	/* natively it may be used a moment later only */
+	for (int i = 0; i < 500; i++) {
+		int s = socket(AF_INET6, SOCK_DGRAM, 0);
+
+		there = address_of("v1", 5000);
+		there.sin6_scope_id = if_nametoindex("v1");
+		if (bind(s, (struct sockaddr *)&there, sizeof there) == 0) {
+			close(s);
+			break;
+		}
+		close(s);
+		sleep_ms(10);
+	}
+}
+
+static int
+bound6_there(int type)
+{
+	struct sockaddr_in6 any = {.sin6_family = AF_INET6, .sin6_port = htons(5000)};
+	int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), s;
+
+	setns(other, CLONE_NEWNET);
+	s = socket(AF_INET6, type, 0);
+	if (bind(s, (struct sockaddr *)&any, sizeof any) < 0)
+		printf("bind: %s\n", strerror(errno));
+	setns(own, CLONE_NEWNET);
+	close(own);
+	return s;
+}
+
+/* Which of two links, by the scope of an address (RFC 4007). */
+static void
+link_local(void)
+{
+	struct timeval second = {5, 0};
+	struct sockaddr_in6 to, from = {0}, bad;
+	socklen_t len = sizeof from;
+	int u, s, l, c, index;
+	char b[64] = "";
+
+	begin();
+	for (int i = 0; i < 2; i++) {
+		int fd = open(i ? "/proc/sys/net/ipv6/conf/all/accept_dad"
+				: "/proc/sys/net/ipv6/conf/default/disable_ipv6",
+			O_WRONLY);
+
+		write(fd, "0", 1);
+		close(fd);
+	}
+	make_pair("w0", "w1", -1, "veth"); /* one with a lower number */
+	make_pair("v0", "v1", other, "veth");
+	link_up("w0", true);
+	link_up("w1", true);
+	link_up("v0", true);
+	in_other(up6_there);
+	index = (int)if_nametoindex("v0");
+	for (int i = 0; i < 500; i++) { /* as above */
+		s = socket(AF_INET6, SOCK_DGRAM, 0);
+		to = address_of("v0", 0);
+		to.sin6_scope_id = (unsigned)index;
+		if (bind(s, (struct sockaddr *)&to, sizeof to) == 0)
+			break;
+		close(s);
+		sleep_ms(10);
+	}
+	close(s);
+	to = there;
+	to.sin6_port = htons(5000);
+	to.sin6_scope_id = (unsigned)index;
+	u = bound6_there(SOCK_DGRAM);
+	s = socket(AF_INET6, SOCK_DGRAM, 0);
+	setsockopt(u, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof second);
+	setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof second);
+	SHOW(sendto(s, "by its scope", 12, 0, (struct sockaddr *)&to, sizeof to));
+	SHOW(recvfrom(u, b, sizeof b, 0, (struct sockaddr *)&from, &len));
+	printf("%s; the sender is on %s\n", b,
+		from.sin6_scope_id == there.sin6_scope_id ? "the link" : "another");
+	SHOW(sendto(u, "back", 4, 0, (struct sockaddr *)&from, len));
+	SHOW(recvfrom(s, b, sizeof b, 0, (struct sockaddr *)&from, &len));
+	TRUE((int)from.sin6_scope_id == index);
+	bad = to;
+	bad.sin6_scope_id = 0;
+	SHOW(connect(s, (struct sockaddr *)&bad, sizeof bad));
+	SHOW(bind(socket(AF_INET6, SOCK_STREAM, 0), (struct sockaddr *)&bad, sizeof bad));
+	bad.sin6_scope_id = 77;
+	SHOW(bind(socket(AF_INET6, SOCK_STREAM, 0), (struct sockaddr *)&bad, sizeof bad));
+	l = bound6_there(SOCK_STREAM);
+	listen(l, 5);
+	c = socket(AF_INET6, SOCK_STREAM, 0);
+	bad.sin6_scope_id = 0;
+	SHOW(connect(c, (struct sockaddr *)&bad, sizeof bad));
+	SHOW(connect(c, (struct sockaddr *)&to, sizeof to));
+	s = accept(l, (struct sockaddr *)&from, &len);
+	TRUE(from.sin6_scope_id == there.sin6_scope_id);
+	SHOW(send(c, "by TCP", 6, 0));
+	SHOW(recv(s, b, 6, MSG_WAITALL));
+	SHOW(send(s, "and back", 8, 0));
+	SHOW(recv(c, b, 8, MSG_WAITALL));
+	len = sizeof from;
+	getsockname(c, (struct sockaddr *)&from, &len);
+	TRUE((int)from.sin6_scope_id == index);
+	getpeername(c, (struct sockaddr *)&from, &len);
+	TRUE((int)from.sin6_scope_id == index);
+}
+
 int
 main(void)
 {
 	own_namespace();
 	in_child("links", links);
 	in_child("traffic", traffic);
+	in_child("link-local addresses", link_local);
 	return 0;
 }

@@ -33,6 +33,13 @@ inet_is_v4(const struct inet_addr *a)
 }
 
 bool
+inet_is_link_local(const struct inet_addr *a)
+{
+	return (a->ip[0] == 0xfe && (a->ip[1] & 0xc0) == 0x80) ||
+	       (a->ip[0] == 0xff && (a->ip[1] & 15) <= 2);
+}
+
+bool
 inet_is_any(const struct inet_addr *a)
 {
 	return memcmp(a->ip, zero16, 16) == 0 ||
@@ -64,6 +71,7 @@ inet_addr_in(struct sock *s, const uint8_t *addr, uint32_t len, struct inet_addr
 		memcpy(ret->ip, inet_mapped, sizeof inet_mapped);
 		memcpy(ret->ip + 12, &in.addr, 4);
 		ret->port = ntohs(in.port);
+		ret->scope = 0;
 	} else {
 		struct lx_sockaddr_in6 in6;
 
@@ -75,6 +83,7 @@ inet_addr_in(struct sock *s, const uint8_t *addr, uint32_t len, struct inet_addr
 			return -EAFNOSUPPORT;
 		memcpy(ret->ip, in6.addr, 16);
 		ret->port = ntohs(in6.port);
+		ret->scope = inet_is_link_local(ret) ? (int32_t)in6.scope_id : 0;
 	}
 	return 0;
 }
@@ -93,6 +102,8 @@ inet_addr_out(struct sock *s, const struct inet_addr *a, uint8_t *addr, uint32_t
 		struct lx_sockaddr_in6 in6 = {.family = LX_AF_INET6, .port = htons(a->port)};
 
 		memcpy(in6.addr, a->ip, 16);
+		if (inet_is_link_local(a))
+			in6.scope_id = (uint32_t)a->scope;
 		memcpy(addr, &in6, sizeof in6);
 		*len = sizeof in6;
 	}
@@ -213,6 +224,27 @@ inet_unask(struct inet_sock *i)
 }
 
 int
+inet_take_scope(struct sock *s, const struct inet_addr *a, bool has_to)
+{
+	struct net_link l;
+	int err = 0;
+
+	if (!inet_is_link_local(a) || a->ip[0] == 0xff)
+		return 0;
+	if (a->scope && net_link_find(s->net, a->scope, NULL, &l) < 0)
+		return -ENODEV;
+	mutex_lock(&s->lock);
+	if (s->bound_dev && a->scope && s->bound_dev != a->scope)
+		err = -EINVAL;
+	else if (a->scope && has_to)
+		s->bound_dev = a->scope;
+	else if (!s->bound_dev && has_to)
+		err = -EINVAL;
+	mutex_unlock(&s->lock);
+	return err;
+}
+
+int
 inet_bind(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len)
 {
 	struct inet_sock *i = is(s);
@@ -223,6 +255,10 @@ inet_bind(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t le
 		return err;
 	if (s->family == LX_AF_INET6 && i->v6only && inet_is_v4(&a))
 		return -EINVAL;
+	err = inet_take_scope(s, &a, true);
+	if (err)
+		return err;
+	a.scope = s->bound_dev;
 	if (!inet_is_any(&a) && !net_may_bind(s->net, a.ip) &&
 		!net_sysctl(s->net,
 			s->family == LX_AF_INET ? NET_IP_NONLOCAL_BIND : NET_IP6_NONLOCAL_BIND,
@@ -491,6 +527,11 @@ inet_route(struct sock *s, struct inet_addr *to, struct inet_addr *from, bool co
 
 	if (inet_is_any(to))
 		loopback_of(s, to);
+	r = inet_take_scope(s, to, connects);
+	if (r)
+		return r;
+	if (!oif && inet_is_link_local(to))
+		oif = to->scope;
 	if (!oif && known_way(s, to, from, generation, hop, &r))
 		return r;
 	flow_of(s, to, from, oif, &f);
@@ -505,6 +546,7 @@ inet_route(struct sock *s, struct inet_addr *to, struct inet_addr *from, bool co
 			memcpy(from->ip, inet_mapped, sizeof inet_mapped);
 		if (p.has_source)
 			memcpy(from->ip + (v4 ? 12 : 0), p.source, v4 ? 4 : 16);
+		from->scope = hop->oif;
 	}
 	/* With rules the way depends on all of the flow, a broadcast's on an option, and what is
 	 * only assumed to be there on another. */

@@ -206,6 +206,7 @@ hand_to(struct inet_sock *i, const struct inet_packet *k, struct view v)
 	uint32_t snap;
 
 	from.port = 0;
+	from.scope = k->iif;
 	mutex_lock(&i->s.lock);
 	if (!skb_full_locked(&i->s) && !i->s.shut_rd &&
 		(snap = sock_filter_run(i->s.filter, &f)) != 0) {

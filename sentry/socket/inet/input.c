@@ -174,7 +174,7 @@ static void
 tell_sender(struct net_ns *ns, bool v6, const uint8_t *ip, size_t n, struct inet_error *e)
 {
 	size_t head = v6 ? IP6_HEADER : IP_HEADER;
-	struct inet_addr local, remote;
+	struct inet_addr local = {.scope = 0}, remote = {.scope = 0};
 	uint8_t protocol;
 	bool echo;
 
@@ -298,6 +298,7 @@ inet_send_error(const struct inet_packet *k, uint8_t type, uint8_t code, uint32_
 {
 	struct inet_packet a = {.net = k->net,
 		.v6 = k->v6,
+		.iif = k->iif,
 		.to = k->from,
 		.protocol = k->v6 ? LX_IPPROTO_ICMPV6 : LX_IPPROTO_ICMP};
 	/* RFC 1812, 4.3.2.3; RFC 4443, 2.4 (c) */

@@ -13,6 +13,7 @@
 struct inet_addr {
 	uint8_t ip[16];
 	uint16_t port; /* host order; 0: none */
+	int32_t scope; /* of one that is link-local (IPv6): its interface; 0: any */
 };
 
 /* Where what leaves by an interface goes: the next hop, an IPv4 address in the first four bytes. */
@@ -99,11 +100,15 @@ extern const struct sock_ops tcp_ops, udp_ops, icmp_ops;
 /* --- addr.c --- */
 extern const uint8_t inet_mapped[12]; /* what IPv4 addresses begin with: ::ffff:0:0/96 */
 void inet_table_init(void);
+/* A link-local address takes an interface to be on: the one that it names, or s is bound to.
+ * has_to: s is bound to it from now on, and has to have one. -EINVAL, -ENODEV. */
+int inet_take_scope(struct sock *s, const struct inet_addr *a, bool has_to);
 /* Decode what the guest gave for a socket of s's family. -EINVAL (too short), -EAFNOSUPPORT. */
 int inet_addr_in(struct sock *s, const uint8_t *addr, uint32_t len, struct inet_addr *ret);
 void inet_addr_out(struct sock *s, const struct inet_addr *a, uint8_t *addr, uint32_t *len);
 bool inet_is_any(const struct inet_addr *a);
 bool inet_is_v4(const struct inet_addr *a);
+bool inet_is_link_local(const struct inet_addr *a); /* IPv6: also groups of a link */
 bool inet_same_ip(const struct inet_addr *a, const struct inet_addr *b);
 int inet_bind(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len);
 /* Give s a free port, and ip (NULL: any) as its address. -EADDRNOTAVAIL when all are taken. */

@@ -310,6 +310,7 @@ tcp_wire_connect(struct sock *s, const struct call *c, const struct inet_addr *t
 	if (!w)
 		return -ENOMEM;
 	w->who = sock_get(s);
+	w->link = to->scope;
 	w->dev = s->bound_dev ? s->bound_dev : hop->oif;
 	err = conn_new(w);
 	mutex_lock(&w->lock);
@@ -368,6 +369,7 @@ begin(const struct inet_packet *k, struct sock *ls, const struct tcp_segment *sy
 	if (!w)
 		return;
 	w->ls = sock_get(ls);
+	w->dev = w->link = inet_is_link_local(remote) ? k->iif : 0;
 	if (conn_new(w) || w->way != INET_OUT) {
 		wire_put(w);
 		return;
@@ -386,7 +388,7 @@ begin(const struct inet_packet *k, struct sock *ls, const struct tcp_segment *sy
 static void
 answer_with_reset(const struct inet_packet *k, const struct tcp_segment *g)
 {
-	struct inet_packet a = {.net = k->net, .protocol = LX_IPPROTO_TCP};
+	struct inet_packet a = {.net = k->net, .iif = k->iif, .protocol = LX_IPPROTO_TCP};
 	uint8_t b[TCP_SEGMENT_HEADER];
 
 	a.n = tcp_reset_for(g, b);
@@ -435,6 +437,7 @@ tcp_wire_take_packet(const struct inet_packet *k)
 		return;
 	local.port = g.dport;
 	remote.port = g.sport;
+	local.scope = remote.scope = k->iif;
 	w = find(k->net, &local, &remote);
 	if (w) {
 		taken = take(w, &g);

@@ -13,6 +13,7 @@ struct tcp_wire {
 	struct net_ns *net;
 	struct inet_addr local, remote; /* fixed */
 	int32_t dev;			/* that it is bound to; 0: none */
+	int32_t link;			/* that it has to leave by; 0: any */
 	uint8_t tos, ttl;
 	struct tcp_conn *conn;
 	struct sock *likeness;

@@ -335,6 +335,7 @@ udp_take_packet(const struct inet_packet *k)
 	}
 	from.port = (uint16_t)(k->p[0] << 8 | k->p[1]);
 	to.port = (uint16_t)(k->p[2] << 8 | k->p[3]);
+	from.scope = k->iif;
 	b = skb_new((uint32_t)(len - HEADER));
 	if (!b)
 		return;

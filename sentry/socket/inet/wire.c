@@ -99,7 +99,8 @@ inet_answer_out(const struct inet_packet *k, enum inet_df df)
 {
 	struct inet_hop hop;
 
-	if (inet_route_packet(k->net, &k->to, &k->from, 0, &hop) == INET_OUT)
+	if (inet_route_packet(k->net, &k->to, &k->from, inet_is_link_local(&k->to) ? k->iif : 0,
+		    &hop) == INET_OUT)
 		(void)inet_send_out(k, &hop, df);
 }
 
