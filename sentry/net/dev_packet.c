@@ -39,7 +39,6 @@ static bool
 is_ip(bool v6, const uint8_t *ip, size_t *n, bool checked)
 {
 	size_t head, whole;
-	uint32_t sum;
 
 	if (*n < (v6 ? IP6_HEADER : IP_HEADER) || ip[0] >> 4 != (v6 ? 6 : 4))
 		return false;
@@ -50,10 +49,7 @@ is_ip(bool v6, const uint8_t *ip, size_t *n, bool checked)
 	*n = whole;
 	if (v6 || checked)
 		return true;
-	sum = ip_sum_add(0, ip, head);
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return sum == 0xffff;
+	return ip_sum_is_right(ip_sum_add(0, ip, head));
 }
 
 static void

@@ -7,17 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The first IPv4 address of a link. */
-struct find {
-	int32_t index;
-	bool found;
-	struct net_addr addr;
-};
-
-static void
-match(const struct net_addr *a, void *arg)
+void
+ifreq_match(const struct net_addr *a, void *arg)
 {
-	struct find *f = arg;
+	struct ifreq_first *f = arg;
 
 	if (f->found || a->family != LX_AF_INET || a->index != f->index)
 		return;
@@ -105,9 +98,9 @@ get_conf(struct net_ns *net, const struct call *c, uint64_t arg)
 static int
 get_address(struct net_ns *net, struct lx_ifreq *r, const struct net_link *l, uint32_t cmd)
 {
-	struct find f = {.index = l->index};
+	struct ifreq_first f = {.index = l->index};
 	uint32_t mask;
-	int err = net_addrs(net, match, &f);
+	int err = net_addrs(net, ifreq_match, &f);
 
 	if (err < 0)
 		return err;

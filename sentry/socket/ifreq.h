@@ -81,6 +81,14 @@ struct lx_in6_rtmsg {
 #define LX_RTF_HOST    0x0004
 #define LX_RTF_REJECT  0x0200
 
+/* The first IPv4 address of an interface; for net_addrs. */
+struct ifreq_first {
+	int32_t index;
+	bool found;
+	struct net_addr addr;
+};
+void ifreq_match(const struct net_addr *a, void *first);
+
 bool ifreq_is_setter(uint32_t cmd);
 int ifreq_set(struct net_ns *net, const struct call *c, const struct lx_ifreq *r,
 	const struct net_link *l, uint32_t cmd);

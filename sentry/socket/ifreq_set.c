@@ -30,24 +30,7 @@ may(const struct net_ns *net, const struct call *c)
 	       !net_ns_on_host(net);
 }
 
-/* --- the first IPv4 address of an interface --- */
-
-struct find {
-	int32_t index;
-	bool found;
-	struct net_addr addr;
-};
-
-static void
-match(const struct net_addr *a, void *arg)
-{
-	struct find *f = arg;
-
-	if (f->found || a->family != LX_AF_INET || a->index != f->index)
-		return;
-	f->found = true;
-	f->addr = *a;
-}
+/* --- addresses --- */
 
 /* inet_abc_len */
 static int
@@ -72,7 +55,7 @@ set_broadcast(struct net_addr *a)
 }
 
 static int
-put_in_place(struct net_ns *net, const struct find *had, const struct net_addr *a)
+put_in_place(struct net_ns *net, const struct ifreq_first *had, const struct net_addr *a)
 {
 	int err;
 
@@ -83,7 +66,7 @@ put_in_place(struct net_ns *net, const struct find *had, const struct net_addr *
 }
 
 static int
-set_address(struct net_ns *net, const struct net_link *l, const uint8_t *ip, struct find *f)
+set_address(struct net_ns *net, const struct net_link *l, const uint8_t *ip, struct ifreq_first *f)
 {
 	struct net_addr a = {.family = LX_AF_INET,
 		.flags = LX_IFA_F_PERMANENT,
@@ -106,7 +89,7 @@ set_address(struct net_ns *net, const struct net_link *l, const uint8_t *ip, str
 }
 
 static int
-set_mask(struct net_ns *net, const struct net_link *l, uint32_t mask, const struct find *f)
+set_mask(struct net_ns *net, const struct net_link *l, uint32_t mask, const struct ifreq_first *f)
 {
 	struct net_addr a = f->addr;
 	uint32_t m = ntohl(mask);
@@ -122,10 +105,10 @@ set_mask(struct net_ns *net, const struct net_link *l, uint32_t mask, const stru
 static int
 set_ip(struct net_ns *net, const struct lx_ifreq *r, const struct net_link *l, uint32_t cmd)
 {
-	struct find f = {.index = l->index};
+	struct ifreq_first f = {.index = l->index};
 	struct net_addr a;
 	const uint8_t *ip = (const uint8_t *)&r->addr.addr;
-	int err = r->addr.family == LX_AF_INET ? net_addrs(net, match, &f) : -EINVAL;
+	int err = r->addr.family == LX_AF_INET ? net_addrs(net, ifreq_match, &f) : -EINVAL;
 
 	if (err < 0)
 		return err;

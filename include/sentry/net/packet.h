@@ -3,6 +3,7 @@
 #ifndef SENTRY_NET_PACKET_H
 #define SENTRY_NET_PACKET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -57,6 +58,15 @@ ip_sum_put(uint8_t *at, uint32_t sum)
 		sum = (sum & 0xffff) + (sum >> 16);
 	at[0] = (uint8_t)(~sum >> 8);
 	at[1] = (uint8_t)~sum;
+}
+
+/* Is what was added up, the checksum with it, right? */
+static inline bool
+ip_sum_is_right(uint32_t sum)
+{
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return sum == 0xffff;
 }
 
 /* payload: bytes behind the header; addresses as on the wire. */

@@ -231,11 +231,8 @@ take_error(const struct inet_packet *k)
 static bool
 icmp_sum_is_right(const struct inet_packet *k)
 {
-	uint32_t sum = ip_sum_add(k->v6 ? inet_pseudo_sum(k) : 0, k->p, k->n);
-
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return k->checked || sum == 0xffff;
+	return k->checked ||
+	       ip_sum_is_right(ip_sum_add(k->v6 ? inet_pseudo_sum(k) : 0, k->p, k->n));
 }
 
 /* --- errors that go out --- */

@@ -430,9 +430,7 @@ tcp_wire_take_packet(const struct inet_packet *k)
 	uint32_t sum = ip_sum_add(inet_pseudo_sum(k), k->p, k->n);
 	bool taken = false;
 
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	if ((sum != 0xffff && !k->checked) || !net_is_local(k->net, k->to.ip) ||
+	if ((!k->checked && !ip_sum_is_right(sum)) || !net_is_local(k->net, k->to.ip) ||
 		inet_is_any(&k->from) || tcp_segment_parse(k->p, k->n, &g))
 		return;
 	local.port = g.dport;

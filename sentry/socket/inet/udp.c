@@ -328,9 +328,7 @@ udp_take_packet(const struct inet_packet *k)
 		sum = ip_sum_add(0, k->from.ip + skip, 16 - skip);
 		sum = ip_sum_add(sum, k->to.ip + skip, 16 - skip) + k->protocol + (uint32_t)len;
 		sum = ip_sum_add(sum, k->p, cover);
-		while (sum >> 16)
-			sum = (sum & 0xffff) + (sum >> 16);
-		if (sum != 0xffff)
+		if (!ip_sum_is_right(sum))
 			return;
 	}
 	from.port = (uint16_t)(k->p[0] << 8 | k->p[1]);

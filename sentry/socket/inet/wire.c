@@ -223,16 +223,11 @@ inet_header_in(struct inet_packet *k)
 }
 
 static bool
-sum_is_right(const uint8_t *ip, size_t head, size_t whole)
+header_is_right(const uint8_t *ip, size_t head, size_t whole)
 {
-	uint32_t sum;
-
 	if (head < IP_HEADER || head > whole)
 		return false;
-	sum = ip_sum_add(0, ip, head);
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return sum == 0xffff;
+	return ip_sum_is_right(ip_sum_add(0, ip, head));
 }
 
 /* An IPv4 packet that comes in from or to a loopback address, or from one of this machine's own:
@@ -256,7 +251,7 @@ inet_take_packet(struct net_ns *net, bool v6, const uint8_t *ip, size_t len)
 	whole = v6 ? IP6_HEADER + get_be16(ip + 4) : get_be16(ip + 2);
 	if (whole > len)
 		return;
-	if (!v6 && !sum_is_right(ip, (size_t)(ip[0] & 15) * 4, whole))
+	if (!v6 && !header_is_right(ip, (size_t)(ip[0] & 15) * 4, whole))
 		return;
 	copy = malloc(len);
 	if (!copy)
