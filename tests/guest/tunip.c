@@ -663,6 +663,75 @@ tcp_out(void)
 }
 
 static void
+set_sysctl(const char *name, const char *value)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/sys/net/ipv4/%s", name);
+	fd = open(path, O_WRONLY);
+	write(fd, value, 1);
+	close(fd);
+}
+
+/* Which options a SYN to a port, or the answer to one, has; not their values, nor SACK. */
+static void
+show_options(unsigned port)
+{
+	uint8_t p[2048];
+	ssize_t n;
+	int end;
+
+	do
+		n = next_packet(tun, p, sizeof p, 1000);
+	while (n && get16(p + 22) != port);
+	end = n > 40 ? 20 + (p[32] >> 4 << 2) : 0;
+	printf("flags %x:", n ? p[33] : 0);
+	for (int i = 40; i < end;) {
+		if (p[i] == 2)
+			printf(" mss %u", get16(p + i + 2));
+		if (p[i] == 3)
+			printf(" scaled");
+		if (p[i] == 8)
+			printf(" timestamps");
+		i += p[i] <= 1 ? 1 : p[i + 1] ? p[i + 1] : end;
+	}
+	printf("\n");
+}
+
+static void
+tcp_options(void)
+{
+	uint8_t p[64];
+
+	begin();
+	for (int i = 0; i < 4; i++) {
+		set_sysctl("tcp_timestamps", i & 1 ? "0" : "1");
+		set_sysctl("tcp_window_scaling", i & 2 ? "0" : "1");
+		connecting(80 + i);
+		show_options(80 + (unsigned)i);
+	}
+	listen_at(80);
+	/* a SYN with all of them: MSS 1000, a scale of 3, timestamps */
+	for (int i = 0; i < 4; i++) {
+		set_sysctl("tcp_timestamps", i & 1 ? "0" : "1");
+		set_sysctl("tcp_window_scaling", i & 2 ? "0" : "1");
+		memset(p, 0, sizeof p);
+		put_header(p, THEM, US, IPPROTO_TCP, 40);
+		put16(p + 20, (unsigned)(4000 + i));
+		put16(p + 22, 80);
+		put32(p + 24, 500);
+		p[32] = 10 << 4;
+		p[33] = SYN;
+		put16(p + 34, 8000);
+		memcpy(p + 40, "\2\4\3\350\1\3\3\3\1\1\10\12\0\0\0\1\0\0\0\0", 20);
+		put_sum(p, 40, 16);
+		write(tun, p, 60);
+		show_options(4000 + (unsigned)i);
+	}
+}
+
+static void
 tcp_refused(void)
 {
 	uint32_t port;
@@ -824,6 +893,7 @@ main(void)
 	in_child("tcp, ends", tcp_ends);
 	in_child("tcp, resets", tcp_resets);
 	in_child("tcp, from inside", tcp_out);
+	in_child("tcp, options", tcp_options);
 	in_child("tcp, refused", tcp_refused);
 	in_child("tcp, unreachable", tcp_unreachable);
 	in_child("packets", packets);

@@ -46,6 +46,7 @@ struct tcp_user_ops {
 struct tcp_params {
 	uint16_t local_port, remote_port; /* host order; fixed */
 	uint32_t isn;			  /* fixed */
+	bool no_timestamps, no_scaling;	  /* net.ipv4.tcp_timestamps, tcp_window_scaling; fixed */
 	uint16_t mss;	    /* that a packet of the path has room for; and is announced */
 	bool nodelay, cork; /* TCP_NODELAY, TCP_CORK */
 	uint32_t rcvbuf;    /* bytes; decides the window scale when it begins */

@@ -124,14 +124,14 @@ tcp_conn_take_options(struct tcp_conn *c, const struct tcp_segment *syn, int64_t
 	c->irs = syn->seq;
 	c->rcv_nxt = c->rcv_acked = c->rcv_adv = syn->seq + 1;
 	c->peer_mss = syn->has_mss ? syn->mss : MSS_DEFAULT;
-	c->ts_ok = syn->has_timestamp;
+	c->ts_ok = syn->has_timestamp && !c->p.no_timestamps;
 	if (c->ts_ok) {
 		c->ts_recent = syn->tsval;
 		c->ts_recent_ns = now_ns;
 	}
-	c->wscale_ok = syn->has_wscale;
-	c->snd_wscale = syn->has_wscale ? (uint8_t)min_u32(syn->wscale, WSCALE_MAX) : 0;
-	c->rcv_wscale = syn->has_wscale ? scale_for(c->p.rcvbuf) : 0;
+	c->wscale_ok = syn->has_wscale && !c->p.no_scaling;
+	c->snd_wscale = c->wscale_ok ? (uint8_t)min_u32(syn->wscale, WSCALE_MAX) : 0;
+	c->rcv_wscale = c->wscale_ok ? scale_for(c->p.rcvbuf) : 0;
 	c->snd_wnd = c->snd_wnd_max = syn->window;
 	c->snd_wl1 = syn->seq;
 	c->snd_wl2 = c->snd_una;

@@ -267,6 +267,8 @@ conn_new(struct tcp_wire *w)
 		.local_port = w->local.port, .remote_port = w->remote.port, .mss = 536};
 
 	host_random(&p.isn, sizeof p.isn);
+	p.no_timestamps = !net_sysctl(w->net, NET_TCP_TIMESTAMPS, 0);
+	p.no_scaling = !net_sysctl(w->net, NET_TCP_WINDOW_SCALING, 0);
 	tcp_wire_find_way(w);
 	if (w->way == INET_OUT)
 		p.mss = tcp_wire_mss(w, net_pmtu(w->net, w->remote.ip, w->hop.oif));
