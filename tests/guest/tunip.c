@@ -3,6 +3,7 @@
  * What goes through a tun, packet by packet: UDP, echoes, errors, pieces, raw and packet sockets,
  * and TCP with a peer that is made by hand. 10.1.2.3 is this host.
  */
+#include "sysctl_file.h"
 #include "tun.h"
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
@@ -200,11 +201,7 @@ broadcasts(void)
 	struct sockaddr_in all = name("10.1.2.255", 5000), limited = name("255.255.255.255", 5000);
 	int s, on = 1;
 
-	own_namespace();
-	link_up("lo", true);
-	tun = make_tun("t0", IFF_TUN | IFF_NO_PI);
-	set_address("t0", US, "255.255.255.0");
-	link_up("t0", true);
+	begin();
 	s = udp_at("0.0.0.0", 5000);
 	setsockopt(s, SOL_SOCKET, SO_BROADCAST, &on, sizeof on);
 	SHOW(sendto(s, "all", 3, 0, (struct sockaddr *)&all, sizeof all));
@@ -258,11 +255,11 @@ devices(void)
 }
 
 static void
-bring_icmp(int type, int code, uint32_t rest, const void *data, size_t n)
+bring_icmp_to(const char *to, int type, int code, uint32_t rest, const void *data, size_t n)
 {
 	uint8_t p[512];
 
-	put_header(p, THEM, US, IPPROTO_ICMP, 8 + n);
+	put_header(p, THEM, to, IPPROTO_ICMP, 8 + n);
 	p[20] = (uint8_t)type;
 	p[21] = (uint8_t)code;
 	put16(p + 22, 0);
@@ -271,6 +268,33 @@ bring_icmp(int type, int code, uint32_t rest, const void *data, size_t n)
 	put16(p + 22, ip_sum(p + 20, 8 + n, 0));
 	if (write(tun, p, 28 + n) < 0)
 		printf("write: %s\n", strerror(errno));
+}
+
+static void
+bring_icmp(int type, int code, uint32_t rest, const void *data, size_t n)
+{
+	bring_icmp_to(US, type, code, rest, data, n);
+}
+
+/* Echo requests to all are answered by who was told to. */
+static void
+echo_broadcasts(void)
+{
+	static const char *const to[] = {"10.1.2.255", "255.255.255.255"};
+
+	begin();
+	for (int i = 0; i < 2; i++) {
+		bring_icmp_to(to[i], 8, 0, 0x00070001, "ping", 4);
+		show_next();
+	}
+	sysctl_set("net/ipv4/icmp_echo_ignore_broadcasts", "0");
+	for (int i = 0; i < 2; i++) {
+		bring_icmp_to(to[i], 8, 0, 0x00070001, "ping", 4);
+		show_next();
+	}
+	sysctl_set("net/ipv4/icmp_echo_ignore_all", "1");
+	bring_icmp_to(to[0], 8, 0, 0x00070001, "ping", 4);
+	show_next();
 }
 
 static void
@@ -888,6 +912,7 @@ main(void)
 	in_child("broadcasts", broadcasts);
 	in_child("devices", devices);
 	in_child("icmp", icmp);
+	in_child("echoes to all", echo_broadcasts);
 	in_child("pieces", pieces);
 	in_child("tcp, from outside", tcp_in);
 	in_child("tcp, ends", tcp_ends);

@@ -11,6 +11,7 @@
 #include "sentry/bpf/packet.h"
 #include "sentry/net/link.h"
 #include "sentry/net/packet.h"
+#include "sentry/net/route.h"
 #include "sentry/net/sysctl.h"
 #include "sentry/socket/wire.h"
 #include <arpa/inet.h>
@@ -292,11 +293,24 @@ inet_travel(struct inet_packet *k)
 	inet_travel_in(k);
 }
 
+static bool
+is_broadcast(const struct inet_packet *k)
+{
+	return !k->v6 &&
+	       net_address_type(k->net, LX_AF_INET, k->to.ip + 12) == LX_RTN_BROADCAST;
+}
+
+static bool
+ignores_broadcasts(struct net_ns *ns)
+{
+	return net_sysctl(ns, NET_ICMP_ECHO_IGNORE_BROADCASTS, 0);
+}
+
 void
 inet_travel_in(struct inet_packet *k)
 {
 	uint8_t request = k->v6 ? 128 : 8;
-	struct inet_addr swap = k->from;
+	struct inet_addr own, swap = k->from;
 
 	deliver(k);
 	if (k->protocol == LX_IPPROTO_UDP || k->protocol == LX_IPPROTO_UDPLITE)
@@ -308,11 +322,12 @@ inet_travel_in(struct inet_packet *k)
 		return;
 	if (k->one_way || (!k->v6 && net_sysctl(k->net, NET_ICMP_ECHO_IGNORE_ALL, 0)))
 		return;
-	if (k->to.ip[k->v6 ? 0 : 12] == 0xff || inet_is_multicast(&k->to))
-		return; /* icmp_echo_ignore_broadcasts */
+	if (inet_is_multicast(&k->to) || (is_broadcast(k) && ignores_broadcasts(k->net)) ||
+		!inet_answers_from(k, &own))
+		return;
 	k->head = NULL;
 	k->p[0] = k->v6 ? 129 : 0;
-	k->from = k->to;
+	k->from = own;
 	k->to = swap;
 	memcpy(k->meta.to, k->to.ip, 16);
 	inet_icmp_checksum(k);

@@ -267,10 +267,8 @@ is_error(const struct inet_packet *k)
 			       k->p[0] == ICMP_EXCEEDED || k->p[0] == ICMP_PARAMETER;
 }
 
-/* What an answer to k comes from: the address that it was for, or of the interface that it leaves
- * by. */
-static bool
-answers_from(const struct inet_packet *k, struct inet_addr *ret)
+bool
+inet_answers_from(const struct inet_packet *k, struct inet_addr *ret)
 {
 	size_t skip = k->v6 ? 0 : 12;
 	struct net_flow f = {.family = k->v6 ? LX_AF_INET6 : LX_AF_INET, .iif = NET_LO_INDEX};
@@ -304,7 +302,7 @@ inet_send_error(const struct inet_packet *k, uint8_t type, uint8_t code, uint32_
 	uint8_t *b;
 
 	if (!k->iif || inet_is_any(&k->from) || inet_is_multicast(&k->to) || is_error(k) ||
-		!answers_from(k, &a.from) || !may_answer())
+		!inet_answers_from(k, &a.from) || !may_answer())
 		return;
 	whole.from.port = whole.to.port = 0;
 	b = inet_packet_make(&whole, &n);

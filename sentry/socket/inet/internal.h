@@ -189,6 +189,9 @@ enum inet_df inet_df_of(const struct inet_sock *i, bool v4); /* IP_MTU_DISCOVER 
 int inet_send_out(const struct inet_packet *k, const struct inet_hop *hop, enum inet_df df);
 /* The same, over a route that is looked for. */
 void inet_answer_out(const struct inet_packet *k, enum inet_df df);
+/* input.c: what an answer to k comes from: the address that it was for, or of the interface that it
+ * leaves by. False: there is none. */
+bool inet_answers_from(const struct inet_packet *k, struct inet_addr *ret);
 /* Of addresses, protocol and length (RFC 768, 8200). */
 uint32_t inet_pseudo_sum(const struct inet_packet *k);
 void inet_set_addresses(
