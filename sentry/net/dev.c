@@ -264,8 +264,11 @@ take_out(struct net_ns *ns, struct net_dev *d)
 void
 net_dev_remove(struct net_dev *d)
 {
-	struct net_ns *ns = net_dev_ns(d);
+	struct net_ns *ns;
 
+	/* it may be between two namespaces, in no list: net_dev_move looks at this after it */
+	atomic_store(&d->doomed, true);
+	ns = net_dev_ns(d);
 	if (!ns)
 		return;
 	if (take_out(ns, d))
@@ -313,7 +316,9 @@ net_dev_move(struct net_dev *d, struct net_ns *to, const char *name)
 		err = choose_name_locked(to, wanted);
 		mutex_unlock(&to->lock);
 	}
-	if (err || to == from || !take_out(from, d)) {
+	if (!err && to != from && !take_out(from, d))
+		err = -ENODEV;
+	if (err || to == from) {
 		net_ns_put(from);
 		return err;
 	}
@@ -328,6 +333,10 @@ net_dev_move(struct net_dev *d, struct net_ns *to, const char *name)
 		if (d->ops->moved)
 			d->ops->moved(d->driver);
 		net_link_news(to, d->index);
+		if (atomic_load(&d->doomed)) {
+			net_dev_remove(d);
+			err = -ENODEV;
+		}
 	}
 	net_ns_put(from);
 	return err;

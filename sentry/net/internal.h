@@ -31,6 +31,7 @@ struct net_dev {
 	bool tap;		/* (C), as ops, driver: has Ethernet headers */
 	_Atomic int32_t index;	/* changes with ns */
 	_Atomic int32_t iflink; /* 0: its own number */
+	atomic_bool doomed;	/* net_dev_remove was called */
 	const struct net_dev_ops *ops;
 	void *driver;
 	/* under the namespace's lock */

@@ -30,6 +30,7 @@ struct veth {
 	struct list frames;
 	uint32_t nframes;
 	size_t bytes;
+	bool gone; /* removed() was here */
 };
 
 static struct mutex pairs_lock = MUTEX_INIT(LEAF);
@@ -162,6 +163,7 @@ removed(void *driver)
 	struct net_dev *p, *own = NULL;
 
 	mutex_lock(&pairs_lock);
+	v->gone = true;
 	p = v->peer;
 	v->peer = NULL;
 	o = p ? veth_of(p) : NULL;
@@ -235,6 +237,7 @@ net_veth_new(struct net_ns *ns, char name[16], struct net_ns *peer_ns, char peer
 	struct net_dev *ret[2])
 {
 	struct veth *a, *b;
+	bool gone;
 	int err;
 
 	/* the peer first, as Linux does */
@@ -248,9 +251,19 @@ net_veth_new(struct net_ns *ns, char name[16], struct net_ns *peer_ns, char peer
 		return err;
 	}
 	mutex_lock(&pairs_lock);
-	a->peer = net_dev_get(ret[1]);
-	b->peer = net_dev_get(ret[0]);
+	gone = a->gone || b->gone;
+	if (!gone) {
+		a->peer = net_dev_get(ret[1]);
+		b->peer = net_dev_get(ret[0]);
+	}
 	mutex_unlock(&pairs_lock);
+	if (gone) { /* somebody has seen one of them, and removed it */
+		for (int i = 0; i < 2; i++) {
+			net_dev_remove(ret[i]);
+			net_dev_put(ret[i]);
+		}
+		return -ENODEV;
+	}
 	moved(a);
 	moved(b);
 	return 0;

@@ -48,7 +48,7 @@ void net_dev_remove(struct net_dev *d); /* harmless twice */
  * -ENFILE, -ENOMEM, -EOPNOTSUPP. */
 int net_dev_move(struct net_dev *d, struct net_ns *to, const char *name);
 /* veth.c: two that are each other's end; ret: a reference on each. name: as with net_dev_new, or
- * "". */
+ * "". As net_dev_new, and -ENODEV: one was removed meanwhile. */
 int net_veth_new(struct net_ns *ns, char name[16], struct net_ns *peer_ns, char peer_name[16],
 	struct net_dev *ret[2]);
 int net_dummy_new(struct net_ns *ns, char name[16], struct net_dev **ret);
