@@ -100,6 +100,19 @@ change(const char *what, const char *name, int type, const void *data, size_t le
 	ask(what, &rq);
 }
 
+/* To the other namespace, under a name with a number that is free there. */
+static void
+move_as(const char *name, const char *as, int mtu)
+{
+	struct request rq = request(RTM_NEWLINK, 0);
+
+	rq.m.ifi_index = (int)if_nametoindex(name);
+	put(&rq, IFLA_IFNAME, as, strlen(as) + 1);
+	put(&rq, IFLA_NET_NS_FD, &other, sizeof other);
+	put(&rq, IFLA_MTU, &mtu, sizeof mtu);
+	ask(as, &rq);
+}
+
 static void
 remove_link(const char *name)
 {
@@ -194,6 +207,8 @@ links(void)
 	in_other(show_other);
 	link_up("v0", true);
 	show_links("here");
+	move_as("veth0", "m%d", 1300);
+	in_other(show_other);
 	remove_link("w0");
 	remove_link("veth1");
 	remove_link("v7");

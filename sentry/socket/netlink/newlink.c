@@ -221,32 +221,32 @@ make(struct net_ns *own, const struct call *c, const struct nl_request *rq)
 
 /* --- changed --- */
 
+/* *l becomes what it is called, and which number it has, there. */
 static int
-move(struct net_ns *from, struct net_ns *to, int32_t index, const char *name)
+move(struct net_ns *from, struct net_ns *to, const char *name, struct net_link *l)
 {
-	struct net_dev *d = net_dev_find(from, index, NULL);
+	struct net_dev *d = net_dev_find(from, l->index, NULL);
 	int err;
 
 	if (!d)
-		return index == NET_LO_INDEX ? -EINVAL : -ENODEV;
+		return l->index == NET_LO_INDEX ? -EINVAL : -ENODEV;
 	err = net_dev_move(d, to, name[0] ? name : NULL);
+	if (!err && !net_dev_link(d, l))
+		err = -ENODEV;
 	net_dev_put(d);
 	return err;
 }
 
-/* *l becomes what it is called, and which number it has, there. */
 static int
 rename_or_move(
 	struct net_ns *own, struct net_ns *net, const struct nl_request *rq, struct net_link *l)
 {
 	char name[16];
-	int err;
 
 	take_name(rq, name);
 	if (net == own)
 		return name[0] ? net_link_rename(net, l->index, name) : 0;
-	err = move(own, net, l->index, name);
-	return err ? err : net_link_find(net, 0, name[0] ? name : l->name, l);
+	return move(own, net, name, l);
 }
 
 int
