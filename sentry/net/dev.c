@@ -23,8 +23,8 @@
 /* --- names --- */
 
 /* dev_valid_name */
-bool
-dev_name_is_valid(const char *name)
+static bool
+is_valid(const char *name)
 {
 	if (!name[0] || strnlen(name, 16) == 16 || strcmp(name, ".") == 0 ||
 		strcmp(name, "..") == 0)
@@ -46,14 +46,13 @@ is_taken_locked(const struct net_ns *ns, const char *name)
 	return strcmp(name, "lo") == 0;
 }
 
-/* dev_alloc_name */
-static int
-choose_name_locked(const struct net_ns *ns, char name[16])
+int
+dev_choose_name_locked(const struct net_ns *ns, char name[16])
 {
 	const char *percent = strchr(name, '%');
 	char made[32];
 
-	if (!dev_name_is_valid(name))
+	if (!is_valid(name))
 		return -EINVAL;
 	if (!percent)
 		return is_taken_locked(ns, name) ? -EEXIST : 0;
@@ -134,7 +133,7 @@ enter_locked(struct net_ns *ns, struct net_dev *d, char name[16])
 		return -ENFILE;
 	if (!ns->frags && !(ns->frags = ip_frags_new()))
 		return -ENOMEM;
-	err = choose_name_locked(ns, name);
+	err = dev_choose_name_locked(ns, name);
 	if (!err)
 		err = choose_index_locked(ns, d);
 	if (err)
@@ -171,17 +170,17 @@ net_dev_new(struct net_ns *ns, char name[16], const struct net_dev_ops *ops, voi
 		return -ENOMEM;
 	ref_get(&d->ref);
 	d->ns = ns;
+	*ret = d; /* whoever finds it may call the driver, which goes by this */
 	mutex_lock(&ns->lock);
 	err = enter_locked(ns, d, name);
 	mutex_unlock(&ns->lock);
 	if (err) {
+		*ret = NULL;
 		mutex_destroy(&d->lock);
 		free(d);
 		LIVE_DEC(NETDEV);
-		return err;
 	}
-	*ret = d;
-	return 0;
+	return err;
 }
 
 void
@@ -313,7 +312,7 @@ net_dev_move(struct net_dev *d, struct net_ns *to, const char *name)
 		err = -EOPNOTSUPP;
 	else if (to != from) {
 		mutex_lock(&to->lock);
-		err = choose_name_locked(to, wanted);
+		err = dev_choose_name_locked(to, wanted);
 		mutex_unlock(&to->lock);
 	}
 	if (!err && to != from && !take_out(from, d))

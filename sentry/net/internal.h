@@ -161,7 +161,9 @@ void addrs_forget_locked(struct net_ns *ns, int32_t index, uint8_t family);	 /* 
 int32_t net_next_index_locked(const struct net_ns *ns, int32_t index); /* 0: none */
 void dev_link_locked(const struct net_dev *d, struct net_link *ret);
 void dev_remove_all(struct net_ns *ns); /* nobody has a reference on ns any more */
-bool dev_name_is_valid(const char *name);
+/* name becomes one that is free: what it is, or with a number for its %d (dev_alloc_name). -EINVAL,
+ * -EEXIST, -ENFILE. */
+int dev_choose_name_locked(const struct net_ns *ns, char name[16]);
 
 /* sysctl.c */
 int32_t net_conf_locked(const struct net_ns *ns, enum net_sysctl which, int32_t index);

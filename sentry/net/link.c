@@ -433,28 +433,21 @@ net_link_set_txqlen(struct net_ns *ns, int32_t index, uint32_t n)
 int
 net_link_rename(struct net_ns *ns, int32_t index, const char name[16])
 {
-	struct net_dev *d, *o;
+	char chosen[16];
+	struct net_dev *d;
 	int r = 0;
 
+	memcpy(chosen, name, sizeof chosen);
 	mutex_lock(&ns->lock);
 	d = dev_by_index_locked(ns, index);
 	if (link_is_named_locked(ns, index, name))
 		goto out;
 	if (!d)
 		r = index == NET_LO_INDEX ? -EOPNOTSUPP : -ENODEV;
-	else if (d->up)
-		r = -EBUSY;
-	else if (!dev_name_is_valid(name))
-		r = -EINVAL;
-	else if (strcmp(name, "lo") == 0)
-		r = -EEXIST;
-	if (r)
-		goto out;
-	list_for_each_entry (o, &ns->devs, node)
-		if (strcmp(o->name, name) == 0)
-			r = -EEXIST;
+	else
+		r = dev_choose_name_locked(ns, chosen);
 	if (!r)
-		memcpy(d->name, name, sizeof d->name);
+		memcpy(d->name, chosen, sizeof d->name);
 out:
 	mutex_unlock(&ns->lock);
 	return r;

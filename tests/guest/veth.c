@@ -100,15 +100,16 @@ change(const char *what, const char *name, int type, const void *data, size_t le
 	ask(what, &rq);
 }
 
-/* To the other namespace, under a name with a number that is free there. */
+/* ns: where it is to be, or -1. */
 static void
-move_as(const char *name, const char *as, int mtu)
+rename_link(const char *name, const char *as, int ns, int mtu)
 {
 	struct request rq = request(RTM_NEWLINK, 0);
 
 	rq.m.ifi_index = (int)if_nametoindex(name);
 	put(&rq, IFLA_IFNAME, as, strlen(as) + 1);
-	put(&rq, IFLA_NET_NS_FD, &other, sizeof other);
+	if (ns >= 0)
+		put(&rq, IFLA_NET_NS_FD, &ns, sizeof ns);
 	put(&rq, IFLA_MTU, &mtu, sizeof mtu);
 	ask(as, &rq);
 }
@@ -207,7 +208,12 @@ links(void)
 	in_other(show_other);
 	link_up("v0", true);
 	show_links("here");
-	move_as("veth0", "m%d", 1300);
+	rename_link("veth0", "v0", -1, 1200);
+	rename_link("veth0", "a b", -1, 1200);
+	rename_link("veth0", "%d%d", -1, 1200);
+	rename_link("veth0", "veth%d", -1, 1200);
+	show_links("here");
+	rename_link("veth2", "m%d", other, 1300);
 	in_other(show_other);
 	remove_link("w0");
 	remove_link("veth1");

@@ -107,7 +107,8 @@ int net_link_set_up(struct net_ns *ns, int32_t index, bool up);
 int net_link_set_mtu(struct net_ns *ns, int32_t index, uint32_t mtu); /* -EINVAL, -ENODEV */
 int net_link_set_txqlen(struct net_ns *ns, int32_t index, uint32_t n);
 int net_link_set_hwaddr(struct net_ns *ns, int32_t index, const uint8_t mac[6]);
-/* -EEXIST, -EINVAL; -EBUSY: it is up; -EOPNOTSUPP: lo. */
+/* name: as with net_dev_new. -EEXIST, -EINVAL, -ENFILE; -EOPNOTSUPP: lo. It may be up, as from Linux 6.2
+ * on. */
 int net_link_rename(struct net_ns *ns, int32_t index, const char name[16]);
 /* Flags that can be set beside IFF_UP, of those in mask; lo: -EOPNOTSUPP if that changes any. */
 int net_link_set_flags(struct net_ns *ns, int32_t index, uint32_t flags, uint32_t mask);
