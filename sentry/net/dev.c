@@ -482,11 +482,14 @@ net_dev_set_hwaddr(struct net_dev *d, const uint8_t mac[6])
 		return -EOPNOTSUPP;
 	if (mac[0] & 1 || memcmp(mac, none, 6) == 0)
 		return -EADDRNOTAVAIL;
-	ns = lock_ns(d);
+	ns = net_dev_ns(d);
 	if (!ns)
 		return -ENODEV;
+	mutex_lock(&ns->lock);
 	memcpy(d->mac, mac, 6);
-	unlock_ns(ns);
+	mutex_unlock(&ns->lock);
+	resolve_announce(ns, d);
+	net_ns_put(ns);
 	return 0;
 }
 

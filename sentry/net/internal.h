@@ -131,6 +131,9 @@ void resolve_nd_input(struct net_ns *ns, struct net_dev *d, const uint8_t *ip, s
  * -EHOSTUNREACH. */
 int resolve_output(struct net_ns *ns, struct net_dev *d, bool v6, const uint8_t *next_hop,
 	const uint8_t *ip, size_t n);
+/* Tell all what is here, if net.ipv4.conf/.../arp_notify says so: it came up, or has another
+ * address. */
+void resolve_announce(struct net_ns *ns, struct net_dev *d);
 /* All that is known of neighbours there, and waits for them, goes. */
 void resolve_forget(struct net_ns *ns, int32_t index);
 
@@ -165,8 +168,15 @@ void dev_remove_all(struct net_ns *ns); /* nobody has a reference on ns any more
  * -EEXIST, -ENFILE. */
 int dev_choose_name_locked(const struct net_ns *ns, char name[16]);
 
+/* path.c: the address of an interface to talk to a neighbour from (inet_select_addr, by
+ * RT_SCOPE_LINK). */
+bool net_source_near_locked(
+	const struct net_ns *ns, const uint8_t neighbour[4], int32_t index, uint8_t ret[4]);
+bool net_source_refused_locked(const struct net_ns *ns, int32_t iif, const uint8_t from[4]);
+
 /* sysctl.c */
 int32_t net_conf_locked(const struct net_ns *ns, enum net_sysctl which, int32_t index);
+int32_t net_conf_most_locked(const struct net_ns *ns, enum net_sysctl which, int32_t index);
 void net_dev_sysctl_init_locked(const struct net_ns *ns, struct net_dev *d);
 /* The defaults. */
 void net_sysctl_init(struct net_ns *ns);

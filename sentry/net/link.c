@@ -388,6 +388,8 @@ out:
 		if (!up)
 			resolve_forget(ns, index);
 		told->ops->up_or_down(told->driver);
+		if (up)
+			resolve_announce(ns, told);
 		net_dev_put(told);
 	}
 	return r;

@@ -188,6 +188,37 @@ net_path_find(struct net_ns *ns, const struct net_flow *f, struct net_path *ret)
 	return err;
 }
 
+bool
+net_source_near_locked(
+	const struct net_ns *ns, const uint8_t neighbour[4], int32_t index, uint8_t ret[4])
+{
+	return source4_locked(ns, LX_RT_SCOPE_LINK, neighbour, index, ret);
+}
+
+bool
+net_source_refused_locked(const struct net_ns *ns, int32_t iif, const uint8_t from[4])
+{
+	int32_t how = net_conf_most_locked(ns, NET4_RP_FILTER, iif);
+	struct net_flow f = {.family = LX_AF_INET, .iif = NET_LO_INDEX};
+	struct net_route r;
+
+	if (!how)
+		return false;
+	memcpy(f.dst, from, 4);
+	return rules_find_locked(ns, &f, &r) || (how == 1 && r.oif != iif);
+}
+
+bool
+net_source_refused(struct net_ns *ns, int32_t iif, const uint8_t from[4])
+{
+	bool yes;
+
+	mutex_lock(&ns->lock);
+	yes = net_source_refused_locked(ns, iif, from);
+	mutex_unlock(&ns->lock);
+	return yes;
+}
+
 /* --- what is here --- */
 
 uint8_t

@@ -60,10 +60,17 @@ arm(struct net_ns *ns)
 static void
 ask(struct neigh *x, struct neigh_work *w)
 {
+	const struct neigh_packet *last = x->waiting;
+
+	while (last && last->next)
+		last = last->next;
 	w->probe = true;
 	w->to_one = x->n.state & LX_NUD_PROBE;
 	memcpy(w->mac, x->n.lladdr, sizeof w->mac);
 	memcpy(w->target, x->n.addr, sizeof w->target);
+	w->for_packet = last != NULL;
+	if (last)
+		memcpy(w->source, last->frame + ETH_HEADER + (w->v6 ? 8 : 12), w->v6 ? 16 : 4);
 	x->n.probes++;
 }
 
@@ -182,7 +189,8 @@ neigh_work_do(struct net_ns *ns, struct net_dev *d, int32_t index, struct neigh_
 		free(p);
 	}
 	if (d && w->probe)
-		(w->v6 ? nd_ask : arp_ask)(ns, d, w->target, w->to_one ? w->mac : NULL);
+		(w->v6 ? nd_ask : arp_ask)(ns, d, w->target, w->to_one ? w->mac : NULL,
+			w->for_packet ? w->source : NULL);
 	net_dev_put(found);
 	if (w->arm)
 		arm(ns);
@@ -294,6 +302,7 @@ output_locked(struct net_ns *ns, struct net_dev *d, bool v6, const uint8_t *next
 {
 	uint8_t family = v6 ? LX_AF_INET6 : LX_AF_INET;
 	int64_t now = sched_now_ns();
+	bool first = false;
 	struct neigh *x;
 	int err = 0;
 
@@ -322,10 +331,14 @@ output_locked(struct net_ns *ns, struct net_dev *d, bool v6, const uint8_t *next
 		x->n.state = LX_NUD_INCOMPLETE;
 		x->n.changed_ns = now;
 		x->n.probes = 0;
+		first = true;
+	}
+	err = wait_locked(ns, x, p);
+	if (first) {
 		ask(x, w);
 		look_at_locked(ns, x, now + RETRANS_NS, w);
 	}
-	return wait_locked(ns, x, p);
+	return err;
 }
 
 int

@@ -24,6 +24,8 @@ struct neigh_work {
 	bool probe, to_one; /* ask for target: everybody, or whom has mac */
 	bool arm;	    /* the timer */
 	uint8_t mac[6], target[16];
+	bool for_packet; /* that waits; it comes from source */
+	uint8_t source[16];
 };
 
 enum {
@@ -51,11 +53,7 @@ int neigh_update_locked(struct net_ns *ns, struct neigh *x, const uint8_t *lladd
 	unsigned how, struct neigh_work *w);
 /* d: NULL: the one with that index, if it is still there. No lock is held. */
 void neigh_work_do(struct net_ns *ns, struct net_dev *d, int32_t index, struct neigh_work *w);
-/* resolve_addr.c. The address to ask from: the first of the interface whose network has the target,
- * or else its first. */
-bool neigh_source_locked(const struct net_ns *ns, uint8_t family, int32_t index,
-	const uint8_t *target, uint8_t *ret);
-/* Is it one that all on the interface listen to? */
+/* resolve_addr.c. Is it one that all on the interface listen to? */
 bool neigh_is_broadcast4_locked(const struct net_ns *ns, int32_t index, const uint8_t *ip);
 /* Where it goes on Ethernet, if more than one listens to it. */
 bool neigh_group_locked(
@@ -64,8 +62,10 @@ bool neigh_group_locked(
 void eth_header_put(struct net_ns *ns, const struct net_dev *d, uint8_t h[ETH_HEADER],
 	const uint8_t to[6], uint16_t type);
 
-/* Ask. mac: NULL: everybody, or its group. */
-void arp_ask(struct net_ns *ns, struct net_dev *d, const uint8_t target[4], const uint8_t mac[6]);
-void nd_ask(struct net_ns *ns, struct net_dev *d, const uint8_t target[16], const uint8_t mac[6]);
+/* Ask. mac: NULL: everybody, or its group; source: of the packet that waits, or NULL. */
+void arp_ask(struct net_ns *ns, struct net_dev *d, const uint8_t target[4], const uint8_t mac[6],
+	const uint8_t *source);
+void nd_ask(struct net_ns *ns, struct net_dev *d, const uint8_t target[16], const uint8_t mac[6],
+	const uint8_t *source);
 
 #endif

@@ -1,33 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What IP addresses are on a tap: which one to ask from, who listens to them, and the header of
- * Ethernet. */
+/* What IP addresses are on a tap: who listens to them, and the header of Ethernet. */
 #include "abi/socket.h"
 #include "resolve.h"
 #include "sentry/net/ip_pieces.h"
 #include <string.h>
-
-bool
-neigh_source_locked(
-	const struct net_ns *ns, uint8_t family, int32_t index, const uint8_t *target, uint8_t *ret)
-{
-	const struct net_addr *best = NULL;
-
-	for (size_t i = 0; i < ns->naddrs; i++) {
-		const struct net_addr *a = &ns->addrs[i];
-
-		if (a->family != family || a->index != index)
-			continue;
-		if (net_prefix_is(a->addr, target, a->prefixlen)) {
-			best = a;
-			break;
-		}
-		if (!best)
-			best = a;
-	}
-	if (best)
-		memcpy(ret, best->addr, family == LX_AF_INET ? 4 : 16);
-	return best != NULL;
-}
 
 bool
 neigh_is_broadcast4_locked(const struct net_ns *ns, int32_t index, const uint8_t *ip)

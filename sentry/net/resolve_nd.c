@@ -41,20 +41,23 @@ sum(const uint8_t *ip, size_t n)
 /* --- out --- */
 
 struct message {
+	size_t n; /* with the Ethernet header */
 	uint8_t eth[ETH_HEADER], ip[IP6_HEADER + OUR_MESSAGE];
 };
 
-/* All of it but where the frame goes. */
+/* All of it but where the frame goes. lladdr: say where we are. */
 static void
 build(struct net_ns *ns, const struct net_dev *d, struct message *m, uint8_t type, uint8_t flags,
-	const uint8_t *from, const uint8_t *to, const uint8_t *target)
+	bool lladdr, const uint8_t *from, const uint8_t *to, const uint8_t *target)
 {
 	uint8_t *ip = m->ip, *icmp = ip + IP6_HEADER;
+	uint8_t n = MESSAGE + (lladdr ? OPTION : 0);
 
 	memset(m, 0, sizeof *m);
+	m->n = sizeof m->eth + IP6_HEADER + n;
 	eth_header_put(ns, d, m->eth, any, ETH_P_IPV6);
 	ip[0] = 0x60;
-	ip[5] = OUR_MESSAGE;
+	ip[5] = n;
 	ip[6] = ICMP6;
 	ip[7] = 255;
 	memcpy(ip + 8, from, 16);
@@ -62,21 +65,49 @@ build(struct net_ns *ns, const struct net_dev *d, struct message *m, uint8_t typ
 	icmp[0] = type;
 	icmp[4] = flags;
 	memcpy(icmp + 8, target, 16);
-	icmp[MESSAGE] = type == SOLICIT ? SOURCE_LLADDR : TARGET_LLADDR;
-	icmp[MESSAGE + 1] = 1;
-	memcpy(icmp + MESSAGE + 2, m->eth + 6, 6);
-	ip_sum_put(icmp + 2, sum(ip, OUR_MESSAGE));
+	if (lladdr) {
+		icmp[MESSAGE] = type == SOLICIT ? SOURCE_LLADDR : TARGET_LLADDR;
+		icmp[MESSAGE + 1] = 1;
+		memcpy(icmp + MESSAGE + 2, m->eth + 6, 6);
+	}
+	ip_sum_put(icmp + 2, sum(ip, n));
+}
+
+static bool
+is_ours_locked(const struct net_ns *ns, int32_t index, const uint8_t *ip)
+{
+	for (size_t i = 0; i < ns->naddrs; i++)
+		if (ns->addrs[i].family == LX_AF_INET6 && ns->addrs[i].index == index &&
+			memcmp(ns->addrs[i].addr, ip, 16) == 0)
+			return true;
+	return false;
+}
+
+static bool
+link_local_locked(const struct net_ns *ns, int32_t index, uint8_t ret[16])
+{
+	for (size_t i = 0; i < ns->naddrs; i++)
+		if (ns->addrs[i].family == LX_AF_INET6 && ns->addrs[i].index == index &&
+			ns->addrs[i].scope == LX_RT_SCOPE_LINK) {
+			memcpy(ret, ns->addrs[i].addr, 16);
+			return true;
+		}
+	return false;
 }
 
 void
-nd_ask(struct net_ns *ns, struct net_dev *d, const uint8_t target[16], const uint8_t mac[6])
+nd_ask(struct net_ns *ns, struct net_dev *d, const uint8_t target[16], const uint8_t mac[6],
+	const uint8_t *source)
 {
 	uint8_t from[16], to[16];
 	struct message m;
-	bool can;
+	bool can = true;
 
 	mutex_lock(&ns->lock);
-	can = neigh_source_locked(ns, LX_AF_INET6, d->index, target, from);
+	if (source && is_ours_locked(ns, d->index, source))
+		memcpy(from, source, 16);
+	else
+		can = link_local_locked(ns, d->index, from);
 	mutex_unlock(&ns->lock);
 	/* From nowhere it would ask whether the address is free. */
 	if (!can)
@@ -85,14 +116,14 @@ nd_ask(struct net_ns *ns, struct net_dev *d, const uint8_t target[16], const uin
 		memcpy(to, target, 16);
 	else
 		solicited_node(target, to);
-	build(ns, d, &m, SOLICIT, 0, from, to, target);
+	build(ns, d, &m, SOLICIT, 0, true, from, to, target);
 	if (mac) {
 		memcpy(m.eth, mac, 6);
 	} else {
 		m.eth[0] = m.eth[1] = 0x33;
 		memcpy(m.eth + 2, to + 12, 4);
 	}
-	dev_send(ns, d, ETH_P_IPV6, (const uint8_t *)&m, sizeof m);
+	dev_send(ns, d, ETH_P_IPV6, m.eth, m.n);
 }
 
 /* --- in --- */
@@ -102,6 +133,12 @@ struct heard {
 	const uint8_t *from, *to, *target, *lladdr; /* lladdr: or NULL */
 	uint8_t type, flags;
 	bool dad; /* a solicitation from who does not have the address yet */
+};
+
+/* To a solicitation. */
+struct answer {
+	bool is, proxy;
+	uint8_t flags;
 };
 
 /* False: one of them is no option. */
@@ -167,16 +204,6 @@ parse(const uint8_t *ip, size_t n, struct heard *h)
 	return is_unicast(h->from);
 }
 
-static bool
-is_ours_locked(const struct net_ns *ns, int32_t index, const uint8_t *ip)
-{
-	for (size_t i = 0; i < ns->naddrs; i++)
-		if (ns->addrs[i].family == LX_AF_INET6 && ns->addrs[i].index == index &&
-			memcmp(ns->addrs[i].addr, ip, 16) == 0)
-			return true;
-	return false;
-}
-
 /* Whoever it was for, does it concern us? */
 static bool
 is_for_us_locked(const struct net_ns *ns, int32_t index, const struct heard *h)
@@ -188,25 +215,65 @@ is_for_us_locked(const struct net_ns *ns, int32_t index, const struct heard *h)
 	       is_ours_locked(ns, index, h->to);
 }
 
-/* True: it is to be answered. */
-static bool
-solicited_locked(
-	struct net_ns *ns, const struct net_dev *d, const struct heard *h, struct neigh_work *w)
+/* Somebody in whose name to answer, or NULL. */
+static const struct neigh *
+proxied_locked(struct net_ns *ns, int32_t index, const uint8_t *target)
 {
+	if (!net_conf_locked(ns, NET6_FORWARDING, index) ||
+		!net_conf_most_locked(ns, NET6_PROXY_NDP, index))
+		return NULL;
+	return neigh_find_locked(ns, LX_AF_INET6, index, target, true);
+}
+
+/* ndisc_recv_ns */
+static void
+solicited_locked(struct net_ns *ns, const struct net_dev *d, const struct heard *h,
+	struct answer *a, struct neigh_work *w)
+{
+	bool ours = is_ours_locked(ns, d->index, h->target), to_group = h->to[0] == 0xff;
+	bool router = net_conf_locked(ns, NET6_FORWARDING, d->index);
+	const struct neigh *other = NULL;
 	struct neigh *x;
 	int err;
 
-	if (!is_ours_locked(ns, d->index, h->target) || is_ours_locked(ns, d->index, h->from))
-		return false;
-	if (h->dad || !h->lladdr)
-		return true;
+	if (!ours) {
+		other = proxied_locked(ns, d->index, h->target);
+		if (!other)
+			return;
+		router = other->n.flags & LX_NTF_ROUTER;
+	}
+	*a = (struct answer){.is = true,
+		.proxy = other,
+		.flags = (uint8_t)((router ? IS_ROUTER : 0) | (h->dad ? 0 : IS_SOLICITED) |
+				   (ours && to_group ? OVERRIDES : 0))};
+	if (h->dad)
+		return;
 	x = neigh_find_locked(ns, LX_AF_INET6, d->index, h->from, false);
-	if (!x)
+	if (!x && (h->lladdr || !to_group))
 		x = neigh_new_locked(ns, LX_AF_INET6, d->index, h->from, false, &err);
+	a->is = x;
 	if (x)
 		(void)neigh_update_locked(
 			ns, x, h->lladdr, LX_NUD_STALE, NEIGH_OVERRIDE | NEIGH_WEAK_OVERRIDE, w);
-	return true;
+}
+
+/* Without the lock. */
+static void
+advertise(struct net_ns *ns, struct net_dev *d, const struct heard *h, const struct answer *a)
+{
+	struct net_flow f = {.family = LX_AF_INET6, .oif = d->index};
+	const uint8_t *from = h->target, *to = h->dad ? all_nodes : h->from;
+	struct net_path p;
+	struct message m;
+
+	if (a->proxy) {
+		memcpy(f.dst, to, 16);
+		if (net_path_find(ns, &f, &p))
+			return;
+		from = p.source;
+	}
+	build(ns, d, &m, ADVERTISE, a->flags, h->to[0] == 0xff, from, to, h->target);
+	(void)resolve_output(ns, d, true, m.ip + 24, m.ip, m.n - sizeof m.eth);
 }
 
 static void
@@ -230,8 +297,7 @@ void
 resolve_nd_input(struct net_ns *ns, struct net_dev *d, const uint8_t *ip, size_t n)
 {
 	struct neigh_work w = {.v6 = true};
-	bool answer = false;
-	struct message m;
+	struct answer a = {.is = false};
 	struct heard h;
 
 	if (!d->tap || !parse(ip, n, &h))
@@ -240,14 +306,11 @@ resolve_nd_input(struct net_ns *ns, struct net_dev *d, const uint8_t *ip, size_t
 	if (!is_for_us_locked(ns, d->index, &h))
 		;
 	else if (h.type == SOLICIT)
-		answer = solicited_locked(ns, d, &h, &w);
+		solicited_locked(ns, d, &h, &a, &w);
 	else
 		advertised_locked(ns, d, &h, &w);
 	mutex_unlock(&ns->lock);
 	neigh_work_do(ns, d, d->index, &w);
-	if (!answer)
-		return;
-	build(ns, d, &m, ADVERTISE, OVERRIDES | (h.dad ? 0 : IS_SOLICITED), h.target,
-		h.dad ? all_nodes : h.from, h.target);
-	(void)resolve_output(ns, d, true, m.ip + 24, m.ip, sizeof m.ip);
+	if (a.is)
+		advertise(ns, d, &h, &a);
 }

@@ -90,6 +90,25 @@ net_conf_locked(const struct net_ns *ns, enum net_sysctl which, int32_t index)
 	return d ? d->conf[which] : net_sysctl(ns, which, NET_CONF_LO);
 }
 
+int32_t
+net_conf_most_locked(const struct net_ns *ns, enum net_sysctl which, int32_t index)
+{
+	int32_t all = net_sysctl(ns, which, NET_CONF_ALL), own = net_conf_locked(ns, which, index);
+
+	return own > all ? own : all;
+}
+
+int32_t
+net_conf_most(struct net_ns *ns, enum net_sysctl which, int32_t index)
+{
+	int32_t v;
+
+	mutex_lock(&ns->lock);
+	v = net_conf_most_locked(ns, which, index);
+	mutex_unlock(&ns->lock);
+	return v;
+}
+
 int
 net_dev_sysctl(struct net_ns *ns, int32_t index, enum net_sysctl which, int32_t *ret)
 {

@@ -46,6 +46,11 @@ struct net_path {
  * -EADDRNOTAVAIL: IPv6, and there is no address that it could come from. */
 int net_path_find(struct net_ns *ns, const struct net_flow *f, struct net_path *ret);
 
+/* Does net.ipv4.conf/.../rp_filter (1: what goes to the sender would have to leave by where it came
+ * in; 2: it would have to leave at all) refuse what comes in by iif from that address? IPv4
+ * (fib_validate_source in Linux). */
+bool net_source_refused(struct net_ns *ns, int32_t iif, const uint8_t from[4]);
+
 /* Changes whenever an answer of net_path_find could; never 0. Not told of what sockets have. */
 uint64_t net_path_generation(struct net_ns *ns);
 /* Are there rules of the guest's own? Then the answer depends on all of a flow. */

@@ -34,6 +34,8 @@ int32_t net_sysctl(const struct net_ns *ns, enum net_sysctl which, unsigned i);
  * -EPERM: the namespace is the host's. */
 int net_sysctl_set(
 	struct net_ns *ns, enum net_sysctl which, unsigned i, const int32_t *v, unsigned n);
+/* Of conf/all and of that interface, the larger. */
+int32_t net_conf_most(struct net_ns *ns, enum net_sysctl which, int32_t index);
 /* Those of conf that an interface beside lo has; it begins with the defaults. -ENOENT: it is gone;
  * else as net_sysctl_set. */
 int net_dev_sysctl(struct net_ns *ns, int32_t index, enum net_sysctl which, int32_t *ret);

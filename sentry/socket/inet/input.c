@@ -97,16 +97,6 @@ is_for_us(const struct inet_packet *k)
 	return type == LX_RTN_LOCAL || type == LX_RTN_BROADCAST || type == LX_RTN_MULTICAST;
 }
 
-/* Of conf/all and that of the interface, the larger. */
-static int32_t
-conf_of(const struct inet_packet *k, enum net_sysctl which)
-{
-	int32_t all = net_sysctl(k->net, which, NET_CONF_ALL), own = 0;
-
-	(void)net_dev_sysctl(k->net, k->iif, which, &own);
-	return own > all ? own : all;
-}
-
 /* From where nothing comes (ip_route_input_slow, ip6_rcv_core). */
 static bool
 is_martian(const struct inet_packet *k)
@@ -119,24 +109,7 @@ is_martian(const struct inet_packet *k)
 		       memcmp(k->to.ip, loop6, 16) == 0;
 	return (a[0] & 0xf0) == 0xe0 || a[0] >= 0xf0 || a[0] == 127 || d[0] == 127 ||
 	       (a[0] == 0 && memcmp(a, "\0\0\0\0", 4) != 0) ||
-	       (net_is_local(k->net, k->from.ip) && !conf_of(k, NET4_ACCEPT_LOCAL));
-}
-
-/* net.ipv4.conf/.../rp_filter: 1: what goes to the sender would have to leave by where it came in;
- * 2: it would have to leave at all (fib_validate_source). */
-static bool
-is_filtered(const struct inet_packet *k)
-{
-	int32_t how = k->v6 ? 0 : conf_of(k, NET4_RP_FILTER);
-	struct net_flow f = {.family = LX_AF_INET, .iif = NET_LO_INDEX};
-	struct net_path p;
-
-	if (!how || inet_is_any(&k->from))
-		return false;
-	memcpy(f.dst, k->from.ip + 12, 4);
-	if (net_path_find(k->net, &f, &p) || !p.found)
-		return true;
-	return how == 1 && p.route.oif != k->iif;
+	       (net_is_local(k->net, k->from.ip) && !net_conf_most(k->net, NET4_ACCEPT_LOCAL, k->iif));
 }
 
 /* --- errors that come in --- */
@@ -366,7 +339,9 @@ ip_input(struct net_ns *ns, int32_t iif, bool v6, const uint8_t *ip, size_t n, b
 	if (!copy)
 		return;
 	memcpy(copy, ip, n);
-	if (!take_apart(&k, copy, n) || is_martian(&k) || is_filtered(&k)) {
+	if (!take_apart(&k, copy, n) || is_martian(&k) ||
+		(!k.v6 && !inet_is_any(&k.from) &&
+			net_source_refused(k.net, k.iif, k.from.ip + 12))) {
 		;
 	} else if (!is_for_us(&k)) {
 		inet_forward(&k, copy, n);
