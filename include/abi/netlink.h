@@ -177,6 +177,7 @@ struct lx_ifaddrmsg {
 #define LX_IFA_CACHEINFO 6
 #define LX_IFA_FLAGS	 8
 
+#define LX_IFA_F_SECONDARY 0x01
 #define LX_IFA_F_NODAD	   0x02
 #define LX_IFA_F_PERMANENT 0x80
 

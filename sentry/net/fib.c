@@ -166,8 +166,9 @@ same(const struct net_route *a, const struct net_route *b)
 /* --- what comes with addresses --- */
 
 static void
-add_kernel_route(struct net_ns *ns, const struct net_route *x)
+add_kernel_route(void *arg, const struct net_route *x)
 {
+	struct net_ns *ns = arg;
 	size_t at = place(ns, x, true);
 
 	for (size_t i = at; i-- > 0 && compare(&ns->routes[i], x) == 0;)
@@ -177,21 +178,11 @@ add_kernel_route(struct net_ns *ns, const struct net_route *x)
 	(void)insert(ns, x, at);
 }
 
-static void
-remove_kernel_route(struct net_ns *ns, const struct net_route *x)
-{
-	for (size_t i = 0; i < ns->nroutes; i++)
-		if (compare(&ns->routes[i], x) == 0 && same(&ns->routes[i], x)) {
-			take_out(ns, i);
-			return;
-		}
-}
-
 /* As the kernel makes them when an address is added (fib_add_ifaddr): the address itself, its
  * network, broadcasts. */
 static void
 addr_routes(const struct net_ns *ns, const struct net_addr *a,
-	void (*fn)(struct net_ns *ns, const struct net_route *r), struct net_ns *arg)
+	void (*fn)(void *arg, const struct net_route *r), void *arg)
 {
 	unsigned bytes = bytes_of(a->family);
 	struct net_route r = {.family = a->family,
@@ -202,6 +193,7 @@ addr_routes(const struct net_ns *ns, const struct net_addr *a,
 		.type = LX_RTN_LOCAL};
 	const uint8_t *net = a->has_peer ? a->peer : a->addr;
 	bool up = link_is_up_locked(ns, a->index), lo = a->index == NET_LO_INDEX;
+	const struct net_addr *primary = addr_primary_locked(ns, a);
 	struct net_route whole;
 
 	memcpy(r.dst, a->addr, 16);
@@ -219,13 +211,15 @@ addr_routes(const struct net_ns *ns, const struct net_addr *a,
 			fn(arg, &r);
 		return;
 	}
+	if (!primary)
+		return;
 	r.scope = LX_RT_SCOPE_HOST;
 	r.has_prefsrc = true;
-	memcpy(r.prefsrc, a->addr, 16);
+	memcpy(r.prefsrc, primary->addr, 16);
 	fn(arg, &r);
 	if (!up)
 		return;
-	if (a->prefixlen < 32 || a->has_peer) {
+	if (primary == a && (a->prefixlen < 32 || a->has_peer)) {
 		whole = r;
 		if (!lo) {
 			whole.table = LX_RT_TABLE_MAIN;
@@ -239,7 +233,8 @@ addr_routes(const struct net_ns *ns, const struct net_addr *a,
 	}
 	r.type = LX_RTN_BROADCAST;
 	r.scope = LX_RT_SCOPE_LINK;
-	if (a->prefixlen < 31 && !a->has_peer) {
+	if (primary == a && a->prefixlen < 31) {
+		memcpy(r.dst, net, 16);
 		net_mask(r.dst, a->prefixlen, bytes, true);
 		fn(arg, &r);
 	}
@@ -249,6 +244,44 @@ addr_routes(const struct net_ns *ns, const struct net_addr *a,
 	}
 }
 
+struct shared {
+	const struct net_route *x;
+	bool found;
+};
+
+static void
+compare_route(void *arg, const struct net_route *x)
+{
+	struct shared *s = arg;
+
+	s->found |= compare(s->x, x) == 0 && same(s->x, x);
+}
+
+struct going {
+	struct net_ns *ns;
+	const struct net_addr *a;
+};
+
+/* Unless another address has it, too. */
+static void
+remove_kernel_route(void *arg, const struct net_route *x)
+{
+	const struct going *g = arg;
+	struct shared s = {.x = x};
+	struct net_ns *ns = g->ns;
+
+	for (size_t i = 0; i < ns->naddrs && !s.found; i++)
+		if (&ns->addrs[i] != g->a && ns->addrs[i].family == x->family)
+			addr_routes(ns, &ns->addrs[i], compare_route, &s);
+	if (s.found)
+		return;
+	for (size_t i = 0; i < ns->nroutes; i++)
+		if (compare(&ns->routes[i], x) == 0 && same(&ns->routes[i], x)) {
+			take_out(ns, i);
+			return;
+		}
+}
+
 void
 fib_add_addr_locked(struct net_ns *ns, const struct net_addr *a)
 {
@@ -256,9 +289,8 @@ fib_add_addr_locked(struct net_ns *ns, const struct net_addr *a)
 	net_path_changed(ns);
 }
 
-/* Routes that were to come from an address that is gone: IPv4 loses them, IPv6 the wish. */
-static void
-forget_source(struct net_ns *ns, const struct net_addr *a)
+void
+fib_forget_source_locked(struct net_ns *ns, const struct net_addr *a)
 {
 	for (size_t i = 0; i < ns->naddrs; i++)
 		if (ns->addrs[i].family == a->family && !memcmp(ns->addrs[i].addr, a->addr, 16))
@@ -281,11 +313,7 @@ forget_source(struct net_ns *ns, const struct net_addr *a)
 void
 fib_remove_addr_locked(struct net_ns *ns, const struct net_addr *a)
 {
-	addr_routes(ns, a, remove_kernel_route, ns);
-	forget_source(ns, a);
-	/* What it had in common with others is theirs still. */
-	for (size_t i = 0; i < ns->naddrs; i++)
-		fib_add_addr_locked(ns, &ns->addrs[i]);
+	addr_routes(ns, a, remove_kernel_route, &(struct going){ns, a});
 	net_path_changed(ns);
 }
 

@@ -105,9 +105,11 @@ int net_host_addrs(struct net_ns *ns, void (*fn)(const struct net_addr *a, void 
 int net_host_routes(struct net_ns *ns, void (*fn)(const struct net_route *r, void *arg), void *arg);
 
 /* fib.c: the routes of an address come and go with it; with an interface, those of all of its own.
- * a is in ns->addrs already, and is not there any more. */
+ * a is in ns->addrs. */
 void fib_add_addr_locked(struct net_ns *ns, const struct net_addr *a);
 void fib_remove_addr_locked(struct net_ns *ns, const struct net_addr *a);
+/* Routes that were to come from an address that is gone: IPv4 loses them, IPv6 the wish. */
+void fib_forget_source_locked(struct net_ns *ns, const struct net_addr *a);
 void fib_up_locked(struct net_ns *ns, int32_t index);
 /* family 0: both. gone: the interface, not only what it leads to. */
 void fib_down_locked(struct net_ns *ns, int32_t index, uint8_t family, bool gone);
@@ -157,8 +159,14 @@ struct net_dev *dev_by_index_locked(const struct net_ns *ns, int32_t index);
 bool link_exists_locked(const struct net_ns *ns, int32_t index);
 bool link_is_up_locked(const struct net_ns *ns, int32_t index);
 bool link_is_named_locked(const struct net_ns *ns, int32_t index, const char *name);
+bool link_has_ipv6_locked(const struct net_ns *ns, int32_t index); /* it is not disabled there */
+
+/* addr.c */
+int addr_add_locked(struct net_ns *ns, const struct net_addr *a); /* as net_addr_add */
 bool link_has_family_locked(const struct net_ns *ns, int32_t index, int family); /* an address */
 void addrs_forget_locked(struct net_ns *ns, int32_t index, uint8_t family);	 /* 0: both */
+/* The one of its network that packets come from, perhaps itself; or NULL. */
+const struct net_addr *addr_primary_locked(const struct net_ns *ns, const struct net_addr *a);
 
 /* dev.c */
 int32_t net_next_index_locked(const struct net_ns *ns, int32_t index); /* 0: none */

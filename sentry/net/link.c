@@ -117,26 +117,6 @@ net_copy(const void *v, size_t n, size_t size)
 	return copy;
 }
 
-int
-net_addrs(struct net_ns *ns, void (*fn)(const struct net_addr *a, void *arg), void *arg)
-{
-	struct net_addr *v;
-	size_t n;
-
-	if (ns->on_host)
-		return net_host_addrs(ns, fn, arg);
-	mutex_lock(&ns->lock);
-	n = ns->naddrs;
-	v = net_copy(ns->addrs, n, sizeof *v);
-	mutex_unlock(&ns->lock);
-	for (int family = LX_AF_INET; v && family; family = family == LX_AF_INET ? LX_AF_INET6 : 0)
-		for (size_t i = 0; i < n; i++)
-			if (v[i].family == family)
-				fn(&v[i], arg);
-	free(v);
-	return n && !v ? -ENOMEM : 0;
-}
-
 struct find {
 	int32_t index;
 	const char *name;
@@ -191,70 +171,8 @@ net_link_next(struct net_ns *ns, int64_t from, struct net_link *ret)
 
 /* --- addresses --- */
 
-/* The place of an address in the list, or naddrs. They are kept by interface, as a dump has them.
- */
-static size_t
-place(const struct net_ns *ns, const struct net_addr *a)
-{
-	size_t i;
-
-	for (i = 0; i < ns->naddrs; i++)
-		if (ns->addrs[i].family == a->family && ns->addrs[i].index == a->index &&
-			memcmp(ns->addrs[i].addr, a->addr, 16) == 0 &&
-			ns->addrs[i].prefixlen == a->prefixlen)
-			break;
-	return i;
-}
-
-static int
-add_locked(struct net_ns *ns, const struct net_addr *a)
-{
-	size_t at = 0;
-
-	if (place(ns, a) < ns->naddrs)
-		return -EEXIST;
-	if (ns->naddrs == NET_ADDRS_MAX)
-		return -ENOSPC;
-	if (ns->naddrs == ns->cap) {
-		size_t cap = ns->cap ? 2 * ns->cap : 2;
-		struct net_addr *v = realloc(ns->addrs, cap * sizeof *v);
-
-		if (!v)
-			return -ENOMEM;
-		ns->addrs = v;
-		ns->cap = cap;
-	}
-	while (at < ns->naddrs && ns->addrs[at].index <= a->index)
-		at++;
-	memmove(&ns->addrs[at + 1], &ns->addrs[at], (ns->naddrs - at) * sizeof *a);
-	ns->addrs[at] = *a;
-	ns->naddrs++;
-	fib_add_addr_locked(ns, a);
-	return 0;
-}
-
 bool
-link_has_family_locked(const struct net_ns *ns, int32_t index, int family)
-{
-	for (size_t i = 0; i < ns->naddrs; i++)
-		if (ns->addrs[i].index == index && ns->addrs[i].family == family)
-			return true;
-	return false;
-}
-
-void
-addrs_forget_locked(struct net_ns *ns, int32_t index, uint8_t family)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < ns->naddrs; i++)
-		if (ns->addrs[i].index != index || (family && ns->addrs[i].family != family))
-			ns->addrs[n++] = ns->addrs[i];
-	ns->naddrs = n;
-}
-
-static bool
-has_ipv6(const struct net_ns *ns, int32_t index)
+link_has_ipv6_locked(const struct net_ns *ns, int32_t index)
 {
 	return !net_conf_locked(ns, NET6_DISABLE_IPV6, index);
 }
@@ -275,7 +193,7 @@ add_link_local(struct net_ns *ns, const struct net_dev *d)
 	if (d->tap)
 		memcpy(a.addr + 8,
 			(const uint8_t[8]){m[0] ^ 2, m[1], m[2], 0xff, 0xfe, m[3], m[4], m[5]}, 8);
-	(void)add_locked(ns, &a);
+	(void)addr_add_locked(ns, &a);
 }
 
 static void
@@ -283,12 +201,12 @@ begin6_locked(struct net_ns *ns, int32_t index)
 {
 	struct net_dev *d = dev_by_index_locked(ns, index);
 
-	if (!has_ipv6(ns, index))
+	if (!link_has_ipv6_locked(ns, index))
 		return;
 	if (d && d->mtu >= 1280)
 		add_link_local(ns, d);
 	else if (!d)
-		(void)add_locked(ns, &net_loopback[1]);
+		(void)addr_add_locked(ns, &net_loopback[1]);
 }
 
 static void
@@ -305,52 +223,11 @@ link_disable6_locked(struct net_ns *ns)
 
 	/* not a walk through the list: what is added or removed may be what it stands on */
 	while ((index = index ? net_next_index_locked(ns, index) : NET_LO_INDEX)) {
-		if (!has_ipv6(ns, index))
+		if (!link_has_ipv6_locked(ns, index))
 			end6_locked(ns, index);
 		else if (link_is_up_locked(ns, index))
 			begin6_locked(ns, index);
 	}
-}
-
-int
-net_addr_add(struct net_ns *ns, const struct net_addr *a)
-{
-	int r;
-
-	mutex_lock(&ns->lock);
-	if (!link_exists_locked(ns, a->index))
-		r = -ENODEV;
-	else
-		r = a->family == LX_AF_INET6 && !has_ipv6(ns, a->index) ? -EACCES
-									: add_locked(ns, a);
-	mutex_unlock(&ns->lock);
-	return r;
-}
-
-int
-net_addr_remove(struct net_ns *ns, const struct net_addr *a)
-{
-	struct net_addr gone;
-	size_t i;
-	int r = -EADDRNOTAVAIL;
-
-	mutex_lock(&ns->lock);
-	i = place(ns, a);
-	if (i < ns->naddrs) {
-		gone = ns->addrs[i];
-		ns->naddrs--;
-		memmove(&ns->addrs[i], &ns->addrs[i + 1], (ns->naddrs - i) * sizeof ns->addrs[0]);
-		fib_remove_addr_locked(ns, &gone);
-		/* without an address there is no IPv4 there (fib_inetaddr_event) */
-		if (gone.family == LX_AF_INET &&
-			!link_has_family_locked(ns, gone.index, LX_AF_INET))
-			fib_down_locked(ns, gone.index, LX_AF_INET, true);
-		r = 0;
-	} else if (!link_exists_locked(ns, a->index)) {
-		r = -ENODEV;
-	}
-	mutex_unlock(&ns->lock);
-	return r;
 }
 
 /* --- links that change --- */
@@ -372,8 +249,8 @@ net_link_set_up(struct net_ns *ns, int32_t index, bool up)
 	*(d ? &d->up : &ns->up) = up;
 	if (up && !was) {
 		*(d ? &d->was_up : &ns->was_up) = true;
-		if (!d && !link_has_family_locked(ns, index, LX_AF_INET))
-			(void)add_locked(ns, &net_loopback[0]);
+		if (!d)
+			(void)addr_add_locked(ns, &net_loopback[0]);
 		begin6_locked(ns, index);
 		fib_up_locked(ns, index);
 	} else if (!up && was) {

@@ -54,14 +54,22 @@ set_broadcast(struct net_addr *a)
 		memcpy(a->broadcast, &ip, 4);
 }
 
+static void
+tell(bool gone, const struct net_addr *a, void *net)
+{
+	netlink_addr_news(net, gone, a);
+}
+
 static int
-put_in_place(struct net_ns *net, const struct ifreq_first *had, const struct net_addr *a)
+put_in_place(struct net_ns *net, const struct ifreq_first *had, struct net_addr *a)
 {
 	int err;
 
 	if (had->found)
-		(void)net_addr_remove(net, &had->addr);
+		(void)net_addr_remove(net, &had->addr, tell, net);
 	err = net_addr_add(net, a);
+	if (!err)
+		netlink_addr_news(net, false, a);
 	return err == -EEXIST ? 0 : err;
 }
 
@@ -78,7 +86,7 @@ set_address(struct net_ns *net, const struct net_link *l, const uint8_t *ip, str
 		return -EINVAL;
 	if (memcmp(ip, "\0\0\0\0", 4) == 0) {
 		if (f->found)
-			(void)net_addr_remove(net, &f->addr);
+			(void)net_addr_remove(net, &f->addr, tell, net);
 		return 0;
 	}
 	memcpy(a.addr, ip, 4);
@@ -91,13 +99,15 @@ set_address(struct net_ns *net, const struct net_link *l, const uint8_t *ip, str
 static int
 set_mask(struct net_ns *net, const struct net_link *l, uint32_t mask, const struct ifreq_first *f)
 {
-	struct net_addr a = f->addr;
+	struct net_addr a = f->addr, usual = f->addr;
 	uint32_t m = ntohl(mask);
 
 	if (~m & (~m + 1))
 		return -EINVAL; /* not all ones in front */
 	a.prefixlen = (uint8_t)__builtin_popcount(m);
-	if (l->flags & LX_IFF_BROADCAST)
+	set_broadcast(&usual);
+	if (l->flags & LX_IFF_BROADCAST && usual.has_broadcast && a.has_broadcast &&
+		memcmp(a.broadcast, usual.broadcast, 4) == 0)
 		set_broadcast(&a);
 	return put_in_place(net, f, &a);
 }
@@ -181,6 +191,7 @@ ifreq6_set(struct sock *s, const struct call *c, uint32_t cmd, uint64_t arg)
 	struct net_addr a = {.family = LX_AF_INET6, .flags = LX_IFA_F_PERMANENT};
 	struct lx_in6_ifreq r;
 	bool link_local;
+	int err;
 
 	if (!may(s->net, c))
 		return -EPERM;
@@ -193,7 +204,12 @@ ifreq6_set(struct sock *s, const struct call *c, uint32_t cmd, uint64_t arg)
 	a.prefixlen = (uint8_t)r.prefixlen;
 	a.index = r.ifindex;
 	a.scope = link_local ? LX_RT_SCOPE_LINK : LX_RT_SCOPE_UNIVERSE;
-	return cmd == SIOCSIFADDR ? net_addr_add(s->net, &a) : net_addr_remove(s->net, &a);
+	if (cmd != SIOCSIFADDR)
+		return net_addr_remove(s->net, &a, tell, s->net);
+	err = net_addr_add(s->net, &a);
+	if (!err)
+		netlink_addr_news(s->net, false, &a);
+	return err;
 }
 
 /* --- routes --- */

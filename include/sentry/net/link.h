@@ -112,9 +112,13 @@ int net_link_set_hwaddr(struct net_ns *ns, int32_t index, const uint8_t mac[6]);
 int net_link_rename(struct net_ns *ns, int32_t index, const char name[16]);
 /* Flags that can be set beside IFF_UP, of those in mask; lo: -EOPNOTSUPP if that changes any. */
 int net_link_set_flags(struct net_ns *ns, int32_t index, uint32_t flags, uint32_t mask);
-/* -EEXIST, -EADDRNOTAVAIL, -ENOSPC, -ENODEV; -EACCES: IPv6 is disabled */
-int net_addr_add(struct net_ns *ns, const struct net_addr *a);
-int net_addr_remove(struct net_ns *ns, const struct net_addr *a);
+/* *a becomes what is there now (IFA_F_SECONDARY). -EEXIST, -EINVAL: there is one of its network in
+ * another scope; -ENOSPC, -ENODEV; -EACCES: IPv6 is disabled. */
+int net_addr_add(struct net_ns *ns, struct net_addr *a);
+/* Others go with it, or one takes its place: fn, if not NULL, hears of each without a lock.
+ * -EADDRNOTAVAIL, -ENODEV. */
+int net_addr_remove(struct net_ns *ns, const struct net_addr *a,
+	void (*fn)(bool gone, const struct net_addr *a, void *arg), void *arg);
 /* May a socket have this address? Any IPv4 one in a namespace that never had any, as in Linux. ip:
  * IPv6, or IPv4 mapped. */
 bool net_may_bind(struct net_ns *ns, const uint8_t ip[16]);

@@ -256,9 +256,11 @@ void unix_flight_end(struct scm_files *f); /* received, or not to be; NULL and a
 int netlink_deliver(struct sock *s, const void *data, uint32_t len);
 void netlink_init(void);
 void tun_init(void); /* /dev/net/tun */
+struct net_addr;
 struct net_link;
-/* An interface has changed, or is gone: to who listens. */
+/* An interface, or an address, has changed or is gone: to who listens. */
 void netlink_link_news(struct net_ns *net, const struct net_link *l, bool gone);
+void netlink_addr_news(struct net_ns *net, bool gone, const struct net_addr *a);
 void inet_init(void); /* AF_INET, AF_INET6: loopback inside the sandbox */
 /* and by host sockets in namespaces that are the host's; ports below low_ports take
  * CAP_NET_BIND_SERVICE */

@@ -207,7 +207,7 @@ netlink_link_news(struct net_ns *net, const struct net_link *l, bool gone)
 }
 
 struct addr_news {
-	uint16_t type;
+	bool gone;
 	const struct net_addr *a;
 };
 
@@ -216,7 +216,35 @@ tell_addr(struct nl_reply *r, void *arg)
 {
 	const struct addr_news *n = arg;
 
-	put_addr(r, n->type, 0, n->a);
+	put_addr(r, n->gone ? LX_RTM_DELADDR : LX_RTM_NEWADDR, 0, n->a);
+}
+
+static uint32_t
+addr_group(const struct net_addr *a)
+{
+	return a->family == LX_AF_INET ? LX_RTNLGRP_IPV4_IFADDR : LX_RTNLGRP_IPV6_IFADDR;
+}
+
+void
+netlink_addr_news(struct net_ns *net, bool gone, const struct net_addr *a)
+{
+	struct addr_news n = {gone, a};
+
+	nl_broadcast(net, LX_NETLINK_ROUTE, addr_group(a), 0, 0, 0, tell_addr, &n);
+}
+
+struct addr_request {
+	struct nl_sock *s;
+	const struct nl_request *rq;
+};
+
+static void
+addr_changed(bool gone, const struct net_addr *a, void *arg)
+{
+	const struct addr_request *r = arg;
+	struct addr_news n = {gone, a};
+
+	nl_tell(r->s, r->rq, addr_group(a), tell_addr, &n);
 }
 
 static int
@@ -225,6 +253,7 @@ change_addr(struct nl_sock *s, const struct nl_request *rq)
 	/* No lifetimes, labels, peers' metrics: addresses stay until they are removed. */
 	static const uint16_t known[] = {
 		LX_IFA_ADDRESS, LX_IFA_LOCAL, LX_IFA_BROADCAST, LX_IFA_FLAGS, 0};
+	struct addr_request by = {s, rq};
 	struct net_addr a = {.flags = LX_IFA_F_PERMANENT};
 	struct lx_ifaddrmsg m;
 	const uint8_t *x, *peer;
@@ -270,17 +299,13 @@ change_addr(struct nl_sock *s, const struct nl_request *rq)
 		memcpy(a.broadcast, x, want);
 		a.has_broadcast = true;
 	}
-	r = rq->h.type == LX_RTM_NEWADDR ? net_addr_add(s->s.net, &a)
-					 : net_addr_remove(s->s.net, &a);
+	if (rq->h.type == LX_RTM_DELADDR)
+		return net_addr_remove(s->s.net, &a, addr_changed, &by);
+	r = net_addr_add(s->s.net, &a);
 	if (r == -EEXIST && rq->h.flags & LX_NLM_F_REPLACE && !(rq->h.flags & LX_NLM_F_EXCL))
 		r = 0;
-	if (r == 0) {
-		struct addr_news n = {rq->h.type, &a};
-
-		nl_tell(s, rq,
-			a.family == LX_AF_INET ? LX_RTNLGRP_IPV4_IFADDR : LX_RTNLGRP_IPV6_IFADDR,
-			tell_addr, &n);
-	}
+	if (r == 0)
+		addr_changed(false, &a, &by);
 	return r;
 }
 

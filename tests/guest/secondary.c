@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Several IPv4 addresses of one interface: which are secondary, in what order they are, what goes
+ * with one that is removed or takes its place (promote_secondaries), the routes of each, and what
+ * packets come from.
+ */
+#include "sysctl_file.h"
+#include "tun.h"
+#include <linux/rtnetlink.h>
+
+static int nl, news;
+
+struct request {
+	struct nlmsghdr h;
+	char body[128];
+};
+
+static void
+put(struct request *rq, int type, const void *data, size_t len)
+{
+	struct rtattr *a = (void *)((char *)rq + rq->h.nlmsg_len);
+
+	a->rta_type = (unsigned short)type;
+	a->rta_len = (unsigned short)RTA_LENGTH(len);
+	memcpy(RTA_DATA(a), data, len);
+	rq->h.nlmsg_len += RTA_ALIGN(a->rta_len);
+}
+
+static const char *
+text(const struct rtattr *a)
+{
+	static char t[4][16];
+	static unsigned k;
+
+	k = (k + 1) % 4;
+	inet_ntop(AF_INET, RTA_DATA(a), t[k], sizeof t[k]);
+	return t[k];
+}
+
+/* One message about an address or a route of IPv4. */
+static void
+show(const struct nlmsghdr *h)
+{
+	const struct ifaddrmsg *i = NLMSG_DATA(h);
+	const struct rtmsg *r = NLMSG_DATA(h);
+	bool addr = h->nlmsg_type == RTM_NEWADDR || h->nlmsg_type == RTM_DELADDR;
+	const struct rtattr *a = addr ? IFA_RTA(i) : RTM_RTA(r);
+	const char *dst = "-", *src = "", *peer = "", *brd = "";
+	size_t left = addr ? IFA_PAYLOAD(h) : RTM_PAYLOAD(h);
+	uint32_t flags = addr ? i->ifa_flags : 0;
+	int oif = 0;
+
+	for (; RTA_OK(a, left); a = RTA_NEXT(a, left)) {
+		if (addr && a->rta_type == IFA_LOCAL)
+			dst = text(a);
+		else if (addr && a->rta_type == IFA_ADDRESS)
+			peer = text(a);
+		else if (addr && a->rta_type == IFA_BROADCAST)
+			brd = text(a);
+		else if (addr && a->rta_type == IFA_FLAGS)
+			memcpy(&flags, RTA_DATA(a), 4);
+		else if (!addr && a->rta_type == RTA_DST)
+			dst = text(a);
+		else if (!addr && a->rta_type == RTA_PREFSRC)
+			src = text(a);
+		else if (!addr && a->rta_type == RTA_OIF)
+			memcpy(&oif, RTA_DATA(a), 4);
+	}
+	if (addr)
+		printf("%s %s/%d peer %s brd %s scope %d flags %x\n",
+			h->nlmsg_type == RTM_NEWADDR ? "addr" : "gone", dst, i->ifa_prefixlen, peer,
+			brd, i->ifa_scope, flags);
+	else if (r->rtm_family == AF_INET)
+		printf("route %s/%d table %d type %d scope %d dev %d src %s\n", dst, r->rtm_dst_len,
+			r->rtm_table, r->rtm_type, r->rtm_scope, oif, src);
+}
+
+static void
+dump(int type)
+{
+	static _Alignas(8) char buf[65536];
+	struct {
+		struct nlmsghdr h;
+		struct rtmsg m;
+	} rq = {{sizeof rq, (uint16_t)type, NLM_F_REQUEST | NLM_F_DUMP, 0, 0},
+		{.rtm_family = AF_INET}};
+	bool more = true;
+
+	send(nl, &rq, sizeof rq, 0);
+	while (more) {
+		ssize_t n = recv(nl, buf, sizeof buf, 0);
+
+		if (n <= 0)
+			break;
+		for (const struct nlmsghdr *h = (void *)buf; NLMSG_OK(h, n); h = NLMSG_NEXT(h, n)) {
+			more = h->nlmsg_type != NLMSG_DONE;
+			if (more)
+				show(h);
+		}
+	}
+}
+
+static void
+show_all(void)
+{
+	dump(RTM_GETADDR);
+	dump(RTM_GETROUTE);
+}
+
+static void
+change(int type, const char *dev, const char *what, const char *peer, int scope)
+{
+	static _Alignas(8) char buf[4096];
+	struct ifaddrmsg m = {.ifa_family = AF_INET, .ifa_scope = (uint8_t)scope};
+	struct request rq = {.h = {NLMSG_SPACE(sizeof m), (uint16_t)type,
+				     NLM_F_REQUEST | NLM_F_ACK |
+					     (type == RTM_NEWADDR ? NLM_F_CREATE | NLM_F_EXCL : 0),
+				     0, 0}};
+	const struct nlmsgerr *e = NLMSG_DATA((struct nlmsghdr *)buf);
+	char ip[32];
+	uint8_t a[4];
+	ssize_t n;
+
+	snprintf(ip, sizeof ip, "%s", what);
+	m.ifa_prefixlen = (uint8_t)atoi(strchr(ip, '/') + 1);
+	*strchr(ip, '/') = 0;
+	m.ifa_index = if_nametoindex(dev);
+	memcpy(rq.body, &m, sizeof m);
+	inet_pton(AF_INET, ip, a);
+	put(&rq, IFA_LOCAL, a, 4);
+	if (peer)
+		inet_pton(AF_INET, peer, a);
+	put(&rq, IFA_ADDRESS, a, 4);
+	send(nl, &rq, rq.h.nlmsg_len, 0);
+	recv(nl, buf, sizeof buf, 0);
+	printf("%s %s %s: %s\n", type == RTM_NEWADDR ? "add" : "del", dev, what,
+		e->error ? strerrorname_np(-e->error) : "ok");
+	while ((n = recv(news, buf, sizeof buf, MSG_DONTWAIT)) > 0)
+		for (const struct nlmsghdr *h = (void *)buf; NLMSG_OK(h, n); h = NLMSG_NEXT(h, n)) {
+			printf("  news: ");
+			show(h);
+		}
+}
+
+static void
+add(const char *dev, const char *what)
+{
+	change(RTM_NEWADDR, dev, what, NULL, RT_SCOPE_UNIVERSE);
+}
+
+static void
+del(const char *dev, const char *what)
+{
+	change(RTM_DELADDR, dev, what, NULL, 0);
+}
+
+static void
+begin(const char *title)
+{
+	struct sockaddr_nl a = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_IPV4_IFADDR};
+
+	printf("--- %s\n", title);
+	close(nl);
+	close(news);
+	own_namespace();
+	link_up("lo", true);
+	make_tun("t0", IFF_TAP | IFF_NO_PI);
+	make_tun("t1", IFF_TAP | IFF_NO_PI);
+	link_up("t0", true);
+	link_up("t1", true);
+	nl = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+	news = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+	bind(news, (struct sockaddr *)&a, sizeof a);
+}
+
+static void
+show_source(const char *to)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = 9};
+	socklen_t len = sizeof a;
+	int s = socket(AF_INET, SOCK_DGRAM, 0);
+
+	inet_pton(AF_INET, to, &a.sin_addr);
+	if (connect(s, (struct sockaddr *)&a, sizeof a) < 0)
+		printf("to %s: %s\n", to, strerrorname_np(errno));
+	else if (getsockname(s, (struct sockaddr *)&a, &len) == 0)
+		printf("to %s from %s\n", to, inet_ntoa(a.sin_addr));
+	close(s);
+}
+
+/* Three of a network, two of others. */
+static void
+fill(void)
+{
+	add("t0", "10.1.2.3/24");
+	add("t0", "10.1.2.4/24");
+	add("t0", "10.1.2.130/25");
+	add("t0", "10.1.2.5/24");
+	add("t0", "10.1.3.1/24");
+	add("t1", "10.1.2.6/24");
+}
+
+static void
+together(void)
+{
+	begin("together");
+	fill();
+	show_all();
+	show_source("10.1.2.77");
+	show_source("10.1.2.200");
+	show_source("10.1.3.77");
+	add("t0", "10.1.2.3/24");
+	add("t0", "10.1.2.4/24");
+	add("t0", "10.1.2.3/32");
+	del("t0", "10.1.2.4/24");
+	show_all();
+	del("t0", "10.1.2.3/24");
+	show_all();
+	show_source("10.1.2.77");
+	del("t0", "10.1.2.3/24");
+	del("t0", "10.1.2.4/24");
+}
+
+static void
+promoted(const char *where)
+{
+	begin(where);
+	sysctl_set(where, "1");
+	fill();
+	del("t0", "10.1.2.3/24");
+	show_all();
+	show_source("10.1.2.77");
+	del("t0", "10.1.2.4/24");
+	show_all();
+	add("t0", "10.1.2.3/24");
+	link_up("t0", false);
+	show_all();
+	link_up("t0", true);
+	show_all();
+}
+
+static void
+scopes(void)
+{
+	begin("scopes");
+	change(RTM_NEWADDR, "t0", "10.1.2.3/24", NULL, RT_SCOPE_LINK);
+	change(RTM_NEWADDR, "t0", "10.1.2.4/24", NULL, RT_SCOPE_UNIVERSE);
+	change(RTM_NEWADDR, "t0", "10.1.2.5/24", NULL, RT_SCOPE_LINK);
+	change(RTM_NEWADDR, "t0", "10.1.3.1/24", NULL, RT_SCOPE_UNIVERSE);
+	change(RTM_NEWADDR, "t0", "10.1.4.1/24", NULL, RT_SCOPE_HOST);
+	change(RTM_NEWADDR, "t0", "10.1.5.1/24", NULL, RT_SCOPE_LINK);
+	change(RTM_NEWADDR, "t0", "10.1.6.1/24", NULL, RT_SCOPE_UNIVERSE);
+	dump(RTM_GETADDR);
+}
+
+static void
+peers(void)
+{
+	begin("peers");
+	change(RTM_NEWADDR, "t0", "10.1.2.3/32", "10.9.9.9", 0);
+	change(RTM_NEWADDR, "t0", "10.1.2.3/32", "10.9.9.10", 0);
+	change(RTM_NEWADDR, "t0", "10.1.2.4/32", "10.9.9.10", 0);
+	change(RTM_NEWADDR, "t0", "10.1.2.3/24", "10.9.9.9", 0);
+	show_all();
+	show_source("10.9.9.10");
+	change(RTM_DELADDR, "t0", "10.1.2.3/32", "10.9.9.10", 0);
+	show_all();
+}
+
+static void
+on_lo(void)
+{
+	begin("lo");
+	add("lo", "127.0.0.2/8");
+	add("lo", "10.0.0.1/32");
+	add("lo", "127.0.0.3/8");
+	show_all();
+	del("lo", "127.0.0.1/8");
+	show_all();
+	link_up("lo", false);
+	link_up("lo", true);
+	show_all();
+}
+
+static void
+by_ioctl(void)
+{
+	begin("ioctl");
+	fill();
+	set_address("t0", "10.4.4.4", "255.255.0.0");
+	dump(RTM_GETADDR);
+}
+
+int
+main(void)
+{
+	together();
+	promoted("net/ipv4/conf/t0/promote_secondaries");
+	promoted("net/ipv4/conf/all/promote_secondaries");
+	scopes();
+	peers();
+	on_lo();
+	by_ioctl();
+	return 0;
+}
