@@ -26,13 +26,13 @@ ask(int family, const struct question *q)
 	put_address(&rq, RTA_DST, q->dst, &rq.m.rtm_dst_len);
 	put_address(&rq, RTA_SRC, q->src, &rq.m.rtm_src_len);
 	if (q->oif)
-		put(&rq, RTA_OIF, &q->oif, 4);
+		nl_put(&rq.h, RTA_OIF, &q->oif, 4);
 	if (q->iif)
-		put(&rq, RTA_IIF, &q->iif, 4);
+		nl_put(&rq.h, RTA_IIF, &q->iif, 4);
 	if (q->mark)
-		put(&rq, RTA_MARK, &q->mark, 4);
+		nl_put(&rq.h, RTA_MARK, &q->mark, 4);
 	if (q->asks_uid)
-		put(&rq, RTA_UID, &uid, 4);
+		nl_put(&rq.h, RTA_UID, &uid, 4);
 	printf("%s: ", q->what);
 	if (send(s, &rq, rq.h.nlmsg_len, 0) < 0)
 		printf("%s\n", strerrorname_np(errno));

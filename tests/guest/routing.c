@@ -26,7 +26,7 @@ put_number(struct request *rq, unsigned short type, size_t len)
 {
 	unsigned v = number();
 
-	put(rq, type, &v, len);
+	nl_put(&rq->h, type, &v, len);
 }
 
 static void
@@ -119,7 +119,7 @@ put_range(struct request *rq, unsigned short type)
 {
 	unsigned short v[2] = {(unsigned short)number(), (unsigned short)number()};
 
-	put(rq, type, v, sizeof v);
+	nl_put(&rq->h, type, v, sizeof v);
 }
 
 static void
@@ -163,11 +163,11 @@ rule(int type, int flags, int family, const char *text)
 			put_range(&rq, FRA_DPORT_RANGE);
 		else if (!strcmp(t, "uids"))
 			uids[0] = number(), uids[1] = number(),
-			put(&rq, FRA_UID_RANGE, uids, sizeof uids);
+			nl_put(&rq.h, FRA_UID_RANGE, uids, sizeof uids);
 		else if (!strcmp(t, "iif"))
-			t = strtok(NULL, " "), put(&rq, FRA_IIFNAME, t, strlen(t) + 1);
+			t = strtok(NULL, " "), nl_put(&rq.h, FRA_IIFNAME, t, strlen(t) + 1);
 		else if (!strcmp(t, "oif"))
-			t = strtok(NULL, " "), put(&rq, FRA_OIFNAME, t, strlen(t) + 1);
+			t = strtok(NULL, " "), nl_put(&rq.h, FRA_OIFNAME, t, strlen(t) + 1);
 	}
 	say(&rq, text);
 }
@@ -227,7 +227,7 @@ add_address(int family, const char *ip, int bits)
 	rq.h.nlmsg_len = NLMSG_LENGTH(sizeof m);
 	memcpy(&rq.m, &m, sizeof m);
 	inet_pton(family, ip, a);
-	put(&rq, IFA_LOCAL, a, family == AF_INET ? 4 : 16);
+	nl_put(&rq.h, IFA_LOCAL, a, family == AF_INET ? 4 : 16);
 	say(&rq, ip);
 	wait_for(ip);
 }
@@ -564,9 +564,9 @@ neighbour(int type, int flags, const char *what, const char *ip, const char *lla
 	begin(&rq, type, flags, family);
 	memcpy(&rq.m, &m, sizeof m);
 	inet_pton(family, ip, a);
-	put(&rq, NDA_DST, a, family == AF_INET ? 4 : 16);
+	nl_put(&rq.h, NDA_DST, a, family == AF_INET ? 4 : 16);
 	if (lladdr)
-		put(&rq, NDA_LLADDR, lladdr, strlen(lladdr));
+		nl_put(&rq.h, NDA_LLADDR, lladdr, strlen(lladdr));
 	printf("%s, %s: ", what, ip);
 	if (send(s, &rq, rq.h.nlmsg_len, 0) < 0)
 		printf("%s\n", strerrorname_np(errno));

@@ -6,11 +6,11 @@
 
 #include "guest.h"
 #include "network.h"
+#include "nl_request.h"
 #include <arpa/inet.h>
 #include <linux/fib_rules.h>
 #include <linux/neighbour.h>
 #include <linux/netlink.h>
-#include <linux/rtnetlink.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 
@@ -25,17 +25,6 @@ struct request {
 static int s; /* a socket of NETLINK_ROUTE */
 
 static inline void
-put(struct request *rq, unsigned short type, const void *data, size_t len)
-{
-	struct rtattr *a = (void *)((char *)rq + NLMSG_ALIGN(rq->h.nlmsg_len));
-
-	a->rta_type = type;
-	a->rta_len = (unsigned short)RTA_LENGTH(len);
-	memcpy(RTA_DATA(a), data, len);
-	rq->h.nlmsg_len = NLMSG_ALIGN(rq->h.nlmsg_len) + RTA_ALIGN(a->rta_len);
-}
-
-static inline void
 put_address(struct request *rq, unsigned short type, const char *text, unsigned char *bits)
 {
 	unsigned char a[16];
@@ -43,7 +32,7 @@ put_address(struct request *rq, unsigned short type, const char *text, unsigned 
 	if (!text || inet_pton(rq->m.rtm_family, text, a) != 1)
 		return;
 	*bits = rq->m.rtm_family == AF_INET ? 32 : 128;
-	put(rq, type, a, *bits / 8u);
+	nl_put(&rq->h, type, a, *bits / 8u);
 }
 
 static inline void

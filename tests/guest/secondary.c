@@ -4,27 +4,11 @@
  * with one that is removed or takes its place (promote_secondaries), the routes of each, and what
  * packets come from.
  */
+#include "nl_request.h"
 #include "sysctl_file.h"
 #include "tun.h"
-#include <linux/rtnetlink.h>
 
 static int nl, news;
-
-struct request {
-	struct nlmsghdr h;
-	char body[128];
-};
-
-static void
-put(struct request *rq, int type, const void *data, size_t len)
-{
-	struct rtattr *a = (void *)((char *)rq + rq->h.nlmsg_len);
-
-	a->rta_type = (unsigned short)type;
-	a->rta_len = (unsigned short)RTA_LENGTH(len);
-	memcpy(RTA_DATA(a), data, len);
-	rq->h.nlmsg_len += RTA_ALIGN(a->rta_len);
-}
 
 static const char *
 text(const struct rtattr *a)
@@ -111,30 +95,30 @@ static void
 change(int type, const char *dev, const char *what, const char *peer, int scope)
 {
 	static _Alignas(8) char buf[4096];
-	struct ifaddrmsg m = {.ifa_family = AF_INET, .ifa_scope = (uint8_t)scope};
-	struct request rq = {.h = {NLMSG_SPACE(sizeof m), (uint16_t)type,
-				     NLM_F_REQUEST | NLM_F_ACK |
-					     (type == RTM_NEWADDR ? NLM_F_CREATE | NLM_F_EXCL : 0),
-				     0, 0}};
-	const struct nlmsgerr *e = NLMSG_DATA((struct nlmsghdr *)buf);
+	struct {
+		struct nlmsghdr h;
+		struct ifaddrmsg m;
+		char attrs[64];
+	} rq = {{NLMSG_LENGTH(sizeof rq.m), (uint16_t)type,
+			NLM_F_REQUEST | NLM_F_ACK |
+				(type == RTM_NEWADDR ? NLM_F_CREATE | NLM_F_EXCL : 0),
+			0, 0},
+		{.ifa_family = AF_INET,
+			.ifa_scope = (uint8_t)scope,
+			.ifa_prefixlen = (uint8_t)atoi(strchr(what, '/') + 1),
+			.ifa_index = if_nametoindex(dev)},
+		{0}};
 	char ip[32];
 	uint8_t a[4];
 	ssize_t n;
 
-	snprintf(ip, sizeof ip, "%s", what);
-	m.ifa_prefixlen = (uint8_t)atoi(strchr(ip, '/') + 1);
-	*strchr(ip, '/') = 0;
-	m.ifa_index = if_nametoindex(dev);
-	memcpy(rq.body, &m, sizeof m);
+	snprintf(ip, sizeof ip, "%.*s", (int)strcspn(what, "/"), what);
 	inet_pton(AF_INET, ip, a);
-	put(&rq, IFA_LOCAL, a, 4);
+	nl_put(&rq.h, IFA_LOCAL, a, 4);
 	if (peer)
 		inet_pton(AF_INET, peer, a);
-	put(&rq, IFA_ADDRESS, a, 4);
-	send(nl, &rq, rq.h.nlmsg_len, 0);
-	recv(nl, buf, sizeof buf, 0);
-	printf("%s %s %s: %s\n", type == RTM_NEWADDR ? "add" : "del", dev, what,
-		e->error ? strerrorname_np(-e->error) : "ok");
+	nl_put(&rq.h, IFA_ADDRESS, a, 4);
+	printf("%s %s %s: %s\n", type == RTM_NEWADDR ? "add" : "del", dev, what, nl_say(nl, &rq.h));
 	while ((n = recv(news, buf, sizeof buf, MSG_DONTWAIT)) > 0)
 		for (const struct nlmsghdr *h = (void *)buf; NLMSG_OK(h, n); h = NLMSG_NEXT(h, n)) {
 			printf("  news: ");

@@ -3,6 +3,7 @@
  * /dev/net/tun: how interfaces are made, found again and removed, what ioctls answer, and what the
  * rest of the system shows of them. In network namespaces of its own.
  */
+#include "nl_request.h"
 #include "tun.h"
 #include <dirent.h>
 #include <linux/if_ether.h>
@@ -354,31 +355,6 @@ struct request {
 	char attrs[128];
 };
 
-static void
-put(struct request *rq, int type, const void *data, size_t len)
-{
-	struct rtattr *a = (void *)((char *)rq + NLMSG_ALIGN(rq->h.nlmsg_len));
-
-	a->rta_type = (unsigned short)type;
-	a->rta_len = (unsigned short)RTA_LENGTH(len);
-	memcpy(RTA_DATA(a), data, len);
-	rq->h.nlmsg_len = NLMSG_ALIGN(rq->h.nlmsg_len) + RTA_ALIGN(a->rta_len);
-}
-
-static int
-ask(int s, struct request *rq, char *buf, size_t cap)
-{
-	struct nlmsgerr *e = NLMSG_DATA((struct nlmsghdr *)buf);
-	struct nlmsghdr *h = (void *)buf;
-	ssize_t n;
-
-	send(s, rq, rq->h.nlmsg_len, 0);
-	n = recv(s, buf, cap, 0);
-	if (n < 0)
-		return errno;
-	return h->nlmsg_type == NLMSG_ERROR ? -e->error : 0;
-}
-
 static const struct rtattr *
 find(const struct rtattr *a, int left, int type)
 {
@@ -400,8 +376,8 @@ show_nl_link(int s, const char *name)
 	const struct rtattr *info, *data, *a;
 	int err;
 
-	put(&rq, IFLA_IFNAME, name, strlen(name) + 1);
-	err = ask(s, &rq, buf, sizeof buf);
+	nl_put(&rq.h, IFLA_IFNAME, name, strlen(name) + 1);
+	err = nl_ask(s, &rq.h, buf, sizeof buf);
 	printf("link %s: %s\n", name, err ? strerrorname_np(err) : "found");
 	if (err)
 		return;
@@ -448,8 +424,8 @@ links(void)
 	rq.h.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
 	rq.m.ifi_index = (int)if_nametoindex("t0");
 	rq.m.ifi_change = rq.m.ifi_flags = IFF_UP;
-	put(&rq, IFLA_MTU, &mtu, sizeof mtu);
-	err = ask(s, &rq, buf, sizeof buf);
+	nl_put(&rq.h, IFLA_MTU, &mtu, sizeof mtu);
+	err = nl_ask(s, &rq.h, buf, sizeof buf);
 	printf("change: %s\n", err ? strerrorname_np(err) : "ok");
 	show_nl_link(s, "t0");
 	while (recv(news, buf, sizeof buf, 0) > 0)
@@ -458,13 +434,13 @@ links(void)
 				      .nlmsg_type = RTM_DELLINK,
 				      .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK}};
 	rq.m.ifi_index = 1;
-	err = ask(s, &rq, buf, sizeof buf);
+	err = nl_ask(s, &rq.h, buf, sizeof buf);
 	printf("remove lo: %s\n", err ? strerrorname_np(err) : "ok");
 	rq.m.ifi_index = 77;
-	err = ask(s, &rq, buf, sizeof buf);
+	err = nl_ask(s, &rq.h, buf, sizeof buf);
 	printf("remove what is not there: %s\n", err ? strerrorname_np(err) : "ok");
 	rq.m.ifi_index = (int)if_nametoindex("t0");
-	err = ask(s, &rq, buf, sizeof buf);
+	err = nl_ask(s, &rq.h, buf, sizeof buf);
 	printf("remove: %s\n", err ? strerrorname_np(err) : "ok");
 	do
 		n = recv(news, buf, sizeof buf, 0);
@@ -578,7 +554,7 @@ removed(void)
 		sleep_ms(200);
 		s = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
 		rq.m.ifi_index = (int)if_nametoindex("t0");
-		ask(s, &rq, b, sizeof b);
+		nl_ask(s, &rq.h, b, sizeof b);
 		_exit(0);
 	}
 	TRUE(read(fd, b, sizeof b) < 0);

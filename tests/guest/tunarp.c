@@ -4,11 +4,11 @@
  * learned, and how net.ipv4.conf/DEV/arp_*, rp_filter, proxy_arp and proxy_ndp change it. t0, whose
  * frames are looked at, is 10.1.2.3; t1 is 10.5.0.1.
  */
+#include "nl_request.h"
 #include "sysctl_file.h"
 #include "tun.h"
 #include <linux/if_ether.h>
 #include <linux/neighbour.h>
-#include <linux/rtnetlink.h>
 #include <net/if_arp.h>
 #include <time.h>
 
@@ -60,25 +60,14 @@ struct request {
 };
 
 static void
-put(struct request *rq, int type, const void *data, size_t len)
-{
-	struct rtattr *a = (void *)((char *)rq + rq->h.nlmsg_len);
-
-	a->rta_type = (unsigned short)type;
-	a->rta_len = (unsigned short)RTA_LENGTH(len);
-	memcpy(RTA_DATA(a), data, len);
-	rq->h.nlmsg_len += RTA_ALIGN(a->rta_len);
-}
-
-static void
 put_ip_attr(struct request *rq, int type, const char *ip)
 {
 	uint8_t a[16];
 
 	if (inet_pton(AF_INET, ip, a) == 1)
-		put(rq, type, a, 4);
+		nl_put(&rq->h, type, a, 4);
 	else if (inet_pton(AF_INET6, ip, a) == 1)
-		put(rq, type, a, 16);
+		nl_put(&rq->h, type, a, 16);
 }
 
 static struct request
@@ -93,20 +82,14 @@ request(int type, const void *m, size_t len)
 }
 
 static void
-say(struct request *rq, const char *what)
+say(struct request *rq)
 {
 	int nl = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
-	struct {
-		struct nlmsghdr h;
-		struct nlmsgerr e;
-		char rest[256];
-	} answer = {.h = {.nlmsg_len = 0}};
+	const char *answer = nl_say(nl, &rq->h);
 
-	if (send(nl, rq, rq->h.nlmsg_len, 0) < 0 || recv(nl, &answer, sizeof answer, 0) < 0)
-		printf("%s: %s\n", what, strerror(errno));
-	else if (answer.e.error)
-		printf("%s: %s\n", what, strerrorname_np(-answer.e.error));
 	close(nl);
+	if (strcmp(answer, "ok") != 0)
+		printf("%s\n", answer);
 }
 
 static void
@@ -121,7 +104,7 @@ add_address(const char *dev, const char *ip, int bits, int scope)
 	struct request rq = request(RTM_NEWADDR, &m, sizeof m);
 
 	put_ip_attr(&rq, IFA_LOCAL, ip);
-	say(&rq, ip);
+	say(&rq);
 }
 
 static void
@@ -133,7 +116,7 @@ add_proxy(const char *dev, const char *ip)
 	struct request rq = request(RTM_NEWNEIGH, &m, sizeof m);
 
 	put_ip_attr(&rq, NDA_DST, ip);
-	say(&rq, ip);
+	say(&rq);
 }
 
 /* --- frames --- */

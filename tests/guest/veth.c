@@ -3,8 +3,8 @@
  * Pairs of interfaces: made by rtnetlink, moved to another network namespace, with what goes
  * through them; packets that are passed on, with what is answered to those that are not.
  */
+#include "nl_request.h"
 #include "tun.h"
-#include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <netinet/in.h>
 
@@ -26,41 +26,10 @@ request(int type, int flags)
 			.nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags)}};
 }
 
-static struct rtattr *
-end_of(struct request *rq)
-{
-	return (void *)((char *)rq + NLMSG_ALIGN(rq->h.nlmsg_len));
-}
-
-static struct rtattr *
-put(struct request *rq, int type, const void *data, size_t len)
-{
-	struct rtattr *a = end_of(rq);
-
-	a->rta_type = (unsigned short)type;
-	a->rta_len = (unsigned short)RTA_LENGTH(len);
-	memcpy(RTA_DATA(a), data, len);
-	rq->h.nlmsg_len = NLMSG_ALIGN(rq->h.nlmsg_len) + RTA_ALIGN(a->rta_len);
-	return a;
-}
-
 static void
 close_nest(struct request *rq, struct rtattr *a)
 {
-	a->rta_len = (unsigned short)((char *)end_of(rq) - (char *)a);
-}
-
-static void
-ask(const char *what, struct request *rq)
-{
-	_Alignas(8) char buf[4096];
-	struct nlmsgerr *e = NLMSG_DATA((struct nlmsghdr *)buf);
-
-	send(nl, rq, rq->h.nlmsg_len, 0);
-	if (recv(nl, buf, sizeof buf, 0) < 0)
-		printf("%s: no answer\n", what);
-	else
-		printf("%s: %s\n", what, e->error ? strerrorname_np(-e->error) : "ok");
+	a->rta_len = (unsigned short)((char *)&rq->h + NLMSG_ALIGN(rq->h.nlmsg_len) - (char *)a);
 }
 
 /* peer: NULL: it has none that is named; ns: of the peer, or -1. */
@@ -73,21 +42,21 @@ make_pair(const char *name, const char *peer, int ns, const char *kind)
 	char what[64];
 
 	if (name)
-		put(&rq, IFLA_IFNAME, name, strlen(name) + 1);
-	info = put(&rq, IFLA_LINKINFO, NULL, 0);
-	put(&rq, IFLA_INFO_KIND, kind, strlen(kind));
+		nl_put(&rq.h, IFLA_IFNAME, name, strlen(name) + 1);
+	info = nl_put(&rq.h, IFLA_LINKINFO, NULL, 0);
+	nl_put(&rq.h, IFLA_INFO_KIND, kind, strlen(kind));
 	if (peer) {
-		data = put(&rq, IFLA_INFO_DATA, NULL, 0);
-		p = put(&rq, VETH_INFO_PEER, &m, sizeof m);
-		put(&rq, IFLA_IFNAME, peer, strlen(peer) + 1);
+		data = nl_put(&rq.h, IFLA_INFO_DATA, NULL, 0);
+		p = nl_put(&rq.h, VETH_INFO_PEER, &m, sizeof m);
+		nl_put(&rq.h, IFLA_IFNAME, peer, strlen(peer) + 1);
 		if (ns >= 0)
-			put(&rq, IFLA_NET_NS_FD, &ns, sizeof ns);
+			nl_put(&rq.h, IFLA_NET_NS_FD, &ns, sizeof ns);
 		close_nest(&rq, p);
 		close_nest(&rq, data);
 	}
 	close_nest(&rq, info);
 	snprintf(what, sizeof what, "make %s %s", name ? name : "-", peer ? peer : "-");
-	ask(what, &rq);
+	printf("%s: %s\n", what, nl_say(nl, &rq.h));
 }
 
 static void
@@ -95,9 +64,9 @@ change(const char *what, const char *name, int type, const void *data, size_t le
 {
 	struct request rq = request(RTM_NEWLINK, 0);
 
-	put(&rq, IFLA_IFNAME, name, strlen(name) + 1);
-	put(&rq, type, data, len);
-	ask(what, &rq);
+	nl_put(&rq.h, IFLA_IFNAME, name, strlen(name) + 1);
+	nl_put(&rq.h, type, data, len);
+	printf("%s: %s\n", what, nl_say(nl, &rq.h));
 }
 
 /* ns: where it is to be, or -1. */
@@ -107,11 +76,11 @@ rename_link(const char *name, const char *as, int ns, int mtu)
 	struct request rq = request(RTM_NEWLINK, 0);
 
 	rq.m.ifi_index = (int)if_nametoindex(name);
-	put(&rq, IFLA_IFNAME, as, strlen(as) + 1);
+	nl_put(&rq.h, IFLA_IFNAME, as, strlen(as) + 1);
 	if (ns >= 0)
-		put(&rq, IFLA_NET_NS_FD, &ns, sizeof ns);
-	put(&rq, IFLA_MTU, &mtu, sizeof mtu);
-	ask(as, &rq);
+		nl_put(&rq.h, IFLA_NET_NS_FD, &ns, sizeof ns);
+	nl_put(&rq.h, IFLA_MTU, &mtu, sizeof mtu);
+	printf("%s: %s\n", as, nl_say(nl, &rq.h));
 }
 
 static void
@@ -119,8 +88,8 @@ remove_link(const char *name)
 {
 	struct request rq = request(RTM_DELLINK, 0);
 
-	put(&rq, IFLA_IFNAME, name, strlen(name) + 1);
-	ask(name, &rq);
+	nl_put(&rq.h, IFLA_IFNAME, name, strlen(name) + 1);
+	printf("%s: %s\n", name, nl_say(nl, &rq.h));
 }
 
 /* Natively it takes a moment until a link runs, or does not any more. */
