@@ -255,6 +255,7 @@ struct lx_rta_cacheinfo {
 #define LX_RTN_MAX	   11
 
 #define LX_RT_SCOPE_UNIVERSE 0
+#define LX_RT_SCOPE_SITE     200
 #define LX_RT_SCOPE_LINK     253
 #define LX_RT_SCOPE_HOST     254
 #define LX_RT_SCOPE_NOWHERE  255

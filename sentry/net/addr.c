@@ -40,6 +40,21 @@ link_has_family_locked(const struct net_ns *ns, int32_t index, int family)
 	return false;
 }
 
+bool
+net_link_solicited(struct net_ns *ns, int32_t index, const uint8_t end[3])
+{
+	const struct net_dev *d;
+	bool found = false;
+
+	mutex_lock(&ns->lock);
+	d = dev_by_index_locked(ns, index);
+	for (size_t i = 0; d && d->tap && i < ns->naddrs; i++)
+		found |= ns->addrs[i].index == index && ns->addrs[i].family == LX_AF_INET6 &&
+			 memcmp(ns->addrs[i].addr + 13, end, 3) == 0;
+	mutex_unlock(&ns->lock);
+	return found;
+}
+
 /* --- one more --- */
 
 /* Of IPv4 and the same interface, with the same network (inet_ifa_match). */

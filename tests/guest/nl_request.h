@@ -4,8 +4,10 @@
 #define TESTS_GUEST_NL_REQUEST_H
 
 #include "guest.h"
+#include <arpa/inet.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 static inline struct rtattr *
 nl_put(struct nlmsghdr *h, int type, const void *data, size_t len)
@@ -39,6 +41,29 @@ nl_say(int fd, const struct nlmsghdr *h)
 	int err = nl_ask(fd, h, buf, sizeof buf);
 
 	return err < 0 ? "no answer" : err ? strerrorname_np(err) : "ok";
+}
+
+static inline void
+nl_put_ip(struct nlmsghdr *h, int type, const char *ip)
+{
+	uint8_t a[16];
+
+	if (inet_pton(AF_INET, ip, a) == 1)
+		nl_put(h, type, a, 4);
+	else if (inet_pton(AF_INET6, ip, a) == 1)
+		nl_put(h, type, a, 16);
+}
+
+/* By a socket of its own; what goes wrong is printed. */
+static inline void
+nl_must(const struct nlmsghdr *h)
+{
+	int fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+	const char *answer = nl_say(fd, h);
+
+	close(fd);
+	if (strcmp(answer, "ok") != 0)
+		printf("request %d: %s\n", h->nlmsg_type, answer);
 }
 
 #endif

@@ -4,6 +4,7 @@
 #define TUN_H
 
 #include "guest.h"
+#include "nl_request.h"
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
@@ -114,6 +115,28 @@ set_address(const char *name, const char *ip, const char *mask)
 	memset(&r, 0, sizeof r);
 	put_ip(&r, mask);
 	ask_link(name, SIOCSIFNETMASK, &r);
+}
+
+/* Of either family, without looking for others who have it. */
+static inline void
+add_address(const char *dev, const char *ip, int bits, int scope)
+{
+	bool v6 = strchr(ip, ':');
+	struct {
+		struct nlmsghdr h;
+		struct ifaddrmsg m;
+		char attrs[64];
+	} rq = {{NLMSG_LENGTH(sizeof rq.m), RTM_NEWADDR, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE, 0,
+			0},
+		{.ifa_family = v6 ? AF_INET6 : AF_INET,
+			.ifa_prefixlen = (uint8_t)bits,
+			.ifa_flags = v6 ? IFA_F_NODAD : 0,
+			.ifa_scope = (uint8_t)scope,
+			.ifa_index = if_nametoindex(dev)},
+		{0}};
+
+	nl_put_ip(&rq.h, IFA_LOCAL, ip);
+	nl_must(&rq.h);
 }
 
 static inline uint16_t

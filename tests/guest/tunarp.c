@@ -52,71 +52,23 @@ set(const char *dev, const char *name, const char *value)
 		printf("%s: %s\n", path, strerror(errno));
 }
 
-/* --- rtnetlink --- */
-
-struct request {
-	struct nlmsghdr h;
-	char body[128];
-};
-
-static void
-put_ip_attr(struct request *rq, int type, const char *ip)
-{
-	uint8_t a[16];
-
-	if (inet_pton(AF_INET, ip, a) == 1)
-		nl_put(&rq->h, type, a, 4);
-	else if (inet_pton(AF_INET6, ip, a) == 1)
-		nl_put(&rq->h, type, a, 16);
-}
-
-static struct request
-request(int type, const void *m, size_t len)
-{
-	struct request rq = {.h = {.nlmsg_len = (uint32_t)NLMSG_SPACE(len),
-				     .nlmsg_type = (uint16_t)type,
-				     .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE}};
-
-	memcpy(rq.body, m, len);
-	return rq;
-}
-
-static void
-say(struct request *rq)
-{
-	int nl = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
-	const char *answer = nl_say(nl, &rq->h);
-
-	close(nl);
-	if (strcmp(answer, "ok") != 0)
-		printf("%s\n", answer);
-}
-
-static void
-add_address(const char *dev, const char *ip, int bits, int scope)
-{
-	bool v6 = strchr(ip, ':');
-	struct ifaddrmsg m = {.ifa_family = v6 ? AF_INET6 : AF_INET,
-		.ifa_prefixlen = (uint8_t)bits,
-		.ifa_flags = v6 ? IFA_F_NODAD : 0,
-		.ifa_scope = (uint8_t)scope,
-		.ifa_index = if_nametoindex(dev)};
-	struct request rq = request(RTM_NEWADDR, &m, sizeof m);
-
-	put_ip_attr(&rq, IFA_LOCAL, ip);
-	say(&rq);
-}
-
 static void
 add_proxy(const char *dev, const char *ip)
 {
-	struct ndmsg m = {.ndm_family = strchr(ip, ':') ? AF_INET6 : AF_INET,
-		.ndm_flags = NTF_PROXY,
-		.ndm_ifindex = (int)if_nametoindex(dev)};
-	struct request rq = request(RTM_NEWNEIGH, &m, sizeof m);
+	bool v6 = strchr(ip, ':');
+	struct {
+		struct nlmsghdr h;
+		struct ndmsg m;
+		char attrs[64];
+	} rq = {{NLMSG_LENGTH(sizeof rq.m), RTM_NEWNEIGH,
+			NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE, 0, 0},
+		{.ndm_family = v6 ? AF_INET6 : AF_INET,
+			.ndm_flags = NTF_PROXY,
+			.ndm_ifindex = (int)if_nametoindex(dev)},
+		{0}};
 
-	put_ip_attr(&rq, NDA_DST, ip);
-	say(&rq);
+	nl_put_ip(&rq.h, NDA_DST, ip);
+	nl_must(&rq.h);
 }
 
 /* --- frames --- */

@@ -119,6 +119,8 @@ int net_addr_add(struct net_ns *ns, struct net_addr *a);
  * -EADDRNOTAVAIL, -ENODEV. */
 int net_addr_remove(struct net_ns *ns, const struct net_addr *a,
 	void (*fn)(bool gone, const struct net_addr *a, void *arg), void *arg);
+/* Has an interface with Ethernet an IPv6 address that ends so? */
+bool net_link_solicited(struct net_ns *ns, int32_t index, const uint8_t end[3]);
 /* May a socket have this address? Any IPv4 one in a namespace that never had any, as in Linux. ip:
  * IPv6, or IPv4 mapped. */
 bool net_may_bind(struct net_ns *ns, const uint8_t ip[16]);

@@ -342,13 +342,13 @@ inet_find(const struct net_ns *net, int protocol, bool listening, const struct i
 }
 
 unsigned
-inet_find_all(const struct net_ns *net, int protocol, const struct inet_addr *to,
+inet_find_all(struct net_ns *net, int protocol, const struct inet_addr *to,
 	const struct inet_addr *from, int32_t iif, struct sock *ret[INET_FIND_MAX])
 {
 	struct inet_sock *o;
 	unsigned n = 0;
 
-	if (!inet_has_members(net, to, iif))
+	if (!inet_is_in_group(net, to, iif))
 		return 0;
 	mutex_lock(&table_lock);
 	list_for_each_entry (o, &table[to->port % BUCKETS], port_node) {

@@ -131,7 +131,7 @@ icmp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t
 	err = inet_addr_in(s, addr, len, &to);
 	from = own_name(i);
 	if (!err)
-		err = inet_route(s, &to, &from, true, 0, &hop);
+		err = inet_route_any(i, &to, &from, true, 0, &hop);
 	if (err < 0)
 		return err;
 	if (s->type == LX_SOCK_DGRAM)
@@ -179,6 +179,8 @@ wants(struct inet_sock *i, const struct inet_packet *k)
 	if (!inet_is_any(&i->local) && !inet_same_ip(&i->local, &k->to))
 		return false;
 	if (i->connected && !inet_same_ip(&i->remote, &k->from))
+		return false;
+	if (inet_is_multicast(&k->to) && !inet_gets_group(i, &k->to, k->iif))
 		return false;
 	if (i->s.type == LX_SOCK_DGRAM)
 		return reply && k->n >= 8 && i->local.port &&
@@ -300,18 +302,24 @@ is_broadcast(const struct inet_packet *k)
 	       net_address_type(k->net, LX_AF_INET, k->to.ip + 12) == LX_RTN_BROADCAST;
 }
 
+/* Is an echo to many answered here? */
 static bool
-ignores_broadcasts(struct net_ns *ns)
+is_asked(const struct inet_packet *k)
 {
-	return net_sysctl(ns, NET_ICMP_ECHO_IGNORE_BROADCASTS, 0);
+	if (!inet_is_multicast(&k->to) && !is_broadcast(k))
+		return true;
+	return k->v6 || !net_sysctl(k->net, NET_ICMP_ECHO_IGNORE_BROADCASTS, 0);
 }
 
 void
 inet_travel_in(struct inet_packet *k)
 {
 	uint8_t request = k->v6 ? 128 : 8;
+	static const uint8_t lo4[4] = {127, 0, 0, 1};
 	struct inet_addr own, swap = k->from;
 
+	if (inet_is_multicast(&k->to) && !inet_is_in_group(k->net, &k->to, k->iif))
+		return;
 	deliver(k);
 	if (k->protocol == LX_IPPROTO_UDP || k->protocol == LX_IPPROTO_UDPLITE)
 		udp_take_packet(k);
@@ -320,10 +328,15 @@ inet_travel_in(struct inet_packet *k)
 	if (k->protocol != (k->v6 ? LX_IPPROTO_ICMPV6 : LX_IPPROTO_ICMP) || k->n < 8 ||
 		k->p[0] != request)
 		return;
-	if (k->one_way || (!k->v6 && net_sysctl(k->net, NET_ICMP_ECHO_IGNORE_ALL, 0)))
+	if (!k->v6 && net_sysctl(k->net, NET_ICMP_ECHO_IGNORE_ALL, 0))
 		return;
-	if (inet_is_multicast(&k->to) || (is_broadcast(k) && ignores_broadcasts(k->net)) ||
-		!inet_answers_from(k, &own))
+	if (k->one_way && !inet_is_multicast(&k->to))
+		return;
+	if (!k->v6 && !k->iif && inet_is_any(&k->from)) { /* where lo alone has an address */
+		memcpy(swap.ip + 12, lo4, 4);
+		k->from = swap;
+	}
+	if (!is_asked(k) || !inet_answers_from(k, &own))
 		return;
 	k->head = NULL;
 	k->p[0] = k->v6 ? 129 : 0;
@@ -331,8 +344,8 @@ inet_travel_in(struct inet_packet *k)
 	k->to = swap;
 	memcpy(k->meta.to, k->to.ip, 16);
 	inet_icmp_checksum(k);
-	if (k->iif) {
-		k->meta.ttl = inet_ttl_usual(k->net, !k->v6);
+	k->meta.ttl = inet_ttl_usual(k->net, !k->v6);
+	if (k->iif && !net_is_local(k->net, k->to.ip)) {
 		inet_answer_out(k, INET_MAY_CUT);
 		return;
 	}
@@ -349,6 +362,25 @@ send_out(struct inet_sock *i, const struct inet_packet *k, const struct inet_hop
 	if (err == -EMSGSIZE && !whole)
 		inet_error_too_large(i, &k->to, hop);
 	return err == -ENOBUFS && !inet_wants_errors(i, k->v6) ? 0 : err;
+}
+
+static int
+send_by(struct inet_sock *i, struct inet_packet *k, int way, const struct inet_hop *hop, bool whole)
+{
+	int err = 0;
+
+	if (way == INET_LOST) {
+		inet_wire(k);
+	} else if (way != INET_OUT) {
+		inet_travel(k);
+	} else {
+		err = send_out(i, k, hop, whole);
+		if (!err && hop->here_too) {
+			k->iif = hop->oif;
+			inet_travel_in(k);
+		}
+	}
+	return err;
 }
 
 static ssize_t
@@ -387,7 +419,7 @@ icmp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 		err = inet_addr_in(s, m->addr, m->addr_len, &k.to);
 	k.from = own_name(i);
 	if (!err)
-		err = inet_route(s, &k.to, &k.from, false, inet_ctl_oif(s, m), &hop);
+		err = inet_route_any(i, &k.to, &k.from, false, inet_ctl_oif(s, m), &hop);
 	if (err >= 0) {
 		int way = err;
 		size_t n = k.n;
@@ -400,20 +432,14 @@ icmp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 		k.one_way = err == INET_ONE_WAY;
 		memcpy(k.meta.to, k.to.ip, 16);
 		k.meta.tos = (uint8_t)(k.v6 ? i->ip6_opt[67] : i->ip_opt[1]); /* TCLASS, TOS */
-		k.meta.ttl = inet_ttl(i, !k.v6);
+		k.meta.ttl = inet_ttl(i, &k.to);
 		err = inet_ctl_in(s, m, &k.from, &k.meta);
 		if (!err && whole)
 			err = inet_header_in(&k);
 		if (!err) {
 			if (ping || (k.v6 && !is_tap(i)))
 				inet_icmp_checksum(&k);
-			err = (int)n;
-			if (way == INET_LOST)
-				inet_wire(&k);
-			else if (way == INET_OUT)
-				err = send_out(i, &k, &hop, whole);
-			else
-				inet_travel(&k);
+			err = send_by(i, &k, way, &hop, whole);
 			if (!err)
 				err = (int)n;
 		}

@@ -221,8 +221,10 @@ static const struct option kept[] = {
 #define IP_HDRINCL	    3
 #define IP_MTU		    14
 #define IPV6_MTU	    24
+#define IP_MULTICAST_TTL    33
 #define IP_MULTICAST_ALL    49
 #define IPV6_UNICAST_HOPS   16
+#define IPV6_MULTICAST_HOPS 18
 #define IPV6_MULTICAST_LOOP 19
 #define IPV6_MULTICAST_ALL  29
 #define IPV6_V6ONLY	    26
@@ -385,10 +387,16 @@ inet_setsockopt(
 }
 
 uint8_t
-inet_ttl(const struct inet_sock *i, bool v4)
+inet_ttl(const struct inet_sock *i, const struct inet_addr *to)
 {
+	bool v4 = inet_is_v4(to);
 	int32_t own = v4 ? i->ip_opt[IP_TTL] : i->ip6_opt[IPV6_UNICAST_HOPS];
 
+	if (inet_is_multicast(to)) {
+		/* kept relative to 1 */
+		own = 1 + (v4 ? i->ip_opt[IP_MULTICAST_TTL] : i->ip6_opt[IPV6_MULTICAST_HOPS]);
+		return (uint8_t)(own < 0 ? 1 : own);
+	}
 	return own ? (uint8_t)(own - 1) : inet_ttl_usual(i->s.net, v4);
 }
 

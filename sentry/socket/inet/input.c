@@ -252,6 +252,8 @@ inet_answers_from(const struct inet_packet *k, struct inet_addr *ret)
 	if (net_is_local(k->net, k->to.ip))
 		return true;
 	memcpy(f.dst, k->from.ip + skip, 16 - skip);
+	if (k->v6 && k->from.ip[0] == 0xfe && (k->from.ip[1] & 0xc0) == 0x80)
+		f.oif = k->iif;
 	if (net_path_find(k->net, &f, &p) || !p.has_source)
 		return false;
 	memset(ret->ip, 0, 16);

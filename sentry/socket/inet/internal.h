@@ -122,7 +122,7 @@ struct sock *inet_find(const struct net_ns *net, int protocol, bool listening,
 	const struct inet_addr *to, const struct inet_addr *from, int32_t iif);
 /* All that get what is sent to a group: how many references are in ret. */
 #define INET_FIND_MAX 256
-unsigned inet_find_all(const struct net_ns *net, int protocol, const struct inet_addr *to,
+unsigned inet_find_all(struct net_ns *net, int protocol, const struct inet_addr *to,
 	const struct inet_addr *from, int32_t iif, struct sock *ret[INET_FIND_MAX]);
 int inet_getname(struct sock *s, bool peer, uint8_t *addr, uint32_t *len);
 /* Where what s sends to `to` goes: loopback instead of the unspecified address. *from: what it
@@ -154,11 +154,12 @@ bool inet_is_multicast(const struct inet_addr *a);
 /* Options of multicast: 0 or -errno, -ENOPROTOOPT for all others. */
 int inet_multicast_set(struct inet_sock *i, int level, int opt, const uint8_t *val, uint32_t len);
 int inet_multicast_get(const struct inet_sock *i, int level, int opt, uint8_t val[4]);
-/* The way to a group, by an option, by the address that i is bound to, or by the routes; as
- * inet_route. */
-int inet_multicast_route(const struct inet_sock *i, const struct inet_addr *to,
-	struct inet_addr *from, int32_t oif, struct inet_hop *hop);
-bool inet_has_members(const struct net_ns *net, const struct inet_addr *group, int32_t iif);
+/* As inet_route, and to a group: by an option, by the address that i is bound to, or by the routes.
+ */
+int inet_route_any(struct inet_sock *i, struct inet_addr *to, struct inet_addr *from, bool connects,
+	int32_t oif, struct inet_hop *hop);
+/* Is the host in it there: by a socket, or as every host or router is? */
+bool inet_is_in_group(struct net_ns *net, const struct inet_addr *group, int32_t iif);
 /* May i, bound to the port, get what is sent to the group? */
 bool inet_gets_group(const struct inet_sock *i, const struct inet_addr *group, int32_t iif);
 void inet_leave_all(struct inet_sock *i);
@@ -302,7 +303,7 @@ bool inet_describe(struct sock *s, struct sock_info *x);
 struct inet_sock *inet_new(const struct call *c, int family, int type, int protocol);
 enum tcp_state tcp_state(struct inet_sock *i);
 /* TTL or hop limit of what i sends, by its options; and where it has none. */
-uint8_t inet_ttl(const struct inet_sock *i, bool v4);
+uint8_t inet_ttl(const struct inet_sock *i, const struct inet_addr *to);
 uint8_t inet_ttl_usual(const struct net_ns *net, bool v4);
 
 #endif

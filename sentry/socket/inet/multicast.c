@@ -6,6 +6,7 @@
  */
 #include "internal.h"
 #include "sentry/net/route.h"
+#include "sentry/net/sysctl.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,8 +122,8 @@ inet_gets_group(const struct inet_sock *i, const struct inet_addr *group, int32_
 	return r;
 }
 
-bool
-inet_has_members(const struct net_ns *net, const struct inet_addr *group, int32_t iif)
+static bool
+has_members(const struct net_ns *net, const struct inet_addr *group, int32_t iif)
 {
 	struct membership *m;
 	bool r = false;
@@ -133,6 +134,37 @@ inet_has_members(const struct net_ns *net, const struct inet_addr *group, int32_
 				 inet_same_ip(&m->group, group));
 	mutex_unlock(&members_lock);
 	return r;
+}
+
+/* Of an address of that interface (RFC 4291, 2.7.1). Without Ethernet nobody solicits. */
+static bool
+is_solicited(struct net_ns *net, const uint8_t *ip, int32_t iif)
+{
+	static const uint8_t prefix[13] = {0xff, 2, [11] = 1, 0xff};
+
+	return memcmp(ip, prefix, sizeof prefix) == 0 && net_link_solicited(net, iif, ip + 13);
+}
+
+bool
+inet_is_in_group(struct net_ns *net, const struct inet_addr *group, int32_t iif)
+{
+	static const uint8_t all4[4] = {224, 0, 0, 1}, all[14] = {0};
+	const uint8_t *ip = group->ip;
+	int32_t router = 0;
+
+	if (has_members(net, group, iif))
+		return !iif || inet_is_v4(group) || (ip[1] & 15) >= 2;
+	if (inet_is_v4(group))
+		return memcmp(ip + 12, all4, 4) == 0;
+	/* what is of an interface alone does not come by one */
+	if (!iif || (ip[1] & 15) < 2)
+		return false;
+	if (ip[1] == 2 && memcmp(ip + 2, all, 13) == 0 && ip[15] == 1)
+		return true;
+	if ((ip[1] == 2 || ip[1] == 5) && memcmp(ip + 2, all, 13) == 0 && ip[15] == 2 &&
+		net_dev_sysctl(net, iif, NET6_FORWARDING, &router) == 0 && router)
+		return true;
+	return is_solicited(net, ip, iif);
 }
 
 /* By a route that the guest has made; oif: on that interface, where there needs to be none. */
@@ -306,7 +338,7 @@ inet_multicast_set(struct inet_sock *i, int level, int opt, const uint8_t *val, 
 {
 	if (level != LX_SOL_IP && level != LX_SOL_IPV6)
 		return -ENOPROTOOPT;
-	if (i->s.type != LX_SOCK_DGRAM)
+	if (i->s.type == LX_SOCK_STREAM)
 		return level == LX_SOL_IP && (opt == IP_ADD_MEMBERSHIP || opt == IP_DROP)
 			       ? -EPROTO
 			       : -ENOPROTOOPT;
@@ -340,8 +372,8 @@ asked(const struct inet_sock *i, bool v4, int32_t oif)
 	return index_of(i->s.net, i->local.ip + 12);
 }
 
-int
-inet_multicast_route(const struct inet_sock *i, const struct inet_addr *to, struct inet_addr *from,
+static int
+route_group(const struct inet_sock *i, const struct inet_addr *to, struct inet_addr *from,
 	int32_t oif, struct inet_hop *hop)
 {
 	static const uint8_t lo4[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1},
@@ -357,7 +389,8 @@ inet_multicast_route(const struct inet_sock *i, const struct inet_addr *to, stru
 		/* Linux gives lo no route to IPv6 groups, whatever the options say. */
 		if (!v4 || index != NET_LO_INDEX || !net_is_local(i->s.net, lo4))
 			return -ENETUNREACH;
-		p.has_source = false;
+		/* what lo has stays there */
+		p.has_source = net_source_in_scope(i->s.net, LX_RT_SCOPE_SITE, p.source);
 		p.leaves = false;
 	}
 	if (any) {
@@ -374,4 +407,15 @@ inet_multicast_route(const struct inet_sock *i, const struct inet_addr *to, stru
 	*hop = (struct inet_hop){.oif = p.route.oif, .here_too = here_too};
 	memcpy(hop->ip, to->ip + (v4 ? 12 : 0), v4 ? 4 : 16);
 	return INET_OUT;
+}
+
+int
+inet_route_any(struct inet_sock *i, struct inet_addr *to, struct inet_addr *from, bool connects,
+	int32_t oif, struct inet_hop *hop)
+{
+	if (inet_is_multicast(from))
+		memset(from->ip, 0, 16);
+	if (!inet_is_multicast(to))
+		return inet_route(&i->s, to, from, connects, oif, hop);
+	return route_group(i, to, from, oif, hop);
 }

@@ -67,7 +67,7 @@ tcp_wire_take_options(struct tcp_wire *w)
 	p->keepintvl_ns = option(i, 5, NET_TCP_KEEPALIVE_INTVL) * SECOND;
 	p->keepcnt = (uint32_t)option(i, 6, NET_TCP_KEEPALIVE_PROBES);
 	w->tos = (uint8_t)(v4 ? i->ip_opt[1] : i->ip6_opt[67]);
-	w->ttl = inet_ttl(i, v4);
+	w->ttl = inet_ttl(i, &w->remote);
 	w->dev = near->bound_dev ? near->bound_dev : w->link;
 	mutex_unlock(&near->lock);
 	sock_put(near);

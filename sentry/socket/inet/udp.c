@@ -14,18 +14,6 @@
 #define MAX_PAYLOAD 65507u
 #define HEADER	    8u
 
-/* As inet_route, also to groups. */
-static int
-route(struct inet_sock *i, struct inet_addr *to, struct inet_addr *from, bool connects, int32_t oif,
-	struct inet_hop *hop)
-{
-	if (inet_is_multicast(from))
-		memset(from->ip, 0, 16);
-	if (!inet_is_multicast(to))
-		return inet_route(&i->s, to, from, connects, oif, hop);
-	return inet_multicast_route(i, to, from, oif, hop);
-}
-
 static int
 udp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t len,
 	struct sock **wait_at)
@@ -52,7 +40,7 @@ udp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t 
 	from = i->local;
 	mutex_unlock(&s->lock);
 	if (!err)
-		err = route(i, &to, &from, true, 0, &hop);
+		err = inet_route_any(i, &to, &from, true, 0, &hop);
 	if (err < 0)
 		return err;
 	if (!i->bound) {
@@ -71,11 +59,12 @@ udp_connect(struct sock *s, const struct call *c, const uint8_t *addr, uint32_t 
 
 /* What the sender's options say of each message. */
 static void
-meta_of_options(const struct inet_sock *i, bool v4, uint32_t len, struct sock_meta *meta)
+meta_of_options(
+	const struct inet_sock *i, const struct inet_addr *to, uint32_t len, struct sock_meta *meta)
 {
 	/* IP_TOS, IPV6_TCLASS: kept relative to their defaults */
-	meta->tos = (uint8_t)(v4 ? i->ip_opt[1] : i->ip6_opt[67]);
-	meta->ttl = inet_ttl(i, v4);
+	meta->tos = (uint8_t)(inet_is_v4(to) ? i->ip_opt[1] : i->ip6_opt[67]);
+	meta->ttl = inet_ttl(i, to);
 	if (i->send_cover && i->send_cover < len + 8)
 		meta->coverage = i->send_cover;
 }
@@ -252,7 +241,7 @@ udp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 		if (err)
 			return err;
 	}
-	way = route(i, &to, &from, false, inet_ctl_oif(s, m), &hop);
+	way = inet_route_any(i, &to, &from, false, inet_ctl_oif(s, m), &hop);
 	if (way < 0)
 		return way;
 	if (!i->bound && inet_autobind(s, NULL))
@@ -261,7 +250,7 @@ udp_sendmsg(struct sock *s, const struct call *c, struct sock_msg *m)
 	from.port = i->local.port;
 	mutex_unlock(&s->lock);
 	memcpy(meta.to, to.ip, 16);
-	meta_of_options(i, inet_is_v4(&to), (uint32_t)n, &meta);
+	meta_of_options(i, &to, (uint32_t)n, &meta);
 	err = inet_ctl_in(s, m, &from, &meta);
 	if (err)
 		return err;
