@@ -139,12 +139,11 @@ begin(void)
 	link_up("t0", true);
 }
 
-/* About what has left last. */
 static void
-bring_error(const char *from, int type, int code, unsigned info)
+bring_error_about(
+	const uint8_t *sent, ssize_t n, const char *from, int type, int code, unsigned info)
 {
-	uint8_t sent[2000], p[600] = {0};
-	ssize_t n = next_packet(tun, sent, sizeof sent, 1000);
+	uint8_t p[600] = {0};
 
 	if (n > 500)
 		n = 500;
@@ -155,6 +154,16 @@ bring_error(const char *from, int type, int code, unsigned info)
 	memcpy(p + 28, sent, (size_t)n);
 	put16(p + 22, ip_sum(p + 20, 8 + (size_t)n, 0));
 	write(tun, p, 28 + (size_t)n);
+}
+
+/* About what has left last. */
+static void
+bring_error(const char *from, int type, int code, unsigned info)
+{
+	uint8_t sent[2000];
+	ssize_t n = next_packet(tun, sent, sizeof sent, 1000);
+
+	bring_error_about(sent, n, from, type, code, info);
 }
 
 static void
@@ -249,6 +258,82 @@ echoes(void)
 	show_pending(ping);
 }
 
+/* --- about what nobody has sent --- */
+
+static void
+show_mtu(const char *to)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(9)};
+	int s = socket(AF_INET, SOCK_DGRAM, 0), mtu = 0;
+	socklen_t len = sizeof mtu;
+
+	inet_pton(AF_INET, to, &a.sin_addr);
+	connect(s, (struct sockaddr *)&a, sizeof a);
+	getsockopt(s, SOL_IP, IP_MTU, &mtu, &len);
+	printf("to %s: mtu %d\n", to, mtu);
+	close(s);
+}
+
+/* A packet of that protocol that came from port 7777, or an echo. */
+static void
+bring_too_large(const char *to, int protocol)
+{
+	uint8_t p[40] = {0};
+
+	put_header(p, US, to, protocol, 20);
+	p[20] = protocol == IPPROTO_ICMP ? 8 : 0;
+	if (protocol != IPPROTO_ICMP)
+		put16(p + 20, 7777);
+	put16(p + 22, 53);
+	bring_error_about(p, sizeof p, "10.1.2.1", 3, 4, 1000);
+	show_mtu(to);
+}
+
+static void
+forged_packets(void)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(7777)};
+	int s;
+
+	begin();
+	bring_too_large("10.1.2.50", IPPROTO_UDP);
+	s = socket(AF_INET, SOCK_DGRAM, 0);
+	SHOW(bind(s, (struct sockaddr *)&a, sizeof a));
+	bring_too_large("10.1.2.51", IPPROTO_UDP);
+	inet_pton(AF_INET, "10.1.2.99", &a.sin_addr);
+	SHOW(connect(s, (struct sockaddr *)&a, sizeof a));
+	bring_too_large("10.1.2.52", IPPROTO_UDP);
+	bring_too_large("10.1.2.53", IPPROTO_ICMP);
+	bring_too_large("10.1.2.54", IPPROTO_TCP);
+	bring_too_large("10.1.2.55", 89);
+	s = socket(AF_INET, SOCK_RAW, 89);
+	bring_too_large("10.1.2.56", 89);
+}
+
+/* Not one that guesses where its bytes are. */
+static void
+forged_segments(void)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(80)};
+	int s = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	uint8_t syn[100];
+	ssize_t n;
+
+	begin();
+	close(s);
+	s = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	inet_pton(AF_INET, THEM, &a.sin_addr);
+	SHOW(connect(s, (struct sockaddr *)&a, sizeof a));
+	n = next_packet(tun, syn, sizeof syn, 1000);
+	for (int i = 0; i < 2; i++) {
+		put32(syn + 24, get32(syn + 24) + (i ? -100u : 100u));
+		bring_error_about(syn, n, "10.1.2.1", 3, 4, 1000);
+		show_mtu(THEM);
+		bring_error_about(syn, n, "10.1.2.1", 3, 1, 0);
+		show_pending(s);
+	}
+}
+
 int
 main(void)
 {
@@ -257,5 +342,7 @@ main(void)
 	in_child("IPv6 on lo", lo6);
 	in_child("udp", udp);
 	in_child("echoes", echoes);
+	in_child("forged packets", forged_packets);
+	in_child("forged segments", forged_segments);
 	return 0;
 }

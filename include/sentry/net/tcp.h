@@ -117,6 +117,9 @@ int64_t tcp_conn_deadline(const struct tcp_conn *c);
 void tcp_conn_timer(struct tcp_conn *c, int64_t now_ns);
 /* The path takes no larger packets (RFC 1191, 8201): params.mss was made smaller. */
 void tcp_conn_mss_changed(struct tcp_conn *c, int64_t now_ns);
+/* Is that byte one that was sent and not acknowledged? An error about another one is made up by who
+ * does not see the connection (RFC 5927, 4.1). */
+bool tcp_conn_is_on_its_way(const struct tcp_conn *c, uint32_t seq);
 /* Something on the way says that the other side cannot be reached (err: positive): while connecting
  * it ends there (RFC 5461); else it is what a timeout is told as. */
 void tcp_conn_unreachable(struct tcp_conn *c, int err, int64_t now_ns);

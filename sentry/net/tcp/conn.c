@@ -175,7 +175,7 @@ tcp_conn_abort(struct tcp_conn *c, int64_t now_ns)
 	case TCPC_FIN_WAIT1:
 	case TCPC_FIN_WAIT2:
 	case TCPC_CLOSE_WAIT:
-		tcp_send_reset(c, c->snd_max, c->state != TCPC_SYN_SENT);
+		tcp_send_reset(c, c->snd_max, true);
 		break;
 	default:
 		break;
@@ -198,6 +198,12 @@ tcp_conn_mss_changed(struct tcp_conn *c, int64_t now_ns)
 		c->cwnd = min_u32(c->cwnd, INITIAL_WINDOW * mss);
 	}
 	tcp_send(c, false, now_ns);
+}
+
+bool
+tcp_conn_is_on_its_way(const struct tcp_conn *c, uint32_t seq)
+{
+	return seq_le(c->snd_una, seq) && seq_le(seq, c->snd_max);
 }
 
 void

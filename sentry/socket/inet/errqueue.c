@@ -62,6 +62,13 @@ inet_error_queue(struct inet_sock *i, const struct inet_error *e, const struct i
 }
 
 void
+inet_error_learn(struct net_ns *net, const struct inet_addr *to, const struct inet_error *e)
+{
+	if (e->err == EMSGSIZE && e->info)
+		net_pmtu_learn(net, !inet_is_v4(to), to->ip, e->info);
+}
+
+void
 inet_error_too_large(struct inet_sock *i, const struct inet_addr *to, const struct inet_hop *hop)
 {
 	struct inet_error e = {.err = EMSGSIZE, .origin = INET_ERROR_LOCAL};

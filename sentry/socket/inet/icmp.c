@@ -482,21 +482,25 @@ has_sent(const struct inet_sock *i, bool v6, uint8_t protocol, uint16_t id,
 	return i->s.type != LX_SOCK_DGRAM || (id && i->local.port == id);
 }
 
-void
+bool
 icmp_take_error(struct net_ns *net, bool v6, uint8_t protocol, uint16_t id,
 	const struct inet_addr *local, const struct inet_addr *remote, const struct inet_error *e)
 {
 	struct net_taps *t = net_ns_taps(net);
 	struct inet_error x = *e;
 	struct inet_sock *i;
+	bool sent = false;
 
 	if (!wire_has_raw(net, protocol))
-		return;
+		return false;
 	mutex_lock(&t->lock);
 	list_for_each_entry (i, &t->raw, port_node) {
 		bool wants = inet_wants_errors(i, v6);
 
-		if (!has_sent(i, v6, protocol, id, local, remote) || (!wants && !i->connected))
+		if (!has_sent(i, v6, protocol, id, local, remote))
+			continue;
+		sent = true;
+		if (!wants && !i->connected)
 			continue;
 		if (wants)
 			inet_error_queue(i, &x, remote);
@@ -508,6 +512,7 @@ icmp_take_error(struct net_ns *net, bool v6, uint8_t protocol, uint16_t id,
 		waitq_notify(&i->s.wq, LX_POLLERR);
 	}
 	mutex_unlock(&t->lock);
+	return sent;
 }
 
 int

@@ -149,7 +149,7 @@ tell_sender(struct net_ns *ns, bool v6, const uint8_t *ip, size_t n, struct inet
 	size_t head = v6 ? IP6_HEADER : IP_HEADER;
 	struct inet_addr local = {.scope = 0}, remote = {.scope = 0};
 	uint8_t protocol;
-	bool echo;
+	bool icmp, echo, ours;
 
 	if (n < head || ip[0] >> 4 != (v6 ? 6 : 4))
 		return;
@@ -165,17 +165,20 @@ tell_sender(struct net_ns *ns, bool v6, const uint8_t *ip, size_t n, struct inet
 		mapped(&local, ip + 12);
 		mapped(&remote, ip + 16);
 	}
-	if (e->err == EMSGSIZE && e->info)
-		net_pmtu_learn(ns, v6, remote.ip, e->info);
 	e->p = ip + head;
 	e->n = n - head;
-	echo = protocol == (v6 ? LX_IPPROTO_ICMPV6 : LX_IPPROTO_ICMP) && e->p[0] == (v6 ? 128 : 8);
+	icmp = protocol == (v6 ? LX_IPPROTO_ICMPV6 : LX_IPPROTO_ICMP);
+	echo = icmp && e->p[0] == (v6 ? 128 : 8);
+	/* no socket has sent an answer (icmp_err; icmpv6_err asks for none at all) */
+	ours = icmp && (v6 || e->p[0] == 0);
 	local.port = remote.port = 0;
-	icmp_take_error(ns, v6, protocol, echo ? get_be16(e->p + 4) : 0, &local, &remote, e);
+	ours |= icmp_take_error(ns, v6, protocol, echo ? get_be16(e->p + 4) : 0, &local, &remote, e);
+	if (ours)
+		inet_error_learn(ns, &remote, e);
 	local.port = get_be16(ip + head);
 	remote.port = get_be16(ip + head + 2);
 	if (protocol == LX_IPPROTO_TCP) {
-		tcp_wire_take_error(ns, &local, &remote, e->err);
+		tcp_wire_take_error(ns, &local, &remote, get_be32(ip + head + 4), e);
 	} else if (protocol == LX_IPPROTO_UDP || protocol == LX_IPPROTO_UDPLITE) {
 		e->p += ICMP_HEADER; /* UDP's is as large */
 		e->n -= ICMP_HEADER;

@@ -235,11 +235,13 @@ void inet_error_too_large(
 	struct inet_sock *i, const struct inet_addr *to, const struct inet_hop *hop);
 ssize_t inet_error_take(struct sock *s, struct sock_msg *m); /* -EAGAIN: none */
 void inet_errors_purge(struct inet_sock *i);
-/* To whom it concerns. */
+/* The path to there takes no larger packets than e says, if it is about that. */
+void inet_error_learn(struct net_ns *net, const struct inet_addr *to, const struct inet_error *e);
+/* To whom it concerns; what nobody has sent is believed by nobody. */
 void udp_take_error(struct net_ns *net, int protocol, const struct inet_addr *local,
 	const struct inet_addr *remote, const struct inet_error *e);
-/* id: of an echo that came back, or 0 (other protocols). */
-void icmp_take_error(struct net_ns *net, bool v6, uint8_t protocol, uint16_t id,
+/* id: of an echo that came back, or 0 (other protocols). Has a socket sent it? */
+bool icmp_take_error(struct net_ns *net, bool v6, uint8_t protocol, uint16_t id,
 	const struct inet_addr *local, const struct inet_addr *remote, const struct inet_error *e);
 /* Show what a socket sends; somebody looks. */
 void wire_udp(struct net_ns *net, int protocol, const struct inet_addr *from,
@@ -286,8 +288,9 @@ int tcp_wire_connect(struct sock *s, const struct call *c, const struct inet_add
 	const struct inet_hop *hop);
 void tcp_wire_abandon(struct tcp_wire *w); /* who connected does not any more; consumed */
 void tcp_wire_take_packet(const struct inet_packet *k);
-void tcp_wire_take_error(
-	struct net_ns *net, const struct inet_addr *local, const struct inet_addr *remote, int err);
+/* seq: of the segment that it is about. */
+void tcp_wire_take_error(struct net_ns *net, const struct inet_addr *local,
+	const struct inet_addr *remote, uint32_t seq, const struct inet_error *e);
 void tcp_wire_init(void);
 struct tcp_conn_info;
 /* Of a connection that is one of a wire. */

@@ -456,19 +456,20 @@ tcp_wire_take_packet(const struct inet_packet *k)
 }
 
 void
-tcp_wire_take_error(
-	struct net_ns *net, const struct inet_addr *local, const struct inet_addr *remote, int err)
+tcp_wire_take_error(struct net_ns *net, const struct inet_addr *local,
+	const struct inet_addr *remote, uint32_t seq, const struct inet_error *e)
 {
 	struct tcp_wire *w = find(net, local, remote);
 
 	if (!w)
 		return;
 	mutex_lock(&w->lock);
-	if (!w->ended) {
-		if (err == EMSGSIZE)
+	if (!w->ended && tcp_conn_is_on_its_way(w->conn, seq)) {
+		inet_error_learn(net, remote, e);
+		if (e->err == EMSGSIZE)
 			set_mss(w, net_pmtu(net, remote->ip, w->hop.oif));
 		else
-			tcp_conn_unreachable(w->conn, err, sched_now_ns());
+			tcp_conn_unreachable(w->conn, e->err, sched_now_ns());
 		settle_locked(w);
 	}
 	mutex_unlock(&w->lock);

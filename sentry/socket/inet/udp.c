@@ -351,8 +351,10 @@ udp_take_error(struct net_ns *net, int protocol, const struct inet_addr *local,
 {
 	struct sock *s = inet_find(net, protocol, false, local, remote, 0);
 
-	if (s)
+	if (s) {
+		inet_error_learn(net, remote, e);
 		take_error(is(s), remote, e);
+	}
 	sock_put(s);
 }
 

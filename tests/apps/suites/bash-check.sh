@@ -15,5 +15,7 @@ make -j2 >/tmp/log 2>&1 || { echo "not built"; tail /tmp/log; }
 set +e
 make tests >/tmp/log 2>&1 </dev/null
 echo "status $?"
-# Numbers of processes, times and the like are no differences.
-grep -E '^(run-|[<>] )' /tmp/log | sed -E 's/[0-9]{2,}/N/g'
+# Numbers of processes, times and the like are no differences; nor is whether glob2.sub warns of a locale before the shell
+# that it has started says something, or after that.
+grep -E '^(run-|[<>] )' /tmp/log | sed -E 's/[0-9]{2,}/N/g' |
+	grep -vE '^< ./glob2.sub: line N: warning: setlocale: LC_ALL: cannot change locale \(zh_HK.big5hkscs\)$'
