@@ -8,6 +8,7 @@
 #include "abi/socket.h"
 #include "internal.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,7 +78,8 @@ place(const struct net_ns *ns, const struct net_addr *a)
 		if (ns->addrs[i].family == a->family && ns->addrs[i].index == a->index &&
 			memcmp(ns->addrs[i].addr, a->addr, 16) == 0 &&
 			ns->addrs[i].prefixlen == a->prefixlen &&
-			(a->family != LX_AF_INET || is_beside(&ns->addrs[i], a)))
+			(a->family != LX_AF_INET || is_beside(&ns->addrs[i], a)) &&
+			(!a->label[0] || !memcmp(ns->addrs[i].label, a->label, 16)))
 			break;
 	return i;
 }
@@ -146,10 +148,14 @@ int
 addr_add_locked(struct net_ns *ns, const struct net_addr *given)
 {
 	struct net_addr a = *given;
+	const struct net_dev *d;
 	size_t at;
 	int err;
 
 	a.flags &= (uint8_t)~LX_IFA_F_SECONDARY;
+	d = dev_by_index_locked(ns, a.index);
+	if (a.family == LX_AF_INET && !a.label[0] && d)
+		memcpy(a.label, d->name, sizeof a.label);
 	if (a.family == LX_AF_INET6 && place(ns, &a) < ns->naddrs)
 		return -EEXIST;
 	err = choose_place(ns, &a, &at);
@@ -187,6 +193,31 @@ net_addr_add(struct net_ns *ns, struct net_addr *a)
 		*a = ns->addrs[place(ns, a)];
 	mutex_unlock(&ns->lock);
 	return r;
+}
+
+/* inetdev_changename: the first is called as the interface, what others are called beside that
+ * they keep. */
+void
+addrs_rename_locked(struct net_ns *ns, int32_t index, const char name[16])
+{
+	unsigned named = 0;
+
+	for (size_t i = 0; i < ns->naddrs; i++) {
+		struct net_addr *a = &ns->addrs[i];
+		char more[16] = "", *colon = memchr(a->label, ':', sizeof a->label - 1);
+		size_t len = strnlen(name, 15), at;
+
+		if (a->family != LX_AF_INET || a->index != index)
+			continue;
+		if (named++ && colon)
+			memcpy(more, colon, strnlen(colon, (size_t)(a->label + 15 - colon)));
+		else if (named > 1)
+			snprintf(more, sizeof more, ":%u", named);
+		at = 15 - strlen(more);
+		memset(a->label, 0, sizeof a->label);
+		memcpy(a->label, name, len);
+		memcpy(a->label + (len < at ? len : at), more, strlen(more));
+	}
 }
 
 /* --- one less --- */
@@ -326,4 +357,59 @@ net_addr_remove(struct net_ns *ns, const struct net_addr *a,
 		fn(c->v[k].gone, &c->v[k].a, arg);
 	free(c);
 	return r;
+}
+
+/* --- news --- */
+
+static void
+look_locked(const struct net_ns *ns, struct addr_list *l)
+{
+	l->v = net_copy(ns->addrs, ns->naddrs, sizeof *l->v);
+	l->n = l->v ? ns->naddrs : 0;
+}
+
+void
+addr_watch_locked(const struct net_ns *ns, struct addr_watch *w)
+{
+	look_locked(ns, &w->was);
+}
+
+void
+addr_watched_locked(const struct net_ns *ns, struct addr_watch *w)
+{
+	look_locked(ns, &w->is);
+}
+
+static const struct net_addr *
+find(const struct net_addr *a, const struct addr_list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (l->v[i].family == a->family && l->v[i].index == a->index &&
+			l->v[i].prefixlen == a->prefixlen &&
+			memcmp(l->v[i].addr, a->addr, 16) == 0)
+			return &l->v[i];
+	return NULL;
+}
+
+void
+addr_watch_tell(struct net_ns *ns, struct addr_watch *w)
+{
+	for (size_t i = 0; i < w->was.n; i++)
+		if (!find(&w->was.v[i], &w->is))
+			net_addr_news(ns, true, &w->was.v[i]);
+	for (size_t i = 0; i < w->is.n; i++) {
+		const struct net_addr *a = &w->is.v[i], *was = find(a, &w->was);
+
+		if (!was || was->flags != a->flags || strcmp(was->label, a->label) != 0)
+			net_addr_news(ns, false, a);
+	}
+	free(w->was.v);
+	free(w->is.v);
+}
+
+void
+net_addr_news(struct net_ns *ns, bool gone, const struct net_addr *a)
+{
+	if (net_input()->addr_news)
+		net_input()->addr_news(ns, gone, a);
 }

@@ -244,9 +244,11 @@ removed(struct net_dev *d, struct net_ns *ns)
 static bool
 take_out(struct net_ns *ns, struct net_dev *d)
 {
+	struct addr_watch w;
 	bool mine;
 
 	mutex_lock(&ns->lock);
+	addr_watch_locked(ns, &w);
 	mine = dev_by_index_locked(ns, d->index) == d;
 	if (mine) {
 		d->up = false;
@@ -254,9 +256,11 @@ take_out(struct net_ns *ns, struct net_dev *d)
 		addrs_forget_locked(ns, d->index, 0);
 		fib_down_locked(ns, d->index, 0, true);
 	}
+	addr_watched_locked(ns, &w);
 	mutex_unlock(&ns->lock);
 	if (mine)
 		resolve_forget(ns, d->index);
+	addr_watch_tell(ns, &w);
 	return mine;
 }
 

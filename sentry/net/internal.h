@@ -165,6 +165,18 @@ bool link_has_ipv6_locked(const struct net_ns *ns, int32_t index); /* it is not 
 int addr_add_locked(struct net_ns *ns, const struct net_addr *a); /* as net_addr_add */
 bool link_has_family_locked(const struct net_ns *ns, int32_t index, int family); /* an address */
 void addrs_forget_locked(struct net_ns *ns, int32_t index, uint8_t family);	 /* 0: both */
+void addrs_rename_locked(struct net_ns *ns, int32_t index, const char name[16]);
+/* What of a namespace's addresses changes between the first two is told to who listens. */
+struct addr_list {
+	size_t n;
+	struct net_addr *v;
+};
+struct addr_watch {
+	struct addr_list was, is;
+};
+void addr_watch_locked(const struct net_ns *ns, struct addr_watch *w);
+void addr_watched_locked(const struct net_ns *ns, struct addr_watch *w);
+void addr_watch_tell(struct net_ns *ns, struct addr_watch *w); /* no lock is held */
 /* The one of its network that packets come from, perhaps itself; or NULL. */
 const struct net_addr *addr_primary_locked(const struct net_ns *ns, const struct net_addr *a);
 

@@ -236,10 +236,12 @@ int
 net_link_set_up(struct net_ns *ns, int32_t index, bool up)
 {
 	struct net_dev *d, *told = NULL;
+	struct addr_watch w;
 	bool was;
 	int r = 0;
 
 	mutex_lock(&ns->lock);
+	addr_watch_locked(ns, &w);
 	d = dev_by_index_locked(ns, index);
 	if (!d && index != NET_LO_INDEX) {
 		r = -ENODEV;
@@ -260,6 +262,7 @@ net_link_set_up(struct net_ns *ns, int32_t index, bool up)
 	if (d && up != was)
 		told = net_dev_get(d);
 out:
+	addr_watched_locked(ns, &w);
 	mutex_unlock(&ns->lock);
 	if (told) {
 		if (!up)
@@ -269,6 +272,7 @@ out:
 			resolve_announce(ns, told);
 		net_dev_put(told);
 	}
+	addr_watch_tell(ns, &w);
 	return r;
 }
 
@@ -313,11 +317,13 @@ int
 net_link_rename(struct net_ns *ns, int32_t index, const char name[16])
 {
 	char chosen[16];
+	struct addr_watch w;
 	struct net_dev *d;
 	int r = 0;
 
 	memcpy(chosen, name, sizeof chosen);
 	mutex_lock(&ns->lock);
+	addr_watch_locked(ns, &w);
 	d = dev_by_index_locked(ns, index);
 	if (link_is_named_locked(ns, index, name))
 		goto out;
@@ -325,10 +331,14 @@ net_link_rename(struct net_ns *ns, int32_t index, const char name[16])
 		r = index == NET_LO_INDEX ? -EOPNOTSUPP : -ENODEV;
 	else
 		r = dev_choose_name_locked(ns, chosen);
-	if (!r)
+	if (!r) {
 		memcpy(d->name, chosen, sizeof d->name);
+		addrs_rename_locked(ns, index, chosen);
+	}
 out:
+	addr_watched_locked(ns, &w);
 	mutex_unlock(&ns->lock);
+	addr_watch_tell(ns, &w);
 	return r;
 }
 

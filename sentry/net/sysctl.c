@@ -125,24 +125,29 @@ net_dev_sysctl(struct net_ns *ns, int32_t index, enum net_sysctl which, int32_t 
 int
 net_dev_sysctl_set(struct net_ns *ns, int32_t index, enum net_sysctl which, int32_t v)
 {
+	struct addr_watch w;
 	struct net_dev *d;
 
 	if (v < rows[which].low || v > rows[which].high)
 		return -EINVAL;
 	mutex_lock(&ns->lock);
+	addr_watch_locked(ns, &w);
 	d = dev_by_index_locked(ns, index);
 	if (d) {
 		d->conf[which] = v;
 		if (which == NET6_DISABLE_IPV6)
 			link_disable6_locked(ns);
 	}
+	addr_watched_locked(ns, &w);
 	mutex_unlock(&ns->lock);
+	addr_watch_tell(ns, &w);
 	return d ? 0 : -ENOENT;
 }
 
 int
 net_sysctl_set(struct net_ns *ns, enum net_sysctl which, unsigned i, const int32_t *v, unsigned n)
 {
+	struct addr_watch w;
 	int r = 0;
 
 	if (ns->on_host)
@@ -151,6 +156,7 @@ net_sysctl_set(struct net_ns *ns, enum net_sysctl which, unsigned i, const int32
 		if (v[k] < rows[which].low || v[k] > rows[which].high)
 			return -EINVAL;
 	mutex_lock(&ns->lock);
+	addr_watch_locked(ns, &w);
 	if (!fits_locked(ns, which, n, v)) {
 		r = -EINVAL;
 	} else {
@@ -161,7 +167,9 @@ net_sysctl_set(struct net_ns *ns, enum net_sysctl which, unsigned i, const int32
 		if (which == NET6_DISABLE_IPV6)
 			link_disable6_locked(ns);
 	}
+	addr_watched_locked(ns, &w);
 	mutex_unlock(&ns->lock);
+	addr_watch_tell(ns, &w);
 	return r;
 }
 

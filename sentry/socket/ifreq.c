@@ -11,10 +11,15 @@ void
 ifreq_match(const struct net_addr *a, void *arg)
 {
 	struct ifreq_first *f = arg;
+	bool exact = f->ip && memcmp(a->addr, f->ip, 4) == 0;
 
-	if (f->found || a->family != LX_AF_INET || a->index != f->index)
+	if (a->family != LX_AF_INET || a->index != f->link->index ||
+		strcmp(a->label[0] ? a->label : f->link->name, f->label) != 0)
+		return;
+	if (f->found && (f->exact || !exact))
 		return;
 	f->found = true;
+	f->exact = exact;
 	f->addr = *a;
 }
 
@@ -51,6 +56,7 @@ add_conf(const struct net_addr *a, void *arg)
 	memset(&c->v[c->n], 0, sizeof c->v[0]);
 	c->v[c->n].value = a->index; /* the name comes when no lock is held */
 	memcpy(c->v[c->n].pad + 8, a->addr, 4);
+	memcpy(c->v[c->n].name, a->label, 16);
 	c->n++;
 }
 
@@ -76,8 +82,9 @@ get_conf(struct net_ns *net, const struct call *c, uint64_t arg)
 		memcpy(ip, q->pad + 8, 4);
 		if (net_link_find(net, q->value, NULL, &l) < 0)
 			continue;
-		memset(q, 0, sizeof *q);
-		memcpy(q->name, l.name, sizeof q->name);
+		memset(q->pad, 0, sizeof q->pad);
+		if (!q->name[0])
+			memcpy(q->name, l.name, sizeof q->name);
 		put_ip(q, ip);
 		all.v[n++] = *q;
 	}
@@ -98,14 +105,20 @@ get_conf(struct net_ns *net, const struct call *c, uint64_t arg)
 static int
 get_address(struct net_ns *net, struct lx_ifreq *r, const struct net_link *l, uint32_t cmd)
 {
-	struct ifreq_first f = {.index = l->index};
+	uint8_t ip[4];
+	struct ifreq_first f = {.link = l, .label = r->name};
 	uint32_t mask;
-	int err = net_addrs(net, ifreq_match, &f);
+	int err;
 
+	memcpy(ip, &r->addr.addr, 4);
+	if (r->addr.family == LX_AF_INET)
+		f.ip = ip;
+	err = net_addrs(net, ifreq_match, &f);
 	if (err < 0)
 		return err;
 	if (!f.found)
 		return -EADDRNOTAVAIL;
+	memset(r->pad, 0, sizeof r->pad);
 	mask = f.addr.prefixlen ? __builtin_bswap32(0xffffffffu << (32 - f.addr.prefixlen)) : 0;
 	if (cmd == SIOCGIFNETMASK)
 		put_ip(r, (const uint8_t *)&mask);
@@ -121,6 +134,9 @@ get_address(struct net_ns *net, struct lx_ifreq *r, const struct net_link *l, ui
 static int
 get(struct net_ns *net, struct lx_ifreq *r, const struct net_link *l, uint32_t cmd)
 {
+	if (cmd == SIOCGIFADDR || cmd == SIOCGIFDSTADDR || cmd == SIOCGIFBRDADDR ||
+		cmd == SIOCGIFNETMASK)
+		return get_address(net, r, l, cmd);
 	memset(r->pad, 0, sizeof r->pad);
 	switch (cmd) {
 	case SIOCGIFNAME:
@@ -130,11 +146,6 @@ get(struct net_ns *net, struct lx_ifreq *r, const struct net_link *l, uint32_t c
 	case SIOCGIFFLAGS:
 		r->flags = (int16_t)l->flags;
 		return 0;
-	case SIOCGIFADDR:
-	case SIOCGIFDSTADDR:
-	case SIOCGIFBRDADDR:
-	case SIOCGIFNETMASK:
-		return get_address(net, r, l, cmd);
 	case SIOCGIFMETRIC:
 		r->value = 0;
 		return 0;
@@ -154,6 +165,16 @@ get(struct net_ns *net, struct lx_ifreq *r, const struct net_link *l, uint32_t c
 	default:
 		return -EINVAL;
 	}
+}
+
+/* Behind a colon an address of it is named. */
+static int
+find_link(struct net_ns *net, const char name[16], struct net_link *ret)
+{
+	char base[16] = "";
+
+	memcpy(base, name, strcspn(name, ":"));
+	return net_link_find(net, 0, base, ret);
 }
 
 int64_t
@@ -177,7 +198,7 @@ ifreq_ioctl(struct sock *s, const struct call *c, uint32_t cmd, uint64_t arg)
 	if (cmd == SIOCGIFNAME)
 		err = r.value > 0 ? net_link_find(s->net, r.value, NULL, &l) : -ENODEV;
 	else
-		err = net_link_find(s->net, 0, r.name, &l);
+		err = find_link(s->net, r.name, &l);
 	if (err == 0)
 		err = ifreq_is_setter(cmd) ? ifreq_set(s->net, c, &r, &l, cmd)
 					   : get(s->net, &r, &l, cmd);

@@ -81,10 +81,12 @@ struct lx_in6_rtmsg {
 #define LX_RTF_HOST    0x0004
 #define LX_RTF_REJECT  0x0200
 
-/* The first IPv4 address of an interface; for net_addrs. */
+/* The first IPv4 address of an interface that is called so, ip if it has that; for net_addrs. */
 struct ifreq_first {
-	int32_t index;
-	bool found;
+	const struct net_link *link;
+	const char *label;
+	const uint8_t *ip; /* or NULL */
+	bool found, exact;
 	struct net_addr addr;
 };
 void ifreq_match(const struct net_addr *a, void *first);

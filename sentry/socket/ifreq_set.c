@@ -57,7 +57,7 @@ set_broadcast(struct net_addr *a)
 static void
 tell(bool gone, const struct net_addr *a, void *net)
 {
-	netlink_addr_news(net, gone, a);
+	net_addr_news(net, gone, a);
 }
 
 static int
@@ -69,7 +69,7 @@ put_in_place(struct net_ns *net, const struct ifreq_first *had, struct net_addr 
 		(void)net_addr_remove(net, &had->addr, tell, net);
 	err = net_addr_add(net, a);
 	if (!err)
-		netlink_addr_news(net, false, a);
+		net_addr_news(net, false, a);
 	return err == -EEXIST ? 0 : err;
 }
 
@@ -90,6 +90,8 @@ set_address(struct net_ns *net, const struct net_link *l, const uint8_t *ip, str
 		return 0;
 	}
 	memcpy(a.addr, ip, 4);
+	if (strchr(f->label, ':'))
+		memcpy(a.label, f->label, strnlen(f->label, 15));
 	a.prefixlen = l->flags & LX_IFF_POINTOPOINT ? 32 : (uint8_t)len;
 	if (l->flags & LX_IFF_BROADCAST)
 		set_broadcast(&a);
@@ -115,7 +117,7 @@ set_mask(struct net_ns *net, const struct net_link *l, uint32_t mask, const stru
 static int
 set_ip(struct net_ns *net, const struct lx_ifreq *r, const struct net_link *l, uint32_t cmd)
 {
-	struct ifreq_first f = {.index = l->index};
+	struct ifreq_first f = {.link = l, .label = r->name};
 	struct net_addr a;
 	const uint8_t *ip = (const uint8_t *)&r->addr.addr;
 	int err = r->addr.family == LX_AF_INET ? net_addrs(net, ifreq_match, &f) : -EINVAL;
@@ -139,6 +141,20 @@ set_ip(struct net_ns *net, const struct lx_ifreq *r, const struct net_link *l, u
 	return put_in_place(net, &f, &a);
 }
 
+/* One that is not up is gone. */
+static int
+set_alias(struct net_ns *net, const struct lx_ifreq *r, const struct net_link *l)
+{
+	struct ifreq_first f = {.link = l, .label = r->name};
+	int err = net_addrs(net, ifreq_match, &f);
+
+	if (err < 0 || !f.found)
+		return err < 0 ? err : -EADDRNOTAVAIL;
+	if (!(r->flags & LX_IFF_UP))
+		(void)net_addr_remove(net, &f.addr, tell, net);
+	return 0;
+}
+
 int
 ifreq_set(struct net_ns *net, const struct call *c, const struct lx_ifreq *r,
 	const struct net_link *l, uint32_t cmd)
@@ -150,6 +166,8 @@ ifreq_set(struct net_ns *net, const struct call *c, const struct lx_ifreq *r,
 		return -EPERM;
 	switch (cmd) {
 	case SIOCSIFFLAGS:
+		if (strchr(r->name, ':'))
+			return set_alias(net, r, l);
 		err = net_link_set_flags(
 			net, l->index, (uint16_t)r->flags, (uint16_t)r->flags ^ l->flags);
 		if (!err)
@@ -208,7 +226,7 @@ ifreq6_set(struct sock *s, const struct call *c, uint32_t cmd, uint64_t arg)
 		return net_addr_remove(s->net, &a, tell, s->net);
 	err = net_addr_add(s->net, &a);
 	if (!err)
-		netlink_addr_news(s->net, false, &a);
+		net_addr_news(s->net, false, &a);
 	return err;
 }
 

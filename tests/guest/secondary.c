@@ -29,7 +29,7 @@ show(const struct nlmsghdr *h)
 	const struct rtmsg *r = NLMSG_DATA(h);
 	bool addr = h->nlmsg_type == RTM_NEWADDR || h->nlmsg_type == RTM_DELADDR;
 	const struct rtattr *a = addr ? IFA_RTA(i) : RTM_RTA(r);
-	const char *dst = "-", *src = "", *peer = "", *brd = "";
+	const char *dst = "-", *src = "", *peer = "", *brd = "", *label = "";
 	size_t left = addr ? IFA_PAYLOAD(h) : RTM_PAYLOAD(h);
 	uint32_t flags = addr ? i->ifa_flags : 0;
 	int oif = 0;
@@ -41,6 +41,8 @@ show(const struct nlmsghdr *h)
 			peer = text(a);
 		else if (addr && a->rta_type == IFA_BROADCAST)
 			brd = text(a);
+		else if (addr && a->rta_type == IFA_LABEL)
+			label = RTA_DATA(a);
 		else if (addr && a->rta_type == IFA_FLAGS)
 			memcpy(&flags, RTA_DATA(a), 4);
 		else if (!addr && a->rta_type == RTA_DST)
@@ -51,9 +53,9 @@ show(const struct nlmsghdr *h)
 			memcpy(&oif, RTA_DATA(a), 4);
 	}
 	if (addr)
-		printf("%s %s/%d peer %s brd %s scope %d flags %x\n",
+		printf("%s %s/%d peer %s brd %s scope %d flags %x %s\n",
 			h->nlmsg_type == RTM_NEWADDR ? "addr" : "gone", dst, i->ifa_prefixlen, peer,
-			brd, i->ifa_scope, flags);
+			brd, i->ifa_scope, flags, label);
 	else if (r->rtm_family == AF_INET)
 		printf("route %s/%d table %d type %d scope %d dev %d src %s\n", dst, r->rtm_dst_len,
 			r->rtm_table, r->rtm_type, r->rtm_scope, oif, src);
@@ -92,9 +94,21 @@ show_all(void)
 }
 
 static void
-change(int type, const char *dev, const char *what, const char *peer, int scope)
+show_news(void)
 {
 	static _Alignas(8) char buf[4096];
+	ssize_t n;
+
+	while ((n = recv(news, buf, sizeof buf, MSG_DONTWAIT)) > 0)
+		for (const struct nlmsghdr *h = (void *)buf; NLMSG_OK(h, n); h = NLMSG_NEXT(h, n)) {
+			printf("  news: ");
+			show(h);
+		}
+}
+
+static void
+change(int type, const char *dev, const char *what, const char *peer, int scope)
+{
 	struct {
 		struct nlmsghdr h;
 		struct ifaddrmsg m;
@@ -110,7 +124,6 @@ change(int type, const char *dev, const char *what, const char *peer, int scope)
 		{0}};
 	char ip[32];
 	uint8_t a[4];
-	ssize_t n;
 
 	snprintf(ip, sizeof ip, "%.*s", (int)strcspn(what, "/"), what);
 	inet_pton(AF_INET, ip, a);
@@ -119,11 +132,7 @@ change(int type, const char *dev, const char *what, const char *peer, int scope)
 		inet_pton(AF_INET, peer, a);
 	nl_put(&rq.h, IFA_ADDRESS, a, 4);
 	printf("%s %s %s: %s\n", type == RTM_NEWADDR ? "add" : "del", dev, what, nl_say(nl, &rq.h));
-	while ((n = recv(news, buf, sizeof buf, MSG_DONTWAIT)) > 0)
-		for (const struct nlmsghdr *h = (void *)buf; NLMSG_OK(h, n); h = NLMSG_NEXT(h, n)) {
-			printf("  news: ");
-			show(h);
-		}
+	show_news();
 }
 
 static void
@@ -272,6 +281,73 @@ by_ioctl(void)
 	begin("ioctl");
 	fill();
 	set_address("t0", "10.4.4.4", "255.255.0.0");
+	show_news();
+	dump(RTM_GETADDR);
+}
+
+/* What an alias is: a label of an address. */
+static void
+show_address(const char *name, const char *ip)
+{
+	struct ifreq r = {0};
+	int s = socket(AF_INET, SOCK_DGRAM, 0);
+
+	strncpy(r.ifr_name, name, IFNAMSIZ - 1);
+	if (ip)
+		put_ip(&r, ip);
+	if (ioctl(s, SIOCGIFADDR, &r) < 0)
+		printf("%s: %s\n", name, strerrorname_np(errno));
+	else
+		printf("%s: %s\n", name,
+			inet_ntoa(((struct sockaddr_in *)&r.ifr_addr)->sin_addr));
+	close(s);
+}
+
+static void
+show_conf(void)
+{
+	struct ifreq v[16];
+	struct ifconf c = {.ifc_len = sizeof v, .ifc_req = v};
+	int s = socket(AF_INET, SOCK_DGRAM, 0);
+
+	ioctl(s, SIOCGIFCONF, &c);
+	for (size_t i = 0; i < (size_t)c.ifc_len / sizeof *v; i++)
+		printf("conf %s %s\n", v[i].ifr_name,
+			inet_ntoa(((struct sockaddr_in *)&v[i].ifr_addr)->sin_addr));
+	close(s);
+}
+
+static void
+aliases(void)
+{
+	struct ifreq r = {0};
+
+	begin("aliases");
+	set_address("t0", "10.1.2.3", "255.255.255.0");
+	set_address("t0:1", "10.1.2.4", "255.255.255.0");
+	set_address("t0:two", "10.7.2.5", "255.255.0.0");
+	add("t0", "10.1.9.9/24");
+	show_news();
+	dump(RTM_GETADDR);
+	show_conf();
+	show_address("t0", NULL);
+	show_address("t0", "10.1.9.9");
+	show_address("t0:1", NULL);
+	show_address("t0:two", "10.1.2.3");
+	show_address("t0:3", NULL);
+	link_up("t0:3", true);
+	ask_link("t0:two", SIOCGIFINDEX, &r);
+	printf("%s\n", r.ifr_name);
+	set_address("t0:1", "10.1.2.44", "255.255.255.0");
+	link_up("t0", false);
+	strcpy(r.ifr_newname, "called");
+	ask_link("t0", SIOCSIFNAME, &r);
+	show_news();
+	dump(RTM_GETADDR);
+	strcpy(r.ifr_name, "called:1");
+	r.ifr_flags = 0;
+	ask_link("called:1", SIOCSIFFLAGS, &r);
+	show_news();
 	dump(RTM_GETADDR);
 }
 
@@ -285,5 +361,6 @@ main(void)
 	peers();
 	on_lo();
 	by_ioctl();
+	aliases();
 	return 0;
 }

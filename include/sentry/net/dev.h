@@ -100,6 +100,7 @@ struct net_input {
 		const uint8_t *p, size_t n, const struct sock *from);
 	/* An interface has changed, or is gone. */
 	void (*link_news)(struct net_ns *ns, const struct net_link *l, bool gone);
+	void (*addr_news)(struct net_ns *ns, bool gone, const struct net_addr *a);
 	/* The neighbour of what left did not answer. */
 	void (*unreachable)(struct net_ns *ns, bool v6, const uint8_t *ip, size_t n);
 };

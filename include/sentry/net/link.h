@@ -43,6 +43,7 @@ struct net_addr {
 	uint8_t addr[16], broadcast[16]; /* IPv4: the first four bytes */
 	uint8_t peer[16];		 /* the other end's; prefixlen is of its network then */
 	bool has_broadcast, has_peer;
+	char label[16]; /* of IPv4: the interface's name, or that and more; "": the name */
 };
 
 struct net_route; /* sentry/net/route.h */
@@ -119,6 +120,8 @@ int net_addr_add(struct net_ns *ns, struct net_addr *a);
  * -EADDRNOTAVAIL, -ENODEV. */
 int net_addr_remove(struct net_ns *ns, const struct net_addr *a,
 	void (*fn)(bool gone, const struct net_addr *a, void *arg), void *arg);
+/* Tell of one that came (or has other flags now), or went. */
+void net_addr_news(struct net_ns *ns, bool gone, const struct net_addr *a);
 /* Has an interface with Ethernet an IPv6 address that ends so? */
 bool net_link_solicited(struct net_ns *ns, int32_t index, const uint8_t end[3]);
 /* May a socket have this address? Any IPv4 one in a namespace that never had any, as in Linux. ip:

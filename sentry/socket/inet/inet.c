@@ -130,7 +130,7 @@ inet_init(void)
 
 	inet_table_init();
 	tcp_wire_init();
-	inet_input_init(netlink_link_news);
+	inet_input_init(netlink_link_news, netlink_addr_news);
 	sock_family_register(&v4);
 	sock_family_register(&v6);
 }

@@ -388,13 +388,15 @@ unreachable(struct net_ns *ns, bool v6, const uint8_t *ip, size_t n)
 }
 
 void
-inet_input_init(void (*link_news)(struct net_ns *ns, const struct net_link *l, bool gone))
+inet_input_init(void (*link_news)(struct net_ns *ns, const struct net_link *l, bool gone),
+	void (*addr_news)(struct net_ns *ns, bool gone, const struct net_addr *a))
 {
 	const struct net_input in = {.ip = ip_input,
 		.unreachable = unreachable,
 		.has_taps = packet_has_any,
 		.show = packet_show_link,
-		.link_news = link_news};
+		.link_news = link_news,
+		.addr_news = addr_news};
 
 	net_input_set(&in);
 }

@@ -201,7 +201,8 @@ void inet_icmp_checksum(const struct inet_packet *k);
 int udp_packet_make(
 	struct inet_packet *k, uint16_t sport, uint16_t dport, const uint8_t *data, size_t n);
 /* input.c */
-void inet_input_init(void (*link_news)(struct net_ns *ns, const struct net_link *l, bool gone));
+void inet_input_init(void (*link_news)(struct net_ns *ns, const struct net_link *l, bool gone),
+	void (*addr_news)(struct net_ns *ns, bool gone, const struct net_addr *a));
 /* A packet, with its header, cannot be delivered: code of ICMP's "destination unreachable". */
 enum inet_unreachable { INET_NO_PORT, INET_NO_PROTOCOL };
 void inet_tell_unreachable(const struct inet_packet *k, enum inet_unreachable why);

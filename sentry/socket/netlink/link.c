@@ -117,6 +117,7 @@ static void
 put_addr(struct nl_reply *r, uint16_t type, uint16_t flags, const struct net_addr *a)
 {
 	struct net_link l = {.name = "?"};
+	char label[16];
 	struct lx_ifaddrmsg m = {a->family, a->prefixlen, a->flags, a->scope, (uint32_t)a->index};
 	uint32_t cache[4] = {0xffffffff, 0xffffffff, 0, 0}; /* for ever */
 	size_t len = a->family == LX_AF_INET ? 4 : 16;
@@ -126,11 +127,13 @@ put_addr(struct nl_reply *r, uint16_t type, uint16_t flags, const struct net_add
 	if (a->family == LX_AF_INET6 && a->has_peer)
 		nl_put(r, LX_IFA_LOCAL, a->addr, len);
 	if (a->family == LX_AF_INET) {
-		(void)net_link_find(r->to->s.net, a->index, NULL, &l);
+		if (!a->label[0])
+			(void)net_link_find(r->to->s.net, a->index, NULL, &l);
+		memcpy(label, a->label[0] ? a->label : l.name, sizeof label);
 		nl_put(r, LX_IFA_LOCAL, a->addr, len);
 		if (a->has_broadcast)
 			nl_put(r, LX_IFA_BROADCAST, a->broadcast, len);
-		nl_put(r, LX_IFA_LABEL, l.name, strlen(l.name) + 1);
+		nl_put(r, LX_IFA_LABEL, label, strlen(label) + 1);
 	}
 	nl_put_u32(r, LX_IFA_FLAGS, a->flags);
 	nl_put(r, LX_IFA_CACHEINFO, cache, sizeof cache);
@@ -250,9 +253,9 @@ addr_changed(bool gone, const struct net_addr *a, void *arg)
 static int
 change_addr(struct nl_sock *s, const struct nl_request *rq)
 {
-	/* No lifetimes, labels, peers' metrics: addresses stay until they are removed. */
+	/* No lifetimes, peers' metrics: addresses stay until they are removed. */
 	static const uint16_t known[] = {
-		LX_IFA_ADDRESS, LX_IFA_LOCAL, LX_IFA_BROADCAST, LX_IFA_FLAGS, 0};
+		LX_IFA_ADDRESS, LX_IFA_LOCAL, LX_IFA_BROADCAST, LX_IFA_LABEL, LX_IFA_FLAGS, 0};
 	struct addr_request by = {s, rq};
 	struct net_addr a = {.flags = LX_IFA_F_PERMANENT};
 	struct lx_ifaddrmsg m;
@@ -299,6 +302,9 @@ change_addr(struct nl_sock *s, const struct nl_request *rq)
 		memcpy(a.broadcast, x, want);
 		a.has_broadcast = true;
 	}
+	x = nl_attr(rq, sizeof m, LX_IFA_LABEL, &len);
+	if (x && m.family == LX_AF_INET)
+		memcpy(a.label, x, strnlen((const char *)x, len < 15 ? len : 15));
 	if (rq->h.type == LX_RTM_DELADDR)
 		return net_addr_remove(s->s.net, &a, addr_changed, &by);
 	r = net_addr_add(s->s.net, &a);
