@@ -79,7 +79,7 @@ place(const struct net_ns *ns, const struct net_addr *a)
 			memcmp(ns->addrs[i].addr, a->addr, 16) == 0 &&
 			ns->addrs[i].prefixlen == a->prefixlen &&
 			(a->family != LX_AF_INET || is_beside(&ns->addrs[i], a)) &&
-			(!a->label[0] || !memcmp(ns->addrs[i].label, a->label, 16)))
+			(!a->label[0] || strncmp(ns->addrs[i].label, a->label, 16) == 0))
 			break;
 	return i;
 }
@@ -204,13 +204,13 @@ addrs_rename_locked(struct net_ns *ns, int32_t index, const char name[16])
 
 	for (size_t i = 0; i < ns->naddrs; i++) {
 		struct net_addr *a = &ns->addrs[i];
-		char more[16] = "", *colon = memchr(a->label, ':', sizeof a->label - 1);
+		char more[16] = "", *colon = strchr(a->label, ':');
 		size_t len = strnlen(name, 15), at;
 
 		if (a->family != LX_AF_INET || a->index != index)
 			continue;
 		if (named++ && colon)
-			memcpy(more, colon, strnlen(colon, (size_t)(a->label + 15 - colon)));
+			memcpy(more, colon, strlen(colon));
 		else if (named > 1)
 			snprintf(more, sizeof more, ":%u", named);
 		at = 15 - strlen(more);
