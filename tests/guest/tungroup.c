@@ -282,6 +282,28 @@ raw4(void)
 	close(s);
 }
 
+/* Who is closed is in no group any more. */
+static void
+closed(void)
+{
+	struct ip_mreqn m = {.imr_ifindex = (int)if_nametoindex("t0")};
+	int ping, raw = socket(AF_INET, SOCK_RAW, 89);
+
+	sysctl_set("net/ipv4/ping_group_range", "0 100000");
+	inet_pton(AF_INET, "239.9.9.9", &m.imr_multiaddr);
+	for (int i = 0; i < 3; i++) {
+		ping = i ? socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP)
+			 : socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
+		SHOW(setsockopt(ping, SOL_IP, IP_ADD_MEMBERSHIP, &m, sizeof m));
+		bring_raw("239.9.9.9", 89);
+		show_got(raw, false);
+		close(ping);
+		bring_raw("239.9.9.9", 89);
+		show_got(raw, false);
+	}
+	close(raw);
+}
+
 static void
 raw6(void)
 {
@@ -347,6 +369,7 @@ main(void)
 	v6();
 	begin(IFF_TUN);
 	raw4();
+	closed();
 	raw6();
 	udp4();
 	solicited();

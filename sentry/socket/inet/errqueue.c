@@ -48,7 +48,8 @@ inet_error_queue(struct inet_sock *i, const struct inet_error *e, const struct i
 	if (!b)
 		return;
 	memcpy(b->data, &x, sizeof x);
-	memcpy(b->data + sizeof x, e->p, e->n);
+	if (e->n)
+		memcpy(b->data + sizeof x, e->p, e->n);
 	b->len = (uint32_t)(sizeof x + e->n);
 	mutex_lock(&i->s.lock);
 	if (i->s.closed || i->errors_held + b->cap > i->s.rcvbuf) {

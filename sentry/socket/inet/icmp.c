@@ -566,6 +566,7 @@ leave(struct inet_sock *i)
 {
 	struct net_taps *t = taps(i);
 
+	inet_leave_all(i);
 	mutex_lock(&t->lock);
 	if (!list_empty(&i->port_node)) {
 		list_del(&i->port_node);
