@@ -451,17 +451,23 @@ void
 net_dev_set_carrier(struct net_dev *d, bool on)
 {
 	struct net_ns *ns = lock_ns(d);
+	struct addr_watch w;
 	bool news;
 
 	if (!ns)
 		return;
+	addr_watch_locked(ns, &w);
 	news = d->carrier != on;
 	if (news)
 		d->operstate = on ? 6 : 2; /* up, down */
 	d->carrier = on;
+	if (news && on && d->up)
+		link_begin6_locked(ns, d->index);
+	addr_watched_locked(ns, &w);
 	mutex_unlock(&ns->lock);
 	if (news)
 		net_link_news(ns, d->index);
+	addr_watch_tell(ns, &w);
 	net_ns_put(ns);
 }
 

@@ -317,10 +317,10 @@ fib_remove_addr_locked(struct net_ns *ns, const struct net_addr *a)
 	net_path_changed(ns);
 }
 
+/* addrconf_add_mroute */
 void
-fib_up_locked(struct net_ns *ns, int32_t index)
+fib_groups_locked(struct net_ns *ns, int32_t index)
 {
-	/* addrconf_add_mroute */
 	struct net_route groups = {.family = LX_AF_INET6,
 		.type = LX_RTN_MULTICAST,
 		.table = LX_RT_TABLE_LOCAL,
@@ -330,11 +330,17 @@ fib_up_locked(struct net_ns *ns, int32_t index)
 		.dst_len = 8,
 		.dst = {0xff}};
 
+	add_kernel_route(ns, &groups);
+}
+
+void
+fib_up_locked(struct net_ns *ns, int32_t index)
+{
 	for (size_t i = 0; i < ns->naddrs; i++)
 		if (ns->addrs[i].index == index)
 			fib_add_addr_locked(ns, &ns->addrs[i]);
 	if (index != NET_LO_INDEX && link_has_family_locked(ns, index, LX_AF_INET6))
-		add_kernel_route(ns, &groups);
+		fib_groups_locked(ns, index);
 	net_path_changed(ns);
 }
 

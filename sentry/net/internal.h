@@ -111,6 +111,7 @@ void fib_remove_addr_locked(struct net_ns *ns, const struct net_addr *a);
 /* Routes that were to come from an address that is gone: IPv4 loses them, IPv6 the wish. */
 void fib_forget_source_locked(struct net_ns *ns, const struct net_addr *a);
 void fib_up_locked(struct net_ns *ns, int32_t index);
+void fib_groups_locked(struct net_ns *ns, int32_t index); /* the route to groups of IPv6 */
 /* family 0: both. gone: the interface, not only what it leads to. */
 void fib_down_locked(struct net_ns *ns, int32_t index, uint8_t family, bool gone);
 /* The best of a table, or of two; 0 or -errno, -EAGAIN: none. */
@@ -200,7 +201,10 @@ int32_t net_conf_most_locked(const struct net_ns *ns, enum net_sysctl which, int
 void net_dev_sysctl_init_locked(const struct net_ns *ns, struct net_dev *d);
 /* The defaults. */
 void net_sysctl_init(struct net_ns *ns);
-/* link.c: IPv6 goes, with its addresses, or comes. */
+/* link.c: an interface that is up has the addresses of IPv6 that it makes for itself, if it has a
+ * carrier. */
+void link_begin6_locked(struct net_ns *ns, int32_t index);
+/* IPv6 goes, with its addresses, or comes. */
 void link_disable6_locked(struct net_ns *ns);
 
 #endif

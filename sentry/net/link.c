@@ -178,7 +178,7 @@ link_has_ipv6_locked(const struct net_ns *ns, int32_t index)
 }
 
 /* RFC 4291, 2.5.6, appendix A; a tun has no address to make one of. */
-static void
+static int
 add_link_local(struct net_ns *ns, const struct net_dev *d)
 {
 	struct net_addr a = {.family = LX_AF_INET6,
@@ -193,20 +193,20 @@ add_link_local(struct net_ns *ns, const struct net_dev *d)
 	if (d->tap)
 		memcpy(a.addr + 8,
 			(const uint8_t[8]){m[0] ^ 2, m[1], m[2], 0xff, 0xfe, m[3], m[4], m[5]}, 8);
-	(void)addr_add_locked(ns, &a);
+	return addr_add_locked(ns, &a);
 }
 
-static void
-begin6_locked(struct net_ns *ns, int32_t index)
+void
+link_begin6_locked(struct net_ns *ns, int32_t index)
 {
 	struct net_dev *d = dev_by_index_locked(ns, index);
 
 	if (!link_has_ipv6_locked(ns, index))
 		return;
-	if (d && d->mtu >= 1280)
-		add_link_local(ns, d);
-	else if (!d)
+	if (!d)
 		(void)addr_add_locked(ns, &net_loopback[1]);
+	else if (d->carrier && d->mtu >= 1280 && add_link_local(ns, d) == 0)
+		fib_groups_locked(ns, index);
 }
 
 static void
@@ -226,7 +226,7 @@ link_disable6_locked(struct net_ns *ns)
 		if (!link_has_ipv6_locked(ns, index))
 			end6_locked(ns, index);
 		else if (link_is_up_locked(ns, index))
-			begin6_locked(ns, index);
+			link_begin6_locked(ns, index);
 	}
 }
 
@@ -253,7 +253,7 @@ net_link_set_up(struct net_ns *ns, int32_t index, bool up)
 		*(d ? &d->was_up : &ns->was_up) = true;
 		if (!d)
 			(void)addr_add_locked(ns, &net_loopback[0]);
-		begin6_locked(ns, index);
+		link_begin6_locked(ns, index);
 		fib_up_locked(ns, index);
 	} else if (!up && was) {
 		addrs_forget_locked(ns, index, LX_AF_INET6);

@@ -516,6 +516,56 @@ discovery(void)
 	ask_for6("fd00::9", "fd05::50", 1200);
 }
 
+/* --- when an address is made --- */
+
+static void
+show_addresses6(void)
+{
+	char addr[40], dev[16];
+	int local = 0, global = 0;
+	FILE *f = fopen("/proc/net/if_inet6", "r");
+
+	while (f && fscanf(f, "%39s %*s %*s %*s %*s %15s", addr, dev) == 2)
+		if (!strcmp(dev, "t0"))
+			++*(strncmp(addr, "fe80", 4) ? &global : &local);
+	if (f)
+		fclose(f);
+	printf(" %d local, %d global\n", local, global);
+}
+
+static void
+set_carrier(int on)
+{
+	if (ioctl(t0, TUNSETCARRIER, &on) < 0)
+		printf("carrier: %s\n", strerror(errno));
+	usleep(1200000); /* the kernel looks at it once a second */
+	printf("carrier %d:", on);
+	show_addresses6();
+}
+
+static void
+carrier(void)
+{
+	own_namespace();
+	t0 = make_tun("t0", IFF_TAP | IFF_NO_PI);
+	set_mac("t0", 1);
+	set6("t0", "accept_dad", "0");
+	set6("t0", "dad_transmits", "0");
+	set6("t0", "disable_ipv6", "0");
+	set_carrier(0);
+	link_up("t0", true);
+	set_carrier(0);
+	set_carrier(1);
+	set_carrier(0);
+	link_up("t0", false);
+	set_carrier(1);
+	set_carrier(0);
+	link_up("t0", true);
+	add_address("t0", "fd00::1", 64, RT_SCOPE_UNIVERSE);
+	set_carrier(0);
+	set_carrier(1);
+}
+
 int
 main(void)
 {
@@ -528,5 +578,6 @@ main(void)
 	notify();
 	proxy();
 	discovery();
+	carrier();
 	return 0;
 }
