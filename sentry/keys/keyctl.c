@@ -525,7 +525,9 @@ keys_exit(struct key_rings *r)
 	key_put(r->thread);
 	key_put(r->process);
 	key_put(r->session);
-	r->thread = r->process = r->session = NULL;
+	r->thread = NULL;
+	r->process = NULL;
+	r->session = NULL;
 	mutex_unlock(&keys_lock);
 }
 

@@ -245,7 +245,8 @@ set_size(struct moat_tree *t, struct tnode *n, uint64_t size)
 
 /* --- what is served --- */
 
-#define LOCKED(t) __attribute__((cleanup(unlock))) pthread_mutex_t *locked = take(&(t)->lock)
+#define LOCKED(t)                                                                                  \
+	__attribute__((cleanup(unlock), unused)) pthread_mutex_t *locked = take(&(t)->lock)
 
 static pthread_mutex_t *
 take(pthread_mutex_t *m)

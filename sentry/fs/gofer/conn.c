@@ -93,7 +93,7 @@ connection_lost(struct gofer_conn *conn, const char *why)
 				continue;
 			}
 			p->err = -EIO;
-			__atomic_store_n(&p->done, true, __ATOMIC_RELEASE);
+			atomic_store_explicit(&p->done, true, memory_order_release);
 			fiber_wake(p->fiber);
 		}
 	}
@@ -144,7 +144,7 @@ deliver(struct gofer_conn *conn, struct wire_packet *p)
 		found->len = p->head.len;
 		found->nfds = p->nfds;
 		memcpy(found->fds, p->fds, p->nfds * sizeof p->fds[0]);
-		__atomic_store_n(&found->done, true, __ATOMIC_RELEASE);
+		atomic_store_explicit(&found->done, true, memory_order_release);
 		p->nfds = 0;
 		fiber_wake(found->fiber);
 	}

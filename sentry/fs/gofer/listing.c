@@ -108,7 +108,8 @@ gdir_new(struct gofer_conn *conn, Gofer__ReaddirRep *rep, void *own, int64_t sta
 	d->own = own;
 	d->start = start;
 	d->changes = changes;
-	d->asked_ns = d->used_ns = asked_ns;
+	d->asked_ns = asked_ns;
+	d->used_ns = asked_ns;
 	while (nb < rep->n_entries)
 		nb *= 2;
 	d->ents = calloc(rep->n_entries + 1, sizeof *d->ents);

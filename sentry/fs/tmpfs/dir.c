@@ -31,7 +31,8 @@ tnode_new(struct super *sb, const struct inode_spec *spec, struct tnode **ret)
 	inode_init(&n->i, sb, ops, fops, atomic_fetch_add(&t->next_ino, 1), spec->mode, spec->uid,
 		spec->gid);
 	n->i.rdev = spec->rdev;
-	n->fd = n->ro_fd = -1;
+	n->fd = -1;
+	n->ro_fd = -1;
 	n->seals = LX_F_SEAL_SEAL;
 	list_init(&n->xattrs);
 	list_init(&n->entries);
