@@ -177,9 +177,12 @@ struct lx_ifaddrmsg {
 #define LX_IFA_CACHEINFO 6
 #define LX_IFA_FLAGS	 8
 
-#define LX_IFA_F_SECONDARY 0x01
-#define LX_IFA_F_NODAD	   0x02
-#define LX_IFA_F_PERMANENT 0x80
+#define LX_IFA_F_SECONDARY	0x01
+#define LX_IFA_F_NODAD		0x02
+#define LX_IFA_F_PERMANENT	0x80
+#define LX_IFA_F_MANAGETEMPADDR 0x100
+#define LX_IFA_F_NOPREFIXROUTE	0x200
+#define LX_IFA_F_MCAUTOJOIN	0x400
 
 struct lx_rtmsg {
 	uint8_t family, dst_len, src_len, tos, table, protocol, scope, type;

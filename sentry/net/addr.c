@@ -152,7 +152,7 @@ addr_add_locked(struct net_ns *ns, const struct net_addr *given)
 	size_t at;
 	int err;
 
-	a.flags &= (uint8_t)~LX_IFA_F_SECONDARY;
+	a.flags &= ~(uint32_t)LX_IFA_F_SECONDARY;
 	d = dev_by_index_locked(ns, a.index);
 	if (a.family == LX_AF_INET && !a.label[0] && d)
 		memcpy(a.label, d->name, sizeof a.label);
@@ -270,7 +270,8 @@ may_go(const struct net_ns *ns, const struct net_addr *a)
 	       !net_conf_locked(ns, NET4_PROMOTE_SECONDARIES, a->index);
 }
 
-/* Where what takes the place of an address at `from` goes, which stands at `to` now (__inet_del_ifa).
+/* Where what takes the place of an address at `from` goes, which stands at `to` now
+ * (__inet_del_ifa).
  */
 static size_t
 promoted_place(const struct net_ns *ns, const struct net_addr *gone, size_t from, size_t to)
@@ -305,7 +306,7 @@ promote_locked(struct net_ns *ns, size_t at, struct changes *c)
 	remove_locked(ns, at, c);
 	was--;
 	heir = take_out(ns, was);
-	heir.flags &= (uint8_t)~LX_IFA_F_SECONDARY;
+	heir.flags &= ~(uint32_t)LX_IFA_F_SECONDARY;
 	insert(ns, &heir, promoted_place(ns, &gone, at, was));
 	note(c, false, &heir);
 	for (size_t i = 0; i < ns->naddrs; i++)
@@ -353,8 +354,11 @@ net_addr_remove(struct net_ns *ns, const struct net_addr *a,
 		r = -ENODEV;
 	}
 	mutex_unlock(&ns->lock);
-	for (size_t k = 0; fn && c && k < c->n; k++)
-		fn(c->v[k].gone, &c->v[k].a, arg);
+	for (size_t k = 0; c && k < c->n; k++)
+		if (fn)
+			fn(c->v[k].gone, &c->v[k].a, arg);
+		else
+			net_addr_news(ns, c->v[k].gone, &c->v[k].a);
 	free(c);
 	return r;
 }
@@ -385,8 +389,7 @@ find(const struct net_addr *a, const struct addr_list *l)
 {
 	for (size_t i = 0; i < l->n; i++)
 		if (l->v[i].family == a->family && l->v[i].index == a->index &&
-			l->v[i].prefixlen == a->prefixlen &&
-			memcmp(l->v[i].addr, a->addr, 16) == 0)
+			l->v[i].prefixlen == a->prefixlen && memcmp(l->v[i].addr, a->addr, 16) == 0)
 			return &l->v[i];
 	return NULL;
 }

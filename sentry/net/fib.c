@@ -205,7 +205,8 @@ addr_routes(const struct net_ns *ns, const struct net_addr *a,
 		whole.dst_len = a->prefixlen;
 		memcpy(whole.dst, net, 16);
 		net_mask(whole.dst, a->prefixlen, bytes, false);
-		if (up && (a->prefixlen < 128 || a->has_peer))
+		if (up && !(a->flags & LX_IFA_F_NOPREFIXROUTE) &&
+			(a->prefixlen < 128 || a->has_peer))
 			fn(arg, &whole);
 		if (up)
 			fn(arg, &r);
@@ -219,7 +220,8 @@ addr_routes(const struct net_ns *ns, const struct net_addr *a,
 	fn(arg, &r);
 	if (!up)
 		return;
-	if (primary == a && (a->prefixlen < 32 || a->has_peer)) {
+	if (primary == a && !(a->flags & LX_IFA_F_NOPREFIXROUTE) &&
+		(a->prefixlen < 32 || a->has_peer)) {
 		whole = r;
 		if (!lo) {
 			whole.table = LX_RT_TABLE_MAIN;

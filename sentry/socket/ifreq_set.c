@@ -54,19 +54,13 @@ set_broadcast(struct net_addr *a)
 		memcpy(a->broadcast, &ip, 4);
 }
 
-static void
-tell(bool gone, const struct net_addr *a, void *net)
-{
-	net_addr_news(net, gone, a);
-}
-
 static int
 put_in_place(struct net_ns *net, const struct ifreq_first *had, struct net_addr *a)
 {
 	int err;
 
 	if (had->found)
-		(void)net_addr_remove(net, &had->addr, tell, net);
+		(void)net_addr_remove(net, &had->addr, NULL, NULL);
 	err = net_addr_add(net, a);
 	if (!err)
 		net_addr_news(net, false, a);
@@ -86,7 +80,7 @@ set_address(struct net_ns *net, const struct net_link *l, const uint8_t *ip, str
 		return -EINVAL;
 	if (memcmp(ip, "\0\0\0\0", 4) == 0) {
 		if (f->found)
-			(void)net_addr_remove(net, &f->addr, tell, net);
+			(void)net_addr_remove(net, &f->addr, NULL, NULL);
 		return 0;
 	}
 	memcpy(a.addr, ip, 4);
@@ -151,7 +145,7 @@ set_alias(struct net_ns *net, const struct lx_ifreq *r, const struct net_link *l
 	if (err < 0 || !f.found)
 		return err < 0 ? err : -EADDRNOTAVAIL;
 	if (!(r->flags & LX_IFF_UP))
-		(void)net_addr_remove(net, &f.addr, tell, net);
+		(void)net_addr_remove(net, &f.addr, NULL, NULL);
 	return 0;
 }
 
@@ -223,7 +217,7 @@ ifreq6_set(struct sock *s, const struct call *c, uint32_t cmd, uint64_t arg)
 	a.index = r.ifindex;
 	a.scope = link_local ? LX_RT_SCOPE_LINK : LX_RT_SCOPE_UNIVERSE;
 	if (cmd != SIOCSIFADDR)
-		return net_addr_remove(s->net, &a, tell, s->net);
+		return net_addr_remove(s->net, &a, NULL, NULL);
 	err = net_addr_add(s->net, &a);
 	if (!err)
 		net_addr_news(s->net, false, &a);

@@ -106,31 +106,39 @@ show_news(void)
 		}
 }
 
-static void
-change(int type, const char *dev, const char *what, const char *peer, int scope)
+struct request {
+	struct nlmsghdr h;
+	struct ifaddrmsg m;
+	char attrs[64];
+};
+
+static struct request
+request(int type, int family, const char *dev, const char *what, int scope)
 {
-	struct {
-		struct nlmsghdr h;
-		struct ifaddrmsg m;
-		char attrs[64];
-	} rq = {{NLMSG_LENGTH(sizeof rq.m), (uint16_t)type,
-			NLM_F_REQUEST | NLM_F_ACK |
-				(type == RTM_NEWADDR ? NLM_F_CREATE | NLM_F_EXCL : 0),
-			0, 0},
-		{.ifa_family = AF_INET,
+	struct request rq = {{NLMSG_LENGTH(sizeof rq.m), (uint16_t)type,
+				     NLM_F_REQUEST | NLM_F_ACK |
+					     (type == RTM_NEWADDR ? NLM_F_CREATE | NLM_F_EXCL : 0),
+				     0, 0},
+		{.ifa_family = (uint8_t)family,
 			.ifa_scope = (uint8_t)scope,
 			.ifa_prefixlen = (uint8_t)atoi(strchr(what, '/') + 1),
 			.ifa_index = if_nametoindex(dev)},
 		{0}};
-	char ip[32];
-	uint8_t a[4];
+	char ip[64];
 
 	snprintf(ip, sizeof ip, "%.*s", (int)strcspn(what, "/"), what);
-	inet_pton(AF_INET, ip, a);
-	nl_put(&rq.h, IFA_LOCAL, a, 4);
-	if (peer)
-		inet_pton(AF_INET, peer, a);
-	nl_put(&rq.h, IFA_ADDRESS, a, 4);
+	nl_put_ip(&rq.h, IFA_LOCAL, ip);
+	return rq;
+}
+
+static void
+change(int type, const char *dev, const char *what, const char *peer, int scope)
+{
+	struct request rq = request(type, AF_INET, dev, what, scope);
+	char ip[64];
+
+	snprintf(ip, sizeof ip, "%.*s", (int)strcspn(what, "/"), what);
+	nl_put_ip(&rq.h, IFA_ADDRESS, peer ? peer : ip);
 	printf("%s %s %s: %s\n", type == RTM_NEWADDR ? "add" : "del", dev, what, nl_say(nl, &rq.h));
 	show_news();
 }
@@ -232,6 +240,45 @@ promoted(const char *where)
 	show_all();
 }
 
+/* How many routes to fd00::/64 there are. */
+static void
+count_routes6(void)
+{
+	char to[40], line[256];
+	unsigned bits;
+	int n = 0;
+	FILE *f = fopen("/proc/net/ipv6_route", "r");
+
+	while (f && fgets(line, sizeof line, f))
+		n += sscanf(line, "%39s %x", to, &bits) == 2 && bits == 64 &&
+		     !strncmp(to, "fd00", 4);
+	if (f)
+		fclose(f);
+	printf("fd00::/64: %d\n", n);
+}
+
+static void
+without_route(void)
+{
+	struct request rq;
+
+	begin("noprefixroute");
+	sysctl_put("net/ipv6/conf/t0/disable_ipv6", "0");
+	for (int i = 0; i < 2; i++) {
+		uint32_t flags = i ? IFA_F_NOPREFIXROUTE : 0;
+
+		for (int k = 0; k < 4; k++) {
+			rq = request(k < 2 ? RTM_NEWADDR : RTM_DELADDR, k % 2 ? AF_INET6 : AF_INET,
+				"t0", k % 2 ? "fd00::1/64" : "10.1.2.3/24", 0);
+			nl_put(&rq.h, IFA_FLAGS, &flags, sizeof flags);
+			printf("flags %x: %s\n", flags, nl_say(nl, &rq.h));
+			show_news();
+			dump(RTM_GETROUTE);
+			count_routes6();
+		}
+	}
+}
+
 static void
 scopes(void)
 {
@@ -298,8 +345,7 @@ show_address(const char *name, const char *ip)
 	if (ioctl(s, SIOCGIFADDR, &r) < 0)
 		printf("%s: %s\n", name, strerrorname_np(errno));
 	else
-		printf("%s: %s\n", name,
-			inet_ntoa(((struct sockaddr_in *)&r.ifr_addr)->sin_addr));
+		printf("%s: %s\n", name, inet_ntoa(((struct sockaddr_in *)&r.ifr_addr)->sin_addr));
 	close(s);
 }
 
@@ -358,6 +404,7 @@ main(void)
 	promoted("net/ipv4/conf/t0/promote_secondaries");
 	promoted("net/ipv4/conf/all/promote_secondaries");
 	scopes();
+	without_route();
 	peers();
 	on_lo();
 	by_ioctl();

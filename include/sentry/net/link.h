@@ -38,7 +38,8 @@ struct net_link {
 };
 
 struct net_addr {
-	uint8_t family, prefixlen, scope, flags;
+	uint8_t family, prefixlen, scope;
+	uint32_t flags; /* LX_IFA_F_* */
 	int32_t index;
 	uint8_t addr[16], broadcast[16]; /* IPv4: the first four bytes */
 	uint8_t peer[16];		 /* the other end's; prefixlen is of its network then */
@@ -108,16 +109,16 @@ int net_link_set_up(struct net_ns *ns, int32_t index, bool up);
 int net_link_set_mtu(struct net_ns *ns, int32_t index, uint32_t mtu); /* -EINVAL, -ENODEV */
 int net_link_set_txqlen(struct net_ns *ns, int32_t index, uint32_t n);
 int net_link_set_hwaddr(struct net_ns *ns, int32_t index, const uint8_t mac[6]);
-/* name: as with net_dev_new. -EEXIST, -EINVAL, -ENFILE; -EOPNOTSUPP: lo. It may be up, as from Linux 6.2
- * on. */
+/* name: as with net_dev_new. -EEXIST, -EINVAL, -ENFILE; -EOPNOTSUPP: lo. It may be up, as from
+ * Linux 6.2 on. */
 int net_link_rename(struct net_ns *ns, int32_t index, const char name[16]);
 /* Flags that can be set beside IFF_UP, of those in mask; lo: -EOPNOTSUPP if that changes any. */
 int net_link_set_flags(struct net_ns *ns, int32_t index, uint32_t flags, uint32_t mask);
 /* *a becomes what is there now (IFA_F_SECONDARY). -EEXIST, -EINVAL: there is one of its network in
  * another scope; -ENOSPC, -ENODEV; -EACCES: IPv6 is disabled. */
 int net_addr_add(struct net_ns *ns, struct net_addr *a);
-/* Others go with it, or one takes its place: fn, if not NULL, hears of each without a lock.
- * -EADDRNOTAVAIL, -ENODEV. */
+/* Others go with it, or one takes its place: fn hears of each without a lock, or, if it is NULL,
+ * who listens. -EADDRNOTAVAIL, -ENODEV. */
 int net_addr_remove(struct net_ns *ns, const struct net_addr *a,
 	void (*fn)(bool gone, const struct net_addr *a, void *arg), void *arg);
 /* Tell of one that came (or has other flags now), or went. */

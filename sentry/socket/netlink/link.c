@@ -118,7 +118,8 @@ put_addr(struct nl_reply *r, uint16_t type, uint16_t flags, const struct net_add
 {
 	struct net_link l = {.name = "?"};
 	char label[16];
-	struct lx_ifaddrmsg m = {a->family, a->prefixlen, a->flags, a->scope, (uint32_t)a->index};
+	struct lx_ifaddrmsg m = {
+		a->family, a->prefixlen, (uint8_t)a->flags, a->scope, (uint32_t)a->index};
 	uint32_t cache[4] = {0xffffffff, 0xffffffff, 0, 0}; /* for ever */
 	size_t len = a->family == LX_AF_INET ? 4 : 16;
 
@@ -259,8 +260,9 @@ change_addr(struct nl_sock *s, const struct nl_request *rq)
 	struct addr_request by = {s, rq};
 	struct net_addr a = {.flags = LX_IFA_F_PERMANENT};
 	struct lx_ifaddrmsg m;
-	const uint8_t *x, *peer;
-	size_t len = 0, peer_len = 0, want;
+	const uint8_t *x, *peer, *x_flags;
+	size_t len = 0, peer_len = 0, flags_len = 0, want;
+	uint32_t flags;
 	struct net_link link;
 	int r;
 
@@ -282,6 +284,12 @@ change_addr(struct nl_sock *s, const struct nl_request *rq)
 		return -ENODEV;
 	if (rq->h.type == LX_RTM_NEWADDR && !nl_attrs_only(rq, sizeof m, known))
 		return -EOPNOTSUPP;
+	x_flags = nl_attr(rq, sizeof m, LX_IFA_FLAGS, &flags_len);
+	flags = m.flags;
+	if (x_flags && flags_len >= sizeof flags)
+		memcpy(&flags, x_flags, sizeof flags);
+	if (rq->h.type == LX_RTM_NEWADDR && flags & (LX_IFA_F_MANAGETEMPADDR | LX_IFA_F_MCAUTOJOIN))
+		return -EOPNOTSUPP;
 	a.family = m.family;
 	a.prefixlen = m.prefixlen;
 	a.scope = m.scope;
@@ -295,16 +303,20 @@ change_addr(struct nl_sock *s, const struct nl_request *rq)
 			  : a.addr[0] == 0xfe && (a.addr[1] & 0xc0) == 0x80 ? LX_RT_SCOPE_LINK
 									    : LX_RT_SCOPE_UNIVERSE;
 		if (a.index != NET_LO_INDEX)
-			a.flags |= m.flags & LX_IFA_F_NODAD;
+			a.flags |= flags & LX_IFA_F_NODAD;
 	}
+	a.flags |= flags & LX_IFA_F_NOPREFIXROUTE;
 	x = nl_attr(rq, sizeof m, LX_IFA_BROADCAST, &len);
 	if (x && len == want) {
 		memcpy(a.broadcast, x, want);
 		a.has_broadcast = true;
 	}
 	x = nl_attr(rq, sizeof m, LX_IFA_LABEL, &len);
-	if (x && m.family == LX_AF_INET)
-		memcpy(a.label, x, strnlen((const char *)x, len < 15 ? len : 15));
+	len = x ? strnlen((const char *)x, len) : 0;
+	if (len >= sizeof a.label)
+		return -ERANGE;
+	if (m.family == LX_AF_INET)
+		memcpy(a.label, x, len);
 	if (rq->h.type == LX_RTM_DELADDR)
 		return net_addr_remove(s->s.net, &a, addr_changed, &by);
 	r = net_addr_add(s->s.net, &a);
