@@ -34,9 +34,8 @@ wide_enough_locked(
 	for (size_t i = 0; i < ns->naddrs; i++) {
 		const struct net_addr *a = &ns->addrs[i];
 
-		if (a->family != LX_AF_INET || a->flags & LX_IFA_F_SECONDARY ||
-			a->scope > scope || a->scope == not ||
-			(index && a->index != index))
+		if (a->family != LX_AF_INET || a->flags & LX_IFA_F_SECONDARY || a->scope > scope ||
+			a->scope == not || (index && a->index != index))
 			continue;
 		if (!gateway ||
 			net_prefix_is(a->has_peer ? a->peer : a->addr, gateway, a->prefixlen))

@@ -3,8 +3,8 @@
  * /dev/net/tun: how interfaces are made, found again and removed, what ioctls answer, and what the
  * rest of the system shows of them. In network namespaces of its own.
  */
-#include "nl_request.h"
 #include "tun.h"
+#include "nl_request.h"
 #include <dirent.h>
 #include <linux/if_ether.h>
 #include <linux/rtnetlink.h>

@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
+#include <linux/neighbour.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
@@ -126,8 +127,8 @@ add_address(const char *dev, const char *ip, int bits, int scope)
 		struct nlmsghdr h;
 		struct ifaddrmsg m;
 		char attrs[64];
-	} rq = {{NLMSG_LENGTH(sizeof rq.m), RTM_NEWADDR, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE, 0,
-			0},
+	} rq = {{NLMSG_LENGTH(sizeof rq.m), RTM_NEWADDR, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE,
+			0, 0},
 		{.ifa_family = v6 ? AF_INET6 : AF_INET,
 			.ifa_prefixlen = (uint8_t)bits,
 			.ifa_flags = v6 ? IFA_F_NODAD : 0,
@@ -136,6 +137,28 @@ add_address(const char *dev, const char *ip, int bits, int scope)
 		{0}};
 
 	nl_put_ip(&rq.h, IFA_LOCAL, ip);
+	nl_must(&rq.h);
+}
+
+/* mac: or NULL; flags: NTF_*; state: NUD_*. */
+static inline void
+add_neighbour(const char *dev, const char *ip, int flags, int state, const char *mac)
+{
+	struct {
+		struct nlmsghdr h;
+		struct ndmsg m;
+		char attrs[64];
+	} rq = {{NLMSG_LENGTH(sizeof rq.m), RTM_NEWNEIGH, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE,
+			0, 0},
+		{.ndm_family = strchr(ip, ':') ? AF_INET6 : AF_INET,
+			.ndm_flags = (uint8_t)flags,
+			.ndm_state = (uint16_t)state,
+			.ndm_ifindex = (int)if_nametoindex(dev)},
+		{0}};
+
+	nl_put_ip(&rq.h, NDA_DST, ip);
+	if (mac)
+		nl_put(&rq.h, NDA_LLADDR, mac, 6);
 	nl_must(&rq.h);
 }
 

@@ -4,11 +4,9 @@
  * learned, and how net.ipv4.conf/DEV/arp_*, rp_filter, proxy_arp and proxy_ndp change it. t0, whose
  * frames are looked at, is 10.1.2.3; t1 is 10.5.0.1.
  */
-#include "nl_request.h"
 #include "sysctl_file.h"
 #include "tun.h"
 #include <linux/if_ether.h>
-#include <linux/neighbour.h>
 #include <net/if_arp.h>
 #include <time.h>
 
@@ -43,32 +41,25 @@ begin(void)
 }
 
 static void
-set(const char *dev, const char *name, const char *value)
+set_conf(const char *family, const char *dev, const char *name, const char *value)
 {
 	char path[64];
 
-	snprintf(path, sizeof path, "net/ipv4/conf/%s/%s", dev, name);
+	snprintf(path, sizeof path, "net/%s/conf/%s/%s", family, dev, name);
 	if (sysctl_put(path, value) < 0)
 		printf("%s: %s\n", path, strerror(errno));
 }
 
 static void
-add_proxy(const char *dev, const char *ip)
+set(const char *dev, const char *name, const char *value)
 {
-	bool v6 = strchr(ip, ':');
-	struct {
-		struct nlmsghdr h;
-		struct ndmsg m;
-		char attrs[64];
-	} rq = {{NLMSG_LENGTH(sizeof rq.m), RTM_NEWNEIGH,
-			NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE, 0, 0},
-		{.ndm_family = v6 ? AF_INET6 : AF_INET,
-			.ndm_flags = NTF_PROXY,
-			.ndm_ifindex = (int)if_nametoindex(dev)},
-		{0}};
+	set_conf("ipv4", dev, name, value);
+}
 
-	nl_put_ip(&rq.h, NDA_DST, ip);
-	nl_must(&rq.h);
+static void
+set6(const char *dev, const char *name, const char *value)
+{
+	set_conf("ipv6", dev, name, value);
 }
 
 /* --- frames --- */
@@ -354,24 +345,14 @@ proxy(void)
 	set("all", "proxy_arp", "1");
 	ask_for(THEM, "10.5.0.50", 100);
 	set("all", "proxy_arp", "0");
-	add_proxy("t0", "10.5.0.60");
-	add_proxy("t0", "10.1.2.61");
+	add_neighbour("t0", "10.5.0.60", NTF_PROXY, 0, NULL);
+	add_neighbour("t0", "10.1.2.61", NTF_PROXY, 0, NULL);
 	ask_for(THEM, "10.5.0.60", 100);
 	ask_for(THEM, "10.5.0.61", 100);
 	ask_for(THEM, "10.1.2.61", 100);
 }
 
 /* --- IPv6 --- */
-
-static void
-set6(const char *dev, const char *name, const char *value)
-{
-	char path[64];
-
-	snprintf(path, sizeof path, "net/ipv6/conf/%s/%s", dev, name);
-	if (sysctl_put(path, value) < 0)
-		printf("%s: %s\n", path, strerror(errno));
-}
 
 /* Is an address not ours yet? (IFA_F_TENTATIVE) */
 static bool
@@ -468,7 +449,8 @@ ask6(const char *from, const char *to, bool lladdr, const char *target, int ms)
 	for (int i = 8; i < 40; i += 2)
 		sum += get16(ip + i);
 	put16(icmp + 2, ip_sum(icmp, len, sum));
-	printf("%s asks %s%s for %s: ", from, to ? to : "all", lladdr ? "" : " from nowhere", target);
+	printf("%s asks %s%s for %s: ", from, to ? to : "all", lladdr ? "" : " from nowhere",
+		target);
 	if (write(t0, f, 54u + len) != 54 + len)
 		printf("write: %s\n", strerror(errno));
 	show_next6(136, ms);
@@ -513,7 +495,7 @@ discovery(void)
 	ask6("fd00::9", NULL, false, "fd00::1", 100);
 	ask6("fd00::8", NULL, false, "fd00::1", 100);
 	ask6("::", NULL, false, "fd00::1", 100);
-	add_proxy("t0", "fd05::50");
+	add_neighbour("t0", "fd05::50", NTF_PROXY, 0, NULL);
 	ask_for6("fd00::9", "fd05::50", 100);
 	set6("t0", "proxy_ndp", "1");
 	ask_for6("fd00::9", "fd05::50", 100);

@@ -2,30 +2,10 @@
 /* Groups, by a tun: echo requests, which who is in one answers; raw sockets and UDP in them. */
 #include "sysctl_file.h"
 #include "tun.h"
-#include <linux/neighbour.h>
 #include <netinet/in.h>
 
 static int t0;
 static size_t head; /* bytes of Ethernet's */
-
-static void
-add_neighbour(const char *ip)
-{
-	struct {
-		struct nlmsghdr h;
-		struct ndmsg m;
-		char attrs[64];
-	} rq = {{NLMSG_LENGTH(sizeof rq.m), RTM_NEWNEIGH,
-			NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE, 0, 0},
-		{.ndm_family = AF_INET6,
-			.ndm_state = NUD_PERMANENT,
-			.ndm_ifindex = (int)if_nametoindex("t0")},
-		{0}};
-
-	nl_put_ip(&rq.h, NDA_DST, ip);
-	nl_put(&rq.h, NDA_LLADDR, "\2\0\0\0\0\11", 6);
-	nl_must(&rq.h);
-}
 
 static void
 begin(int kind)
@@ -140,8 +120,8 @@ v4(void)
 static void
 all6(const char *from)
 {
-	static const char *const to[] = {"ff01::1", "ff02::1", "ff02::2", "ff05::2", "ff02::1:ff00:3",
-		"ff02::1:ff00:4", "ff05::1:3", "ff0e::77"};
+	static const char *const to[] = {"ff01::1", "ff02::1", "ff02::2", "ff05::2",
+		"ff02::1:ff00:3", "ff02::1:ff00:4", "ff05::1:3", "ff0e::77"};
 
 	for (size_t i = 0; i < sizeof to / sizeof *to; i++)
 		ask(from, to[i]);
@@ -353,7 +333,7 @@ static void
 solicited(void)
 {
 	begin(IFF_TAP);
-	add_neighbour("fd00::9");
+	add_neighbour("t0", "fd00::9", 0, NUD_PERMANENT, "\2\0\0\0\0\11");
 	ask("fd00::9", "ff02::1");
 	ask_often("fd00::9", "ff02::1:ff00:3", 10);
 	ask("fd00::9", "ff02::1:ff00:4");

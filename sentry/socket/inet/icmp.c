@@ -298,8 +298,7 @@ inet_travel(struct inet_packet *k)
 static bool
 is_broadcast(const struct inet_packet *k)
 {
-	return !k->v6 &&
-	       net_address_type(k->net, LX_AF_INET, k->to.ip + 12) == LX_RTN_BROADCAST;
+	return !k->v6 && net_address_type(k->net, LX_AF_INET, k->to.ip + 12) == LX_RTN_BROADCAST;
 }
 
 /* Is an echo to many answered here? */

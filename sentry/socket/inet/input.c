@@ -109,7 +109,8 @@ is_martian(const struct inet_packet *k)
 		       memcmp(k->to.ip, loop6, 16) == 0;
 	return (a[0] & 0xf0) == 0xe0 || a[0] >= 0xf0 || a[0] == 127 || d[0] == 127 ||
 	       (a[0] == 0 && memcmp(a, "\0\0\0\0", 4) != 0) ||
-	       (net_is_local(k->net, k->from.ip) && !net_conf_most(k->net, NET4_ACCEPT_LOCAL, k->iif));
+	       (net_is_local(k->net, k->from.ip) &&
+		       !net_conf_most(k->net, NET4_ACCEPT_LOCAL, k->iif));
 }
 
 /* --- errors that come in --- */
@@ -172,7 +173,8 @@ tell_sender(struct net_ns *ns, bool v6, const uint8_t *ip, size_t n, struct inet
 	/* no socket has sent an answer (icmp_err; icmpv6_err asks for none at all) */
 	ours = icmp && (v6 || e->p[0] == 0);
 	local.port = remote.port = 0;
-	ours |= icmp_take_error(ns, v6, protocol, echo ? get_be16(e->p + 4) : 0, &local, &remote, e);
+	ours |= icmp_take_error(
+		ns, v6, protocol, echo ? get_be16(e->p + 4) : 0, &local, &remote, e);
 	if (ours)
 		inet_error_learn(ns, &remote, e);
 	local.port = get_be16(ip + head);
@@ -255,7 +257,7 @@ inet_answers_from(const struct inet_packet *k, struct inet_addr *ret)
 	if (net_is_local(k->net, k->to.ip))
 		return true;
 	memcpy(f.dst, k->from.ip + skip, 16 - skip);
-	if (k->v6 && k->from.ip[0] == 0xfe && (k->from.ip[1] & 0xc0) == 0x80)
+	if (inet_is_link_local(&k->from))
 		f.oif = k->iif;
 	if (net_path_find(k->net, &f, &p) || !p.has_source)
 		return false;

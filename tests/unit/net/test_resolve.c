@@ -924,7 +924,8 @@ START_TEST(hostile)
 		ck_assert_uint_le(ns.neigh_bytes, ns.nneighs * 3 * 86);
 	}
 	ck_assert_uint_gt(answers, 10000);
-	/* none of them is a group's, or of IPv4 ours (of IPv6 as in Linux, where it does no harm) */
+	/* none of them is a group's, or of IPv4 ours (of IPv6 as in Linux, where it does no harm)
+	 */
 	for (size_t i = 0; i < ns.nneighs; i++) {
 		const struct net_neigh *n = &ns.neighs[i].n;
 
