@@ -25,6 +25,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MIB		(1024ULL * 1024)
@@ -32,6 +33,7 @@
 #define BODY_MAX	(1 * MIB)
 #define REQUESTS_MAX	32 /* at the same time; more are told to come again */
 #define RECEIVE_SECONDS 10
+#define LINGER_SECONDS	1
 #define WALL_FACTOR	2 /* of the CPU time, for functions that wait */
 
 static struct moat_limits limits = {.cpu_ms = 1000,
@@ -266,6 +268,23 @@ run(int fd, const struct request *q)
 	moat_result_free(&r);
 }
 
+/* What came and was not read would make the kernel reset the connection, and the answer be lost
+ * with it (RFC 9112, 9.6). wait: until the other side is done, for a while. */
+static void
+finish(int fd, bool wait)
+{
+	struct timeval patience = {.tv_sec = LINGER_SECONDS};
+	time_t until = time(NULL) + 2 * LINGER_SECONDS;
+	char buf[4096];
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+	if (shutdown(fd, SHUT_WR) == 0)
+		while (recv(fd, buf, sizeof buf, wait ? 0 : MSG_DONTWAIT) > 0 &&
+			time(NULL) <= until)
+			;
+	close(fd);
+}
+
 static void *
 serve(void *arg)
 {
@@ -278,7 +297,7 @@ serve(void *arg)
 	if (receive(fd, &q) == 0)
 		run(fd, &q);
 	free(q.body);
-	close(fd);
+	finish(fd, true);
 	atomic_fetch_sub(&active, 1);
 	return NULL;
 }
@@ -334,7 +353,7 @@ main(int argc, char **argv)
 			pthread_create(&t, &detached, serve, (void *)(intptr_t)fd) != 0) {
 			atomic_fetch_sub(&active, 1);
 			reply_error(fd, 503, "Service Unavailable");
-			close(fd);
+			finish(fd, false);
 		}
 	}
 }

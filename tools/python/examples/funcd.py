@@ -6,7 +6,9 @@ import http.server
 import os
 import pathlib
 import re
+import socket
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 import moat  # noqa: E402
@@ -55,13 +57,27 @@ class Handler(http.server.BaseHTTPRequestHandler):
     do_POST = do_GET
 
 
+class Server(http.server.ThreadingHTTPServer):
+    def shutdown_request(self, request):
+        """What came and was not read would reset the connection, and the answer be lost (RFC 9112, 9.6)."""
+        try:
+            request.shutdown(socket.SHUT_WR)
+            request.settimeout(1)
+            until = time.monotonic() + 2
+            while request.recv(4096) and time.monotonic() < until:
+                pass
+        except OSError:
+            pass
+        self.close_request(request)
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("-p", type=int, default=8080, metavar="PORT")
     p.add_argument("-t", type=int, default=1000, metavar="CPU-MS")
     p.add_argument("directory")
     a = p.parse_args()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", a.p), Handler)
+    server = Server(("127.0.0.1", a.p), Handler)
     server.directory = os.path.realpath(a.directory)
     server.limits = moat.Limits(cpu_ms=a.t, wall_ms=2 * a.t, memory_bytes=64 * MIB, processes=32, output_bytes=4 * MIB,
                                 file_bytes=16 * MIB)
