@@ -64,6 +64,8 @@ in_ a ping -c 1 -W 1 -I 10.77.0.1 10.1.0.254 2>&1 | grep -v from | say
 in_ a ip link del lo 2>&1
 echo "one goes with the other"
 in_ a ip link set up-r down
+# Linux says within a second that there is no carrier (operational state, by linkwatch).
+for i in $(seq 100); do links r | grep -q NO-CARRIER && break; sleep 0.1; done
 links r
 in_ a ip link del up-r
 links r
