@@ -315,7 +315,7 @@ change_addr(struct nl_sock *s, const struct nl_request *rq)
 	len = x ? strnlen((const char *)x, len) : 0;
 	if (len >= sizeof a.label)
 		return -ERANGE;
-	if (m.family == LX_AF_INET)
+	if (x && m.family == LX_AF_INET)
 		memcpy(a.label, x, len);
 	if (rq->h.type == LX_RTM_DELADDR)
 		return net_addr_remove(s->s.net, &a, addr_changed, &by);
