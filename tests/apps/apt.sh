@@ -61,6 +61,7 @@ echo changed >>/etc/moat-base/settings
 echo more >>"/usr/share/moat-base/file 7"
 dpkg --verify moat-top moat-base
 package moat-base 1.1 ''
+sleep 1 # HTTP's times are whole seconds: a list of the same second is not fetched again
 index
 apt update
 apt -o Dpkg::Options::=--force-confold dist-upgrade -y -o Debug::NoLocking=false moat-base
